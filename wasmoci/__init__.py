@@ -1,0 +1,1 @@
+"""Runs WebAssembly workloads described as OCI containers."""

@@ -1,0 +1,199 @@
+"""Every exception that wasmoci raises.
+
+::
+
+    WasmociError                      exit status 125
+    ├── InvalidInput                  a file or an argument is not what it has to be
+    │   ├── InvalidSpec               config.json: unreadable, not JSON, a wrong type
+    │   ├── InvalidBundle             the directory around it: no rootfs, no config.json
+    │   ├── InvalidMount              a mount without a source, a destination with ".."
+    │   └── InvalidModule             not WebAssembly, or damaged (126)
+    ├── EntrypointError               the program that the spec names (126)
+    │   └── EntrypointNotFound        it isn't there (127)
+    ├── UnsupportedModule             an engine can't run this module: a feature or an import (126)
+    ├── UnsupportedWorkload           an engine can't give what the spec or the caller asks for (126)
+    ├── EngineError                   125
+    │   ├── UnknownEngine             no handler has this name
+    │   ├── EngineUnavailable         the handler is there, its engine isn't
+    │   ├── DuplicateEngine           two distributions register one name
+    │   ├── NoSuitableEngine          every engine was passed over (126)
+    │   └── EngineCrashed             the engine's process died under the guest
+    ├── NativeRuntimeError            crun, runc or youki could not be run
+    │   └── NativeRuntimeNotFound     none is installed
+    └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
+
+``exit_status`` is what the commands exit with when the guest never ran, the same numbers as Docker's and Podman's.
+This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from wasmoci.result import ExecutionResult
+
+
+class WasmociError(Exception):
+    """The base of all errors of this package.
+
+    Args:
+        message: One sentence that names the file and the place in it, what was found and what was expected.
+        hint: What to do about it, when that is known; shown on a line of its own.
+    """
+
+    exit_status: ClassVar[int] = 125
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception crosses from a worker process to its caller: keep it whole, whatever __init__ wants.
+        return (_restore, (type(self), self.args, self.__dict__))
+
+
+def _restore(kind: type[WasmociError], args: tuple[object, ...], state: dict[str, object]) -> WasmociError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidInput(WasmociError):
+    """A file or an argument is not what it has to be."""
+
+
+class InvalidSpec(InvalidInput):
+    """A ``config.json`` that can't be read or breaks the OCI runtime specification.
+
+    Args:
+        message: What was found and what was expected.
+        source: The file, as the caller named it.
+        path: Where in it, as a JSON path (``$.process.args[0]``).
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, source: str | None = None, path: str | None = None, hint: str | None = None) -> None:
+        where = ": ".join(part for part in (source, path) if part)
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.source = source
+        self.path = path
+
+
+class InvalidBundle(InvalidInput):
+    """A bundle directory that is missing, or lacks its ``config.json`` or root file system."""
+
+
+class InvalidMount(InvalidInput):
+    """A mount whose source is missing, or whose destination can't be one."""
+
+
+class InvalidModule(InvalidInput):
+    """Bytes that are not WebAssembly, or damaged WebAssembly.
+
+    Args:
+        message: What was found and what was expected.
+        source: The file, as the caller named it.
+        offset: Where in it, in bytes from its beginning.
+        hint: What to do about it.
+    """
+
+    exit_status = 126
+
+    def __init__(
+        self, message: str, *, source: str | None = None, offset: int | None = None, hint: str | None = None
+    ) -> None:
+        where = ": ".join(part for part in (source, None if offset is None else f"byte {offset:#x}") if part)
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.source = source
+        self.offset = offset
+
+
+class EntrypointError(WasmociError):
+    """The program that ``process.args[0]`` names can't be run: a directory, unreadable, or without the function."""
+
+    exit_status = 126
+
+
+class EntrypointNotFound(EntrypointError):
+    """The program that ``process.args[0]`` names isn't in the root file system."""
+
+    exit_status = 127
+
+
+class UnsupportedModule(WasmociError):
+    """An engine can't run a module: it lacks a feature, or nobody provides an import."""
+
+    exit_status = 126
+
+
+class UnsupportedWorkload(WasmociError):
+    """An engine can't give what the spec or the caller asks for, such as a mount of a single file."""
+
+    exit_status = 126
+
+
+class EngineError(WasmociError):
+    """Something about an engine, before or beside the guest."""
+
+
+class UnknownEngine(EngineError):
+    """No handler is registered under the name."""
+
+
+class EngineUnavailable(EngineError):
+    """The handler is registered, and its engine can't be loaded here."""
+
+
+class DuplicateEngine(EngineError):
+    """Two distributions register a handler under one name."""
+
+
+class NoSuitableEngine(EngineError):
+    """No engine that is installed can run the workload; the message gives each one's reason."""
+
+    exit_status = 126
+
+
+class EngineCrashed(EngineError):
+    """The process that ran the guest died of a fault in the engine.
+
+    Args:
+        message: What happened.
+        signal: The signal's number that ended the process, when it was one.
+        stderr: The last that the process wrote about it, as text.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, signal: int | None = None, stderr: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.signal = signal
+        self.stderr = stderr
+
+
+class NativeRuntimeError(WasmociError):
+    """The native OCI runtime could not do what it was asked for."""
+
+
+class NativeRuntimeNotFound(NativeRuntimeError):
+    """Neither crun nor runc nor youki is installed, or the one that was named isn't."""
+
+    exit_status = 127
+
+
+class GuestFailed(WasmociError):
+    """The guest did not end with ``EXITED`` and 0; raised by :meth:`wasmoci.ExecutionResult.check`.
+
+    Args:
+        message: How it ended, with the end of what it wrote to its standard error.
+        result: The whole result.
+    """
+
+    def __init__(self, message: str, *, result: ExecutionResult) -> None:
+        super().__init__(message)
+        self.result = result
