@@ -78,7 +78,9 @@ class InvalidSpec(InvalidInput):
         hint: What to do about it.
     """
 
-    def __init__(self, message: str, *, source: str | None = None, path: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, source: str | None = None, path: str | None = None, hint: str | None = None
+    ) -> None:
         where = ": ".join(part for part in (source, path) if part)
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
         self.source = source

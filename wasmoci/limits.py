@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[object], value: float | None) -> None:
+def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
         msg = f"{attribute.name} is {value!r}; expected more than 0, or None for no limit"
         raise ValueError(msg)

@@ -1,0 +1,192 @@
+"""Reads JSON that may be hostile, and names the place of whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wasmoci.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_SIZE = 16 << 20  # bytes; a real config.json has a few tens of kilobytes
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SHOWN = 60  # characters of a wrong value that a message quotes
+
+
+def load_object(source: str) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Args:
+        source: A host path.
+
+    Raises:
+        InvalidSpec: It is missing, not a regular file, too large, not UTF-8, not JSON, or not an object.
+    """
+    try:
+        text = _read(source).decode("utf-8-sig")
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidSpec(f"byte {error.start:#x} is not UTF-8, as JSON has to be", source=source) from None
+    except json.JSONDecodeError as error:
+        raise InvalidSpec(
+            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", source=source
+        ) from None
+    except RecursionError:
+        raise InvalidSpec("nested too deeply to be an OCI spec", source=source) from None
+    except ValueError as error:
+        raise InvalidSpec(f"not JSON: {error}", source=source) from None
+    node = Node(document, source=source).object()
+    value: dict[str, Any] = node.value
+    return value
+
+
+def _read(source: str) -> bytes:
+    try:
+        # O_NONBLOCK: a FIFO must not make us wait for a writer.
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise InvalidSpec(f"can't be read: {reason}", source=source) from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
+            raise InvalidSpec(f"is {kind}; a JSON file was expected", source=source)
+        data = file.read(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise InvalidSpec(f"is larger than {MAX_SIZE >> 20} MiB, which no OCI spec is", source=source)
+    return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+class Node:
+    """A value in a JSON document, that knows where it stands.
+
+    Args:
+        value: What :func:`json.loads` gave.
+        source: The file, for messages.
+        path: The JSON path of the value.
+    """
+
+    __slots__ = ("path", "source", "value")
+
+    def __init__(self, value: Any, *, source: str | None, path: str = "$") -> None:
+        self.value = value
+        self.source = source
+        self.path = path
+
+    def error(self, expected: str) -> InvalidSpec:
+        """An error at this place, that quotes the value."""
+        shown = f"found {_show(self.value)}; " if self.value is not None else ""
+        return InvalidSpec(shown + expected, source=self.source, path=self.path)
+
+    def object(self) -> Node:
+        """The node itself.
+
+        Raises:
+            InvalidSpec: It is no object.
+        """
+        if not isinstance(self.value, dict):
+            raise self.error("an object was expected")
+        return self
+
+    def string(self) -> str:
+        """The value as text that can be a path, an argument or a variable.
+
+        Raises:
+            InvalidSpec: It is no string, has a NUL byte, or can't be encoded in UTF-8.
+        """
+        if not isinstance(self.value, str):
+            raise self.error("a string was expected")
+        if "\0" in self.value:
+            raise self.error("a string without NUL bytes was expected")
+        try:
+            self.value.encode()
+        except UnicodeEncodeError:
+            raise self.error("a string without lone surrogates was expected") from None
+        return self.value
+
+    def integer(self) -> int:
+        """The value as an integer.
+
+        Raises:
+            InvalidSpec: It isn't one.
+        """
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            raise self.error("an integer was expected")
+        return self.value
+
+    def get(self, key: str) -> Node | None:
+        """A member; None when it is missing or null, which mean the same in an OCI spec.
+
+        Raises:
+            InvalidSpec: This node is no object.
+        """
+        value = self.object().value.get(key)
+        return None if value is None else Node(value, source=self.source, path=_step(self.path, key))
+
+    def require(self, key: str) -> Node:
+        """A member that has to be there.
+
+        Raises:
+            InvalidSpec: It is missing or null.
+        """
+        node = self.get(key)
+        if node is None:
+            raise InvalidSpec(
+                "is missing; the OCI runtime specification requires it",
+                source=self.source,
+                path=_step(self.path, key),
+            )
+        return node
+
+    def text(self, key: str) -> str | None:
+        """A member that is a string, or None when it is missing."""
+        node = self.get(key)
+        return None if node is None else node.string()
+
+    def boolean(self, key: str) -> bool:
+        """A member that is true or false; missing means false."""
+        node = self.get(key)
+        if node is None:
+            return False
+        if not isinstance(node.value, bool):
+            raise node.error("true or false was expected")
+        return node.value
+
+    def items(self, key: str) -> Iterator[Node]:
+        """The elements of a member that is an array; none when it is missing."""
+        node = self.get(key)
+        if node is None:
+            return
+        if not isinstance(node.value, list):
+            raise node.error("an array was expected")
+        for index, value in enumerate(node.value):
+            yield Node(value, source=self.source, path=f"{node.path}[{index}]")
+
+    def members(self, key: str) -> Iterator[tuple[str, Node]]:
+        """The members of a member that is an object; none when it is missing."""
+        node = self.get(key)
+        if node is None:
+            return
+        for name, value in node.object().value.items():
+            yield name, Node(value, source=node.source, path=_step(node.path, name))
+
+
+def _step(path: str, key: str) -> str:
+    return path + (f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]")
+
+
+def _show(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        return ("an object" if isinstance(value, dict) else "an array") + f" of {len(value)}"
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,0 +1,64 @@
+"""A bundle: a directory with a ``config.json`` and a root file system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+
+from wasmoci.errors import InvalidBundle
+from wasmoci.spec import CONFIG, Spec
+
+
+@attrs.frozen
+class Bundle:
+    """An OCI bundle, as ``bundle.md`` of the OCI runtime specification has it.
+
+    Args:
+        path: The bundle's directory, an absolute host path.
+        spec: Its ``config.json``.
+        rootfs: Its root file system, an absolute host path.
+    """
+
+    path: Path
+    spec: Spec
+    rootfs: Path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle.
+
+        Args:
+            path: The directory, a host path.
+
+        Raises:
+            InvalidBundle: The directory or its root file system is missing, or something else than a directory.
+            InvalidSpec: Its ``config.json`` is unreadable or malformed.
+        """
+        name = os.fspath(path)
+        if "\0" in name:
+            raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle's directory was expected")
+        directory = Path(name).absolute()
+        if not directory.is_dir():
+            found = "is not a directory" if directory.exists() else "doesn't exist"
+            raise InvalidBundle(
+                f"{name}: {found}; a bundle is a directory with {CONFIG} and a root file system",
+                hint="name the directory, not the file in it" if directory.name == CONFIG else None,
+            )
+        spec = Spec.load(directory / CONFIG)
+        return cls(directory, spec, _rootfs(directory, spec))
+
+
+def _rootfs(directory: Path, spec: Spec) -> Path:
+    config = directory / CONFIG
+    if spec.root is None:
+        raise InvalidBundle(f"{config}: $.root: is missing; a root file system is needed")
+    rootfs = directory / spec.root.path
+    try:
+        if rootfs.is_dir():
+            return rootfs
+        found = "is not a directory" if rootfs.exists() else "doesn't exist"
+    except OSError as error:
+        found = f"can't be reached: {error.strerror}"
+    raise InvalidBundle(f"{config}: $.root.path: {rootfs} {found}; the root file system's directory was expected")

@@ -1,0 +1,242 @@
+"""The part of the OCI runtime specification that wasmoci reads, as frozen classes.
+
+Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). What is not modelled stays in
+:attr:`Spec.raw` and is written back unchanged.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wasmoci._json import Node, load_object
+
+CONFIG = "config.json"
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
+
+
+@attrs.frozen(kw_only=True)
+class Process:
+    """``process``: what the container runs.
+
+    Args:
+        args: The argument vector; the first is the program, as a guest path.
+        env: ``NAME=value`` strings, in order.
+        cwd: The working directory, an absolute guest path.
+        terminal: Whether a terminal is asked for.
+    """
+
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    terminal: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Root:
+    """``root``: the container's root file system.
+
+    Args:
+        path: A host path, absolute or relative to the bundle.
+        readonly: Whether the guest may only read it.
+    """
+
+    path: str
+    readonly: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Mount:
+    """One of ``mounts``.
+
+    Args:
+        destination: A guest path.
+        source: A host path for a bind mount (absolute or relative to the bundle), else a word such as ``proc``.
+        type: The kind of file system, ``bind`` among them.
+        options: Mount options, such as ``ro`` and ``rbind``.
+    """
+
+    destination: str
+    source: str | None = None
+    type: str | None = None
+    options: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Spec:
+    """An OCI runtime spec.
+
+    Args:
+        version: ``ociVersion``.
+        process: What it runs; None where the spec has none.
+        root: Its root file system; None where the spec has none.
+        mounts: In the order in which they are to be mounted.
+        annotations: Arbitrary metadata; :mod:`wasmoci.classify` alone gives it a meaning.
+        memory_limit: ``linux.resources.memory.limit`` in bytes; None when it is missing, zero or negative (no limit).
+        directory: The host directory that relative host paths are relative to: that of ``config.json``.
+        raw: The whole document, also what is not modelled. Not to be changed in place.
+    """
+
+    version: str = "1.0.2"
+    process: Process | None = None
+    root: Root | None = None
+    mounts: tuple[Mount, ...] = ()
+    annotations: dict[str, str] = attrs.field(factory=dict)
+    memory_limit: int | None = None
+    directory: str | None = attrs.field(default=None, eq=False)
+    raw: dict[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Spec:
+        """Read a ``config.json``.
+
+        Args:
+            path: The file, a host path.
+
+        Raises:
+            InvalidSpec: It can't be read, isn't JSON, or breaks the specification; the message has the JSON path.
+        """
+        source = os.fspath(path)
+        return cls.from_dict(load_object(source), source=source, directory=str(Path(source).absolute().parent))
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:
+        """Structure a document that has been parsed.
+
+        Args:
+            raw: The document; kept as :attr:`raw`.
+            source: What to call it in messages, as a rule its file.
+            directory: The host directory that relative host paths are relative to.
+
+        Raises:
+            InvalidSpec: It breaks the specification.
+        """
+        node = Node(raw, source=source).object()
+        process, root = node.get("process"), node.get("root")
+        return cls(
+            version=_version(node),
+            process=None if process is None else _process(process),
+            root=None if root is None else _root(root),
+            mounts=tuple(_mount(item) for item in node.items("mounts")),
+            annotations={key: value.string() for key, value in node.members("annotations")},
+            memory_limit=_memory_limit(node),
+            directory=directory,
+            raw=raw,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
+        document = copy.deepcopy(self.raw)
+        _put(document, "ociVersion", self.version)
+        if self.process is not None:
+            process = document.setdefault("process", {})
+            _put(process, "args", list(self.process.args), absent=[])
+            _put(process, "env", list(self.process.env), absent=[])
+            _put(process, "cwd", self.process.cwd, absent="/" if process else None)
+            _put(process, "terminal", self.process.terminal, absent=False)
+        if self.root is not None:
+            root = document.setdefault("root", {})
+            _put(root, "path", self.root.path)
+            _put(root, "readonly", self.root.readonly, absent=False)
+        if document.get("mounts") or self.mounts:
+            known = {_mount(item): item.value for item in Node(self.raw, source=None).items("mounts")}
+            document["mounts"] = [copy.deepcopy(known.get(mount)) or _mount_to_dict(mount) for mount in self.mounts]
+        _put(document, "annotations", dict(self.annotations), absent={})
+        if self.memory_limit != _memory_limit(Node(self.raw, source=None)):
+            memory = document.setdefault("linux", {}).setdefault("resources", {}).setdefault("memory", {})
+            memory["limit"] = -1 if self.memory_limit is None else self.memory_limit
+        return document
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the document as a file, atomically.
+
+        Args:
+            path: The file, a host path; its directory exists.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            partial.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _version(node: Node) -> str:
+    value = node.require("ociVersion")
+    version = value.string()
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise value.error("a version such as 1.0.2 was expected")
+    if match[1] != "1":
+        raise value.error("wasmoci reads version 1 of the OCI runtime specification")
+    return version
+
+
+def _process(node: Node) -> Process:
+    cwd = node.get("cwd")
+    if cwd is not None and not cwd.string().startswith("/"):
+        raise cwd.error("an absolute path was expected")
+    return Process(
+        args=tuple(item.string() for item in node.items("args")),
+        env=tuple(_variable(item) for item in node.items("env")),
+        cwd="/" if cwd is None else cwd.string(),
+        terminal=node.boolean("terminal"),
+    )
+
+
+def _variable(node: Node) -> str:
+    text = node.string()
+    if "=" not in text[1:]:
+        raise node.error("NAME=value was expected")
+    return text
+
+
+def _root(node: Node) -> Root:
+    path = node.require("path")
+    if not path.string():
+        raise path.error("the path of a directory was expected")
+    return Root(path=path.string(), readonly=node.boolean("readonly"))
+
+
+def _mount(node: Node) -> Mount:
+    destination = node.require("destination")
+    if not destination.string():
+        raise destination.error("an absolute path was expected")
+    return Mount(
+        destination=destination.string(),
+        source=node.text("source"),
+        type=node.text("type"),
+        options=tuple(item.string() for item in node.items("options")),
+    )
+
+
+def _mount_to_dict(mount: Mount) -> dict[str, Any]:
+    raw: dict[str, Any] = {"destination": mount.destination}
+    _put(raw, "type", mount.type)
+    _put(raw, "source", mount.source)
+    _put(raw, "options", list(mount.options), absent=[])
+    return raw
+
+
+def _memory_limit(node: Node) -> int | None:
+    for key in ("linux", "resources", "memory", "limit"):
+        inner = node.get(key)
+        if inner is None:
+            return None
+        node = inner
+    limit = node.integer()
+    return limit if limit > 0 else None
+
+
+def _put(target: dict[str, Any], key: str, value: Any, *, absent: Any = None) -> None:
+    """Set a member, unless it is missing and its value is the one that a missing member stands for."""
+    if target.get(key) is None and value == absent:
+        return
+    target[key] = value
