@@ -18,6 +18,15 @@
     │   ├── DuplicateEngine           two distributions register one name
     │   ├── NoSuitableEngine          every engine was passed over (126)
     │   └── EngineCrashed             the engine's process died under the guest
+    ├── ImageError                    125
+    │   ├── InvalidReference          an image's name that can't be read
+    │   ├── ImageNotFound             no image, tag or platform as asked for
+    │   ├── InvalidImage              damaged: a digest, a size, a media type, JSON, a layer's archive
+    │   │   └── UnsafeLayer           a layer that reaches out of the root file system
+    │   ├── ImageLimitExceeded        more bytes, entries or compression than allowed
+    │   ├── StoreError                the local store can't do it: in use, not writable
+    │   └── RegistryError             a registry can't be reached, or refuses
+    │       └── RegistryDenied        401 and 403
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
     └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
@@ -176,6 +185,67 @@ class EngineCrashed(EngineError):
         super().__init__(message, hint=hint)
         self.signal = signal
         self.stderr = stderr
+
+
+class ImageError(WasmociError):
+    """Something about an image, its store or its registry."""
+
+
+class InvalidReference(ImageError):
+    """An image's name that is not in the notation of containers/image, nor a path that holds an image."""
+
+
+class ImageNotFound(ImageError):
+    """No image under this name, no such tag in a layout, or none for the platform."""
+
+
+class InvalidImage(ImageError):
+    """An image that is damaged or of an unknown kind.
+
+    Args:
+        message: What was found and what was expected.
+        source: The blob, file or archive member, as a user would look for it.
+        path: Where in it: a JSON path, or an entry of a layer.
+        hint: What to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, source: str | None = None, path: str | None = None, hint: str | None = None
+    ) -> None:
+        where = ": ".join(part for part in (source, path) if part)
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.source = source
+        self.path = path
+
+
+class UnsafeLayer(InvalidImage):
+    """A layer with an entry that would write, link or delete outside the root file system."""
+
+
+class ImageLimitExceeded(ImageError):
+    """An image that unpacks to more than :class:`wasmoci.image.UnpackLimits` allows."""
+
+
+class StoreError(ImageError):
+    """The local store of images can't do what it was asked for."""
+
+
+class RegistryError(ImageError):
+    """A registry that can't be reached, or that answers with an error.
+
+    Args:
+        message: What was asked of which registry, and the answer.
+        status: The HTTP status, when there was one.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class RegistryDenied(RegistryError):
+    """The registry wants credentials (401) or refuses these (403)."""
 
 
 class NativeRuntimeError(WasmociError):
