@@ -1,0 +1,166 @@
+"""What of the host's file system a guest sees: the root file system, and the mounts on it.
+
+DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or made before :meth:`GuestFiles.materialise`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import InvalidMount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.spec import Mount, Spec
+
+KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
+"""Mount types that a guest has no use for: it has no kernel. They are left out."""
+
+_NO_SOURCE = ("", "none")
+
+
+@attrs.frozen(kw_only=True)
+class GuestMount:
+    """A mount that the guest sees.
+
+    Args:
+        destination: An absolute guest path, normalised.
+        source: A host path; None for a tmpfs that was not made yet.
+        read_only: Whether the guest may only read it.
+        is_file: Whether it is a single file.
+    """
+
+    destination: str
+    source: Path | None
+    read_only: bool
+    is_file: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class GuestFiles:
+    """The guest's file system.
+
+    Args:
+        rootfs: The host directory that is the guest's ``/``.
+        read_only: Whether the guest may only read it. Mounts have their own flag.
+        cwd: The working directory, an absolute guest path, normalised.
+        mounts: In the order in which they are mounted; none hides another one completely.
+        omitted: The destinations of mounts that were left out, with their type.
+    """
+
+    rootfs: Path
+    read_only: bool
+    cwd: str
+    mounts: tuple[GuestMount, ...] = ()
+    omitted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_file_mounts(self) -> bool:
+        """Whether a mount is a single file."""
+        return any(mount.is_file for mount in self.mounts)
+
+    @contextlib.contextmanager
+    def materialise(self) -> Iterator[GuestFiles]:
+        """The same with a directory for each tmpfs, which are removed at the end."""
+        if all(mount.source is not None for mount in self.mounts):
+            yield self
+            return
+        scratch = Path(tempfile.mkdtemp(prefix="wasmoci-tmpfs-"))
+        try:
+            mounts = []
+            for index, mount in enumerate(self.mounts):
+                if mount.source is None:
+                    source = scratch / str(index)
+                    source.mkdir()
+                    mounts.append(attrs.evolve(mount, source=source))
+                else:
+                    mounts.append(mount)
+            yield attrs.evolve(self, mounts=tuple(mounts))
+        finally:
+            shutil.rmtree(scratch, onerror=_make_removable)
+
+
+def plan(spec: Spec, rootfs: Path) -> GuestFiles:
+    """Read a guest's file system from its spec.
+
+    Args:
+        spec: The spec; its mounts are those of section "Mounts" of the OCI runtime specification.
+        rootfs: The host directory that is the guest's ``/``.
+
+    Raises:
+        InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
+    """
+    mounts: dict[str, GuestMount] = {}
+    omitted: list[tuple[str, str]] = []
+    for index, mount in enumerate(spec.mounts):
+        where = f"$.mounts[{index}]"
+        destination = _destination(mount, where)
+        if mount.type in KERNEL_FILESYSTEMS and not _is_bind(mount):
+            omitted.append((destination, mount.type or ""))
+            continue
+        # A mount hides those at and below its destination that came before it.
+        for hidden in [path for path in mounts if path == destination or path.startswith(destination + "/")]:
+            del mounts[hidden]
+        mounts[destination] = _guest_mount(spec, mount, destination, where)
+    return GuestFiles(
+        rootfs=rootfs,
+        read_only=spec.root is not None and spec.root.readonly,
+        cwd=posixpath.normpath("/" + (spec.process.cwd if spec.process else "/").lstrip("/")),
+        mounts=tuple(mounts.values()),
+        omitted=tuple(omitted),
+    )
+
+
+def _destination(mount: Mount, where: str) -> str:
+    parts = [part for part in mount.destination.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise InvalidMount(f'{where}.destination: {mount.destination!r} has a ".."; a plain absolute path was expected')
+    if not parts:
+        raise InvalidMount(f"{where}.destination: {mount.destination!r} is the root itself, which $.root gives")
+    return "/" + "/".join(parts)
+
+
+def _is_bind(mount: Mount) -> bool:
+    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
+
+
+def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> GuestMount:
+    flags = [option for option in mount.options if option in ("ro", "rro", "rw")]
+    read_only = bool(flags) and flags[-1] != "rw"
+    if _is_bind(mount):
+        if mount.source is None or mount.source in _NO_SOURCE:
+            raise InvalidMount(f"{where}.source: is missing; a bind mount needs the host path to mount")
+        source = Path(spec.directory or os.curdir, mount.source).absolute()
+        if not source.exists():
+            raise InvalidMount(
+                f"{where}.source: {source} doesn't exist on the host; it was to be mounted at {destination}"
+            )
+        return GuestMount(
+            destination=destination, source=source, read_only=read_only, is_file=not source.is_dir()
+        )
+    if mount.type == "tmpfs":
+        return GuestMount(destination=destination, source=None, read_only=read_only)
+    raise InvalidMount(
+        f"{where}.type: {mount.type!r} at {destination} can't be given to a Wasm guest; bind or tmpfs was expected",
+        hint="mount it on the host, and bind it into the container",
+    )
+
+
+def _make_removable(function: object, path: str, _info: object) -> None:
+    # The guest may have taken the write permission from a directory of its own.
+    parent = os.path.dirname(path)  # noqa: PTH120  shutil hands a string
+    os.chmod(parent, 0o700)  # noqa: PTH101
+    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+        os.chmod(path, 0o700)  # noqa: PTH101
+        shutil.rmtree(path, ignore_errors=True)
+    elif callable(function):
+        function(path)

@@ -1,0 +1,1 @@
+"""Engine handlers: one module an engine, and the contract that they keep."""

@@ -1,0 +1,305 @@
+"""The contract of an engine handler, and what all handlers have in common.
+
+:class:`EngineHandler` is the whole contract. :class:`BaseHandler` keeps it for an engine that can call a module's function
+with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``features``, :meth:`~BaseHandler.provides` and
+:meth:`~BaseHandler.run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+import attrs
+
+from wasmoci.capabilities import Capability
+from wasmoci.entrypoint import Entrypoint
+from wasmoci.errors import EntrypointError, UnsupportedModule, UnsupportedWorkload
+from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.limits import Limits
+from wasmoci.module import Feature, Module, ModuleKind
+from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, ExecutionResult, ExitReason
+from wasmoci.stdio import Stdio, Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from wasmoci.spec import Spec
+
+INHERIT = Stdio.inherit()
+NO_LIMITS = Limits()
+
+
+@runtime_checkable
+class EngineHandler(Protocol):
+    """What the registry and the dispatcher ask of an engine.
+
+    Attributes:
+        name: The name under which it is registered.
+        capabilities: What it can do here, with the engine that is installed.
+    """
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    def validate(self, module: Module) -> None:
+        """Check that the engine can run a module, before anything of the guest runs.
+
+        Raises:
+            UnsupportedModule: It lacks a feature, or nobody provides an import; the message names it.
+            InvalidModule: The module is damaged.
+        """
+
+    def execute(
+        self, spec: Spec, rootfs: Path, *, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
+    ) -> ExecutionResult:
+        """Run a container's guest to its end.
+
+        Never exits the process, never changes its working directory, environment or streams, and leaves no descriptor,
+        thread or temporary file behind. Safe to call from several threads at once.
+
+        Args:
+            spec: The container's spec.
+            rootfs: Its root file system, a host path.
+            stdio: Where its streams come from and go to.
+            limits: What it may use. A memory limit of the spec holds where the caller gives none.
+
+        Raises:
+            WasmociError: The guest could not be started.
+        """
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """An optional power: a time limit that holds without a process to kill."""
+
+    def interrupts(self, module: Module, stdio: Stdio) -> bool:
+        """Whether this module, with these streams, can always be stopped in-process: it can't block in the host."""
+
+
+@attrs.frozen(kw_only=True)
+class Workload:
+    """Everything that an engine needs for one run.
+
+    Args:
+        entrypoint: Program, arguments, environment.
+        module: The module or component.
+        files: What the guest sees of the host's files; every tmpfs has its directory.
+        streams: Open streams.
+        limits: What the guest may use, the spec's limit included.
+        started: To be called right before the entry function: from there time counts.
+    """
+
+    entrypoint: Entrypoint
+    module: Module
+    files: GuestFiles
+    streams: Streams
+    limits: Limits
+    started: Callable[[], None]
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """How an engine's run ended.
+
+    Args:
+        reason: Why it ended.
+        exit_code: The guest's own code; for other reasons than ``EXITED`` their fixed one.
+        message: A sentence about it, from the engine.
+        backtrace: The guest's frames, innermost first.
+    """
+
+    reason: ExitReason
+    exit_code: int
+    message: str = ""
+    backtrace: tuple[str, ...] = ()
+
+    @classmethod
+    def exited(cls, code: int = 0, message: str = "") -> Outcome:
+        """The guest returned, or asked to exit."""
+        return cls(reason=ExitReason.EXITED, exit_code=code, message=message)
+
+    @classmethod
+    def trapped(cls, message: str, backtrace: tuple[str, ...] = ()) -> Outcome:
+        """The guest trapped."""
+        return cls(reason=ExitReason.TRAPPED, exit_code=EXIT_TRAPPED, message=message, backtrace=backtrace)
+
+    @classmethod
+    def timed_out(cls, limit: float | None) -> Outcome:
+        """The guest ran past its time limit of so many seconds."""
+        message = f"it ran past its time limit of {limit:g} s" if limit else "it ran past its time limit"
+        return cls(reason=ExitReason.TIMED_OUT, exit_code=EXIT_TIMED_OUT, message=message)
+
+    @classmethod
+    def out_of_memory(cls, limit: int | None, backtrace: tuple[str, ...] = (), detail: str = "") -> Outcome:
+        """The guest was refused memory by its limit of so many bytes, and died of it."""
+        message = f"it was refused memory by its limit of {limit} bytes" if limit else "it ran out of memory"
+        if detail:
+            message += f": {detail}"
+        return cls(
+            reason=ExitReason.OUT_OF_MEMORY, exit_code=EXIT_OUT_OF_MEMORY, message=message, backtrace=backtrace
+        )
+
+
+class BaseHandler(ABC):
+    """A handler for an engine that can run a :class:`Workload`.
+
+    Attributes:
+        name: See :class:`EngineHandler`.
+        capabilities: See :class:`EngineHandler`.
+        features: The Wasm features that the engine has.
+    """
+
+    name: ClassVar[str]
+    capabilities: frozenset[Capability]
+    features: frozenset[Feature]
+
+    @abstractmethod
+    def provides(self, module: str, name: str) -> bool:
+        """Whether the engine, or its WASI host, gives a core module the function ``module.name``."""
+
+    @abstractmethod
+    def run(self, workload: Workload) -> Outcome:
+        """Call the entry function, and say how it ended.
+
+        Raises:
+            WasmociError: It could not be started.
+        """
+
+    def assemble(self, module: Module) -> Module:
+        """A module in the text format as a binary one, by an engine with ``Capability.TEXT``; any other as it is."""
+        return module
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`EngineHandler.validate`."""
+        module = self.assemble(module)
+        needed = _KINDS.get(module.kind)
+        if needed is not None and needed not in self.capabilities:
+            raise UnsupportedModule(f"{module.source}: {self.name} can't run {_KIND_NAMES[module.kind]}")
+        if module.kind is not ModuleKind.CORE:
+            return
+        unknown = [item for item in module.imports if not self.provides(item.module, item.name)]
+        if unknown:
+            names = ", ".join(f"{item.module}.{item.name}" for item in unknown[:_SHOWN])
+            more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+            raise UnsupportedModule(
+                f"{module.source}: imports {names}{more}, which {self.name} doesn't provide",
+                hint="a guest gets WASI preview 1 and nothing else; was the module built for another world?",
+            )
+        if len(self.features) < len(Feature):
+            missing = module.features - self.features
+            if missing:
+                names = ", ".join(sorted(feature.value for feature in missing))
+                raise UnsupportedModule(f"{module.source}: needs {names}, which {self.name} doesn't have")
+
+    def execute(
+        self, spec: Spec, rootfs: Path, *, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
+    ) -> ExecutionResult:
+        """See :meth:`EngineHandler.execute`."""
+        if limits.memory is None and spec.memory_limit is not None:
+            limits = attrs.evolve(limits, memory=spec.memory_limit)
+        entrypoint = Entrypoint.of(spec)
+        files = plan(spec, rootfs)
+        module = self.assemble(entrypoint.load(files))
+        self.check(module, entrypoint, files)
+        clock = _Clock()
+        with files.materialise() as made, stdio.open() as streams:
+            workload = Workload(
+                entrypoint=entrypoint,
+                module=module,
+                files=made,
+                streams=streams,
+                limits=limits,
+                started=clock.start,
+            )
+            outcome = self.run(workload)
+            duration = clock.elapsed()
+            return ExecutionResult(
+                exit_code=outcome.exit_code,
+                reason=outcome.reason,
+                engine=self.name,
+                stdout=streams.stdout.captured,
+                stderr=streams.stderr.captured,
+                stdout_truncated=streams.stdout.truncated,
+                stderr_truncated=streams.stderr.truncated,
+                duration=duration,
+                message=outcome.message,
+                backtrace=outcome.backtrace,
+            )
+
+    def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
+        """Refuse what can't be run, before anything of the guest runs.
+
+        Raises:
+            UnsupportedModule: See :meth:`validate`.
+            UnsupportedWorkload: A mount is a single file, and the engine has no such thing.
+            EntrypointError: The module lacks the entry function, or it takes parameters.
+        """
+        self.validate(module)
+        if files.has_file_mounts and Capability.FILE_MOUNTS not in self.capabilities:
+            destinations = ", ".join(mount.destination for mount in files.mounts if mount.is_file)
+            raise UnsupportedWorkload(f"{self.name} can't mount a single file, as asked for at {destinations}")
+        if module.kind is ModuleKind.CORE:
+            _check_function(module, entrypoint.function or "_start")
+
+
+def _check_function(module: Module, function: str) -> None:
+    exports = {export.name: export for export in module.exports if export.kind == "func"}
+    if function not in exports:
+        hint = None
+        if function == "_start":
+            hint = "a program has a main function; of a library, name the function to call: /lib.wasm#function"
+        shown = ", ".join(sorted(exports)[:_SHOWN]) or "no function at all"
+        raise EntrypointError(f"{module.source}: exports no function {function!r}; it exports {shown}", hint=hint)
+    signature = exports[function].type
+    if signature is not None and signature.params:
+        raise EntrypointError(
+            f"{module.source}: the function {function!r} takes {len(signature.params)} parameters;"
+            " one without parameters was expected"
+        )
+
+
+class _Clock:
+    """Measures from the start of the entry function, and tells whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        tell = _on_start.get()
+        self._began = time.monotonic()
+        if tell is not None:
+            tell()
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+
+_on_start: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar("on_start", default=None)
+
+
+@contextlib.contextmanager
+def on_start(function: Callable[[], None]) -> Iterator[None]:
+    """Have a function called at the start of each entry function that is executed in the context."""
+    token = _on_start.set(function)
+    try:
+        yield
+    finally:
+        _on_start.reset(token)
+
+
+_SHOWN = 8  # names that a message lists
+_KINDS = {
+    ModuleKind.CORE: Capability.WASI_PREVIEW1,
+    ModuleKind.COMPONENT: Capability.WASI_02,
+    ModuleKind.TEXT: Capability.TEXT,
+}
+_KIND_NAMES = {
+    ModuleKind.CORE: "core modules",
+    ModuleKind.COMPONENT: "components",
+    ModuleKind.TEXT: "the text format",
+}
