@@ -218,7 +218,7 @@ class _HeadParser:
         # Only the types of what is exported are looked at, so the numbers stay as they are written.
         body = self.data[reader.pos : reader.end]
         self.function_types = body if body.isascii() else _LEB32.findall(body)
-        size = len(body) if body.isascii() else sum(map(len, self.function_types))  # type: ignore[arg-type]
+        size = len(body) if body.isascii() else sum(map(len, self.function_types))
         if size != len(body) or len(self.function_types) != count:
             raise reader.fail(f"announces {count} functions and has {len(self.function_types)}")
         reader.pos = reader.end

@@ -28,7 +28,8 @@ MEMORY_SIZE, MEMORY_GROW = 0x3F, 0x40
 
 # Immediates, one letter each:
 #   u  a number of 32 bits          U  a number of 64 bits        4 8 16(v)  that many bytes    k  one byte
-#   m  alignment and offset         x  a memory's number          y  the table of a call_indirect
+#   m  alignment and offset         z  a memory's number          y  the table of a call_indirect
+#   x  a memory's number, where WebAssembly 1.0 has a byte that is always zero
 #   b  a block's type               h  a heap type                t  a vector of value types
 #   L  the labels of br_table       C  the catches of try_table   H  the handlers of a resume
 _ROWS: tuple[tuple[int, int, int, str, tuple[Feature, ...]], ...] = (
@@ -53,7 +54,7 @@ _ROWS: tuple[tuple[int, int, int, str, tuple[Feature, ...]], ...] = (
     (0, 0x12, 0x12, "u", (Feature.TAIL_CALL,)),
     (0, 0x13, 0x13, "uy", (Feature.TAIL_CALL,)),
     (0, 0x14, 0x14, "u", (Feature.FUNCTION_REFERENCES,)),
-    (0, 0x15, 0x15, "u", (Feature.FUNCTION_REFERENCES, Feature.TAIL_CALL)),
+    (0, 0x15, 0x15, "u", (Feature.FUNCTION_REFERENCES,)),
     (0, 0x18, 0x18, "u", (Feature.LEGACY_EXCEPTIONS,)),
     (0, 0x19, 0x19, "", (Feature.LEGACY_EXCEPTIONS,)),
     (0, 0x1A, 0x1B, "", ()),
@@ -91,10 +92,10 @@ _ROWS: tuple[tuple[int, int, int, str, tuple[Feature, ...]], ...] = (
     (GC, 24, 25, "kuhh", (Feature.GC,)),
     (GC, 26, 30, "", (Feature.GC,)),
     (MISC, 0, 7, "", (Feature.SATURATING_FLOAT_TO_INT,)),
-    (MISC, 8, 8, "ux", (Feature.BULK_MEMORY,)),
+    (MISC, 8, 8, "uz", (Feature.BULK_MEMORY,)),
     (MISC, 9, 9, "u", (Feature.BULK_MEMORY,)),
-    (MISC, 10, 10, "xx", (Feature.BULK_MEMORY,)),
-    (MISC, 11, 11, "x", (Feature.BULK_MEMORY,)),
+    (MISC, 10, 10, "zz", (Feature.BULK_MEMORY_OPT,)),
+    (MISC, 11, 11, "z", (Feature.BULK_MEMORY_OPT,)),
     (MISC, 12, 12, "uu", (Feature.BULK_MEMORY,)),
     (MISC, 13, 13, "u", (Feature.BULK_MEMORY,)),
     (MISC, 14, 14, "uu", (Feature.BULK_MEMORY,)),
@@ -172,6 +173,9 @@ def _skip_immediate(reader: Reader, letter: str) -> None:  # noqa: C901, PLR0912
         reader.skip(_SIZES[letter])
     elif letter == "m":
         _memory_argument(reader)
+    elif letter == "z":
+        if reader.unsigned():
+            reader.features.add(Feature.MULTI_MEMORY)
     elif letter == "x":
         start = reader.pos
         reader.unsigned()
@@ -203,13 +207,17 @@ def _skip_immediate(reader: Reader, letter: str) -> None:  # noqa: C901, PLR0912
 _SIZES = {"k": 1, "4": 4, "8": 8, "v": 16}
 _MEMORY_FOLLOWS = 0x40
 _EMPTY_BLOCK = 0x40
+_U32_SIZE = 5
 
 
 def _memory_argument(reader: Reader) -> None:
     if reader.unsigned() & _MEMORY_FOLLOWS:
         reader.features.add(Feature.MULTI_MEMORY)
         reader.unsigned()
+    start = reader.pos
     reader.unsigned(64)
+    if reader.pos - start > _U32_SIZE:
+        reader.features.add(Feature.MEMORY64)
 
 
 def _block_type(reader: Reader) -> None:
@@ -314,9 +322,11 @@ def _immediates(features: frozenset[Feature]) -> dict[str, str]:
     table = r"[\x00-\x7f]" if references else r"\x00"
     if Feature.CALL_INDIRECT_OVERLONG in features:
         table = rf"(?:{table}|\x80{{1,4}}\x00)"
-    memory_argument = rf"[\x00-\x3f]{_U64}"
+    memory = r"[\x00-\x7f]" if Feature.MULTI_MEMORY in features else r"\x00"
+    offset = _U64 if Feature.MEMORY64 in features else _U32
+    memory_argument = rf"[\x00-\x3f]{offset}"
     if Feature.MULTI_MEMORY in features:
-        memory_argument = rf"(?:{memory_argument}|[\x40-\x7f]{_U32}{_U64})"
+        memory_argument = rf"(?:{memory_argument}|[\x40-\x7f]{_U32}{offset})"
     clause = rf"(?:[\x00\x01]{_U32}{_U32}|[\x02\x03]{_U32})"
     written = {
         "C": rf"(?:\x00|\x01{clause}|\x02{clause}{clause})",
@@ -327,7 +337,8 @@ def _immediates(features: frozenset[Feature]) -> dict[str, str]:
         "8": ".{8}",
         "v": ".{16}",
         "m": memory_argument,
-        "x": r"[\x00-\x7f]" if Feature.MULTI_MEMORY in features else r"\x00",
+        "x": memory,
+        "z": memory,
         "y": table,
         "b": _byte_class(blocks),
     }

@@ -22,6 +22,8 @@ class Feature(enum.Enum):
     SIGN_EXTENSION = "sign-extension"
     SATURATING_FLOAT_TO_INT = "saturating-float-to-int"
     MULTI_VALUE = "multi-value"
+    # memory.copy, memory.fill and the data count section, which engines have that lack the rest of bulk-memory.
+    BULK_MEMORY_OPT = "bulk-memory-opt"
     BULK_MEMORY = "bulk-memory"
     REFERENCE_TYPES = "reference-types"
     SIMD = "simd"

@@ -28,7 +28,7 @@ def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> froze
     features = set(head.features)
     globals_ = head.imported("global")
     if DATA_COUNT in head.sections:
-        features.add(Feature.BULK_MEMORY)
+        features.add(Feature.BULK_MEMORY_OPT)
     for number, read in ((ELEMENT, _element), (DATA, _data)):
         if section := head.sections.get(number):
             reader = Reader(data, section.start, section.end, source=source, where=section.name)
@@ -90,8 +90,10 @@ def _element(reader: Reader, imported_globals: int) -> None:
     flags = reader.unsigned()
     if flags > 7:  # noqa: PLR2004
         raise reader.fail(f"{flags:#x} is not a kind of element segment", at=start)
-    if flags:
+    if flags & _PASSIVE:
         reader.features.add(Feature.BULK_MEMORY)
+    if flags & _EXPRESSIONS:
+        reader.features.add(Feature.REFERENCE_TYPES)
     if not flags & _PASSIVE:
         if flags & _EXPLICIT and reader.unsigned():
             reader.features.add(Feature.REFERENCE_TYPES)
@@ -117,7 +119,7 @@ def _data(reader: Reader, imported_globals: int) -> None:
     flags = reader.unsigned()
     if flags > 2:  # noqa: PLR2004
         raise reader.fail(f"{flags:#x} is not a kind of data segment", at=start)
-    if flags:
+    if flags & _PASSIVE:
         reader.features.add(Feature.BULK_MEMORY)
     if flags & _EXPLICIT and reader.unsigned():
         reader.features.add(Feature.MULTI_MEMORY)
