@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -35,6 +34,7 @@ from wasmoci.errors import InvalidModule
 
 if TYPE_CHECKING:
     from collections.abc import Container
+    from pathlib import Path
 
 __all__ = [
     "Export",

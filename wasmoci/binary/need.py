@@ -92,25 +92,20 @@ def _element(reader: Reader, imported_globals: int) -> None:
         raise reader.fail(f"{flags:#x} is not a kind of element segment", at=start)
     if flags & _PASSIVE:
         reader.features.add(Feature.BULK_MEMORY)
-    if flags & _EXPRESSIONS:
-        reader.features.add(Feature.REFERENCE_TYPES)
-    if not flags & _PASSIVE:
+    else:
         if flags & _EXPLICIT and reader.unsigned():
             reader.features.add(Feature.REFERENCE_TYPES)
         constant(reader, imported_globals)
-    if flags & (_PASSIVE | _EXPLICIT):
-        if not flags & _EXPRESSIONS:
-            kind = reader.pos
-            if reader.byte():
-                raise reader.fail("an element segment is not of functions", at=kind)
-        elif reader.peek() == 0x70:  # noqa: PLR2004
-            reader.skip(1)
-        else:
-            value_type(reader)
     if flags & _EXPRESSIONS:
+        reader.features.add(Feature.REFERENCE_TYPES)
+        if flags & (_PASSIVE | _EXPLICIT):
+            value_type(reader)
         for _ in range(reader.count()):
             constant(reader, imported_globals)
     else:
+        kind = reader.pos
+        if flags & (_PASSIVE | _EXPLICIT) and reader.byte():
+            raise reader.fail("an element segment is not of functions", at=kind)
         reader.skip_numbers(reader.count())
 
 

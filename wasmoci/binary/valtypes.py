@@ -65,8 +65,8 @@ def heap_type(reader: Reader) -> str:
     if number >= 0:
         reader.features.add(Feature.FUNCTION_REFERENCES)
         return str(number)
-    code = number & 0x7F
-    if number < -0x40 or code not in _HEAP_TYPES:
+    code = number + 0x80  # as the one byte that it takes
+    if code not in _HEAP_TYPES:
         raise reader.fail(f"{number} is not a heap type", at=start)
     name, feature = _HEAP_TYPES[code]
     reader.features.add(feature)
