@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -9,14 +10,19 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidSpec
-from wasmoci.module import Module
+from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
+from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.module import FuncType, Module, ModuleKind
+from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.namespace import Namespace
+from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.filesystem import GuestFiles
     from wasmoci.spec import Spec
+
+_SHOWN = 8  # names that a message lists
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -64,10 +70,147 @@ class Entrypoint:
             cwd=process.cwd,
         )
 
+    def load(self, files: GuestFiles) -> Module:
+        """Read the program, which is looked for as ``execvp`` does, and then in the working directory.
+
+        Args:
+            files: The guest's files; every tmpfs has its directory.
+
+        Raises:
+            EntrypointNotFound: It isn't there.
+            EntrypointError: It is a directory or a special file, or can't be read.
+            InvalidSpec: The working directory isn't there.
+            InvalidModule: It isn't WebAssembly, or damaged.
+        """
+        with _Finder(files) as finder:
+            finder.check_directory(self.cwd)
+            descriptor = finder.open(self)
+            try:
+                return Module.read(descriptor, source=self.program)
+            finally:
+                os.close(descriptor)
+
+    def check_function(self, module: Module) -> None:
+        """Refuse a core module that lacks the entry function.
+
+        Raises:
+            EntrypointError: It isn't exported, or takes parameters.
+        """
+        if module.kind is not ModuleKind.CORE:
+            return
+        name = self.function or "_start"
+        functions = {export.name: export for export in module.exports if export.kind == "func"}
+        if name not in functions:
+            hint = None
+            if self.function is None:
+                hint = "a program has a main function; of a library, name the function to call: /lib.wasm#function"
+            shown = ", ".join(sorted(functions)[:_SHOWN]) or "no function at all"
+            raise EntrypointError(f"{module.source}: exports no function {name!r}; it exports {shown}", hint=hint)
+        signature = functions[name].type
+        if isinstance(signature, FuncType) and signature.params:
+            raise EntrypointError(
+                f"{module.source}: the function {name!r} takes {len(signature.params)} parameters;"
+                " one without parameters was expected"
+            )
+
     def candidates(self) -> tuple[str, ...]:
-        """The absolute guest paths where the program may be, in order, as ``execvp`` has it and then the directory itself."""
+        """The absolute guest paths where the program may be, in the order in which they are tried."""
         if "/" in self.program:
             return (posixpath.join(self.cwd, self.program),)
         search = dict(self.env).get("PATH") or DEFAULT_PATH
         directories = [*search.split(":"), self.cwd]
         return tuple(posixpath.join(self.cwd, directory, self.program) for directory in directories)
+
+
+def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
+    """The beginning of a spec's program; None when it can't be read, for whatever reason.
+
+    Args:
+        spec: The spec; where its mounts are wrong, the root file system alone is looked at.
+        rootfs: The root file system, a host path.
+        count: How many bytes.
+    """
+    try:
+        files = plan(spec, rootfs)
+    except InvalidInput:
+        files = GuestFiles(rootfs=rootfs, read_only=True, cwd="/")
+    try:
+        with files.materialise() as made, _Finder(made) as finder:
+            descriptor = finder.open(Entrypoint.of(spec))
+            try:
+                return os.read(descriptor, count)
+            finally:
+                os.close(descriptor)
+    except (InvalidInput, EntrypointError, OSError):
+        return None
+
+
+def _split(variable: str) -> tuple[str, str]:
+    name, _, value = variable.partition("=")
+    return name, value
+
+
+class _Finder:
+    """Opens files of a guest's, beneath its root and nowhere else."""
+
+    def __init__(self, files: GuestFiles) -> None:
+        self._files = files
+        self._namespace = Namespace(files.tree)
+        self._resolver = Resolver(self._namespace)
+
+    def __enter__(self) -> _Finder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._namespace.close()
+
+    def open(self, entrypoint: Entrypoint) -> int:
+        """A descriptor of the program."""
+        *others, last = entrypoint.candidates()
+        for path in others:
+            with contextlib.suppress(EntrypointNotFound):
+                return self._open_file(path)
+        try:
+            return self._open_file(last)
+        except EntrypointNotFound:
+            if not others:
+                raise
+            where = f"isn't in any directory of PATH, nor in the working directory {entrypoint.cwd}"
+            raise EntrypointNotFound(f"{entrypoint.program}: {where}") from None
+
+    def _open_file(self, path: str) -> int:
+        descriptor = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return descriptor
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "a special file"
+        raise EntrypointError(f"{path}: is {kind}; a Wasm file was expected")
+
+    def _open(self, path: str, flags: int) -> int:
+        relative = path.strip("/").encode() or b"."
+        try:
+            descriptor, *_ = self._resolver.open(self._namespace.root, relative, flags | os.O_CLOEXEC, follow=True)
+        except Refusal:
+            raise EntrypointError(f"{path}: leads out of the root file system") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise EntrypointNotFound(f"{path}: isn't in the root file system {self._files.rootfs}") from None
+        except OSError as error:
+            raise EntrypointError(f"{path}: can't be opened: {error.strerror}") from None
+        return descriptor
+
+    def check_directory(self, path: str) -> None:
+        """Refuse a working directory that isn't one."""
+        try:
+            descriptor = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except EntrypointError as error:
+            reason = "is not a directory" if self._exists(path) else error.message
+            raise InvalidSpec(f"{path!r}: {reason}", path="$.process.cwd") from None
+        os.close(descriptor)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            os.close(self._open(path, os.O_PATH))
+        except EntrypointError:
+            return False
+        return True

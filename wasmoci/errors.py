@@ -6,6 +6,7 @@
     ├── InvalidInput                  a file or an argument is not what it has to be
     │   ├── InvalidSpec               config.json: unreadable, not JSON, a wrong type
     │   ├── InvalidBundle             the directory around it: no rootfs, no config.json
+    │   ├── InvalidConfiguration      a configuration file or an environment variable of wasmoci's own
     │   ├── InvalidMount              a mount without a source, a destination with ".."
     │   └── InvalidModule             not WebAssembly, or damaged (126)
     ├── EntrypointError               the program that the spec names (126)
@@ -98,6 +99,10 @@ class InvalidSpec(InvalidInput):
 
 class InvalidBundle(InvalidInput):
     """A bundle directory that is missing, or lacks its ``config.json`` or root file system."""
+
+
+class InvalidConfiguration(InvalidInput):
+    """A configuration file of wasmoci, or an environment variable, with a wrong value."""
 
 
 class InvalidMount(InvalidInput):

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import InvalidMount
+from wasmoci.wasi.tree import FileTree
+from wasmoci.wasi.tree import Mount as TreeMount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +69,16 @@ class GuestFiles:
     def has_file_mounts(self) -> bool:
         """Whether a mount is a single file."""
         return any(mount.is_file for mount in self.mounts)
+
+    @property
+    def tree(self) -> FileTree:
+        """The same for the WASI host; each tmpfs has to have its directory (:meth:`materialise`)."""
+        mounts = (
+            TreeMount(mount.source, mount.destination, mount.read_only)
+            for mount in self.mounts
+            if mount.source is not None
+        )
+        return FileTree(self.rootfs, self.read_only, tuple(mounts))
 
     @contextlib.contextmanager
     def materialise(self) -> Iterator[GuestFiles]:
@@ -144,9 +156,7 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
             raise InvalidMount(
                 f"{where}.source: {source} doesn't exist on the host; it was to be mounted at {destination}"
             )
-        return GuestMount(
-            destination=destination, source=source, read_only=read_only, is_file=not source.is_dir()
-        )
+        return GuestMount(destination=destination, source=source, read_only=read_only, is_file=not source.is_dir())
     if mount.type == "tmpfs":
         return GuestMount(destination=destination, source=None, read_only=read_only)
     raise InvalidMount(

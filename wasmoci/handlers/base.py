@@ -17,7 +17,7 @@ import attrs
 
 from wasmoci.capabilities import Capability
 from wasmoci.entrypoint import Entrypoint
-from wasmoci.errors import EntrypointError, UnsupportedModule, UnsupportedWorkload
+from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
 from wasmoci.module import Feature, Module, ModuleKind
@@ -140,9 +140,7 @@ class Outcome:
         message = f"it was refused memory by its limit of {limit} bytes" if limit else "it ran out of memory"
         if detail:
             message += f": {detail}"
-        return cls(
-            reason=ExitReason.OUT_OF_MEMORY, exit_code=EXIT_OUT_OF_MEMORY, message=message, backtrace=backtrace
-        )
+        return cls(reason=ExitReason.OUT_OF_MEMORY, exit_code=EXIT_OUT_OF_MEMORY, message=message, backtrace=backtrace)
 
 
 class BaseHandler(ABC):
@@ -203,33 +201,32 @@ class BaseHandler(ABC):
         if limits.memory is None and spec.memory_limit is not None:
             limits = attrs.evolve(limits, memory=spec.memory_limit)
         entrypoint = Entrypoint.of(spec)
-        files = plan(spec, rootfs)
-        module = self.assemble(entrypoint.load(files))
-        self.check(module, entrypoint, files)
         clock = _Clock()
-        with files.materialise() as made, stdio.open() as streams:
-            workload = Workload(
-                entrypoint=entrypoint,
-                module=module,
-                files=made,
-                streams=streams,
-                limits=limits,
-                started=clock.start,
-            )
-            outcome = self.run(workload)
-            duration = clock.elapsed()
-            return ExecutionResult(
-                exit_code=outcome.exit_code,
-                reason=outcome.reason,
-                engine=self.name,
-                stdout=streams.stdout.captured,
-                stderr=streams.stderr.captured,
-                stdout_truncated=streams.stdout.truncated,
-                stderr_truncated=streams.stderr.truncated,
-                duration=duration,
-                message=outcome.message,
-                backtrace=outcome.backtrace,
-            )
+        with plan(spec, rootfs).materialise() as files:
+            module = self.assemble(entrypoint.load(files))
+            self.check(module, entrypoint, files)
+            with stdio.open() as streams:
+                workload = Workload(
+                    entrypoint=entrypoint,
+                    module=module,
+                    files=files,
+                    streams=streams,
+                    limits=limits,
+                    started=clock.start,
+                )
+                outcome = self.run(workload)
+                return ExecutionResult(
+                    exit_code=outcome.exit_code,
+                    reason=outcome.reason,
+                    engine=self.name,
+                    stdout=streams.stdout.captured,
+                    stderr=streams.stderr.captured,
+                    stdout_truncated=streams.stdout.truncated,
+                    stderr_truncated=streams.stderr.truncated,
+                    duration=clock.elapsed(),
+                    message=outcome.message,
+                    backtrace=outcome.backtrace,
+                )
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
         """Refuse what can't be run, before anything of the guest runs.
@@ -243,24 +240,7 @@ class BaseHandler(ABC):
         if files.has_file_mounts and Capability.FILE_MOUNTS not in self.capabilities:
             destinations = ", ".join(mount.destination for mount in files.mounts if mount.is_file)
             raise UnsupportedWorkload(f"{self.name} can't mount a single file, as asked for at {destinations}")
-        if module.kind is ModuleKind.CORE:
-            _check_function(module, entrypoint.function or "_start")
-
-
-def _check_function(module: Module, function: str) -> None:
-    exports = {export.name: export for export in module.exports if export.kind == "func"}
-    if function not in exports:
-        hint = None
-        if function == "_start":
-            hint = "a program has a main function; of a library, name the function to call: /lib.wasm#function"
-        shown = ", ".join(sorted(exports)[:_SHOWN]) or "no function at all"
-        raise EntrypointError(f"{module.source}: exports no function {function!r}; it exports {shown}", hint=hint)
-    signature = exports[function].type
-    if signature is not None and signature.params:
-        raise EntrypointError(
-            f"{module.source}: the function {function!r} takes {len(signature.params)} parameters;"
-            " one without parameters was expected"
-        )
+        entrypoint.check_function(module)
 
 
 class _Clock:
@@ -268,12 +248,13 @@ class _Clock:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        # Taken here: an engine may call the guest on a thread of its own, which has another context.
+        self._tell = _on_start.get()
 
     def start(self) -> None:
-        tell = _on_start.get()
         self._began = time.monotonic()
-        if tell is not None:
-            tell()
+        if self._tell is not None:
+            self._tell()
 
     def elapsed(self) -> float:
         return time.monotonic() - self._began

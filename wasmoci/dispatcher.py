@@ -1,0 +1,155 @@
+"""The flow of a run: classify the bundle, choose what runs it, run it."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci import isolation as isolations
+from wasmoci import native, registry
+from wasmoci.classify import Classification, Kind, classify
+from wasmoci.configuration import Settings
+from wasmoci.entrypoint import Entrypoint
+from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.limits import Limits
+from wasmoci.selection import Selection, Wasm, select
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.isolation import Isolation
+    from wasmoci.module import Module
+    from wasmoci.registry import Registry
+    from wasmoci.result import ExecutionResult
+
+INHERIT = Stdio.inherit()
+NO_LIMITS = Limits()
+
+
+class Dispatcher:
+    """Runs bundles, each on the engine that fits it. Safe to use from several threads.
+
+    Args:
+        engines: The engines to choose from where none is named, in order; None for the user's settings.
+        settings: The user's settings; None to read them from the configuration file and the environment.
+        registry: The handlers; None for those that are registered.
+        forced: ``wasm``, or an engine's name, to make every container but a sandbox Wasm.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[str] | None = None,
+        *,
+        settings: Settings | None = None,
+        registry: Registry | None = None,
+        forced: str | None = None,
+    ) -> None:
+        self._engines = tuple(engines) if engines is not None else None
+        self._settings = settings
+        self._registry = registry
+        self._forced = forced
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings that apply."""
+        return self._settings or Settings.load()
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """The handlers to choose from."""
+        return self._registry or registry.default()
+
+    def classify(self, bundle: Bundle) -> Classification:
+        """Decide whether a bundle is Wasm or native; see :func:`wasmoci.classify.classify`."""
+        return classify(bundle.spec, bundle.rootfs, detection=self.settings.detection, forced=self._forced)
+
+    def run(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+    ) -> ExecutionResult:
+        """Run a bundle to its end, Wasm or native.
+
+        Args:
+            bundle: What to run.
+            engine: The engine to use, if it is Wasm; None to have one chosen.
+            stdio: Its streams.
+            limits: What it may use; the spec's memory limit holds where these have none.
+            isolation: Where a guest runs; None to have it chosen.
+
+        Raises:
+            WasmociError: It could not be run; see :mod:`wasmoci.errors`.
+        """
+        classification = self.classify(bundle)
+        if classification.kind is Kind.NATIVE:
+            return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+        selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
+        return isolations.execute(
+            selection.handler,
+            bundle.spec,
+            bundle.rootfs,
+            stdio=stdio,
+            limits=effective(limits, bundle),
+            isolation=selection.isolation,
+        )
+
+    def select(
+        self,
+        bundle: Bundle,
+        classification: Classification,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+    ) -> Selection:
+        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`.
+
+        Raises:
+            WasmociError: None fits, or the program can't be run on any.
+        """
+        module, files = program(bundle)
+        workload = Wasm(module=module, files=files, stdio=stdio, limits=effective(limits, bundle), isolation=isolation)
+        return select(workload, self.registry, named=self.named(classification, engine), order=self.order())
+
+    def named(self, classification: Classification, engine: str | None = None) -> str | None:
+        """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
+        restricted = self._engines is not None
+        return engine or classification.engine or (None if restricted else self.settings.engine)
+
+    def order(self) -> tuple[str, ...]:
+        """The engines to try where none was named: those of the settings, then all others that are registered."""
+        if self._engines is not None:
+            return self._engines
+        registered = self.registry.names()
+        preferred = tuple(name for name in self.settings.engines if name in registered)
+        return preferred + tuple(name for name in registered if name not in preferred)
+
+
+def program(bundle: Bundle) -> tuple[Module, GuestFiles]:
+    """A bundle's module, and the files that its guest sees.
+
+    Raises:
+        WasmociError: The program can't be run on any engine.
+    """
+    entrypoint = Entrypoint.of(bundle.spec)
+    files = plan(bundle.spec, bundle.rootfs)
+    with files.materialise() as made:
+        module = entrypoint.load(made)
+    entrypoint.check_function(module)
+    return module, files
+
+
+def effective(limits: Limits, bundle: Bundle) -> Limits:
+    """The caller's limits, with the spec's memory limit where they have none."""
+    if limits.memory is not None or bundle.spec.memory_limit is None:
+        return limits
+    return attrs.evolve(limits, memory=bundle.spec.memory_limit)

@@ -1,0 +1,125 @@
+"""What a caller and its worker process say to each other: JSON documents, each behind its length.
+
+Nothing is unpickled: a worker runs an engine that a guest may have taken over, and its caller does not trust it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci import errors
+from wasmoci.limits import Limits
+from wasmoci.result import ExecutionResult, ExitReason
+
+if TYPE_CHECKING:
+    from wasmoci.spec import Spec
+
+_LENGTH = struct.Struct("<I")
+MAX_MESSAGE = 64 << 20  # bytes
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message as bytes."""
+    body = json.dumps(message, separators=(",", ":")).encode()
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Takes bytes as they come, gives messages as they are complete."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The messages that these bytes complete.
+
+        Raises:
+            ValueError: They are no messages.
+        """
+        self._buffer += data
+        messages = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_MESSAGE:
+                raise ValueError(f"a message of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            message = json.loads(self._buffer[_LENGTH.size : end])
+            if not isinstance(message, dict):
+                raise ValueError("a message that is no object")  # noqa: TRY004  it is the value that is wrong
+            messages.append(message)
+            del self._buffer[:end]
+        return messages
+
+
+def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[str]) -> dict[str, Any]:
+    """What a caller asks its worker for.
+
+    Args:
+        reference: The handler's class, ``module:qualified.name``.
+        spec: The container's spec.
+        rootfs: Its root file system, a host path.
+        limits: What the guest may use; the caller itself sees to the time.
+        path: The caller's ``sys.path``, so that both find the same packages.
+    """
+    return {
+        "handler": reference,
+        "spec": spec.to_dict(),
+        "directory": spec.directory,
+        "rootfs": rootfs,
+        "limits": {"memory": limits.memory, "fuel": limits.fuel},
+        "path": path,
+    }
+
+
+def limits_of(message: dict[str, Any]) -> Limits:
+    """The limits in a request."""
+    return Limits(**message["limits"])
+
+
+def result_message(result: ExecutionResult) -> dict[str, Any]:
+    """A result without its output, which goes another way."""
+    return {
+        "event": "result",
+        "exit_code": result.exit_code,
+        "reason": result.reason.value,
+        "engine": result.engine,
+        "duration": result.duration,
+        "message": result.message,
+        "backtrace": list(result.backtrace),
+    }
+
+
+def result_of(message: dict[str, Any]) -> ExecutionResult:
+    """The result in a message."""
+    fields = {key: value for key, value in message.items() if key != "event"}
+    return ExecutionResult(
+        **{**fields, "reason": ExitReason(fields["reason"]), "backtrace": tuple(fields["backtrace"])}
+    )
+
+
+def error_message(error: errors.WasmociError) -> dict[str, Any]:
+    """An error of ours, to be raised again by the caller."""
+    state = {key: value for key, value in vars(error).items() if value is None or isinstance(value, (str, int))}
+    return {"event": "error", "class": type(error).__name__, "args": [str(arg) for arg in error.args], "state": state}
+
+
+def error_of(message: dict[str, Any]) -> errors.WasmociError:
+    """The error in a message, of its own class where that is one of :mod:`wasmoci.errors`."""
+    kind = getattr(errors, str(message["class"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.WasmociError)):
+        kind = errors.EngineError
+    error = kind.__new__(kind, *message["args"])
+    error.args = tuple(message["args"])
+    vars(error).update(message["state"])
+    return error
+
+
+def with_output(result: ExecutionResult, **output: Any) -> ExecutionResult:
+    """A result with the output that its caller kept."""
+    return attrs.evolve(result, **output)

@@ -1,0 +1,100 @@
+"""The worker process: runs one guest, and tells its caller how that went.
+
+Started as ``python -I -c BOOT FD``: the request comes, and the answer goes, through the socket ``FD``. The guest's streams are
+the process's own descriptors 0, 1 and 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.capabilities import Capability
+from wasmoci.errors import WasmociError
+from wasmoci.handlers.base import BaseHandler, on_start
+from wasmoci.isolation import messages
+from wasmoci.spec import Spec
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import EngineHandler
+
+MEMORY_OVERHEAD = 64 << 20
+"""Bytes that an engine without a memory limit of its own may use beside the guest's memory."""
+
+
+def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
+    """Serve one request, and end the process.
+
+    Args:
+        descriptor: The socket to answer on.
+        parent: The caller's process id.
+        request: See :func:`wasmoci.isolation.messages.request`.
+    """
+    channel = socket.socket(fileno=descriptor)
+    _die_with(parent)
+    # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        answer = _serve(request, channel)
+    except WasmociError as error:
+        answer = messages.error_message(error)
+    except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
+        answer = {"event": "crash", "traceback": traceback.format_exc()}
+    channel.sendall(messages.encode(answer))
+    # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
+    os._exit(0)
+
+
+def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
+    handler = _handler(request["handler"])
+    limits = messages.limits_of(request)
+    spec = Spec.from_dict(request["spec"], directory=request["directory"])
+    if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
+        _limit_memory(limits.memory)
+
+    def started() -> None:
+        channel.sendall(messages.encode({"event": "started"}))
+
+    if not isinstance(handler, BaseHandler):
+        # Nothing tells when such a handler calls the guest.
+        started()
+    with on_start(started):
+        result = handler.execute(spec, Path(request["rootfs"]), stdio=Stdio.inherit(), limits=limits)
+    return messages.result_message(result)
+
+
+def _handler(reference: str) -> EngineHandler:
+    module, _, name = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    handler: EngineHandler = found()
+    return handler
+
+
+def _limit_memory(limit: int) -> None:
+    """Bound what this process may allocate, for an engine that can't bound the guest's memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])  # data and stack
+    bound = pages * resource.getpagesize() + limit + MEMORY_OVERHEAD
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or bound < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its caller ends in whatever way."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

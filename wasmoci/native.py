@@ -1,0 +1,217 @@
+"""Finds and calls the native OCI runtime: crun, runc or youki."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.errors import NativeRuntimeError, NativeRuntimeNotFound, UnsupportedWorkload
+from wasmoci.pump import Pump
+from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
+from wasmoci.spec import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.limits import Limits
+    from wasmoci.stdio import Stdio
+
+RUNTIMES = ("crun", "runc", "youki")
+_HYBRID_CGROUPS = Path("/sys/fs/cgroup/unified/cgroup.controllers")
+_DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@attrs.frozen
+class NativeRuntime:
+    """A native OCI runtime that is installed.
+
+    Args:
+        name: crun, runc, youki, or the name of the program that the user chose.
+        path: Its program, a host path.
+    """
+
+    name: str
+    path: Path
+
+
+def installed() -> tuple[NativeRuntime, ...]:
+    """The runtimes that are installed, the preferred one first."""
+    found = []
+    for name in RUNTIMES:
+        path = _which(name)
+        if path is not None:
+            found.append(NativeRuntime(name, path))
+    if _HYBRID_CGROUPS.exists():
+        # crun refuses to work on a host whose cgroups are half version 1, half version 2.
+        found.sort(key=lambda runtime: runtime.name == "crun")
+    return tuple(found)
+
+
+def find(name: str | None = None) -> NativeRuntime:
+    """The runtime to use.
+
+    Args:
+        name: A name to look up in ``PATH``, or a host path; None for the preferred one of those that are installed.
+
+    Raises:
+        NativeRuntimeNotFound: It isn't installed, or none is.
+    """
+    if name is not None:
+        path = _which(name)
+        if path is None:
+            raise NativeRuntimeNotFound(
+                f"the native runtime {name!r} isn't installed", hint="install it, or name another one"
+            )
+        return NativeRuntime(Path(name).name, path)
+    runtimes = installed()
+    if not runtimes:
+        raise NativeRuntimeNotFound(
+            "the workload is native, and none of crun, runc and youki is installed",
+            hint="install one of them, as with: apt-get install crun",
+        )
+    return runtimes[0]
+
+
+def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> ExecutionResult:
+    """Run a native container to its end.
+
+    Args:
+        bundle: Its bundle; where its spec isn't that of the ``config.json`` any more, a derived bundle is run.
+        runtime: See :func:`find`.
+        stdio: Its streams.
+        limits: The memory limit goes into the container's cgroup; the time limit ends it.
+
+    Raises:
+        NativeRuntimeNotFound: See :func:`find`.
+        NativeRuntimeError: The runtime could not run it.
+        UnsupportedWorkload: A limit of fuel, which native programs don't have.
+    """
+    if limits.fuel is not None:
+        raise UnsupportedWorkload("a native workload has no fuel to limit")
+    chosen = find(runtime)
+    identifier = f"wasmoci-{secrets.token_hex(8)}"
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wasmoci-native-")))
+        log = scratch / "log"
+        directory = _bundle_directory(bundle, limits, scratch)
+        streams = stack.enter_context(stdio.open())
+        pump = stack.enter_context(Pump())
+        began = time.monotonic()
+        process = stack.enter_context(
+            _process(
+                [
+                    str(chosen.path),
+                    *("--log", str(log), "--log-format", "json"),
+                    *("run", "--bundle", str(directory), identifier),
+                ],
+                stdin=streams.stdin,
+                stdout=pump.output(streams.stdout),
+                stderr=pump.output(streams.stderr),
+            )
+        )
+        stack.callback(_remove, chosen, identifier)
+        pump.release_child_ends()
+        with _exit_descriptor(process) as ended:
+            pump.watch(ended, lambda: pump.unwatch(ended))
+            in_time = pump.serve(lambda: None if limits.time is None else began + limits.time)
+        if not in_time:
+            _remove(chosen, identifier)
+            process.kill()
+            pump.drain()
+        status = process.wait()
+        problem = _problem(log) if in_time and status != 0 else ""
+        if problem:
+            raise NativeRuntimeError(f"{chosen.name} could not run {bundle.path}: {problem}")
+        return ExecutionResult(
+            exit_code=status if in_time else EXIT_TIMED_OUT,
+            reason=ExitReason.EXITED if in_time else ExitReason.TIMED_OUT,
+            engine=chosen.name,
+            stdout=streams.stdout.captured,
+            stderr=streams.stderr.captured,
+            stdout_truncated=streams.stdout.truncated,
+            stderr_truncated=streams.stderr.truncated,
+            duration=time.monotonic() - began,
+            message="" if in_time else f"it ran past its time limit of {limits.time:g} s",
+        )
+
+
+def _which(name: str) -> Path | None:
+    # A runtime may be called with no PATH at all.
+    found = shutil.which(name, path=os.environ.get("PATH") or _DIRECTORIES)
+    return None if found is None else Path(found).absolute()
+
+
+def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path) -> Path:
+    spec = bundle.spec
+    if limits.memory is not None:
+        spec = attrs.evolve(spec, memory_limit=limits.memory)
+    document = spec.to_dict()
+    if document == spec.raw and spec.directory == str(bundle.path):
+        return bundle.path
+    document["root"]["path"] = str(bundle.rootfs)
+    for mount in document.get("mounts", ()):
+        _make_absolute(mount, spec.directory or str(bundle.path))
+    (scratch / CONFIG).write_text(json.dumps(document), encoding="utf-8")
+    return scratch
+
+
+def _make_absolute(mount: dict[str, Any], directory: str) -> None:
+    options = mount.get("options") or ()
+    if mount.get("source") and (mount.get("type") == "bind" or "bind" in options or "rbind" in options):
+        mount["source"] = str(Path(directory, mount["source"]))
+
+
+@contextlib.contextmanager
+def _process(command: list[str], *, stdin: int, stdout: int, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)  # noqa: S603  the user's runtime
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _exit_descriptor(process: subprocess.Popen[bytes]) -> Iterator[int]:
+    """A descriptor that can be read once the process has ended."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _remove(runtime: NativeRuntime, identifier: str) -> None:
+    """Kill and delete a container, if it is still there."""
+    subprocess.run(  # noqa: S603
+        [str(runtime.path), "delete", "--force", identifier],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def _problem(log: Path) -> str:
+    """The runtime's own error, from its log; empty when it had none, so that the status is the container's."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("level") in ("error", "fatal"):
+                return str(entry.get("msg", ""))
+    return ""

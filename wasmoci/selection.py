@@ -1,0 +1,194 @@
+"""Which engine runs a workload, and why not the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci import isolation
+from wasmoci.capabilities import Capability
+from wasmoci.errors import EngineError, InvalidModule, NoSuitableEngine, UnsupportedModule, UnsupportedWorkload
+from wasmoci.module import Module, ModuleKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wasmoci.filesystem import GuestFiles
+    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation import Isolation
+    from wasmoci.limits import Limits
+    from wasmoci.registry import Registry
+    from wasmoci.stdio import Stdio
+
+KIND_NEEDS = {
+    ModuleKind.CORE: Capability.WASI_PREVIEW1,
+    ModuleKind.COMPONENT: Capability.WASI_02,
+    ModuleKind.TEXT: Capability.TEXT,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Wasm:
+    """A Wasm workload, as far as the choice of an engine depends on it.
+
+    Args:
+        module: Its module.
+        files: What it sees of the host's files.
+        stdio: Its streams.
+        limits: What it may use, the spec's limit included.
+        isolation: Where the caller wants it to run, if anywhere.
+    """
+
+    module: Module
+    files: GuestFiles
+    stdio: Stdio
+    limits: Limits
+    isolation: Isolation | None = None
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What an engine has to offer."""
+        needs = {KIND_NEEDS[self.module.kind]}
+        if self.files.has_file_mounts:
+            needs.add(Capability.FILE_MOUNTS)
+        if self.limits.fuel is not None:
+            needs.add(Capability.FUEL)
+        return frozenset(needs)
+
+    @property
+    def wishes(self) -> frozenset[Capability]:
+        """What makes an engine the better choice: without it the workload runs, with a difference that is documented."""
+        writable = not self.files.read_only or any(not mount.read_only for mount in self.files.mounts)
+        return frozenset({Capability.LIVE_FILES}) if writable else frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class Candidate:
+    """An engine that was looked at.
+
+    Args:
+        engine: Its name.
+        chosen: Whether it is the one.
+        reason: Why it was passed over, or chosen.
+    """
+
+    engine: str
+    chosen: bool
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """The engine for a workload.
+
+    Args:
+        handler: Its handler.
+        isolation: Where it runs the guest.
+        candidates: All engines that were looked at, in order.
+    """
+
+    handler: EngineHandler
+    isolation: Isolation
+    candidates: tuple[Candidate, ...]
+
+
+def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iterable[str]) -> Selection:
+    """Choose the engine.
+
+    Args:
+        workload: What is to run.
+        registry: Where the handlers are.
+        named: The engine that was asked for by name, which alone is looked at.
+        order: The engines to try where none was named.
+
+    Raises:
+        UnknownEngine: The named engine, or one of the order, isn't registered.
+        EngineUnavailable: The named engine can't be loaded.
+        UnsupportedModule: The named engine can't run the module.
+        UnsupportedWorkload: The named engine can't give what is asked for.
+        NoSuitableEngine: None was named, and none fits.
+    """
+    if named is not None:
+        return _named(workload, registry, named)
+    candidates = tuple(consider(workload, registry, name) for name in order)
+    fitting = [candidate for candidate in candidates if candidate.chosen]
+    if not fitting:
+        raise NoSuitableEngine(_refusal(candidates), hint=_hint(registry))
+    chosen = next((c for c in fitting if workload.wishes <= registry.load(c.engine).capabilities), fitting[0])
+    handler = registry.load(chosen.engine)
+    return Selection(
+        handler=handler,
+        isolation=_place(handler, workload),
+        candidates=tuple(_settled(candidate, chosen, workload, registry) for candidate in candidates),
+    )
+
+
+def consider(workload: Wasm, registry: Registry, name: str) -> Candidate:
+    """Whether an engine could run a workload, and why not."""
+    try:
+        check(registry.load(name), workload)
+    except (EngineError, UnsupportedModule, UnsupportedWorkload, InvalidModule) as error:
+        return Candidate(engine=name, chosen=False, reason=error.message)
+    return Candidate(engine=name, chosen=True, reason="it offers what the workload needs")
+
+
+def check(handler: EngineHandler, workload: Wasm) -> None:
+    """Refuse an engine for a workload.
+
+    Raises:
+        UnsupportedWorkload: It lacks a capability that is needed.
+        UnsupportedModule: It can't run the module.
+    """
+    missing = workload.needs - handler.capabilities
+    if missing:
+        names = ", ".join(sorted(capability.value for capability in missing))
+        raise UnsupportedWorkload(f"{handler.name} doesn't offer what the workload needs: {names}")
+    handler.validate(workload.module)
+    _place(handler, workload)
+
+
+def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
+    handler = registry.load(name)
+    try:
+        check(handler, workload)
+    except (UnsupportedModule, UnsupportedWorkload) as error:
+        others = [n for n in registry.names() if n != name and consider(workload, registry, n).chosen]
+        if others:
+            suggestion = f"engines that can run it: {', '.join(others)}"
+            error.hint = f"{error.hint}; {suggestion}" if error.hint else suggestion
+        raise
+    return Selection(
+        handler=handler,
+        isolation=_place(handler, workload),
+        candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
+    )
+
+
+def _place(handler: EngineHandler, workload: Wasm) -> Isolation:
+    return isolation.choose(handler, workload.module, workload.stdio, workload.limits, workload.isolation)
+
+
+def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: Registry) -> Candidate:
+    if candidate is chosen:
+        return attrs.evolve(candidate, reason="the first that is installed and offers what the workload needs")
+    if not candidate.chosen:
+        return candidate
+    missing = workload.wishes - registry.load(candidate.engine).capabilities
+    if missing:
+        names = ", ".join(sorted(capability.value for capability in missing))
+        return attrs.evolve(candidate, chosen=False, reason=f"another one offers {names} as well")
+    return attrs.evolve(candidate, chosen=False, reason="it could, but comes later")
+
+
+def _refusal(candidates: tuple[Candidate, ...]) -> str:
+    if not candidates:
+        return "no engine is to be tried"
+    reasons = "".join(f"\n  {candidate.engine}: {candidate.reason}" for candidate in candidates)
+    return f"no engine can run the workload:{reasons}"
+
+
+def _hint(registry: Registry) -> str | None:
+    if any(status.available for status in registry.statuses()):
+        return None
+    return "no engine is installed: pip install 'wasmoci[all]', or one of wasmoci[wasmtime], [wasmer] and [wasm3]"
