@@ -1,0 +1,51 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.bundles import write_bundle
+from tests.support.guests import build
+from tests.support.requirements import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ENGINES = ("wasmtime", "wasmer", "wasm3")
+
+
+@pytest.fixture(scope="session")
+def guest() -> Callable[..., Path]:
+    """Compiles a guest: ``guest(name, toolchain="clang")`` gives its ``.wasm`` file."""
+    return build
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Writes bundles: ``make_bundle(wasm, args=..., ...)`` gives the directory; see :func:`write_bundle`."""
+    numbers = itertools.count()
+
+    def make(wasm: Path | bytes, **options: object) -> Path:
+        return write_bundle(tmp_path / f"bundle{next(numbers) or ''}", wasm, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of an engine that is usable here; the test runs once for each of ours."""
+    name: str = request.param
+    usable(name)
+    return name
+
+
+def usable(name: str) -> None:
+    """Go on when an engine can be used here; else skip, or fail where all have to be there."""
+    from wasmoci import registry  # noqa: PLC0415  costs time that most tests needn't spend
+
+    status = registry.default().status(name)
+    require(status.available, f"{status.reason}; {status.hint}")

@@ -1,0 +1,17 @@
+;; A module with several functions to call: "_start", "greet" and "shout" write a line, "fails" exits with 9, "add" takes parameters.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "start\n")
+  (data (i32.const 32) "greet\n")
+  (data (i32.const 48) "shout\n")
+  (func $line (param $at i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (i32.const 6))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start") (call $line (i32.const 16)))
+  (func (export "greet") (call $line (i32.const 32)))
+  (func (export "shout") (call $line (i32.const 48)))
+  (func (export "fails") (call $proc_exit (i32.const 9)))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))

@@ -1,0 +1,1 @@
+"""What the tests share: guests compiled from source, bundles in one call, and skips that fail in CI."""

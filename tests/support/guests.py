@@ -1,0 +1,109 @@
+"""Compiles the guests of ``tests/guests``, once for each compiler and version of a source."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support.requirements import require
+
+SOURCES = Path(__file__).parent.parent / "guests"
+CACHE = Path(__file__).parents[2] / ".cache"
+TOOLCHAINS = ("clang", "ziglang")
+
+_FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror")
+_DEBIAN = "apt install clang lld wasi-libc libclang-rt-dev-wasm32"
+
+
+def build(name: str, toolchain: str = "clang") -> Path:
+    """The ``.wasm`` file of a guest.
+
+    Args:
+        name: The source's name in ``tests/guests``, without its suffix (``.c`` or ``.wat``).
+        toolchain: ``clang`` (Debian's, plain MVP code) or ``ziglang`` (today's LLVM: padded LEB128, bulk memory and more).
+            A text module is assembled by wasmtime, whatever is said here.
+    """
+    source = SOURCES / f"{name}.c"
+    if source.exists():
+        return compile_c(source, toolchain)
+    return assemble(SOURCES / f"{name}.wat")
+
+
+def compile_c(source: Path, toolchain: str = "clang", *flags: str) -> Path:
+    """Compile a C source for ``wasm32-wasi``.
+
+    Args:
+        source: The file.
+        toolchain: See :func:`build`.
+        flags: More of the compiler's options.
+    """
+    command = [*_compiler(toolchain), *_FLAGS, *flags]
+    key = [_version(toolchain), *command[1:], source.read_text(encoding="utf-8")]
+    target = _target(source, toolchain, key)
+    if not target.exists():
+        environment = {
+            **os.environ,
+            "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"),
+            "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
+        }
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            partial = Path(scratch, "guest.wasm")
+            subprocess.run(
+                [*command, "-o", str(partial), str(source)], check=True, env=environment, stdin=subprocess.DEVNULL
+            )
+            partial.replace(target)
+    return target
+
+
+def assemble(source: Path) -> Path:
+    """Assemble a module in the text format."""
+    require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
+    from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which may be missing
+
+    text = source.read_text(encoding="utf-8")
+    target = _target(source, "wat", [importlib.metadata.version("wasmtime"), text])
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            partial = Path(scratch, "guest.wasm")
+            partial.write_bytes(wat2wasm(text))
+            partial.replace(target)
+    return target
+
+
+def _target(source: Path, toolchain: str, key: list[str]) -> Path:
+    directory = CACHE / "guests"
+    directory.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
+    return directory / f"{source.stem}-{toolchain}-{digest}.wasm"
+
+
+def _compiler(toolchain: str) -> list[str]:
+    if toolchain == "clang":
+        reason = f"guests in C need clang and a libc for WASI: {_DEBIAN}"
+        require(shutil.which("clang") and shutil.which("wasm-ld"), reason)
+        require(_has_wasi_libc(), reason)
+        return ["clang", "--target=wasm32-wasi"]
+    require(importlib.util.find_spec("ziglang"), "guests in C need ziglang: pip install ziglang")
+    return [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi"]
+
+
+@functools.cache
+def _version(toolchain: str) -> str:
+    command = ["clang"] if toolchain == "clang" else [sys.executable, "-m", "ziglang"]
+    option = "--version" if toolchain == "clang" else "version"
+    return subprocess.run([*command, option], check=True, capture_output=True, text=True).stdout
+
+
+@functools.cache
+def _has_wasi_libc() -> bool:
+    source = b'#include <stdio.h>\nint main(void) { return puts(""); }\n'
+    command = ["clang", "--target=wasm32-wasi", "-x", "c", "-", "-o", os.devnull]
+    return subprocess.run(command, input=source, capture_output=True, check=False).returncode == 0

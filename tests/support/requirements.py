@@ -1,0 +1,23 @@
+"""Skips that are failures where everything has to be there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
+
+
+def require(present: object, reason: str) -> None:
+    """Go on when something is present; else skip the test, or fail it under ``WASMOCI_REQUIRE_ALL=1``.
+
+    Args:
+        present: The thing, as ``shutil.which("crun")`` or ``importlib.util.find_spec("wasm3")`` gives it.
+        reason: What is missing, and how to get it.
+    """
+    if present:
+        return
+    if REQUIRE_ALL:
+        pytest.fail(f"WASMOCI_REQUIRE_ALL=1, and {reason}", pytrace=False)
+    pytest.skip(reason)
