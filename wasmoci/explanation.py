@@ -1,0 +1,233 @@
+"""A decision that explains itself: every rule, every engine, and what the guest would see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.classify import RULES, Classification, Kind
+from wasmoci.dispatcher import Dispatcher, effective, program
+from wasmoci.entrypoint import Entrypoint
+from wasmoci.errors import WasmociError
+from wasmoci.limits import Limits
+from wasmoci.native import find
+from wasmoci.selection import Candidate, Wasm, consider
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.filesystem import GuestFiles
+    from wasmoci.isolation import Isolation
+
+
+@attrs.frozen(kw_only=True)
+class RuleOutcome:
+    """What became of a rule.
+
+    Args:
+        row: Its number in the table.
+        condition: When it applies.
+        outcome: ``applies``, ``does not apply`` or ``not reached``.
+    """
+
+    row: int
+    condition: str
+    outcome: str
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """The whole decision about a bundle; ``str`` gives it as text, :meth:`to_dict` as data.
+
+    Args:
+        bundle: The bundle's directory, a host path.
+        classification: Wasm or native, and why.
+        rules: Every rule, in order.
+        runs_on: The engine or the native runtime that would run it; None when it can't be run.
+        isolation: Where the guest would run, for a Wasm workload.
+        problem: Why it can't be run; empty when it can.
+        hint: What to do about that.
+        engines: Every engine that was looked at, for a Wasm workload.
+        module: What is known of the module: kind, size, digest, imports' modules, features.
+        guest: What the guest would see: arguments, directories, limits, what is left out.
+    """
+
+    bundle: str
+    classification: Classification
+    rules: tuple[RuleOutcome, ...]
+    runs_on: str | None = None
+    isolation: str | None = None
+    problem: str = ""
+    hint: str = ""
+    engines: tuple[Candidate, ...] = ()
+    module: Mapping[str, Any] = attrs.field(factory=dict)
+    guest: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for ``json.dumps``."""
+        return {**attrs.asdict(self), "classification": self.classification.to_dict()}
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def explain_bundle(
+    bundle: Bundle,
+    dispatcher: Dispatcher,
+    *,
+    engine: str | None = None,
+    limits: Limits | None = None,
+    isolation: Isolation | None = None,
+) -> Explanation:
+    """Decide as a run would, and keep every step; nothing of the workload runs.
+
+    Args:
+        bundle: The bundle.
+        dispatcher: What would run it.
+        engine: The engine that the caller would name.
+        limits: The limits that the caller would give.
+        isolation: Where the caller would want it.
+
+    Raises:
+        WasmociError: The settings or the annotations contradict each other.
+    """
+    limits = limits or Limits()
+    classification = dispatcher.classify(bundle)
+    explanation = Explanation(
+        bundle=str(bundle.path), classification=classification, rules=tuple(_rules(classification))
+    )
+    if classification.kind is Kind.NATIVE:
+        return _explain_native(explanation, dispatcher)
+    try:
+        module, files = program(bundle)
+    except WasmociError as error:
+        return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
+    explanation = attrs.evolve(
+        explanation,
+        module={
+            "kind": module.kind.value,
+            "size": module.size,
+            "digest": module.digest,
+            "imports": sorted({item.module for item in module.imports}),
+            "features": sorted(feature.value for feature in module.features),
+        },
+        guest=_guest(bundle, files, effective(limits, bundle)),
+    )
+    try:
+        selection = dispatcher.select(bundle, classification, engine=engine, limits=limits, isolation=isolation)
+    except WasmociError as error:
+        workload = Wasm(
+            module=module,
+            files=files,
+            stdio=Stdio.inherit(),
+            limits=effective(limits, bundle),
+            isolation=isolation,
+        )
+        named = dispatcher.named(classification, engine)
+        names = dispatcher.order() if named is None else (named,)
+        return attrs.evolve(
+            explanation,
+            problem=error.message.partition("\n")[0],
+            hint=error.hint or "",
+            engines=tuple(consider(workload, dispatcher.registry, name) for name in names),
+        )
+    return attrs.evolve(
+        explanation,
+        runs_on=selection.handler.name,
+        isolation=selection.isolation.value,
+        engines=selection.candidates,
+    )
+
+
+def _rules(classification: Classification) -> Iterable[RuleOutcome]:
+    # A container's own variant is decided by row 7 and reported under it; any other row is reported under its own number.
+    reached = False
+    for rule in RULES:
+        applies = rule.row == classification.rule
+        outcome = "applies" if applies else "not reached" if reached else "does not apply"
+        reached = reached or applies
+        yield RuleOutcome(row=rule.row, condition=rule.condition, outcome=outcome)
+
+
+def _explain_native(explanation: Explanation, dispatcher: Dispatcher) -> Explanation:
+    try:
+        runtime = find(dispatcher.settings.native_runtime)
+    except WasmociError as error:
+        return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
+    return attrs.evolve(explanation, runs_on=f"{runtime.name} ({runtime.path})")
+
+
+def _guest(bundle: Bundle, files: GuestFiles, limits: Limits) -> dict[str, Any]:
+    entrypoint = Entrypoint.of(bundle.spec)
+    directories = [{"path": "/", "source": str(files.rootfs), "read_only": files.read_only}]
+    directories += [
+        {
+            "path": mount.destination,
+            "source": "tmpfs" if mount.source is None else str(mount.source),
+            "read_only": mount.read_only,
+        }
+        for mount in files.mounts
+    ]
+    return {
+        "argv": list(entrypoint.argv),
+        "function": entrypoint.function,
+        "environment": [name for name, _ in entrypoint.env],
+        "cwd": files.cwd,
+        "directories": directories,
+        "left_out": [{"path": path, "type": kind} for path, kind in files.omitted],
+        "limits": attrs.asdict(limits),
+    }
+
+
+def _lines(explanation: Explanation) -> Iterable[str]:
+    classification = explanation.classification
+    yield f"{explanation.bundle}: {classification.kind.value}"
+    yield f"  because {classification.reason} (rule {classification.rule})"
+    if classification.warning:
+        yield f"  warning: {classification.warning}"
+    if explanation.runs_on is not None:
+        where = f", isolation {explanation.isolation}" if explanation.isolation else ""
+        yield f"  runs on {explanation.runs_on}{where}"
+    if explanation.problem:
+        yield f"  can't be run: {explanation.problem}"
+    if explanation.hint:
+        yield f"  {explanation.hint}"
+    yield "rules"
+    for rule in explanation.rules:
+        yield f"  {rule.row:>2}  {rule.outcome:<14}  {rule.condition}"
+    if explanation.engines:
+        yield "engines"
+        width = max(len(candidate.engine) for candidate in explanation.engines)
+        for candidate in explanation.engines:
+            mark = "->" if candidate.chosen and explanation.runs_on else "  "
+            yield f"  {mark} {candidate.engine:<{width}}  {candidate.reason}"
+    if explanation.module:
+        yield from _module_lines(explanation.module)
+    if explanation.guest:
+        yield from _guest_lines(explanation.guest)
+
+
+def _module_lines(module: Mapping[str, Any]) -> Iterable[str]:
+    yield "module"
+    yield f"  {module['kind']}, {module['size']} bytes, sha256:{module['digest']}"
+    yield f"  imports from {', '.join(module['imports']) or 'nowhere'}"
+    yield f"  needs {', '.join(module['features']) or 'no feature beyond the first version of WebAssembly'}"
+
+
+def _guest_lines(guest: Mapping[str, Any]) -> Iterable[str]:
+    yield "guest"
+    yield f"  arguments    {' '.join(map(repr, guest['argv']))}"
+    if guest["function"]:
+        yield f"  function     {guest['function']}"
+    yield f"  environment  {', '.join(guest['environment']) or 'empty'}"
+    yield f"  directory    {guest['cwd']}"
+    for directory in guest["directories"]:
+        access = "read-only" if directory["read_only"] else "read-write"
+        yield f"  {access:<11}  {directory['path']} from {directory['source']}"
+    for mount in guest["left_out"]:
+        yield f"  left out     {mount['path']} ({mount['type']}): a guest has no kernel"
+    limits = [f"{name} {value}" for name, value in guest["limits"].items() if value is not None]
+    yield f"  limits       {', '.join(limits) or 'none'}"
