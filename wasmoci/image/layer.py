@@ -1,0 +1,366 @@
+"""Applies layers to a root file system: the change sets of the OCI image spec (layer.md).
+
+How an entry is dealt with:
+
+* a name is taken from the root file system's ``/``, with or without a leading ``/`` or ``./``; one with a ``..`` is refused;
+* parents that are missing are made, root's, mode 0755; a parent that is a link is resolved inside;
+* a hard link's target is an entry's name, so the same rules apply, and it has to be there already;
+* devices and FIFOs are passed over and reported: no guest can use them, and whoever opens a FIFO waits forever;
+* ``.wh.NAME`` removes what *lower* layers have, and an opaque whiteout all that they have in a directory;
+* of extended attributes ``user.*`` is kept, and as root ``security.capability``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import ImageError, InvalidImage, UnsafeLayer
+from wasmoci.image.rootfs import Parts, Rootfs, Unresolvable, remove_tree
+from wasmoci.image.tar import Entry, Kind, TarReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.image.limits import Budget
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_AUFS = ".wh..wh."
+_MAX_ID = 2**32 - 2
+_MAX_NAME = 4096
+_MAX_SECONDS = 1 << 40
+
+
+@attrs.define
+class Changes:
+    """What applying layers did.
+
+    Args:
+        entries: How many entries were applied.
+        skipped: Devices and FIFOs that were passed over, by name.
+    """
+
+    entries: int = 0
+    skipped: list[str] = attrs.field(factory=list)
+
+
+class LayerApplier:
+    """Applies one layer after the other, and sets the directories' modes and times at the end.
+
+    Args:
+        fd: The root file system's directory, which nobody else writes to meanwhile.
+        owner: Give files their uid and gid; needs root.
+        budget: What entries and bytes are counted against.
+    """
+
+    def __init__(self, fd: int, *, owner: bool, budget: Budget) -> None:
+        self._root = Rootfs(fd)
+        self._fd = fd
+        self._owner = owner
+        self._budget = budget
+        self._directories: dict[Parts, tuple[int, int]] = {(): (0o755, 0)}
+        self._upper: set[Parts] = set()
+        self.changes = Changes()
+
+    def apply(self, reader: TarReader, *, source: str) -> None:
+        """Apply a layer.
+
+        Raises:
+            UnsafeLayer: An entry would reach out of the root file system.
+            InvalidImage: An entry makes no sense, such as a file beneath a file.
+            ImageLimitExceeded: It is too much.
+            ImageError: The operating system refuses something.
+        """
+        self._upper = set()
+        for entry in reader:
+            with self._errors(entry.name, source):
+                self._budget.spend_entry(entry.size, source=source, name=entry.name)
+                self._entry(entry, reader)
+        self._root.forget()
+
+    def add_file(self, parts: Parts, data: Iterator[memoryview], *, source: str) -> None:
+        """Put a single file in place, as a layer with nothing else would."""
+        self._upper = set()
+        with self._errors("/".join(parts), source):
+            entry = Entry("/".join(parts), Kind.FILE, 0o755, 0, 0, 0, 0, "", {}, None, 0)
+            fd, path = self._parent(parts[:-1])
+            self._file(fd, parts[-1], (*path, parts[-1]), entry, data)
+        self._root.forget()
+
+    def finish(self) -> Changes:
+        """Give directories their modes and times, the deepest first, and return what was done."""
+        self._root.forget()
+        self._note_created()
+        for parts in sorted(self._directories, key=len, reverse=True):
+            mode, mtime = self._directories[parts]
+            try:
+                path_fd = self._root.reopen(parts)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # a later entry removed or replaced it
+            try:
+                fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
+            finally:
+                os.close(path_fd)
+            try:
+                os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime, mtime))
+            finally:
+                os.close(fd)
+        return self.changes
+
+    def _entry(self, entry: Entry, reader: TarReader) -> None:
+        parts = _split(entry.name)
+        if not parts:
+            if entry.kind is not Kind.DIRECTORY:
+                raise UnsafeLayer(f"a {entry.kind.value} in place of the root directory")
+            self._metadata((), entry)
+            return
+        name = parts[-1]
+        if name.startswith(_WHITEOUT):
+            self._whiteout(parts[:-1], name)
+            return
+        if entry.kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE, Kind.FIFO):
+            self._pass_over(parts, entry)
+            return
+        source_link = self._link_source(entry) if entry.kind is Kind.HARD_LINK else None
+        try:
+            fd, above = self._parent(parts[:-1])
+            path = (*above, name)
+            if source_link is not None:
+                self._hard_link(source_link, fd, path)
+            elif entry.kind is Kind.DIRECTORY:
+                self._directory(fd, path, entry)
+            elif entry.kind is Kind.SYMLINK:
+                self._symlink(fd, path, entry)
+            else:
+                self._file(fd, name, path, entry, reader.data())
+        finally:
+            if source_link is not None:
+                os.close(source_link[0])
+        self._mark(path)
+        self.changes.entries += 1
+
+    def _pass_over(self, parts: Parts, entry: Entry) -> None:
+        self.changes.skipped.append(entry.name)
+        with contextlib.suppress(FileNotFoundError):  # what a lower layer has under this name is replaced all the same
+            remove_tree(parts[-1], dir_fd=self._root.parent(parts[:-1])[0])
+        self._root.forget()
+
+    def _parent(self, parts: Parts) -> tuple[int, Parts]:
+        found = self._root.parent(parts, create=True)
+        self._note_created()
+        return found
+
+    def _note_created(self) -> None:
+        for path in self._root.created:
+            self._budget.spend_entry(0, source="the image", name="/".join(path))
+            self._directories[path] = (0o755, 0)
+            self._mark(path)
+        self._root.created.clear()
+
+    def _mark(self, path: Parts) -> None:
+        while path and path not in self._upper:
+            self._upper.add(path)
+            path = path[:-1]
+
+    # Each kind of entry. A name that is taken is freed first: only a directory stays, under a directory.
+
+    def _file(self, fd: int, name: str, path: Parts, entry: Entry, data: Iterator[memoryview]) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            out = os.open(name, flags, 0o600, dir_fd=fd)
+        except FileExistsError:
+            fd = self._free(fd, path)
+            out = os.open(name, flags, 0o600, dir_fd=fd)
+        try:
+            if entry.extents is None:
+                for piece in data:
+                    _write(out, piece)
+            else:
+                _write_extents(out, entry.size, entry.extents, data)
+            self._inode(out, entry)
+            mode = entry.mode if self._owner else entry.mode | 0o400
+            os.fchmod(out, mode)
+            os.utime(out, ns=(_time(entry), _time(entry)))
+        finally:
+            os.close(out)
+
+    def _directory(self, fd: int, path: Parts, entry: Entry) -> None:
+        try:
+            os.mkdir(path[-1], 0o700, dir_fd=fd)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(path[-1], dir_fd=fd, follow_symlinks=False).st_mode):
+                fd = self._free(fd, path)
+                os.mkdir(path[-1], 0o700, dir_fd=fd)
+        self._metadata(path, entry)
+
+    def _metadata(self, path: Parts, entry: Entry) -> None:
+        path_fd = self._root.reopen(path)
+        try:
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
+        finally:
+            os.close(path_fd)
+        try:
+            self._inode(fd, entry)
+        finally:
+            os.close(fd)
+        mode = entry.mode if self._owner else entry.mode | 0o500
+        self._directories[path] = (mode, _time(entry))
+
+    def _symlink(self, fd: int, path: Parts, entry: Entry) -> None:
+        if not entry.link or "\0" in entry.link:
+            raise InvalidImage("a symbolic link without a target")
+        try:
+            os.symlink(entry.link, path[-1], dir_fd=fd)
+        except FileExistsError:
+            fd = self._free(fd, path)
+            os.symlink(entry.link, path[-1], dir_fd=fd)
+        if self._owner:
+            os.chown(path[-1], *_owner(entry), dir_fd=fd, follow_symlinks=False)
+        os.utime(path[-1], ns=(_time(entry), _time(entry)), dir_fd=fd, follow_symlinks=False)
+
+    def _link_source(self, entry: Entry) -> tuple[int, Parts]:
+        """Find what a hard link points to: the directory, to be closed, and the path."""
+        parts = _split(entry.link)
+        if not parts:
+            raise UnsafeLayer(f"a hard link to {entry.link!r}")
+        try:
+            fd, above = self._root.parent(parts[:-1])
+            found = os.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise InvalidImage(f"a hard link to {entry.link!r}, which isn't there") from None
+        if stat.S_ISDIR(found.st_mode):
+            raise InvalidImage(f"a hard link to {entry.link!r}, which is a directory")
+        return os.dup(fd), (*above, parts[-1])
+
+    def _hard_link(self, source: tuple[int, Parts], fd: int, path: Parts) -> None:
+        source_fd, source_path = source
+        if source_path == path:
+            return
+        try:
+            os.link(source_path[-1], path[-1], src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
+        except FileExistsError:
+            if source_path[: len(path)] == path:
+                raise InvalidImage("a hard link in place of the directory that holds its target") from None
+            fd = self._free(fd, path)
+            os.link(source_path[-1], path[-1], src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
+
+    def _inode(self, fd: int, entry: Entry) -> None:
+        if self._owner:
+            os.fchown(fd, *_owner(entry))
+        for key, value in entry.xattrs.items():
+            if key.startswith("user.") or (self._owner and key == "security.capability"):
+                try:
+                    os.setxattr(fd, key, value)
+                except OSError as error:
+                    # A file system without them, or a kernel that keeps them from us: the file is right without.
+                    if error.errno not in (errno.ENOTSUP, errno.EPERM):
+                        raise
+
+    # Removing.
+
+    def _free(self, fd: int, path: Parts) -> int:
+        """Remove what stands in an entry's place; return its directory, opened anew."""
+        remove_tree(path[-1], dir_fd=fd)
+        self._root.forget()
+        return self._root.parent(path[:-1])[0]
+
+    def _whiteout(self, above: Parts, name: str) -> None:
+        target = name.removeprefix(_WHITEOUT)
+        if name != _OPAQUE:
+            if name.startswith(_AUFS):
+                return  # what AUFS keeps for itself
+            if target in ("", ".", ".."):
+                raise UnsafeLayer(f"a whiteout of {target!r}")
+        try:
+            fd, path = self._root.parent(above)
+            if name == _OPAQUE:
+                self._remove_lower_children(path)
+            else:
+                self._remove_lower(fd, (*path, target))
+        except FileNotFoundError:
+            return  # nothing of lower layers is there
+        except Unresolvable:
+            return
+        finally:
+            self._root.forget()
+
+    def _remove_lower(self, fd: int, path: Parts) -> None:
+        if path not in self._upper:
+            remove_tree(path[-1], dir_fd=fd)
+        elif stat.S_ISDIR(os.stat(path[-1], dir_fd=fd, follow_symlinks=False).st_mode):
+            self._remove_lower_children(path)
+
+    def _remove_lower_children(self, path: Parts) -> None:
+        path_fd = self._root.reopen(path)
+        try:
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
+        finally:
+            os.close(path_fd)
+        try:
+            for name in os.listdir(fd):  # noqa: PTH208  a descriptor
+                self._remove_lower(fd, (*path, name))
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _errors(self, name: str, source: str) -> Iterator[None]:
+        try:
+            yield
+        except Unresolvable as error:
+            raise InvalidImage(f"its path {error}", source=source, path=repr(name)) from None
+        except InvalidImage as error:
+            if error.source is not None:
+                raise
+            raise type(error)(error.message, source=source, path=repr(name), hint=error.hint) from None
+        except OSError as error:
+            hint = _NO_OWNER if error.errno in (errno.EPERM, errno.EINVAL) and self._owner else None
+            raise ImageError(f"{source}: {name!r}: can't be unpacked: {error.strerror}", hint=hint) from error
+
+
+_NO_OWNER = "If this is a user namespace that lacks the file's owner: unpack without owners (--no-owner)."
+
+
+def _split(name: str) -> Parts:
+    if "\0" in name or len(name) > _MAX_NAME:
+        raise UnsafeLayer("a name with a NUL" if "\0" in name else f"a name of {len(name)} characters")
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if ".." in parts:
+        raise UnsafeLayer(f"the name {name!r} has a '..'")
+    return parts
+
+
+def _owner(entry: Entry) -> tuple[int, int]:
+    for what, number in (("uid", entry.uid), ("gid", entry.gid)):
+        if not 0 <= number <= _MAX_ID:
+            raise InvalidImage(f"{what} is {number}; expected 0 to {_MAX_ID}")
+    return entry.uid, entry.gid
+
+
+def _time(entry: Entry) -> int:
+    limit = _MAX_SECONDS * 10**9
+    return max(-limit, min(limit, entry.mtime))
+
+
+def _write(fd: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(fd, piece) :]
+
+
+def _write_extents(fd: int, size: int, extents: tuple[tuple[int, int], ...], data: Iterator[memoryview]) -> None:
+    os.ftruncate(fd, size)
+    places = iter(extents)
+    offset, left = 0, 0
+    for whole in data:
+        piece = whole
+        while piece:
+            while not left:
+                offset, left = next(places)
+            count = os.pwrite(fd, piece[:left], offset)
+            offset, left, piece = offset + count, left - count, piece[count:]

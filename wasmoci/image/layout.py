@@ -1,0 +1,117 @@
+"""An OCI image layout: a directory with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md)."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import ImageNotFound, InvalidImage
+from wasmoci.image import media
+from wasmoci.image.digest import VerifiedReader
+from wasmoci.image.model import MAX_JSON, REF_NAME, Descriptor, Document, Index, read_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTAINERD_NAME = "io.containerd.image.name"
+
+
+class Layout:
+    """The blobs of a layout directory.
+
+    Args:
+        path: The directory, on the host.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def open(self, descriptor: Descriptor) -> VerifiedReader:
+        """Open a blob, verified while it is read.
+
+        Raises:
+            InvalidImage: It isn't there, or not a regular file.
+        """
+        source = f"{self.name}: blob {descriptor.digest}"
+        try:
+            fd = os.open(blob_path(self.path, descriptor.digest), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise InvalidImage("is missing", source=source, hint="The image was copied or pulled in part.") from None
+        except OSError as error:
+            raise InvalidImage(f"can't be read: {error.strerror}", source=source) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise InvalidImage("is not a regular file", source=source)
+        return VerifiedReader(io.FileIO(fd), descriptor.digest, descriptor.size, source=source)
+
+    def index(self) -> Index:
+        """Read ``index.json``.
+
+        Raises:
+            ImageNotFound: There is no layout here.
+            InvalidImage: It is damaged, or of another version.
+        """
+        check_version(self._read("oci-layout"), f"{self.name}/oci-layout")
+        return read_index(Document.parse(self._read("index.json"), f"{self.name}/index.json"))
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _read(self, name: str) -> bytes:
+        try:
+            with (self.path / name).open("rb") as file:
+                data = file.read(MAX_JSON + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ImageNotFound(
+                f"{self.name}: not an OCI image layout: it has no {name!r}",
+                hint="Make one with 'skopeo copy ... oci:DIR' or 'wasmoci build -o oci:DIR'.",
+            ) from None
+        except OSError as error:
+            raise InvalidImage(f"can't be read: {error.strerror}", source=f"{self.name}/{name}") from None
+        if len(data) > MAX_JSON:
+            raise InvalidImage(f"larger than {MAX_JSON} bytes", source=f"{self.name}/{name}")
+        return data
+
+
+def blob_path(layout: Path, digest: str) -> Path:
+    """Return where a layout keeps a blob; the digest has to be checked already."""
+    algorithm, _, encoded = digest.partition(":")
+    return layout / "blobs" / algorithm / encoded
+
+
+def check_version(data: bytes, source: str) -> None:
+    """Check an ``oci-layout`` file."""
+    version = Document.parse(data, source).need("imageLayoutVersion").string()
+    if version.split(".")[0] != "1":
+        raise InvalidImage(f"image layout version {version!r}; expected 1.0.0", source=source)
+
+
+def select_tag(index: Index, tag: str, *, name: str) -> tuple[Descriptor, ...]:
+    """Return what a tag names in a layout's index; more than one when its platforms stand side by side.
+
+    Args:
+        index: The layout's ``index.json``.
+        tag: The tag, or empty for the only image.
+        name: How errors call the layout.
+
+    Raises:
+        ImageNotFound: No such tag, or none given where there are several images.
+    """
+    known = tuple(d for d in index.manifests if not d.media_type or d.media_type in media.INDEXES | media.MANIFESTS)
+    if tag:
+        found = tuple(d for d in known if tag in (d.annotations.get(REF_NAME), d.annotations.get(CONTAINERD_NAME)))
+        found = found or tuple(d for d in known if d.digest == tag)
+    else:
+        found = known if len({d.annotations.get(REF_NAME) for d in known}) <= 1 else ()
+    if found:
+        return found
+    tags = sorted({d.annotations[REF_NAME] for d in known if REF_NAME in d.annotations})
+    listed = ", ".join(tags) if tags else "none has a tag"
+    if not known:
+        raise ImageNotFound(f"{name}: the layout holds no image")
+    if tag:
+        raise ImageNotFound(f"{name}: no image is tagged {tag!r}", hint=f"There are: {listed}.")
+    raise ImageNotFound(f"{name}: several images; say which one as oci:DIR:TAG", hint=f"There are: {listed}.")

@@ -1,0 +1,145 @@
+"""How images are named: the notation of containers/image, and names in the local store."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+
+from wasmoci.errors import InvalidReference
+from wasmoci.image.recognise import recognise
+
+DEFAULT_REGISTRY = "hub.local"
+
+_DOMAIN = re.compile(
+    r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
+    r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?\Z"
+)
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+_MAX_NAME = 255
+
+
+@attrs.frozen
+class Name:
+    """A name as registries know it: ``REGISTRY/REPOSITORY[:TAG][@DIGEST]``.
+
+    Args:
+        registry: Host, with its port where it isn't the usual one.
+        repository: The path within.
+        tag: Empty only when there is a digest.
+        digest: When given, it decides, and the tag is for people.
+    """
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def selector(self) -> str:
+        """What to ask the registry for: the digest, else the tag."""
+        return self.digest or self.tag
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.registry}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+@attrs.frozen
+class Reference:
+    """Where an image is.
+
+    Args:
+        transport: ``oci``, ``oci-archive``, ``docker-archive``, ``docker``, ``containers-storage`` or ``store``.
+        location: The path of a layout or archive, else the name.
+        selector: The tag in a layout, or the name in an archive; empty for the only image there.
+    """
+
+    transport: str
+    location: str
+    selector: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The layout's or archive's path, on the host."""
+        return Path(self.location)
+
+    def __str__(self) -> str:
+        if self.transport == "store":
+            return self.location
+        slashes = "//" if self.transport == "docker" else ""
+        return f"{self.transport}:{slashes}{self.location}" + (f":{self.selector}" if self.selector else "")
+
+
+_FILES = ("oci", "oci-archive", "docker-archive")
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a reference.
+
+    Args:
+        text: ``TRANSPORT:...``, the path of a layout or an archive, or a name in the local store.
+
+    Raises:
+        InvalidReference: It is none of these; the message says why.
+    """
+    transport, colon, rest = text.partition(":")
+    if colon and transport in _FILES:
+        # As containers/image does: the first colon ends the path, so a path with a colon can't be said this way.
+        location, _, selector = rest.partition(":")
+        if not location:
+            raise InvalidReference(f"{text!r}: expected a path after '{transport}:'")
+        return Reference(transport, location, selector)
+    if colon and transport == "docker":
+        if not rest.startswith("//"):
+            raise InvalidReference(f"{text!r}: expected docker://REGISTRY/REPOSITORY[:TAG|@DIGEST]")
+        return Reference("docker", str(parse_name(rest[2:])))
+    if colon and transport == "containers-storage":
+        if not rest:
+            raise InvalidReference(f"{text!r}: expected a name after 'containers-storage:'")
+        return Reference(transport, rest)
+    path = Path(text)
+    if text and (kind := recognise(path)):
+        return Reference(kind, text)
+    if text.startswith(("/", "./", "../")) or text in (".", "..", ""):
+        what = "there is nothing of this name" if not path.exists() else "it is neither an image layout nor an archive"
+        raise InvalidReference(f"{text!r} holds no image: {what}")
+    parse_name(text)
+    return Reference("store", text)
+
+
+def parse_name(text: str) -> Name:
+    """Read a name as registries know it, completed the way Docker and containers/image do.
+
+    Args:
+        text: ``[REGISTRY/]REPOSITORY[:TAG][@DIGEST]``; a registry has a dot, a colon, or is ``localhost``.
+
+    Raises:
+        InvalidReference: A part breaks the grammar of the distribution specification.
+    """
+    rest, at, digest = text.partition("@")
+    if at and not _DIGEST.match(digest):
+        raise InvalidReference(f"{text!r}: {digest!r} is not a digest; expected sha256:<64 hex digits>")
+    head, slash, tail = rest.rpartition("/")
+    last, colon, tag = tail.partition(":")
+    if colon and not _TAG.match(tag):
+        raise InvalidReference(f"{text!r}: {tag!r} is not a tag; expected letters, digits, '_', '.' and '-', up to 128")
+    path = head + slash + last
+    first, slash, remainder = path.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        registry, repository = first, remainder
+    else:
+        registry = DEFAULT_REGISTRY
+        repository = path if slash else f"library/{path}"
+    if registry == "index.hub.local":
+        registry = DEFAULT_REGISTRY
+    if not _DOMAIN.match(registry):
+        raise InvalidReference(f"{text!r}: {registry!r} is not a registry's host")
+    if not _REPOSITORY.match(repository) or len(repository) > _MAX_NAME:
+        raise InvalidReference(
+            f"{text!r}: {repository!r} is not a repository; expected lower-case letters and digits, separated by '/', '.', '_' or '-'"
+        )
+    return Name(registry, repository, tag if colon else ("" if digest else "latest"), digest)

@@ -1,0 +1,47 @@
+"""Where the module of a Wasm layer stands in the root file system that is made for it."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import InvalidImage
+from wasmoci.image import media
+
+if TYPE_CHECKING:
+    from wasmoci.image.image import Image
+    from wasmoci.image.model import Descriptor
+
+_TITLE = "org.opencontainers.image.title"
+DEFAULT_MODULE = "/module.wasm"
+
+
+def module_path(image: Image, descriptor: Descriptor) -> str:
+    """Return a Wasm layer's guest path.
+
+    In an artifact of the CNCF's layout, and in runwasi's images, a layer is a module without a name. The first is what is
+    run: it is put where the entry point looks for it, so that an image's arguments stay what they are. Any other
+    one needs a title.
+
+    Raises:
+        InvalidImage: A further module has no title, or a title is no plain file name.
+    """
+    wasm = [layer for layer in image.manifest.layers if layer.media_type in media.WASM_LAYERS]
+    arguments = image.config.entrypoint + image.config.cmd
+    if descriptor == wasm[0] and arguments:
+        return posixpath.normpath("/" + arguments[0].split("#", 1)[0])
+    title = descriptor.annotations.get(_TITLE, "")
+    name = posixpath.basename(title)
+    if title and name in ("", ".", ".."):
+        raise InvalidImage(
+            f"the layer's title is {title!r}; expected a file name", source=f"{image.blobs.name}: {image.digest}"
+        )
+    if title:
+        return f"/{name}"
+    if descriptor == wasm[0]:
+        return DEFAULT_MODULE
+    raise InvalidImage(
+        f"{len(wasm)} WebAssembly layers, and {descriptor.digest} has no title to name its file by",
+        source=f"{image.blobs.name}: {image.digest}",
+        hint="Compose the components into one, or give each layer an org.opencontainers.image.title annotation.",
+    )
