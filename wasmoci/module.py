@@ -93,7 +93,7 @@ class Module:
         return cls.from_bytes(_read(path, name), source=name)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, source: str = "module") -> Module:
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, source: str = "module") -> Module:
         """Read a module that is in memory.
 
         Args:
@@ -103,6 +103,7 @@ class Module:
         Raises:
             InvalidModule: It is not WebAssembly, or damaged.
         """
+        data = bytes(data)
         kind = kind_of(data, source=source)
         if kind is ModuleKind.TEXT:
             check_text(data, source=source)

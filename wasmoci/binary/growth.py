@@ -16,6 +16,7 @@ import attrs
 from wasmoci.binary.core import EXPORT, FUNCTION, GLOBAL, MEMORY, TYPE, CoreHead
 from wasmoci.binary.edits import CodePass, Edit, append_to, change_section, signed, unsigned
 from wasmoci.binary.instructions import CALL, MEMORY_GROW, Instruction
+from wasmoci.binary.names import name_functions
 from wasmoci.binary.reader import Reader
 from wasmoci.binary.valtypes import memory_type
 from wasmoci.errors import UnsupportedModule
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PAGE = 65536
 REFUSED_EXPORT = "wasmoci.refused"
 MAX_REFUSALS = 10_000
+GROW_FUNCTION = "wasmoci.memory.grow"
 
 _I32, _I64, _VOID = b"\x7f", b"\x7e", b"\x40"
 _UNREACHABLE, _IF, _END, _RETURN, _DROP = b"\x00", b"\x04", b"\x0b", b"\x0f", b"\x1a"
@@ -43,8 +45,8 @@ class OnRefusal(enum.Enum):
     """What a module does when it is refused memory by the limit.
 
     ``COUNT``: ``memory.grow`` gives -1, and the exported global :data:`REFUSED_EXPORT` counts it; after
-    :data:`MAX_REFUSALS` in a row the guest traps by ``unreachable``. ``TRAP``: it traps at once by a division by zero,
-    for an engine whose exports can't be read.
+    :data:`MAX_REFUSALS` in a row the guest traps by ``unreachable``. ``TRAP``: it traps at once by a division by zero
+    in a function whose name, :data:`GROW_FUNCTION`, a backtrace shows: for an engine whose exports can't be read.
     """
 
     COUNT = "count"
@@ -115,8 +117,12 @@ class GrowthLimit:
             raise body.fail(f"there is no memory {number}", at=found.start)
         # The functions are numbered in the order in which they are found to be needed.
         order = self._grown.setdefault(number, len(self._grown))
-        index = self.head.imported("func") + self.head.functions + order
-        yield Edit(found.start, found.end, bytes([CALL]) + unsigned(index))
+        yield Edit(found.start, found.end, bytes([CALL]) + unsigned(self._first + order))
+
+    @property
+    def _first(self) -> int:
+        """The number of the first function that is appended."""
+        return self.head.imported("func") + self.head.functions
 
     def edits(self) -> tuple[list[Edit], list[bytes]]:
         """The edits outside of the code section, and the functions to append to it; to be called after the pass."""
@@ -138,6 +144,11 @@ class GrowthLimit:
             edits += append_to(self.data, self.head, EXPORT, [export])
         functions = [self._function(number, counters) for number in self._grown]
         return edits, [unsigned(len(function)) + function for function in functions]
+
+    def names(self) -> list[Edit]:
+        """The edits that name the functions; they belong behind all others, as the name section does."""
+        numbers = range(self._first, self._first + len(self._grown))
+        return name_functions(self.data, [(number, GROW_FUNCTION) for number in numbers]) if numbers else []
 
     def _clamp(self) -> list[Edit]:
         """Lower the memories' own maximums, so that the engine reserves no more than may be used."""

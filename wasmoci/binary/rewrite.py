@@ -9,6 +9,7 @@ from __future__ import annotations
 from wasmoci.binary.core import CODE, read_head
 from wasmoci.binary.edits import apply, change_code, change_section
 from wasmoci.binary.growth import (
+    GROW_FUNCTION,
     MAX_REFUSALS,
     PAGE,
     REFUSED_EXPORT,
@@ -22,6 +23,7 @@ from wasmoci.binary.shorten import SHORTEN
 from wasmoci.errors import UnsupportedModule
 
 __all__ = [
+    "GROW_FUNCTION",
     "MAX_REFUSALS",
     "PAGE",
     "REFUSED_EXPORT",
@@ -113,4 +115,6 @@ def rewrite(
     edits, functions = limit.edits() if limit else ([], [])
     if code or functions:
         edits += change_section(data, head.sections[CODE], code, functions)
+    if limit:
+        edits += limit.names()
     return apply(data, edits)
