@@ -7,7 +7,7 @@ Nested modules and components are stepped over. Follows "Import and Export Defin
 from __future__ import annotations
 
 from wasmoci.binary.model import Export, Import
-from wasmoci.binary.reader import Reader
+from wasmoci.binary.reader import MAX_KEPT, Reader
 
 _SECTIONS = (
     "a custom section",
@@ -55,10 +55,10 @@ def read_component(data: bytes, *, source: str | None) -> tuple[tuple[Import, ..
         reader.where = _SECTIONS[number]
         section = reader.part(reader.unsigned(), _SECTIONS[number])
         if number == _IMPORT:
-            imports.extend(_import(section) for _ in range(section.count()))
+            imports.extend(_import(section) for _ in range(section.count(MAX_KEPT)))
             section.finish()
         elif number == _EXPORT:
-            exports.extend(_export(section) for _ in range(section.count()))
+            exports.extend(_export(section) for _ in range(section.count(MAX_KEPT)))
             section.finish()
     return tuple(imports), tuple(exports)
 

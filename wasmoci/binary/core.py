@@ -22,7 +22,7 @@ from wasmoci.binary.model import (
     TableType,
     TagType,
 )
-from wasmoci.binary.reader import Reader
+from wasmoci.binary.reader import MAX_KEPT, Reader
 from wasmoci.binary.valtypes import global_type, memory_type, table_type, type_section
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class _HeadParser:
 
     def imports(self, reader: Reader) -> None:
         head = self.head
-        for _ in range(reader.count()):
+        for _ in range(reader.count(MAX_KEPT)):
             module, name = reader.name(), reader.name()
             start = reader.pos
             kind = reader.byte()
@@ -224,7 +224,7 @@ class _HeadParser:
         reader.pos = reader.end
 
     def tables(self, reader: Reader) -> None:
-        for _ in range(reader.count()):
+        for _ in range(reader.count(MAX_KEPT)):
             if reader.peek() == 0x40:  # noqa: PLR2004 - a table whose elements begin as something else than null
                 start = reader.pos
                 reader.skip(1)
@@ -237,7 +237,7 @@ class _HeadParser:
                 self.head.tables.append(table_type(reader))
 
     def memories(self, reader: Reader) -> None:
-        self.head.memories.extend(memory_type(reader) for _ in range(reader.count()))
+        self.head.memories.extend(memory_type(reader) for _ in range(reader.count(MAX_KEPT)))
 
     def tag(self, reader: Reader) -> TagType:
         reader.features.add(Feature.EXCEPTIONS)
@@ -251,18 +251,18 @@ class _HeadParser:
         return tag
 
     def tag_section(self, reader: Reader) -> None:
-        for _ in range(reader.count()):
+        for _ in range(reader.count(MAX_KEPT)):
             self.tag(reader)
 
     def globals(self, reader: Reader) -> None:
         imported = len(self.head.globals)
-        for _ in range(reader.count()):
+        for _ in range(reader.count(MAX_KEPT)):
             self.head.globals.append(global_type(reader))
             constant(reader, imported)
 
     def exports(self, reader: Reader) -> None:
         seen: set[str] = set()
-        for _ in range(reader.count()):
+        for _ in range(reader.count(MAX_KEPT)):
             start = reader.pos
             name = reader.name()
             if name in seen:

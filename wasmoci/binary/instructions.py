@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasmoci.binary.model import Feature
-from wasmoci.binary.valtypes import NUMBER_TYPES, heap_type, value_type
+from wasmoci.binary.valtypes import HEAP_TYPES, NUMBER_TYPES, V128, heap_type, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,6 +208,7 @@ _SIZES = {"k": 1, "4": 4, "8": 8, "v": 16}
 _MEMORY_FOLLOWS = 0x40
 _EMPTY_BLOCK = 0x40
 _U32_SIZE = 5
+_USUAL_LABELS = 16  # of a br_table
 
 
 def _memory_argument(reader: Reader) -> None:
@@ -311,15 +312,14 @@ def plain_run(features: frozenset[Feature], stops: frozenset[int] = frozenset())
 
 def _immediates(features: frozenset[Feature]) -> dict[str, str]:
     """The usual ways to write each immediate under some features; those left out are always decoded."""
-    references = Feature.REFERENCE_TYPES in features
-    blocks = [_EMPTY_BLOCK, *NUMBER_TYPES]
-    if references:
-        blocks += [0x70, 0x6F]
-    if Feature.SIMD in features:
-        blocks.append(0x7B)
+    heap = [code for code, (_, feature) in HEAP_TYPES.items() if feature in features]
+    values = [*NUMBER_TYPES, *heap, *([V128] if Feature.SIMD in features else [])]
+    # A number of 33 bits with a sign: without one, it is a type's.
+    defined = rf"[\x80-\xff]{_UP_TO_4}[\x00-\x3f]"
+    blocks = _byte_class([_EMPTY_BLOCK, *values])
     if Feature.MULTI_VALUE in features:
-        blocks += range(0x40)
-    table = r"[\x00-\x7f]" if references else r"\x00"
+        blocks = f"(?:{blocks}|{defined})"
+    table = r"[\x00-\x7f]" if Feature.REFERENCE_TYPES in features else r"\x00"
     if Feature.CALL_INDIRECT_OVERLONG in features:
         table = rf"(?:{table}|\x80{{1,4}}\x00)"
     memory = r"[\x00-\x7f]" if Feature.MULTI_MEMORY in features else r"\x00"
@@ -327,8 +327,10 @@ def _immediates(features: frozenset[Feature]) -> dict[str, str]:
     memory_argument = rf"[\x00-\x3f]{offset}"
     if Feature.MULTI_MEMORY in features:
         memory_argument = rf"(?:{memory_argument}|[\x40-\x7f]{_U32}{offset})"
+    labels = "|".join(rf"\x{count:02x}[\x00-\x7f]{{{count + 1}}}" for count in range(_USUAL_LABELS + 1))
     clause = rf"(?:[\x00\x01]{_U32}{_U32}|[\x02\x03]{_U32})"
     written = {
+        "L": f"(?:{labels})",
         "C": rf"(?:\x00|\x01{clause}|\x02{clause}{clause})",
         "u": _U32,
         "U": _U64,
@@ -340,11 +342,13 @@ def _immediates(features: frozenset[Feature]) -> dict[str, str]:
         "x": memory,
         "z": memory,
         "y": table,
-        "b": _byte_class(blocks),
+        "b": blocks,
     }
-    if references:
-        written["h"] = r"[\x6f\x70]"
-        written["t"] = r"\x01[\x7c-\x7f]"
+    if heap:
+        written["h"] = _byte_class(heap)
+        written["t"] = rf"\x01{_byte_class(values)}"
+    if heap and Feature.FUNCTION_REFERENCES in features:
+        written["h"] = f"(?:{written['h']}|{defined})"
     return written
 
 

@@ -32,7 +32,8 @@ _TAR_MAGIC = slice(257, 262)
 _TEXT_FIELD = re.compile(
     rb"\(\s*(?:module|component|type|import|func|table|memory|global|export|start|elem|data|tag|rec)(?![\w.\-])"
 )
-_TEXT_SPACE = re.compile(rb"(?:[ \t\r\n]|;;[^\n]*(?:\n|\Z))+")
+_TEXT_SPACE = re.compile(rb"[ \t\r\n]+|;;[^\n]*")
+_TEXT_HEAD = 1 << 20  # how far to look for the first token
 _TEXT_BRACKETS = re.compile(rb"\(;|;\)")
 
 _HINT = "expected a WebAssembly module, which begins with the bytes 00 61 73 6d, or one in the text format"
@@ -96,20 +97,24 @@ def _name_stranger(data: bytes) -> str:
 
 def _skip_text_space(data: bytes) -> int:
     """The offset of the first token behind white space and comments of the text format."""
-    pos = 0
-    while True:
-        if space := _TEXT_SPACE.match(data, pos):
+    pos, end = 0, min(len(data), _TEXT_HEAD)
+    while pos < end:
+        if space := _TEXT_SPACE.match(data, pos, end):
             pos = space.end()
-        if not data.startswith(b"(;", pos):
-            return pos
-        depth = 0
-        for bracket in _TEXT_BRACKETS.finditer(data, pos):
-            depth += 1 if bracket.group() == b"(;" else -1
-            if depth == 0:
-                pos = bracket.end()
-                break
+        elif data.startswith(b"(;", pos):
+            pos = _end_of_comment(data, pos, end)
         else:
-            return len(data)
+            return pos
+    return end
+
+
+def _end_of_comment(data: bytes, pos: int, end: int) -> int:
+    depth = 0
+    for bracket in _TEXT_BRACKETS.finditer(data, pos, end):
+        depth += 1 if bracket.group() == b"(;" else -1
+        if depth == 0:
+            return bracket.end()
+    return end
 
 
 def check_text(data: bytes, *, source: str | None) -> None:

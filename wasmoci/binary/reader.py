@@ -10,7 +10,9 @@ from wasmoci.errors import InvalidModule
 if TYPE_CHECKING:
     from wasmoci.binary.model import Feature
 
-# No engine takes more of anything; it also bounds what reading a hostile module may cost.
+# What is kept in memory, an object each, and what is only stepped over. No real module comes near the first, and no
+# engine takes more of the second; they bound what a hostile module may cost.
+MAX_KEPT = 100_000
 MAX_COUNT = 1_000_000
 
 _LEB32 = re.compile(rb"[\x80-\xff]{0,4}[\x00-\x7f]")
@@ -120,14 +122,14 @@ class Reader:
             pos = found.end()
         self.pos = pos
 
-    def count(self) -> int:
-        """The length of a vector, which must have room for at least a byte per element."""
+    def count(self, most: int = MAX_COUNT) -> int:
+        """The length of a vector, which must have room for at least a byte per element, and at most ``most`` of them."""
         start = self.pos
         count = self.unsigned()
         if count > self.left:
             raise self.fail(f"announces {count} entries in {self.left} bytes", at=start)
-        if count > MAX_COUNT:
-            raise self.fail(f"announces {count} entries; at most {MAX_COUNT} are supported", at=start)
+        if count > most:
+            raise self.fail(f"announces {count} entries; at most {most} are supported", at=start)
         return count
 
     def name(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.binary.model import Feature, FuncType, GlobalType, MemoryType, Range, TableType
+from wasmoci.binary.reader import MAX_KEPT
 
 if TYPE_CHECKING:
     from wasmoci.binary.reader import Reader
 
 NUMBER_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
-_HEAP_TYPES = {
+HEAP_TYPES = {
     0x70: ("func", Feature.REFERENCE_TYPES),
     0x6F: ("extern", Feature.REFERENCE_TYPES),
     0x6E: ("any", Feature.GC),
@@ -26,8 +27,8 @@ _HEAP_TYPES = {
     0x68: ("cont", Feature.STACK_SWITCHING),
     0x75: ("nocont", Feature.STACK_SWITCHING),
 }
-_V128 = 0x7B
-_REF_NULL, _REF = 0x63, 0x64
+V128 = 0x7B
+REF_NULL, REF = 0x63, 0x64
 _SHARED = 0x65
 _PACKED = {0x78: "i8", 0x77: "i16"}
 
@@ -38,16 +39,16 @@ def value_type(reader: Reader) -> str:
     code = reader.byte()
     if code in NUMBER_TYPES:
         return NUMBER_TYPES[code]
-    if code == _V128:
+    if code == V128:
         reader.features.add(Feature.SIMD)
         return "v128"
-    if code in _HEAP_TYPES:
-        name, feature = _HEAP_TYPES[code]
+    if code in HEAP_TYPES:
+        name, feature = HEAP_TYPES[code]
         reader.features.add(feature)
         return f"{name}ref"
-    if code in (_REF_NULL, _REF):
+    if code in (REF_NULL, REF):
         reader.features.add(Feature.FUNCTION_REFERENCES)
-        return f"(ref {'null ' if code == _REF_NULL else ''}{heap_type(reader)})"
+        return f"(ref {'null ' if code == REF_NULL else ''}{heap_type(reader)})"
     if code == _SHARED:
         reader.features.add(Feature.SHARED_EVERYTHING_THREADS)
         return f"(shared {value_type(reader)})"
@@ -66,9 +67,9 @@ def heap_type(reader: Reader) -> str:
         reader.features.add(Feature.FUNCTION_REFERENCES)
         return str(number)
     code = number + 0x80  # as the one byte that it takes
-    if code not in _HEAP_TYPES:
+    if code not in HEAP_TYPES:
         raise reader.fail(f"{number} is not a heap type", at=start)
-    name, feature = _HEAP_TYPES[code]
+    name, feature = HEAP_TYPES[code]
     reader.features.add(feature)
     return name
 
@@ -130,17 +131,18 @@ def global_type(reader: Reader) -> GlobalType:
 
 
 _FUNC, _STRUCT, _ARRAY, _CONT = 0x60, 0x5F, 0x5E, 0x5D
+_MAX_VALUES = 1_000  # of a function's parameters, as of its results; what all engines agree on
 _REC, _SUB, _SUB_FINAL = 0x4E, 0x50, 0x4F
 
 
 def type_section(reader: Reader) -> list[FuncType | None]:
     """The types by number; None stands for one that is not a function's."""
     types: list[FuncType | None] = []
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_KEPT)):
         if reader.peek() == _REC:
             reader.skip(1)
             reader.features.add(Feature.GC)
-            types.extend(_defined_type(reader) for _ in range(reader.count()))
+            types.extend(_defined_type(reader) for _ in range(reader.count(MAX_KEPT - len(types))))
         else:
             types.append(_defined_type(reader))
     return types
@@ -159,8 +161,8 @@ def _defined_type(reader: Reader) -> FuncType | None:
         start = reader.pos
         form = reader.byte()
     if form == _FUNC:
-        params = tuple(value_type(reader) for _ in range(reader.count()))
-        results = tuple(value_type(reader) for _ in range(reader.count()))
+        params = tuple(value_type(reader) for _ in range(reader.count(_MAX_VALUES)))
+        results = tuple(value_type(reader) for _ in range(reader.count(_MAX_VALUES)))
         if len(results) > 1:
             reader.features.add(Feature.MULTI_VALUE)
         return FuncType(params, results)
