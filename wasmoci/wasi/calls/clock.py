@@ -1,0 +1,48 @@
+"""``clock_*``: the realtime and the monotonic clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.wasi.abi import TIMESTAMP, U32, U64, Clockid, Errno
+from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasmoci.wasi.host import Host
+
+_RESOLUTION = 1  # nanoseconds; what wasmtime reports of both clocks
+
+
+class Clock:
+    """The guest's clocks."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._now = {Clockid.REALTIME: host.clocks.realtime, Clockid.MONOTONIC: host.clocks.monotonic}
+
+    def clock_res_get(self, clock: int, resolution: int) -> int:
+        """Write a clock's resolution in nanoseconds."""
+        try:
+            view = self._host.view()
+            self._clock(clock)
+            TIMESTAMP.pack_into(view, resolution & U32, _RESOLUTION)
+        except FAILURES as failure:
+            return errno_of(failure)
+        return Errno.SUCCESS
+
+    def clock_time_get(self, clock: int, precision: int, time: int) -> int:
+        """Write a clock's time in nanoseconds; ``precision`` is how late it may be, and it never is."""
+        try:
+            TIMESTAMP.pack_into(self._host.view(), time & U32, self._clock(clock)() & U64)
+        except FAILURES as failure:
+            return errno_of(failure)
+        return Errno.SUCCESS
+
+    def _clock(self, clock: int) -> Callable[[], int]:
+        now = self._now.get(clock)
+        if now is None:  # BADF for the CPU clocks is what wasmtime says
+            cpu = (Clockid.PROCESS_CPUTIME, Clockid.THREAD_CPUTIME)
+            raise Refusal(Errno.BADF if clock in cpu else Errno.INVAL)
+        return now

@@ -1,0 +1,135 @@
+"""``path_open``."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from wasmoci.wasi import memory
+from wasmoci.wasi.abi import SIZE, SYMLINK_FOLLOW, U64, Errno, Fdflags, Oflags, Rights
+from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.files import Directory, File
+from wasmoci.wasi.filestat import filetype
+from wasmoci.wasi.memory import region
+from wasmoci.wasi.place import Place
+
+if TYPE_CHECKING:
+    from wasmoci.wasi.descriptors import Descriptor
+    from wasmoci.wasi.host import Host
+
+#: null, zero, full, random and urandom of Linux, as (major, minor): devices that hold nothing of the host's.
+_HARMLESS = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)}
+
+_FDFLAGS = (
+    (Fdflags.APPEND, os.O_APPEND),
+    (Fdflags.DSYNC, getattr(os, "O_DSYNC", os.O_SYNC)),
+    (Fdflags.RSYNC, getattr(os, "O_RSYNC", os.O_SYNC)),
+    (Fdflags.SYNC, os.O_SYNC),
+)
+
+
+class Open:
+    """Opening paths."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._table = host.table
+
+    def path_open(
+        self,
+        fd: int,
+        dirflags: int,
+        path: int,
+        path_len: int,
+        oflags: int,
+        rights: int,
+        inheriting: int,
+        fdflags: int,
+        opened: int,
+    ) -> int:
+        """Open or create what a path leads to, and write the number of the new descriptor.
+
+        Of the rights asked for, the new descriptor gets those that the directory lets it inherit and that apply to what
+        was opened. It has to be a file, a directory, a FIFO or a harmless device: see ``docs/reference/wasi.md``.
+        """
+        try:
+            view = self._host.view()
+            result = region(view, opened, SIZE.size)
+            directory = self._table.get(fd, _needed(oflags))
+            if not isinstance(directory, Directory):  # no other kind ever has a right of a path
+                return Errno.NOTDIR
+            name = memory.path(view, path, path_len)
+            if dirflags & ~SYMLINK_FOLLOW or fdflags & ~Fdflags.ALL:
+                return Errno.INVAL
+            rights &= U64
+            inheriting &= U64
+            if rights & ~directory.inheriting & (Rights.FD_READ | Rights.FD_WRITE):
+                return Errno.NOTCAPABLE
+            entry = _open(directory, name, bool(dirflags), oflags, rights, inheriting, fdflags)
+            SIZE.pack_into(result, 0, self._table.add(entry))
+        except FAILURES as failure:
+            return errno_of(failure)
+        return Errno.SUCCESS
+
+
+def _needed(oflags: int) -> int:
+    """Give the rights on the directory that opening so needs; refuse what no ``$oflags`` can be."""
+    if oflags & ~Oflags.ALL or (oflags & Oflags.DIRECTORY and oflags & ~Oflags.DIRECTORY):
+        raise Refusal(Errno.INVAL)
+    needed = Rights.PATH_OPEN
+    if oflags & Oflags.CREAT:
+        needed |= Rights.PATH_CREATE_FILE
+    if oflags & Oflags.TRUNC:
+        needed |= Rights.PATH_FILESTAT_SET_SIZE
+    return needed
+
+
+def _host_flags(oflags: int, rights: int, fdflags: int) -> int:
+    if rights & Rights.FD_WRITE:
+        flags = os.O_RDWR if rights & Rights.FD_READ else os.O_WRONLY
+    else:
+        flags = os.O_RDONLY
+    if oflags & Oflags.CREAT:
+        flags |= os.O_CREAT
+        if oflags & Oflags.EXCL:
+            flags |= os.O_EXCL
+    if oflags & Oflags.DIRECTORY:
+        flags |= os.O_DIRECTORY
+    if oflags & Oflags.TRUNC:
+        flags |= os.O_TRUNC
+    for wasi, host in _FDFLAGS:
+        if fdflags & wasi:
+            flags |= host
+    # Never wait for the other end of a FIFO, and never become the session of a terminal.
+    return flags | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def _open(
+    directory: Directory, name: bytes, follow: bool, oflags: int, rights: int, inheriting: int, fdflags: int
+) -> Descriptor:
+    flags = _host_flags(oflags, rights, fdflags)
+    fd, position, layer = directory.open(name, flags, follow=follow, mode=0o666)
+    try:
+        status = os.fstat(fd)
+        inheriting &= directory.inheriting
+        if stat.S_ISDIR(status.st_mode):
+            rights &= directory.inheriting & Rights.DIRECTORY
+            place = Place(fd, position, layer, owned=True)
+            return Directory(place, directory.resolver, rights, inheriting)
+        if not stat.S_ISREG(status.st_mode):
+            _refuse_device(status)
+            os.set_blocking(fd, not fdflags & Fdflags.NONBLOCK)
+        rights &= directory.inheriting & Rights.FILE
+        return File(fd, filetype(status.st_mode), rights, inheriting, fdflags, read_only=layer.read_only)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _refuse_device(status: os.stat_result) -> None:
+    """Refuse a device that could reach something of the host's, as a mount with ``nodev`` does."""
+    if stat.S_ISBLK(status.st_mode) or (
+        stat.S_ISCHR(status.st_mode) and (os.major(status.st_rdev), os.minor(status.st_rdev)) not in _HARMLESS
+    ):
+        raise Refusal(Errno.ACCES)

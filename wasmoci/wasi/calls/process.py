@@ -1,0 +1,26 @@
+"""``proc_*``: how a guest ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.wasi.abi import U32, Errno
+from wasmoci.wasi.process import ProcExit
+
+if TYPE_CHECKING:
+    from wasmoci.wasi.host import Host
+
+
+class Process:
+    """The guest's process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def proc_exit(self, code: int) -> None:
+        """End the guest, by raising :exc:`ProcExit` through the engine."""
+        raise ProcExit(code & U32)
+
+    def proc_raise(self, signal: int) -> int:
+        """Send a signal to the guest, which WASI has no way to receive: ``NOTSUP``, as in wasmtime."""
+        return Errno.NOTSUP

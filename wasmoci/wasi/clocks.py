@@ -1,0 +1,41 @@
+"""Where a guest's time comes from."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clocks(Protocol):
+    """The clocks of a guest, and its sleep. Everything is in nanoseconds."""
+
+    def realtime(self) -> int:
+        """Give the time since 1970-01-01T00:00:00Z."""
+        ...
+
+    def monotonic(self) -> int:
+        """Give the time since some point in the past; never decreases."""
+        ...
+
+    def sleep(self, duration: int) -> None:
+        """Let ``duration`` pass, which is zero or more."""
+        ...
+
+
+class SystemClocks:
+    """The clocks of the host. The monotonic one starts at zero, as the host's uptime is no business of a guest's."""
+
+    def __init__(self) -> None:
+        self._origin = time.monotonic_ns()
+
+    def realtime(self) -> int:
+        """Give the host's time of day."""
+        return time.time_ns()
+
+    def monotonic(self) -> int:
+        """Give the time since this object was made."""
+        return time.monotonic_ns() - self._origin
+
+    def sleep(self, duration: int) -> None:
+        """Suspend the host's thread, for a year at most: :func:`time.sleep` refuses what overflows its clock."""
+        time.sleep(min(duration, 365 * 86_400 * 10**9) / 1e9)

@@ -1,0 +1,81 @@
+"""The system calls of Linux that Python doesn't offer: ``openat2`` and ``fallocate``."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import sys
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_SYS_OPENAT2 = 437  # on every architecture
+_HOW = struct.Struct("=QQQ")  # struct open_how
+_AT_FDCWD = -100
+_RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed under it
+
+_LINUX = sys.platform == "linux"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+if _LINUX:
+    _syscall = _libc.syscall
+    _syscall.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+    _syscall.restype = ctypes.c_long
+    # The name with 64-bit offsets on every architecture; musl's fallocate always has them.
+    _fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
+    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
+    """Open a path and give its descriptor, close-on-exec.
+
+    Args:
+        directory: The descriptor of the directory that the path starts from.
+        path: The path, without NUL bytes.
+        flags: As for ``open(2)``.
+        resolve: The ``RESOLVE_*`` bits.
+        mode: The permissions of a file that is created.
+
+    Raises:
+        OSError: As ``openat2(2)`` says; without ``filename``, for only the guest's words could stand there.
+    """
+    how = _HOW.pack(flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, resolve)
+    for _ in range(_RETRIES):
+        descriptor: int = _syscall(_SYS_OPENAT2, directory, path, how, _HOW.size)
+        if descriptor >= 0:
+            return descriptor
+        code = ctypes.get_errno()
+        if code not in (errno.EINTR, errno.EAGAIN):
+            break
+    raise OSError(code, os.strerror(code))
+
+
+def openat2_available() -> bool:
+    """Tell whether the kernel, and the seccomp filter of the container we may run in, allow ``openat2``."""
+    if not _LINUX:
+        return False
+    try:
+        os.close(openat2(_AT_FDCWD, b"/", os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_MAGICLINKS))
+    except OSError:
+        return False
+    return True
+
+
+def fallocate(fd: int, offset: int, length: int) -> None:
+    """Reserve space for a part of a file, and make the file at least so long.
+
+    Not ``posix_fallocate``: where a file system can't do it, that writes every block, for as long as it takes.
+
+    Raises:
+        OSError: As ``fallocate(2)`` says; ``EOPNOTSUPP`` where there is no such call.
+    """
+    if not _LINUX:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    while _fallocate(fd, 0, offset, length):
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))

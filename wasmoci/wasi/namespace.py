@@ -1,0 +1,133 @@
+"""A :class:`~wasmoci.wasi.tree.FileTree` with its directories open, ready to resolve a guest's paths."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+
+from wasmoci.errors import InvalidInput, InvalidMount
+from wasmoci.wasi.abi import Errno
+from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.place import PASS, Layer, Place, Position
+from wasmoci.wasi.tree import FileTree, Mount
+from wasmoci.wasi.walk import Walk
+
+
+class Namespace:
+    """An open tree: its root, and what is mounted where.
+
+    Args:
+        tree: The description.
+
+    Raises:
+        InvalidInput: The root isn't a directory.
+        InvalidMount: A mount's source isn't there, or its destination can't be one.
+    """
+
+    def __init__(self, tree: FileTree) -> None:
+        self._open: list[int] = []
+        self.layers: dict[Position, Layer] = {}
+        try:
+            self.root = Place(self._keep(tree.root), (), Layer(self._open[0], read_only=tree.read_only))
+        except OSError as error:
+            raise InvalidInput(f"{os.fspath(tree.root)}: the root of a guest's files has to be a directory") from error
+        try:
+            for mount in tree.mounts:
+                self._mount(mount)
+        except BaseException:
+            self.close()
+            raise
+        self._kept = {position[:end] for position in self.layers for end in range(len(position) + 1)} | {()}
+        self._mounted: dict[Position, dict[bytes, Layer]] = {}
+        for position, layer in self.layers.items():
+            self._mounted.setdefault(position[:-1], {})[position[-1]] = layer
+        #: No write can succeed anywhere, which is known without looking a path up.
+        self.immutable = all(layer.read_only for layer in (self.root.layer, *self.layers.values()))
+
+    def close(self) -> None:
+        """Close every directory that was opened for the tree itself."""
+        while self._open:
+            os.close(self._open.pop())
+
+    def is_kept(self, position: Position) -> bool:
+        """Tell whether a place can't be removed or renamed: it is the root, a mount, or has a mount beneath it."""
+        return position in self._kept
+
+    def mounted_in(self, position: Position) -> dict[bytes, Layer]:
+        """Give what is mounted directly in a directory, by name."""
+        return self._mounted.get(position, {})
+
+    def meets_mount(self, start: Position, names: list[bytes]) -> bool:
+        """Tell whether a path without links and ``..`` comes to a mount."""
+        position = start
+        for name in names:
+            position = (*position, name)
+            if position in self.layers:
+                return True
+        return False
+
+    def _keep(self, path: str | bytes | os.PathLike[str]) -> int:
+        fd = os.open(path, PASS & ~os.O_NOFOLLOW)
+        self._open.append(fd)
+        return fd
+
+    def _mount(self, mount: Mount) -> None:
+        names = os.fsencode(mount.destination).split(b"/")
+        names = [name for name in names if name not in (b"", b".")]
+        if not mount.destination.startswith("/") or b".." in names or not names:
+            raise InvalidMount(
+                f"the mount of {os.fspath(mount.source)} goes to {mount.destination!r}, "
+                "expected an absolute path in the guest, not / and without .."
+            )
+        try:
+            position = self._settle(names)
+            layer = self._layer(mount)
+        except (OSError, Refusal) as error:
+            reason = (
+                error.strerror if isinstance(error, OSError) else "its path leads through a file or a loop of links"
+            )
+            raise InvalidMount(
+                f"{os.fspath(mount.source)} can't be mounted at {mount.destination}: {reason}"
+            ) from error
+        # As on Linux, what was mounted beneath is covered.
+        self.layers = {p: other for p, other in self.layers.items() if p[: len(position)] != position}
+        self.layers[position] = layer
+
+    def _layer(self, mount: Mount) -> Layer:
+        source = os.path.realpath(os.fsencode(mount.source))
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
+            return Layer(self._keep(source), read_only=mount.read_only)
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "the source is neither a directory nor a regular file")
+        directory, name = os.path.split(source)
+        return Layer(self._keep(directory), read_only=mount.read_only, name=name)
+
+    def _settle(self, names: list[bytes]) -> Position:
+        """Find the place of a mount: follow the links on its way, and invent the directories that aren't there."""
+        position: Position = ()
+        for index, name in enumerate(names):
+            walk = Walk(self.layers, self.root, self.root)
+            location = walk.locate([*position, name], must_be_directory=False, follow=True)
+            try:
+                position = location.position
+                is_last = index == len(names) - 1
+                mode = os.stat(location.name, dir_fd=location.fd, follow_symlinks=False).st_mode
+                if not is_last and not stat.S_ISDIR(mode):
+                    raise Refusal(Errno.NOTDIR)
+            except FileNotFoundError:
+                if not is_last:
+                    self.layers[position] = Layer(self._empty_directory(), read_only=True)
+            finally:
+                location.close()
+        return position
+
+    def _empty_directory(self) -> int:
+        """Open a directory that exists no more, so that nothing can ever be found or made in it."""
+        path = tempfile.mkdtemp(prefix="wasmoci-")
+        try:
+            return self._keep(path)
+        finally:
+            os.rmdir(path)

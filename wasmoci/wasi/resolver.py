@@ -1,0 +1,154 @@
+"""Finding what a guest's path means: in one call of the kernel where that can do it, step by step where it can't."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from wasmoci.wasi.abi import Errno
+from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
+from wasmoci.wasi.walk import Walk, components
+
+if TYPE_CHECKING:
+    from wasmoci.wasi.namespace import Namespace
+
+
+class Resolver:
+    """Resolves paths in one tree.
+
+    ``openat2`` is asked first. From the root of a tree without mounts it resolves with ``RESOLVE_IN_ROOT``, so absolute
+    links stay inside; from another directory with ``RESOLVE_BENEATH``, and a path that turns out to leave it by way of
+    a link is walked. In a tree with mounts, of which the kernel knows nothing, it takes the paths that neither meet a
+    link nor a mount.
+
+    Args:
+        namespace: The open tree.
+        use_openat2: ``False`` walks every path, as on kernels without ``openat2``.
+    """
+
+    def __init__(self, namespace: Namespace, *, use_openat2: bool = True) -> None:
+        self.namespace = namespace
+        self._openat2 = None
+        if use_openat2:
+            from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+
+            if linux.openat2_available():
+                self._openat2 = linux.openat2
+                self._in_root = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
+                self._beneath = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_MAGICLINKS
+                self._plain = self._beneath | linux.RESOLVE_NO_SYMLINKS
+
+    def open(
+        self, start: Place, path: bytes, flags: int, *, follow: bool, mode: int = 0
+    ) -> tuple[int, Position, Layer]:
+        """Open what a path leads to; give its descriptor, where it is and what it belongs to.
+
+        Args:
+            start: The directory that the path starts from.
+            path: The guest's path.
+            flags: As for ``open(2)``; anything that would write is refused where that is not allowed.
+            follow: Follow the last component when it is a link.
+            mode: The permissions of a file that is created.
+
+        Raises:
+            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none.
+            OSError: What the kernel says.
+        """
+        names, must_be_directory = components(path)
+        _refuse_absolute(path)
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        if writes and self.namespace.immutable:
+            raise Refusal(Errno.PERM)
+        if not (writes and start.layer.read_only):
+            flags_here = flags if follow else flags | os.O_NOFOLLOW
+            fd = self._at_once(start, names, path, flags_here, mode)
+            if fd is not None:
+                return fd, start.position + tuple(names), start.layer
+        if must_be_directory and flags & os.O_CREAT:
+            raise Refusal(Errno.ISDIR)
+        location = self._walk(start).locate(names, must_be_directory=must_be_directory, follow=follow)
+        try:
+            if writes and location.layer.read_only:
+                raise Refusal(Errno.PERM)
+            fd = os.open(location.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=location.fd)
+            return fd, location.position, location.layer
+        finally:
+            location.close()
+
+    def locate(self, start: Place, path: bytes, *, follow: bool) -> Location:
+        """Find the directory and the name of something that is to be there.
+
+        A path that ends in a slash means a directory, and a link before that slash is followed.
+        """
+        names, must_be_directory = components(path)
+        _refuse_absolute(path)
+        if must_be_directory:
+            place = self.directory(start, names) if names else None
+            here = place or start
+            return Location(here.fd, b".", here.position, here.layer, place)
+        location = self._child(start, names)
+        if not follow or not location.is_link():
+            return location
+        location.close()
+        return self._walk(start).locate(names, must_be_directory=False, follow=True)
+
+    def locate_new(self, start: Place, path: bytes) -> Location:
+        """Find the directory and the name of something to be made, replaced or removed, which no link stands in for.
+
+        A slash at the end stays with the name: whether it may be there is for the kernel to say.
+        """
+        names, must_be_directory = components(path)
+        _refuse_absolute(path)
+        if not names or names[-1] == b"..":
+            return self.locate(start, path, follow=False)
+        location = self._child(start, names)
+        if must_be_directory and location.name != b".":
+            location.spelled += b"/"
+        return location
+
+    def directory(self, start: Place, names: list[bytes]) -> Place:
+        """Open the directory that names lead to, with the permission to pass through it only."""
+        fd = self._at_once(start, names, b"/".join(names), PASS & ~os.O_NOFOLLOW)
+        if fd is None:
+            return self._walk(start).directory(names)
+        return Place(fd, start.position + tuple(names), start.layer, owned=True)
+
+    def _child(self, start: Place, names: list[bytes]) -> Location:
+        """Find what the last of some names stands for, following the others alone."""
+        *parents, name = names
+        parent = self.directory(start, parents) if parents else None
+        here = parent or start
+        position = (*here.position, name)
+        layer = self.namespace.layers.get(position)
+        if layer is not None:
+            return Location(layer.fd, layer.name or b".", position, layer, parent)
+        return Location(here.fd, name, position, here.layer, parent)
+
+    def _at_once(self, start: Place, names: list[bytes], path: bytes, flags: int, mode: int = 0) -> int | None:
+        """Have the kernel open a path; ``None`` when it isn't there, or isn't able, to see where the path leads."""
+        if self._openat2 is None:
+            return None
+        if self.namespace.layers:
+            if b".." in names or self.namespace.meets_mount(start.position, names):
+                return None
+            resolve, unable = self._plain, (errno.ELOOP, errno.EAGAIN)
+        elif start.position or b".." in names:
+            resolve, unable = self._beneath, (errno.EXDEV, errno.EAGAIN)
+        else:
+            resolve, unable = self._in_root, (errno.EAGAIN,)
+        try:
+            return self._openat2(start.fd, path, flags, resolve, mode)
+        except OSError as error:
+            if error.errno in unable:
+                return None
+            raise
+
+    def _walk(self, start: Place) -> Walk:
+        return Walk(self.namespace.layers, self.namespace.root, start)
+
+
+def _refuse_absolute(path: bytes) -> None:
+    if path.startswith(b"/"):
+        raise Refusal(Errno.PERM)
