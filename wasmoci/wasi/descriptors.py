@@ -30,11 +30,11 @@ class Descriptor:
         """Give the errno for a use that the rights don't cover: ``NOTCAPABLE``, or what wasmtime says of this kind."""
         return Errno.BADF if right & (Rights.FD_READ | Rights.FD_WRITE) & ~self.rights else Errno.NOTCAPABLE
 
-    def readv(self, buffers: list[memoryview]) -> int:
+    def readv(self, buffers: list[memoryview]) -> int:  # noqa: ARG002
         """Read into buffers; give how many bytes it was."""
         raise Refusal(Errno.BADF)
 
-    def writev(self, buffers: list[memoryview]) -> int:
+    def writev(self, buffers: list[memoryview]) -> int:  # noqa: ARG002
         """Write buffers; give how many bytes it was."""
         raise Refusal(Errno.BADF)
 

@@ -8,7 +8,7 @@ import struct
 from wasmoci.wasi.abi import Errno
 
 
-class Refusal(Exception):  # noqa: N818 - a guest's call is refused; nothing is wrong with the host
+class Refusal(Exception):
     """A call of the guest that is answered with an errno.
 
     Args:
@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 - a guest's call is refused; nothing is 
 FAILURES = (Refusal, OSError, struct.error, OverflowError, ValueError, MemoryError)
 
 #: The host's errno -> WASI's. What isn't here is reported as ``IO``, as wasmtime does.
-_HOST_ERRNO = {
+_HOST_ERRNO: dict[int, int] = {
     getattr(errno, f"E{name}"): getattr(Errno, name)
     for name in vars(Errno)
     if name.isupper() and hasattr(errno, f"E{name}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
+from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Place, Position
-from wasmoci.wasi.tree import FileTree, Mount
 from wasmoci.wasi.walk import Walk
+
+if TYPE_CHECKING:
+    from wasmoci.wasi.tree import FileTree, Mount
 
 
 class Namespace:
@@ -97,7 +99,7 @@ class Namespace:
 
     def _layer(self, mount: Mount) -> Layer:
         source = os.path.realpath(os.fsencode(mount.source))
-        mode = os.stat(source).st_mode
+        mode = os.lstat(source).st_mode
         if stat.S_ISDIR(mode):
             return Layer(self._keep(source), read_only=mount.read_only)
         if not stat.S_ISREG(mode):
@@ -126,8 +128,10 @@ class Namespace:
 
     def _empty_directory(self) -> int:
         """Open a directory that exists no more, so that nothing can ever be found or made in it."""
-        path = tempfile.mkdtemp(prefix="wasmoci-")
+        from tempfile import mkdtemp  # noqa: PLC0415 - slow to import, and seldom needed
+
+        path = mkdtemp(prefix="wasmoci-")
         try:
             return self._keep(path)
         finally:
-            os.rmdir(path)
+            os.rmdir(path)  # noqa: PTH106 - pathlib isn't needed for anything else

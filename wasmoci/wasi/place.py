@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
-from wasmoci.wasi.abi import Filetype
+from wasmoci.wasi.abi import Errno, Filetype
+from wasmoci.wasi.failure import Refusal
 
 #: Names from the root of the tree downwards.
 Position = tuple[bytes, ...]
@@ -97,6 +98,11 @@ class Location:
             return stat.S_IFMT(os.stat(self.name, dir_fd=self.fd, follow_symlinks=False).st_mode)
         except FileNotFoundError:
             return None
+
+    def refuse_slash(self) -> None:
+        """Refuse, with ``NOTDIR``, a slash after the name of something there that is no directory."""
+        if self.spelled != self.name and self._type() not in (None, stat.S_IFDIR):
+            raise Refusal(Errno.NOTDIR)
 
     def close(self) -> None:
         """Close what was opened to get here."""

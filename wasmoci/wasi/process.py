@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ProcExit(Exception):  # noqa: N818 - not an error: the guest's orderly end
+class ProcExit(Exception):
     """The guest called ``proc_exit``.
 
     Raised through the engine, out of the call that entered the guest; the engine has to let it pass, or to hand it

@@ -133,11 +133,11 @@ class Resolver:
         if self.namespace.layers:
             if b".." in names or self.namespace.meets_mount(start.position, names):
                 return None
-            resolve, unable = self._plain, (errno.ELOOP, errno.EAGAIN)
+            resolve, unable = self._plain, {errno.ELOOP, errno.EAGAIN}
         elif start.position or b".." in names:
-            resolve, unable = self._beneath, (errno.EXDEV, errno.EAGAIN)
+            resolve, unable = self._beneath, {errno.EXDEV, errno.EAGAIN}
         else:
-            resolve, unable = self._in_root, (errno.EAGAIN,)
+            resolve, unable = self._in_root, {errno.EAGAIN}
         try:
             return self._openat2(start.fd, path, flags, resolve, mode)
         except OSError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HostPath = Union[str, "os.PathLike[str]"]
 
@@ -46,7 +48,7 @@ class FileTree(NamedTuple):
             cwd: Guest path of the current directory, preopened as ``.`` when it isn't ``/``.
         """
         result = [Preopen.within(self, "/")]
-        result += [Preopen.within(self, m.destination) for m in self.mounts if os.path.isdir(m.source)]
+        result += [Preopen.within(self, m.destination) for m in self.mounts if os.path.isdir(m.source)]  # noqa: PTH112
         if os.path.normpath(cwd) not in ("/", "//"):
             result.append(Preopen.within(self, cwd, guest_path=".", fallback=True))
         return result

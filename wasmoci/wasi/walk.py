@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 #: As many links as Linux follows in one path.
 MAX_LINKS = 40

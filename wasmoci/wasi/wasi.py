@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasmoci.errors import InvalidInput
-from wasmoci.wasi.abi import Errno, Rights
+from wasmoci.wasi.abi import Rights
 from wasmoci.wasi.calls.arguments import Arguments
 from wasmoci.wasi.calls.clock import Clock
 from wasmoci.wasi.calls.fd import Fd
@@ -33,7 +33,7 @@ from wasmoci.wasi.tree import FileTree
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from wasmoci.wasi.clocks import Clocks
     from wasmoci.wasi.memory import Memory

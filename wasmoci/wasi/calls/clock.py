@@ -32,7 +32,7 @@ class Clock:
             return errno_of(failure)
         return Errno.SUCCESS
 
-    def clock_time_get(self, clock: int, precision: int, time: int) -> int:
+    def clock_time_get(self, clock: int, precision: int, time: int) -> int:  # noqa: ARG002
         """Write a clock's time in nanoseconds; ``precision`` is how late it may be, and it never is."""
         try:
             TIMESTAMP.pack_into(self._host.view(), time & U32, self._clock(clock)() & U64)

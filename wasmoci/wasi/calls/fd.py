@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from wasmoci.wasi import filestat
-from wasmoci.wasi.abi import FDSTAT, FILESTAT, PRESTAT, SIZE, U32, U64, Errno, Fdflags, Rights
+from wasmoci.wasi.abi import FDSTAT, FILESTAT, PRESTAT, U32, U64, Errno, Fdflags, Rights
 from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.memory import region

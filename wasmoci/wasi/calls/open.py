@@ -1,5 +1,7 @@
 """``path_open``."""
 
+# ruff: noqa: PLR0917 - the parameters are those of the witx file
+
 from __future__ import annotations
 
 import os
@@ -66,7 +68,23 @@ class Open:
             inheriting &= U64
             if rights & ~directory.inheriting & (Rights.FD_READ | Rights.FD_WRITE):
                 return Errno.NOTCAPABLE
-            entry = _open(directory, name, bool(dirflags), oflags, rights, inheriting, fdflags)
+            flags = _host_flags(oflags, rights, fdflags)
+            host_fd, position, layer = directory.open(name, flags, follow=bool(dirflags), mode=0o666)
+            try:
+                status = os.fstat(host_fd)
+                inheriting &= directory.inheriting
+                if stat.S_ISDIR(status.st_mode):
+                    rights &= directory.inheriting & Rights.DIRECTORY
+                    place = Place(host_fd, position, layer, owned=True)
+                    entry: Descriptor = Directory(place, directory.resolver, rights, inheriting)
+                else:
+                    rights &= directory.inheriting & Rights.FILE
+                    _settle(host_fd, status, fdflags)
+                    kind = filetype(status.st_mode)
+                    entry = File(host_fd, kind, rights, inheriting, fdflags, read_only=layer.read_only)
+            except BaseException:
+                os.close(host_fd)
+                raise
             SIZE.pack_into(result, 0, self._table.add(entry))
         except FAILURES as failure:
             return errno_of(failure)
@@ -86,10 +104,9 @@ def _needed(oflags: int) -> int:
 
 
 def _host_flags(oflags: int, rights: int, fdflags: int) -> int:
+    flags = os.O_RDONLY
     if rights & Rights.FD_WRITE:
         flags = os.O_RDWR if rights & Rights.FD_READ else os.O_WRONLY
-    else:
-        flags = os.O_RDONLY
     if oflags & Oflags.CREAT:
         flags |= os.O_CREAT
         if oflags & Oflags.EXCL:
@@ -105,31 +122,11 @@ def _host_flags(oflags: int, rights: int, fdflags: int) -> int:
     return flags | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def _open(
-    directory: Directory, name: bytes, follow: bool, oflags: int, rights: int, inheriting: int, fdflags: int
-) -> Descriptor:
-    flags = _host_flags(oflags, rights, fdflags)
-    fd, position, layer = directory.open(name, flags, follow=follow, mode=0o666)
-    try:
-        status = os.fstat(fd)
-        inheriting &= directory.inheriting
-        if stat.S_ISDIR(status.st_mode):
-            rights &= directory.inheriting & Rights.DIRECTORY
-            place = Place(fd, position, layer, owned=True)
-            return Directory(place, directory.resolver, rights, inheriting)
-        if not stat.S_ISREG(status.st_mode):
-            _refuse_device(status)
-            os.set_blocking(fd, not fdflags & Fdflags.NONBLOCK)
-        rights &= directory.inheriting & Rights.FILE
-        return File(fd, filetype(status.st_mode), rights, inheriting, fdflags, read_only=layer.read_only)
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _refuse_device(status: os.stat_result) -> None:
-    """Refuse a device that could reach something of the host's, as a mount with ``nodev`` does."""
-    if stat.S_ISBLK(status.st_mode) or (
-        stat.S_ISCHR(status.st_mode) and (os.major(status.st_rdev), os.minor(status.st_rdev)) not in _HARMLESS
-    ):
-        raise Refusal(Errno.ACCES)
+def _settle(fd: int, status: os.stat_result, fdflags: int) -> None:
+    """Make something opened behave as asked for: have it wait or not, and refuse what reaches the host's devices."""
+    if stat.S_ISREG(status.st_mode):
+        return
+    device = (os.major(status.st_rdev), os.minor(status.st_rdev))
+    if stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and device not in _HARMLESS):
+        raise Refusal(Errno.ACCES)  # as from a mount with nodev
+    os.set_blocking(fd, not fdflags & Fdflags.NONBLOCK)

@@ -1,5 +1,7 @@
 """``path_*``: what is done to a path beneath an open directory, but for opening it."""
 
+# ruff: noqa: PLR0917 - the parameters are those of the witx file
+
 from __future__ import annotations
 
 import os
@@ -129,6 +131,7 @@ class Path:
             location = directory.locate_new(memory.path(view, new_path, new_path_len))
             try:
                 _refuse_read_only(location)
+                location.refuse_slash()
                 os.symlink(target, location.spelled, dir_fd=location.fd)
             finally:
                 location.close()
@@ -159,6 +162,7 @@ class Path:
                 try:
                     _refuse_read_only(old, new)
                     _refuse_crossing(old, new)
+                    new.refuse_slash()
                     os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
                 finally:
                     new.close()

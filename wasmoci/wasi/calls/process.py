@@ -21,6 +21,6 @@ class Process:
         """End the guest, by raising :exc:`ProcExit` through the engine."""
         raise ProcExit(code & U32)
 
-    def proc_raise(self, signal: int) -> int:
+    def proc_raise(self, signal: int) -> int:  # noqa: ARG002
         """Send a signal to the guest, which WASI has no way to receive: ``NOTSUP``, as in wasmtime."""
         return Errno.NOTSUP
