@@ -1,0 +1,103 @@
+"""The project's chores: ``nox -s demo``, ``nox -s tests``, ``nox -l`` for all of them. Each makes its own environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT, max_version="3.13")
+REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "typing", "imports", "core_only", "docs", "tests"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+
+def _name_pyenv_versions() -> None:
+    """Let pyenv's shims find every Python that we test with: they know only those that ``PYENV_VERSION`` names."""
+    if shutil.which("pyenv") is None or os.environ.get("PYENV_VERSION"):
+        return
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False).stdout.split()
+    chosen = subprocess.run(["pyenv", "version-name"], capture_output=True, text=True, check=False).stdout.split(":")
+    newest = {".".join(version.split(".")[:2]): version for version in listed if re.fullmatch(r"3\.\d+\.\d+", version)}
+    wanted = [newest[python] for python in PYTHONS if python in newest]
+    os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys([name.strip() for name in chosen if name.strip()] + wanted))
+
+
+_name_pyenv_versions()
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install the project with its engines, and groups of development dependencies."""
+    requirements = [requirement for group in groups for requirement in nox.project.dependency_groups(PROJECT, group)]
+    session.install("-e", ".[wasmtime,wasmer]", *requirements)
+    # wasm3 is compiled while it is installed. Without a C compiler the rest is still worth having.
+    session.install("-e", ".[wasm3]", success_codes=[0] if REQUIRE_ALL else [0, 1])
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Draw a picture on every engine, and classify native and side-car containers next to it."""
+    _install(session, "demo")
+    session.run("python", "demo/demo.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests, on each Python that is installed."""
+    _install(session, "test")
+    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+def core_only(session: nox.Session) -> None:
+    """Show that the library works without any engine, from the wheel."""
+    session.install(".", "pytest")
+    # Without -e, and without the source tree on the path: what is tested is what is installed.
+    session.run("pytest", "--noconftest", "-o", "pythonpath=", "-o", "addopts=", "tests/core_only", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types: the package, and its public names as a user writes them."""
+    _install(session, "typing")
+    session.run("mypy", "--strict", "-p", "wasmoci")
+    session.run("mypy", "--strict", "tests/typing")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that imports point downwards."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "imports"))
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``site/``; a broken link is an error. Its examples run among the tests."""
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"))
+    session.run("mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Run the benchmarks, or those whose names are given."""
+    _install(session, "test")
+    names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py"))
+    for name in names:
+        session.run("python", f"benchmarks/{name}.py")

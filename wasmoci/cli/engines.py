@@ -1,0 +1,40 @@
+"""``wasmoci engines``: what can run a guest here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.options import add_json
+from wasmoci.cli.output import say, say_json, table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from wasmoci.registry import EngineStatus
+
+NAME = "engines"
+HELP = "List the engines that are registered, and what each can do here."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the engines."""
+    from wasmoci.api import engines  # noqa: PLC0415
+
+    statuses = engines()
+    if options.json:
+        say_json([status.to_dict() for status in statuses])
+    else:
+        say(table([("ENGINE", "VERSION", "FROM", "CAN DO"), *(_row(status) for status in statuses)]))
+    return 0
+
+
+def _row(status: EngineStatus) -> tuple[str, str, str, str]:
+    if not status.available:
+        return (status.name, "-", status.distribution or "-", f"not usable: {status.reason}")
+    able = ", ".join(sorted(capability.value for capability in status.capabilities))
+    return (status.name, status.engine_version or "-", status.distribution or "-", able)

@@ -1,0 +1,62 @@
+"""Options that several sub-commands have, and what their values look like."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMGT]?)(i?)(B?)")
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def size(text: str) -> int:
+    """A number of bytes: ``65536``, ``64k``, ``64Mi``, ``1GiB``; without ``i`` a unit counts by 1000, as in Kubernetes."""
+    match = _SIZE.fullmatch(text)
+    if match is None or (match[3] and not match[2]):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; bytes, or a number with k, Ki, M, Mi, G or Gi, expected"
+        )
+    value = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]])
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 bytes")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A time in seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; a number of seconds above 0 was expected")
+    return value
+
+
+def count(text: str) -> int:
+    """A number of instructions."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; a whole number above 0 was expected")
+    return int(text)
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """The options on which the choice of an engine depends."""
+    parser.add_argument("--engine", metavar="NAME", help="the engine for a Wasm workload; by default one is chosen")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="end the guest this long after its program began"
+    )
+    parser.add_argument(
+        "--memory", metavar="SIZE", type=size, help="limit the guest's memory: bytes, or as 64Mi, 64M, 1Gi"
+    )
+    parser.add_argument(
+        "--isolation",
+        choices=("inline", "process"),
+        help="run the guest in this process or in one of its own; by default where its limits hold",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option for output that programs read."""
+    parser.add_argument("--json", action="store_true", help="print JSON")

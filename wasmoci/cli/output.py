@@ -1,0 +1,76 @@
+"""What the command prints, and how it stays readable."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n"}
+
+
+def prepare() -> None:
+    """Make the process's streams fit for use, whatever they are."""
+    for descriptor in range(3):
+        _occupy(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _occupy(descriptor: int) -> None:
+    """Keep a standard stream that the caller closed from becoming the number of a file that is opened later.
+
+    It stays as good as closed: reading from it, or writing to it, fails.
+    """
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY if descriptor == 0 else os.O_RDONLY)
+        if null != descriptor:
+            os.dup2(null, descriptor)
+            os.close(null)
+
+
+def printable(text: object) -> str:
+    """A text with control characters made visible: names in a bundle come from whoever wrote it."""
+    return str(text).translate(_CONTROLS)
+
+
+def say(text: object) -> None:
+    """Print a text."""
+    print(printable(text))
+
+
+def say_json(document: object) -> None:
+    """Print a document as JSON."""
+    print(json.dumps(document, indent=2))
+
+
+def complain(message: str, hint: str | None = None, kind: str = "error") -> None:
+    """Print an error to the standard error, and on the next line what to do about it."""
+    tell(f"wasmoci: {kind}: {message}" if kind else f"wasmoci: {message}")
+    if hint:
+        tell(hint)
+
+
+def tell(text: str) -> None:
+    """Print a text to the standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "") -> str:
+    """Rows as lines with aligned columns; the last column is as wide as it is."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths[-1:] = [0]
+    return "\n".join(
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

@@ -1,0 +1,138 @@
+"""``wasmoci run``: a bundle, on this process's streams."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.options import add_choice, count
+from wasmoci.cli.output import complain, tell
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from wasmoci.result import ExecutionResult
+
+NAME = "run"
+HELP = "Run a bundle. The exit status is the guest's; 125, 126 and 127 say that it never ran."
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(BaseException):
+    """A signal has asked the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options and arguments."""
+    add_choice(parser)
+    parser.add_argument("--fuel", metavar="N", type=count, help="limit the instructions, on an engine that counts them")
+    parser.add_argument("--env", "-e", metavar="NAME=VALUE", action="append", help="set a variable; may be repeated")
+    parser.add_argument(
+        "--volume",
+        "-v",
+        metavar="HOST:GUEST[:ro]",
+        action="append",
+        default=[],
+        help="mount a host's directory or file; may be repeated",
+    )
+    parser.add_argument("--workdir", "-w", metavar="PATH", help="the working directory, an absolute guest path")
+    parser.add_argument(
+        "--read-only", action="store_true", default=None, help="let the guest only read its root file system"
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="the bundle's directory")
+    args = parser.add_argument(
+        "args", metavar="ARG", nargs=argparse.REMAINDER, help="arguments for the program, in place of the bundle's"
+    )
+    args.required = False  # or argparse would name it among what is missing
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the bundle, and return the guest's status."""
+    from wasmoci.api import adapt  # noqa: PLC0415
+    from wasmoci.bundle import Bundle  # noqa: PLC0415
+    from wasmoci.classify import Kind  # noqa: PLC0415
+    from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.isolation import Isolation  # noqa: PLC0415
+    from wasmoci.limits import Limits  # noqa: PLC0415
+
+    _show_warnings()
+    bundle = adapt(
+        Bundle.load(options.bundle),
+        args=options.args or None,
+        env=options.env,
+        volumes=options.volume,
+        cwd=options.workdir,
+        read_only=options.read_only,
+    )
+    dispatcher = Dispatcher()
+    _listen(stop=dispatcher.classify(bundle).kind is Kind.NATIVE)
+    try:
+        result = dispatcher.run(
+            bundle,
+            engine=options.engine,
+            limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
+            isolation=None if options.isolation is None else Isolation(options.isolation),
+        )
+    except _Stopped as stopped:
+        _die(stopped.number)
+    _report(result)
+    return result.exit_status
+
+
+def _listen(*, stop: bool) -> None:
+    """Decide what a signal to end does.
+
+    Python's own handlers wait for the guest to return, which it may never do. So a signal ends the process by itself, and the
+    kernel ends a worker process with it. A native container would live on: there the command ends it first.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop if stop else signal.SIG_DFL)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise _Stopped(number)
+
+
+def _die(number: int) -> None:
+    """End by a signal, so that the caller sees it."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _show_warnings() -> None:
+    import logging  # noqa: PLC0415
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            complain(record.getMessage(), kind=record.levelname.lower())
+
+    logging.getLogger("wasmoci").addHandler(Handler(logging.WARNING))
+
+
+def _report(result: ExecutionResult) -> None:
+    """Say how a guest ended that didn't exit by itself."""
+    from wasmoci.result import ExitReason  # noqa: PLC0415
+
+    if result.reason is ExitReason.EXITED:
+        return
+    tell(
+        f"wasmoci: the guest {_ENDINGS[result.reason.value]}: {result.message or 'no more is known'} ({result.engine})"
+    )
+    for frame in result.backtrace:
+        tell(f"  at {frame}")
+
+
+_ENDINGS = {
+    "trapped": "trapped",
+    "timed-out": "was stopped",
+    "out-of-memory": "ran out of memory",
+    "signaled": "was stopped",
+}
