@@ -51,9 +51,9 @@ def hasher(digest: str) -> hashlib._Hash:
     return hashlib.new(digest.partition(":")[0], usedforsecurity=True)
 
 
-def digest_of(data: bytes) -> str:
-    """Return the sha256 digest of bytes at hand."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    """Return the digest of bytes at hand."""
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 class VerifiedReader:

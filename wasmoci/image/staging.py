@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from wasmoci.image.rootfs import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PREFIX = ".wasmoci-"
@@ -40,12 +40,13 @@ def staged(parent: Path, label: str) -> Iterator[Path]:
             os.close(fd)
 
 
-def sweep(parent: Path, label: str | None = None) -> int:
+def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], None] | None = None) -> int:
     """Remove what processes that are gone left of :func:`staged`; return how many directories that were.
 
     Args:
         parent: The directory to look in; nothing happens when it is missing.
         label: Only those of this label.
+        before: Called with each before it is removed.
     """
     wanted = _PREFIX if label is None else f"{_PREFIX}{label}."
     removed = 0
@@ -57,6 +58,8 @@ def sweep(parent: Path, label: str | None = None) -> int:
         path = parent / name
         with contextlib.suppress(OSError), hold(path, exclusive=True, wait=False) as held:
             if held:
+                if before is not None:
+                    before(path)
                 remove_tree(str(path))
                 removed += 1
     return removed
@@ -90,17 +93,25 @@ def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[int]:
+def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
     """Hold a lock file exclusively, made where it is missing; yields its descriptor.
 
-    It may be unlinked by whoever holds it: those who wait notice and start over.
+    It may be unlinked or renamed by whoever holds it: those who wait notice and start over.
+
+    Args:
+        path: The file, on the host.
+        remove: Unlink it at the end.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if _same(path, fd):
-                yield fd
+                try:
+                    yield fd
+                finally:
+                    if remove:
+                        path.unlink(missing_ok=True)
                 return
         finally:
             os.close(fd)

@@ -45,3 +45,11 @@ def module_path(image: Image, descriptor: Descriptor) -> str:
         source=f"{image.blobs.name}: {image.digest}",
         hint="Compose the components into one, or give each layer an org.opencontainers.image.title annotation.",
     )
+
+
+def first_module(image: Image) -> tuple[str, ...]:
+    """Return the arguments of an image that has none but is a module: its guest path; else nothing."""
+    for descriptor in image.manifest.layers:
+        if descriptor.media_type in media.WASM_LAYERS:
+            return (module_path(image, descriptor),)
+    return ()

@@ -1,0 +1,194 @@
+"""Writes an OCI image layout: blobs that appear whole, and an index that several processes may change."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import ImageError, InvalidImage
+from wasmoci.image import media
+from wasmoci.image.digest import CHUNK, ByteReader, hasher
+from wasmoci.image.layout import Layout, blob_path
+from wasmoci.image.model import REF_NAME, Descriptor, Index, dump
+from wasmoci.image.staging import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from wasmoci.image.blobs import Blobs
+
+
+class LayoutWriter:
+    """A layout directory that is written to; made where it is missing.
+
+    Args:
+        path: The directory, on the host. Its parent exists.
+        partial: Where blobs are while they arrive, on the same file system; what was cut off there is taken up again.
+            None keeps them beside the blobs.
+    """
+
+    def __init__(self, path: Path, *, partial: Path | None = None) -> None:
+        self.path = path
+        self._partial = partial or path / "blobs" / "sha256"
+        try:
+            self._partial.mkdir(parents=True, exist_ok=True)
+            (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            with self._exclusive():
+                if not (path / "oci-layout").exists():
+                    write_atomically(path / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+                if not (path / "index.json").exists():
+                    write_atomically(path / "index.json", _index_bytes(()))
+        except OSError as error:
+            raise ImageError(f"{path}: can't be written: {error.strerror}") from error
+        self.blobs = Layout(path)
+        self.blobs.index()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether a blob is there in full; its content is verified when it is read."""
+        try:
+            return blob_path(self.path, descriptor.digest).stat().st_size == descriptor.size
+        except FileNotFoundError:
+            return False
+
+    def put(self, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
+        """Write a blob, unless it is there.
+
+        Args:
+            descriptor: What it has to be.
+            open_at: Returns its bytes from an offset on, which isn't 0 when a part came before; closed at the end.
+
+        Raises:
+            InvalidImage: The bytes are others; nothing of them is kept.
+            ImageError: It can't be written.
+        """
+        if self.has(descriptor):
+            return
+        partial = self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
+        try:
+            with locked(partial) as fd:
+                if self.has(descriptor):  # another process was faster
+                    partial.unlink()
+                    return
+                self._receive(fd, partial, descriptor, open_at)
+                os.fchmod(fd, 0o644)
+                os.fsync(fd)
+                target = blob_path(self.path, descriptor.digest)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partial.rename(target)
+        except OSError as error:
+            raise ImageError(f"{self.path}: {descriptor.digest} can't be written: {error.strerror}") from error
+
+    def _receive(self, fd: int, partial: Path, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
+        hashed = hasher(descriptor.digest)
+        offset = 0
+        while data := os.pread(fd, CHUNK, offset):
+            hashed.update(data)
+            offset += len(data)
+        resumed = offset > 0
+        if offset > descriptor.size:
+            offset, resumed, hashed = 0, False, hasher(descriptor.digest)
+            os.ftruncate(fd, 0)
+        if offset < descriptor.size:
+            reader = open_at(offset)
+            try:
+                while offset <= descriptor.size and (data := reader.read(CHUNK)):
+                    hashed.update(data)
+                    offset += _write_at(fd, data, offset)
+            finally:
+                reader.close()
+        found = f"{descriptor.digest.partition(':')[0]}:{hashed.hexdigest()}"
+        if offset == descriptor.size and found == descriptor.digest:
+            return
+        os.ftruncate(fd, 0)
+        if resumed:  # the part that was there may have been the bad one
+            self._receive(fd, partial, descriptor, open_at)
+            return
+        partial.unlink()
+        raise InvalidImage(
+            f"{offset} bytes that hash to {found}; expected {descriptor.size} bytes of {descriptor.digest}",
+            source=f"blob {descriptor.digest}",
+        )
+
+    def put_bytes(self, data: bytes, descriptor: Descriptor) -> None:
+        """Write a blob that is at hand."""
+        self.put(descriptor, lambda offset: io.BytesIO(data[offset:]))
+
+    def tag(self, descriptor: Descriptor, name: str | None) -> None:
+        """Let a name mean an image, and no longer what it meant before.
+
+        Args:
+            descriptor: The image's manifest, written already.
+            name: The name; None lists the image without one.
+        """
+        annotations = {k: v for k, v in descriptor.annotations.items() if k != REF_NAME}
+        if name is not None:
+            annotations[REF_NAME] = name
+        entry = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, annotations, descriptor.platform)
+
+        def changed(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+            kept = (
+                old
+                for old in entries
+                if (old.annotations.get(REF_NAME) != name if name is not None else old.digest != entry.digest)
+            )
+            return (*kept, entry)
+
+        self.update(changed)
+
+    def update(self, change: Callable[[tuple[Descriptor, ...]], tuple[Descriptor, ...]]) -> None:
+        """Change the index's entries, alone among all processes that do."""
+        with self._exclusive():
+            index: Index = self.blobs.index()
+            entries = change(index.manifests)
+            if entries != index.manifests:
+                write_atomically(self.path / "index.json", _index_bytes(entries))
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+
+def from_blobs(blobs: Blobs, descriptor: Descriptor) -> Callable[[int], ByteReader]:
+    """Return what :meth:`LayoutWriter.put` reads a blob of another place with."""
+
+    def open_at(offset: int) -> ByteReader:
+        reader = blobs.open(descriptor)
+        while reader.position < offset and reader.read(min(CHUNK, offset - reader.position)):
+            pass
+        return reader
+
+    return open_at
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is either the old one or the new one, whenever somebody looks, and after a crash."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_at(fd: int, data: bytes, offset: int) -> int:
+    view, written = memoryview(data), 0
+    while written < len(data):
+        written += os.pwrite(fd, view[written:], offset + written)
+    return written
+
+
+def _index_bytes(entries: tuple[Descriptor, ...]) -> bytes:
+    return dump({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [entry.to_dict() for entry in entries]})

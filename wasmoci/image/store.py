@@ -1,0 +1,316 @@
+"""The local store of images: an OCI layout of all of them, and their root file systems, unpacked once.
+
+::
+
+    STORE/                    $WASMOCI_STORE, else $XDG_DATA_HOME/wasmoci, else ~/.local/share/wasmoci
+      images/                 an OCI image layout, readable by any tool; its index has the names
+      partial/                blobs that are arriving; what was cut off is taken up again
+      rootfs/DIGEST/          unpacked root file systems, shared by all containers of an image, never written to
+      run/                    what running containers have for themselves
+
+Several processes may use it at once. A blob or a root file system appears whole, by a rename. Whoever adds to the store
+holds ``images`` shared, whoever collects garbage holds it exclusively; a root file system in use is held by its users.
+All locks go with their process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, StoreError
+from wasmoci.image import media
+from wasmoci.image.blobs import read_document
+from wasmoci.image.image import Image, load_image
+from wasmoci.image.layout import Layout
+from wasmoci.image.layout_writer import LayoutWriter
+from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
+from wasmoci.image.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
+from wasmoci.image.mounts import sync_file_system
+from wasmoci.image.private_copy import release
+from wasmoci.image.reference import DEFAULT_REGISTRY, Name, parse_name
+from wasmoci.image.staging import hold, locked, staged, sweep
+from wasmoci.image.unpack import unpack_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REQUESTED = "dev.wasmoci.requested-digest"
+"""Annotation of an entry that was pulled from an index by its digest: that digest."""
+
+_UNPACKED = "rootfs"
+
+
+def default_store() -> Path:
+    """Return where a user's store is."""
+    chosen = os.environ.get("WASMOCI_STORE")
+    if chosen:
+        return Path(chosen)
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()) / "wasmoci"
+
+
+@attrs.frozen
+class Stored:
+    """An image in the store.
+
+    Args:
+        name: Its name; empty when it lost it to another image.
+        descriptor: Its manifest's.
+    """
+
+    name: str
+    descriptor: Descriptor
+
+
+@attrs.frozen
+class Pruned:
+    """What was removed: how many of each, and the bytes of blobs."""
+
+    images: int = 0
+    blobs: int = 0
+    root_file_systems: int = 0
+    bytes: int = 0
+
+
+class Store:
+    """A store of images; made where it is missing, for its user alone (mode 0700).
+
+    Args:
+        path: Its directory, on the host; None for the user's.
+
+    Raises:
+        StoreError: It can't be made or written to.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = (default_store() if path is None else path).absolute()
+        self._rootfs, self._run = self.path / "rootfs", self.path / "run"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self.path / "images", self._rootfs, self._run):
+                directory.mkdir(exist_ok=True)
+            self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial")
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: the store can't be made: {error.strerror}",
+                hint="Choose another place with WASMOCI_STORE.",
+            ) from error
+
+    # Names.
+
+    def images(self) -> tuple[Stored, ...]:
+        """Return what is in the store, by name."""
+        entries = self.writer.blobs.index().manifests
+        found = (Stored(entry.annotations.get(REF_NAME, ""), entry) for entry in entries)
+        return tuple(sorted(found, key=lambda image: (image.name, image.descriptor.digest)))
+
+    def find(self, text: str) -> Stored:
+        """Look up an image.
+
+        Args:
+            text: A name; a short one is looked for as ``localhost/NAME`` and then as Docker Hub's. Or a digest, or at least
+                its first 12 digits.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+        """
+        images = self.images()
+        for name in candidates(text):
+            for image in images:
+                if _is(image, name):
+                    return image
+        digits = text.removeprefix("sha256:")
+        if len(digits) >= _SHORT and all(digit in "0123456789abcdef" for digit in digits):
+            found = [image for image in images if image.descriptor.digest.partition(":")[2].startswith(digits)]
+            if len({image.descriptor.digest for image in found}) == 1:
+                return found[0]
+        raise ImageNotFound(
+            f"no image {text!r} in the store at {self.path}",
+            hint="'wasmoci images' lists what is there; 'wasmoci pull' gets one from a registry or an archive.",
+        )
+
+    def open(self, text: str, *, platform: Platform | None = None) -> Image:
+        """Open an image by its name or digest.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+            InvalidImage: What the store has is damaged.
+        """
+        return load_image(Layout(self.writer.path), (self.find(text).descriptor,), platform=platform)
+
+    # Adding.
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[LayoutWriter]:
+        """Keep the garbage collection away while blobs arrive that no name refers to yet."""
+        with hold(self.writer.path / "blobs"):
+            yield self.writer
+
+    # Root file systems.
+
+    @contextlib.contextmanager
+    def rootfs(self, image: Image, *, limits: UnpackLimits = DEFAULT_LIMITS) -> Iterator[Path]:
+        """Give an image's root file system, unpacked now unless it is there already, and keep it there meanwhile.
+
+        Args:
+            image: The image, from wherever.
+            limits: Bounds on what it may become.
+
+        Yields:
+            Its host path. Nobody may write to it: others use it too.
+
+        Raises:
+            InvalidImage: The image is damaged, or reaches out of the root file system.
+            ImageLimitExceeded: It is too much.
+        """
+        key = image.digest.replace(":", "-") + ("" if os.geteuid() == 0 else ".user")
+        place = self._rootfs / key
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    if stack.enter_context(hold(place)):
+                        break
+                except FileNotFoundError:
+                    self._unpack(image, place, limits)
+            yield place / _UNPACKED
+
+    def _unpack(self, image: Image, place: Path, limits: UnpackLimits) -> None:
+        try:
+            with locked(self._rootfs / f".{place.name}.lock", remove=True):
+                if place.exists():  # another process was faster
+                    return
+                sweep(self._rootfs, place.name)
+                with staged(self._rootfs, place.name) as directory:
+                    (directory / _UNPACKED).mkdir()
+                    unpack_layers(image, directory / _UNPACKED, limits=limits)
+                    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        sync_file_system(fd)  # or a power cut would leave a root file system of empty files
+                    finally:
+                        os.close(fd)
+                    directory.rename(place)
+        except OSError as error:
+            raise ImageError(f"{place}: can't be made: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a container a directory of its own, removed at the end; also removes those of processes that were killed."""
+        sweep(self._run, before=release)
+        with staged(self._run, "container") as directory:
+            yield directory
+
+    # Removing.
+
+    def remove(self, text: str) -> Stored:
+        """Take a name away, and with its last name the image.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+        """
+        found = self.find(text)
+        self.writer.update(lambda entries: tuple(entry for entry in entries if entry != found.descriptor))
+        self._collect(wait=False, only=found.descriptor.digest)
+        return found
+
+    def prune(self, *, everything: bool = False) -> Pruned:
+        """Remove images without a name, blobs and root file systems of no image, and what cut-off pulls left.
+
+        Args:
+            everything: Also all images with a name. Root file systems in use stay in any case.
+        """
+        before = self.images()
+
+        def kept(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+            return () if everything else tuple(entry for entry in entries if REF_NAME in entry.annotations)
+
+        self.writer.update(kept)
+        pruned = self._collect(wait=True)
+        return attrs.evolve(pruned, images=len(before) - len(self.images()))
+
+    def _collect(self, *, wait: bool, only: str | None = None) -> Pruned:
+        with hold(self.writer.path / "blobs", exclusive=True, wait=wait) as held:
+            if not held:
+                return Pruned()  # somebody is adding: the next prune will do it
+            live, manifests = self._live()
+            blobs = size = 0
+            for algorithm in (self.writer.path / "blobs").iterdir():
+                for blob in algorithm.iterdir():
+                    if f"{algorithm.name}:{blob.name}" not in live:
+                        size += blob.stat().st_size
+                        blobs += 1
+                        blob.unlink()
+            if only is None:
+                for part in (self.path / "partial").iterdir():
+                    part.unlink()
+                sweep(self._run, before=release)
+                sweep(self._rootfs)
+            return Pruned(blobs=blobs, bytes=size, root_file_systems=self._collect_rootfs(manifests, only))
+
+    def _collect_rootfs(self, manifests: set[str], only: str | None) -> int:
+        removed = 0
+        for place in list(self._rootfs.iterdir()):
+            digest = place.name.partition(".")[0].replace("-", ":", 1)
+            if place.name.startswith(".") or digest in manifests or only not in (None, digest):
+                continue
+            with contextlib.suppress(FileNotFoundError), hold(place, exclusive=True, wait=False) as held:
+                if held:
+                    # Renamed first: under its name it is whole or not there, also when this is interrupted.
+                    with staged(self._rootfs, "removed") as directory:
+                        place.rename(directory / "it")
+                    removed += 1
+        return removed
+
+    def _live(self) -> tuple[set[str], set[str]]:
+        """Return the digests of all blobs that some entry needs, and those of manifests among them."""
+        live: set[str] = set()
+        manifests: set[str] = set()
+        pending = list(self.writer.blobs.index().manifests)
+        while pending:
+            descriptor = pending.pop()
+            if descriptor.digest in live:
+                continue
+            live.add(descriptor.digest)
+            try:
+                if descriptor.media_type in media.INDEXES:
+                    pending.extend(read_index(read_document(self.writer.blobs, descriptor)).manifests)
+                elif descriptor.media_type in media.MANIFESTS:
+                    manifests.add(descriptor.digest)
+                    found = read_manifest(read_document(self.writer.blobs, descriptor), descriptor.media_type)
+                    live.update(blob.digest for blob in (found.config, *found.layers))
+            except InvalidImage:
+                continue  # damaged: what is left of it goes when its name goes
+        return live, manifests
+
+
+_SHORT = 12
+
+
+def candidates(text: str) -> tuple[Name, ...]:
+    """Return the full names that a name in the store may stand for, the likeliest first."""
+    try:
+        name = parse_name(text)
+    except ImageError:
+        return ()
+    if name.registry == DEFAULT_REGISTRY and not text.startswith(DEFAULT_REGISTRY + "/"):
+        short = name.repository.removeprefix("library/")
+        return (attrs.evolve(name, registry="localhost", repository=short), name)
+    return (name,)
+
+
+def _is(image: Stored, name: Name) -> bool:
+    if not image.name:
+        return False
+    try:
+        own = parse_name(image.name)
+    except ImageError:
+        return False
+    if (own.registry, own.repository) != (name.registry, name.repository):
+        return False
+    if name.digest:
+        return name.digest in (image.descriptor.digest, image.descriptor.annotations.get(REQUESTED), own.digest)
+    return own.tag == name.tag
