@@ -116,7 +116,8 @@ _ALL_FEATURES = frozenset(Feature) - {Feature.CALL_INDIRECT_OVERLONG}
 def change_code(data: bytes, head: CoreHead, passes: Iterable[CodePass], *, source: str | None) -> list[Edit]:
     """The edits that passes make to the functions of a module, with the sizes of the functions that change.
 
-    The code section's own size is left to :func:`change_section`.
+    Of several passes that would change one instruction, the first does. The code section's own size is left to
+    :func:`change_section`.
 
     Raises:
         InvalidModule: A function is damaged.
@@ -130,12 +131,19 @@ def change_code(data: bytes, head: CoreHead, passes: Iterable[CodePass], *, sour
     for header, body in _candidates(data, code, passes, source):
         start = body.pos
         skip_locals(body)
-        inner = [edit for found in stops(body, run) for each in passes for edit in each.change(body, found)]
+        inner = [edit for found in stops(body, run) for edit in _first_change(passes, body, found)]
         if inner:
             size = body.end - start + sum(edit.growth for edit in inner)
             edits.append(Edit(header, start, unsigned(size)))
             edits += inner
     return edits
+
+
+def _first_change(passes: tuple[CodePass, ...], body: Reader, found: Instruction) -> list[Edit]:
+    for each in passes:
+        if edits := list(each.change(body, found)):
+            return edits
+    return []
 
 
 def _candidates(

@@ -27,7 +27,10 @@ def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> froze
     """
     features = set(head.features)
     globals_ = head.imported("global")
-    if DATA_COUNT in head.sections:
+    if section := head.sections.get(DATA_COUNT):
+        reader = Reader(data, section.start, section.end, source=source, where=section.name)
+        reader.unsigned()
+        reader.finish()
         features.add(Feature.BULK_MEMORY_OPT)
     for number, read in ((ELEMENT, _element), (DATA, _data)):
         if section := head.sections.get(number):

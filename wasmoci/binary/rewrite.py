@@ -110,7 +110,7 @@ def rewrite(
     limit = None if max_pages is None else GrowthLimit(data, head, max_pages, on_refusal, source)
     if limit is not None and not limit.bound:
         limit = None
-    passes = ([SHORTEN] if shorten else []) + ([limit.code_pass()] if limit else [])
+    passes = ([limit.code_pass()] if limit else []) + ([SHORTEN] if shorten else [])
     code = change_code(data, head, passes, source=source)
     edits, functions = limit.edits() if limit else ([], [])
     if code or functions:
