@@ -74,9 +74,7 @@ class Registry:
 
     @functools.cached_property
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
-        manager: NamedExtensionManager[Any] = NamedExtensionManager(
-            self.group, names=[], invoke_on_load=False, warn_on_missing_entrypoint=False
-        )
+        manager: NamedExtensionManager[Any] = NamedExtensionManager(self.group, names=[], invoke_on_load=False)
         found: dict[str, list[EntryPoint]] = {}
         for point in manager.list_entry_points():
             others = found.setdefault(point.name, [])
