@@ -12,9 +12,10 @@ from wasmoci import native, registry
 from wasmoci.classify import Classification, Kind, classify
 from wasmoci.configuration import Settings
 from wasmoci.entrypoint import Entrypoint
+from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
-from wasmoci.selection import Selection, Wasm, select
+from wasmoci.selection import Selection, Wasm, select, suggest
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
@@ -92,14 +93,19 @@ class Dispatcher:
         if classification.kind is Kind.NATIVE:
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
-        return isolations.execute(
-            selection.handler,
-            bundle.spec,
-            bundle.rootfs,
-            stdio=stdio,
-            limits=effective(limits, bundle),
-            isolation=selection.isolation,
-        )
+        try:
+            return isolations.execute(
+                selection.handler,
+                bundle.spec,
+                bundle.rootfs,
+                stdio=stdio,
+                limits=selection.workload.limits,
+                isolation=selection.isolation,
+            )
+        except (UnsupportedModule, UnsupportedWorkload) as error:
+            if error.hint is None:
+                suggest(error, selection.workload, self.registry, selection.handler.name)
+            raise
 
     def select(
         self,

@@ -9,6 +9,7 @@ import attrs
 from wasmoci import isolation
 from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, InvalidModule, NoSuitableEngine, UnsupportedModule, UnsupportedWorkload
+from wasmoci.isolation import Isolation
 from wasmoci.module import Module, ModuleKind
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import EngineHandler
-    from wasmoci.isolation import Isolation
     from wasmoci.limits import Limits
     from wasmoci.registry import Registry
     from wasmoci.stdio import Stdio
@@ -86,11 +86,13 @@ class Selection:
         handler: Its handler.
         isolation: Where it runs the guest.
         candidates: All engines that were looked at, in order.
+        workload: What it was chosen for.
     """
 
     handler: EngineHandler
     isolation: Isolation
     candidates: tuple[Candidate, ...]
+    workload: Wasm
 
 
 def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iterable[str]) -> Selection:
@@ -121,6 +123,7 @@ def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iter
         handler=handler,
         isolation=_place(handler, workload),
         candidates=tuple(_settled(candidate, chosen, workload, registry) for candidate in candidates),
+        workload=workload,
     )
 
 
@@ -140,28 +143,42 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
         UnsupportedWorkload: It lacks a capability that is needed.
         UnsupportedModule: It can't run the module.
     """
+    _check_needs(handler, workload)
+    handler.validate(workload.module)
+    _place(handler, workload)
+
+
+def suggest(error: UnsupportedModule | UnsupportedWorkload, workload: Wasm, registry: Registry, name: str) -> None:
+    """Add to an engine's refusal which other engines could run the workload."""
+    others = [other for other in registry.names() if other != name and consider(workload, registry, other).chosen]
+    if others:
+        suggestion = f"engines that can run it: {', '.join(others)}"
+        error.hint = f"{error.hint}; {suggestion}" if error.hint else suggestion
+
+
+def _check_needs(handler: EngineHandler, workload: Wasm) -> None:
     missing = workload.needs - handler.capabilities
     if missing:
         names = ", ".join(sorted(capability.value for capability in missing))
         raise UnsupportedWorkload(f"{handler.name} doesn't offer what the workload needs: {names}")
-    handler.validate(workload.module)
-    _place(handler, workload)
 
 
 def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
     handler = registry.load(name)
     try:
-        check(handler, workload)
+        _check_needs(handler, workload)
+        place = _place(handler, workload)
+        if place is Isolation.INLINE:
+            # A worker process validates by itself: an engine that crashes over a module does so there.
+            handler.validate(workload.module)
     except (UnsupportedModule, UnsupportedWorkload) as error:
-        others = [n for n in registry.names() if n != name and consider(workload, registry, n).chosen]
-        if others:
-            suggestion = f"engines that can run it: {', '.join(others)}"
-            error.hint = f"{error.hint}; {suggestion}" if error.hint else suggestion
+        suggest(error, workload, registry, name)
         raise
     return Selection(
         handler=handler,
-        isolation=_place(handler, workload),
+        isolation=place,
         candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
+        workload=workload,
     )
 
 
