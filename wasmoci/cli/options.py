@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMGT]?)(i?)(B?)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]?)(i?)(B?)")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
