@@ -143,3 +143,15 @@ def parse_name(text: str) -> Name:
             f"{text!r}: {repository!r} is not a repository; expected lower-case letters and digits, separated by '/', '.', '_' or '-'"
         )
     return Name(registry, repository, tag if colon else ("" if digest else "latest"), digest)
+
+
+def candidates(text: str) -> tuple[Name, ...]:
+    """Return the full names that a name in the store may stand for, the likeliest first."""
+    try:
+        name = parse_name(text)
+    except InvalidReference:
+        return ()
+    if name.registry == DEFAULT_REGISTRY and not text.startswith(DEFAULT_REGISTRY + "/"):
+        short = name.repository.removeprefix("library/")
+        return (attrs.evolve(name, registry="localhost", repository=short), name)
+    return (name,)

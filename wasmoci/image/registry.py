@@ -131,6 +131,22 @@ class Repository:
             stream.skip(offset)  # the registry doesn't know ranges
         return stream
 
+    def small_blob(self, descriptor: Descriptor) -> bytes:
+        """Get a blob that is a JSON document, not verified yet."""
+
+        def attempt() -> bytes:
+            stream = self.blob(descriptor)
+            try:
+                data = b""
+                while len(data) <= descriptor.size and (more := stream.read(CHUNK)):
+                    data += more
+                return data
+            finally:
+                stream.close()
+
+        data: bytes = self.again(attempt)
+        return data
+
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Tell whether the repository has a blob."""
         response = self._request("HEAD", self._path("blobs", descriptor.digest), {}, push=True, missing=True)

@@ -32,7 +32,7 @@ from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
 from wasmoci.image.mounts import sync_file_system
 from wasmoci.image.private_copy import release
-from wasmoci.image.reference import DEFAULT_REGISTRY, Name, parse_name
+from wasmoci.image.reference import Name, candidates, parse_name
 from wasmoci.image.staging import hold, locked, staged, sweep
 from wasmoci.image.unpack import unpack_layers
 
@@ -288,18 +288,6 @@ class Store:
 
 
 _SHORT = 12
-
-
-def candidates(text: str) -> tuple[Name, ...]:
-    """Return the full names that a name in the store may stand for, the likeliest first."""
-    try:
-        name = parse_name(text)
-    except ImageError:
-        return ()
-    if name.registry == DEFAULT_REGISTRY and not text.startswith(DEFAULT_REGISTRY + "/"):
-        short = name.repository.removeprefix("library/")
-        return (attrs.evolve(name, registry="localhost", repository=short), name)
-    return (name,)
 
 
 def _is(image: Stored, name: Name) -> bool:
