@@ -209,6 +209,7 @@ _MEMORY_FOLLOWS = 0x40
 _EMPTY_BLOCK = 0x40
 _U32_SIZE = 5
 _USUAL_LABELS = 16  # of a br_table
+_USUAL_CLAUSES = 4  # of a try_table
 
 
 def _memory_argument(reader: Reader) -> None:
@@ -329,9 +330,10 @@ def _immediates(features: frozenset[Feature]) -> dict[str, str]:
         memory_argument = rf"(?:{memory_argument}|[\x40-\x7f]{_U32}{offset})"
     labels = "|".join(rf"\x{count:02x}[\x00-\x7f]{{{count + 1}}}" for count in range(_USUAL_LABELS + 1))
     clause = rf"(?:[\x00\x01]{_U32}{_U32}|[\x02\x03]{_U32})"
+    clauses = "|".join(rf"\x{count:02x}{clause * count}" for count in range(_USUAL_CLAUSES + 1))
     written = {
         "L": f"(?:{labels})",
-        "C": rf"(?:\x00|\x01{clause}|\x02{clause}{clause})",
+        "C": f"(?:{clauses})",
         "u": _U32,
         "U": _U64,
         "k": ".",
