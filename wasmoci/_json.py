@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_SIZE = 16 << 20  # bytes; a real config.json has a few tens of kilobytes
+MAX_DEPTH = 100  # levels; a real config.json has about ten, and copying and writing recurse
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SHOWN = 60  # characters of a wrong value that a message quotes
 
@@ -29,7 +31,7 @@ def load_object(source: str) -> dict[str, Any]:
     """
     try:
         text = _read(source).decode("utf-8-sig")
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise InvalidSpec(f"byte {error.start:#x} is not UTF-8, as JSON has to be", source=source) from None
     except json.JSONDecodeError as error:
@@ -37,9 +39,11 @@ def load_object(source: str) -> dict[str, Any]:
             f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", source=source
         ) from None
     except RecursionError:
-        raise InvalidSpec("nested too deeply to be an OCI spec", source=source) from None
+        raise _too_deep(source) from None
     except ValueError as error:
         raise InvalidSpec(f"not JSON: {error}", source=source) from None
+    if _is_deep(document):
+        raise _too_deep(source)
     node = Node(document, source=source).object()
     value: dict[str, Any] = node.value
     return value
@@ -67,6 +71,29 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:_SHOWN]} is too large")
+    return number
+
+
+def _is_deep(document: object) -> bool:
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for node in level
+            if isinstance(node, (dict, list))
+            for item in (node.values() if isinstance(node, dict) else node)
+        ]
+    return bool(level)
+
+
+def _too_deep(source: str) -> InvalidSpec:
+    return InvalidSpec(f"is nested more than {MAX_DEPTH} levels deep, which no OCI spec is", source=source)
+
+
 class Node:
     """A value in a JSON document, that knows where it stands.
 
@@ -85,8 +112,7 @@ class Node:
 
     def error(self, expected: str) -> InvalidSpec:
         """An error at this place, that quotes the value."""
-        shown = f"found {_show(self.value)}; " if self.value is not None else ""
-        return InvalidSpec(shown + expected, source=self.source, path=self.path)
+        return InvalidSpec(f"found {_show(self.value)}; {expected}", source=self.source, path=self.path)
 
     def object(self) -> Node:
         """The node itself.

@@ -40,10 +40,10 @@ class Bundle:
         if "\0" in name:
             raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle's directory was expected")
         directory = Path(name).absolute()
-        if not directory.is_dir():
-            found = "is not a directory" if directory.exists() else "doesn't exist"
+        problem = _not_a_directory(directory)
+        if problem:
             raise InvalidBundle(
-                f"{name}: {found}; a bundle is a directory with {CONFIG} and a root file system",
+                f"{name}: {problem}; a bundle is a directory with {CONFIG} and a root file system",
                 hint="name the directory, not the file in it" if directory.name == CONFIG else None,
             )
         spec = Spec.load(directory / CONFIG)
@@ -55,10 +55,17 @@ def _rootfs(directory: Path, spec: Spec) -> Path:
     if spec.root is None:
         raise InvalidBundle(f"{config}: $.root: is missing; a root file system is needed")
     rootfs = directory / spec.root.path
+    problem = _not_a_directory(rootfs)
+    if problem:
+        raise InvalidBundle(f"{config}: $.root.path: {rootfs} {problem}; the root file system's directory was expected")
+    return rootfs
+
+
+def _not_a_directory(path: Path) -> str:
+    """What a path is instead of a directory, as words; empty when it is one."""
     try:
-        if rootfs.is_dir():
-            return rootfs
-        found = "is not a directory" if rootfs.exists() else "doesn't exist"
+        if path.is_dir():
+            return ""
+        return "is not a directory" if path.exists() else "doesn't exist"
     except OSError as error:
-        found = f"can't be reached: {error.strerror}"
-    raise InvalidBundle(f"{config}: $.root.path: {rootfs} {found}; the root file system's directory was expected")
+        return f"can't be reached: {error.strerror}"

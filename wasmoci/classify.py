@@ -100,10 +100,14 @@ class Question:
         return self.spec.annotations.get(HANDLER)
 
     @property
+    def args(self) -> tuple[str, ...]:
+        """The program and its arguments; empty where the spec has none."""
+        return self.spec.process.args if self.spec.process else ()
+
+    @property
     def program(self) -> str:
         """The program that the spec names, without its function."""
-        args = self.spec.process.args if self.spec.process else ()
-        return args[0].partition("#")[0] if args else ""
+        return self.args[0].partition("#")[0]
 
 
 def classify(
@@ -141,7 +145,7 @@ def _sandbox(question: Question) -> Classification | None:
 
 
 def _nothing_to_run(question: Question) -> Classification | None:
-    if question.program:
+    if question.args:
         return None
     return Classification(kind=Kind.NATIVE, rule=2, reason="the spec has no process with arguments")
 
@@ -272,7 +276,8 @@ def _by(rule: int, kind: Kind, key: str, value: str, what: str, *, engine: str |
 def _smart(question: Question, rule: int, key: str, value: str) -> Classification:
     kind, why = _by_content(question)
     if kind is None:
-        wasm = question.program.endswith(_SUFFIXES)
+        # As crun has it: whatever the case, and with all of args[0]; our own functions ("app.wasm#main") come on top.
+        wasm = any(name.lower().endswith(_SUFFIXES) for name in (question.args[0], question.program))
         kind = Kind.WASM if wasm else Kind.NATIVE
         suffix = f"{question.program!r} {'ends' if wasm else 'does not end'} in .wasm or .wat"
         why = f"{suffix} ({why})" if why else suffix

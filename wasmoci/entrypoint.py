@@ -168,7 +168,8 @@ class _Finder:
         """A descriptor of the program."""
         *others, last = entrypoint.candidates()
         for path in others:
-            with contextlib.suppress(EntrypointNotFound):
+            # As execvp: what can't be run in one directory may be there in the next.
+            with contextlib.suppress(EntrypointError):
                 return self._open_file(path)
         try:
             return self._open_file(last)
@@ -188,7 +189,7 @@ class _Finder:
         raise EntrypointError(f"{path}: is {kind}; a Wasm file was expected")
 
     def _open(self, path: str, flags: int) -> int:
-        relative = path.strip("/").encode() or b"."
+        relative = path.lstrip("/").encode() or b"."
         try:
             descriptor, *_ = self._resolver.open(self._namespace.root, relative, flags | os.O_CLOEXEC, follow=True)
         except Refusal:

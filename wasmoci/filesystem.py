@@ -9,6 +9,7 @@ import contextlib
 import os
 import posixpath
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,17 +153,28 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
         if mount.source is None or mount.source in _NO_SOURCE:
             raise InvalidMount(f"{where}.source: is missing; a bind mount needs the host path to mount")
         source = Path(spec.directory or os.curdir, mount.source).absolute()
-        if not source.exists():
-            raise InvalidMount(
-                f"{where}.source: {source} doesn't exist on the host; it was to be mounted at {destination}"
-            )
-        return GuestMount(destination=destination, source=source, read_only=read_only, is_file=not source.is_dir())
+        return GuestMount(
+            destination=destination,
+            source=source,
+            read_only=read_only,
+            is_file=not stat.S_ISDIR(_mode(source, destination, where)),
+        )
     if mount.type == "tmpfs":
         return GuestMount(destination=destination, source=None, read_only=read_only)
     raise InvalidMount(
         f"{where}.type: {mount.type!r} at {destination} can't be given to a Wasm guest; bind or tmpfs was expected",
         hint="mount it on the host, and bind it into the container",
     )
+
+
+def _mode(source: Path, destination: str, where: str) -> int:
+    try:
+        return source.stat().st_mode
+    except FileNotFoundError:
+        problem = "doesn't exist on the host"
+    except OSError as error:
+        problem = f"can't be reached on the host: {error.strerror}"
+    raise InvalidMount(f"{where}.source: {source} {problem}; it was to be mounted at {destination}")
 
 
 def _make_removable(function: object, path: str, _info: object) -> None:

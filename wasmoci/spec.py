@@ -18,7 +18,7 @@ import attrs
 from wasmoci._json import Node, load_object
 
 CONFIG = "config.json"
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
+_VERSION = re.compile(r"([0-9]+)\.[0-9]+\.[0-9]+(?:[-+].*)?")
 
 
 @attrs.frozen(kw_only=True)
@@ -135,21 +135,25 @@ class Spec:
         document = copy.deepcopy(self.raw)
         _put(document, "ociVersion", self.version)
         if self.process is not None:
-            process = document.setdefault("process", {})
+            is_new = document.get("process") is None
+            process = _member(document, "process")
             _put(process, "args", list(self.process.args), absent=[])
             _put(process, "env", list(self.process.env), absent=[])
-            _put(process, "cwd", self.process.cwd, absent="/" if process else None)
+            _put(process, "cwd", self.process.cwd, absent=None if is_new else "/")
             _put(process, "terminal", self.process.terminal, absent=False)
+        elif document.get("process") is not None:
+            del document["process"]
         if self.root is not None:
-            root = document.setdefault("root", {})
+            root = _member(document, "root")
             _put(root, "path", self.root.path)
             _put(root, "readonly", self.root.readonly, absent=False)
+        elif document.get("root") is not None:
+            del document["root"]
         if document.get("mounts") or self.mounts:
-            known = {_mount(item): item.value for item in Node(self.raw, source=None).items("mounts")}
-            document["mounts"] = [copy.deepcopy(known.get(mount)) or _mount_to_dict(mount) for mount in self.mounts]
+            document["mounts"] = _mounts_to_list(self.mounts, document.get("mounts") or [])
         _put(document, "annotations", dict(self.annotations), absent={})
         if self.memory_limit != _memory_limit(Node(self.raw, source=None)):
-            memory = document.setdefault("linux", {}).setdefault("resources", {}).setdefault("memory", {})
+            memory = _member(_member(_member(document, "linux"), "resources"), "memory")
             memory["limit"] = -1 if self.memory_limit is None else self.memory_limit
         return document
 
@@ -162,7 +166,8 @@ class Spec:
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            partial.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # In ASCII: a lone surrogate somewhere in what isn't modelled has no other way back into a file.
+            partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="ascii")
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -217,6 +222,14 @@ def _mount(node: Node) -> Mount:
     )
 
 
+def _mounts_to_list(mounts: tuple[Mount, ...], raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mounts as documents: those that were there as they were, with whatever isn't modelled."""
+    known: dict[Mount, list[dict[str, Any]]] = {}
+    for item in reversed(raw):
+        known.setdefault(_mount(Node(item, source=None)), []).append(item)
+    return [known[mount].pop() if known.get(mount) else _mount_to_dict(mount) for mount in mounts]
+
+
 def _mount_to_dict(mount: Mount) -> dict[str, Any]:
     raw: dict[str, Any] = {"destination": mount.destination}
     _put(raw, "type", mount.type)
@@ -233,6 +246,14 @@ def _memory_limit(node: Node) -> int | None:
         node = inner
     limit = node.integer()
     return limit if limit > 0 else None
+
+
+def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
+    """A member that is an object; it is made where it is missing or null."""
+    if target.get(key) is None:
+        target[key] = {}
+    member: dict[str, Any] = target[key]
+    return member
 
 
 def _put(target: dict[str, Any], key: str, value: Any, *, absent: Any = None) -> None:

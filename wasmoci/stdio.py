@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import select
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -39,7 +40,7 @@ class Capture:
         limit: Bytes to keep; what comes after them is dropped, and the result says so.
     """
 
-    limit: int = CAPTURE_LIMIT
+    limit: int = attrs.field(default=CAPTURE_LIMIT, validator=attrs.validators.ge(0))
 
 
 Source: TypeAlias = "Stream | bytes | int | Path"
@@ -48,6 +49,18 @@ Source: TypeAlias = "Stream | bytes | int | Path"
 Target: TypeAlias = "Stream | Capture | int | Path | Callable[[bytes], object]"
 """An output: a stream, a capture, an open descriptor (stays open), a file's host path (made anew), or a function that is
 called with each chunk, on the thread that runs the guest (inline) or reads from it (process)."""
+
+
+def _is_source(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, (Stream, bytes, int, Path)):
+        raise TypeError(f"{attribute.name} is {value!r}; expected a Stream, bytes, a descriptor or a Path")
+
+
+def _is_target(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (isinstance(value, (Stream, Capture, int, Path)) or callable(value)):
+        raise TypeError(
+            f"{attribute.name} is {value!r}; expected a Stream, a Capture, a descriptor, a Path or a function"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -60,9 +73,9 @@ class Stdio:
         stderr: A :data:`Target`.
     """
 
-    stdin: Source = Stream.INHERIT
-    stdout: Target = Stream.INHERIT
-    stderr: Target = Stream.INHERIT
+    stdin: Source = attrs.field(default=Stream.INHERIT, validator=_is_source)
+    stdout: Target = attrs.field(default=Stream.INHERIT, validator=_is_target)
+    stderr: Target = attrs.field(default=Stream.INHERIT, validator=_is_target)
 
     @classmethod
     def inherit(cls) -> Stdio:
@@ -131,9 +144,7 @@ class Sink:
             OSError: The descriptor doesn't take it.
         """
         if self.descriptor is not None:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self.descriptor, rest) :]
+            _write(self.descriptor, data)
         elif self._function is not None:
             self._function(bytes(data))
         elif self._limit is not None:
@@ -209,8 +220,18 @@ def _spool(data: bytes, stack: contextlib.ExitStack) -> int:
         stack.callback(os.close, descriptor)
     else:
         descriptor = stack.enter_context(tempfile.TemporaryFile(buffering=0)).fileno()  # noqa: SIM115
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    _write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def _write(descriptor: int, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            # Whoever shares the descriptor has made it non-blocking.
+            poller = select.poll()
+            poller.register(descriptor, select.POLLOUT)
+            poller.poll()
