@@ -122,14 +122,13 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
         )
         stack.callback(_remove, chosen, identifier)
         pump.release_child_ends()
-        with _exit_descriptor(process) as ended:
-            pump.watch(ended, lambda: pump.unwatch(ended))
-            in_time = pump.serve(lambda: None if limits.time is None else began + limits.time)
+        pump.stop_at_end_of(process)
+        in_time = pump.serve(lambda: None if limits.time is None else began + limits.time)
         if not in_time:
             _remove(chosen, identifier)
             process.kill()
-            pump.drain()
         status = process.wait()
+        pump.drain()
         problem = _problem(log) if in_time and status != 0 else ""
         if problem:
             raise NativeRuntimeError(f"{chosen.name} could not run {bundle.path}: {problem}")
@@ -180,16 +179,6 @@ def _process(command: list[str], *, stdin: int, stdout: int, stderr: int) -> Ite
     finally:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def _exit_descriptor(process: subprocess.Popen[bytes]) -> Iterator[int]:
-    """A descriptor that can be read once the process has ended."""
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _remove(runtime: NativeRuntime, identifier: str) -> None:

@@ -9,12 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from types import TracebackType
 
     from wasmoci.stdio import Sink
 
 _CHUNK = 1 << 16
+_DRAIN_ROUNDS = 32  # a pipe and a socket hold less than so many chunks
 
 
 class Pump:
@@ -24,6 +26,9 @@ class Pump:
         self._stack = contextlib.ExitStack()
         self._child_ends: list[int] = []
         self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        self._stopped = False
+        self._repeated: Callable[[], None] | None = None
+        self._interval = 0.0
 
     def __enter__(self) -> Pump:
         return self
@@ -65,24 +70,51 @@ class Pump:
         """Forget a file."""
         self._selector.unregister(file)
 
+    def repeat(self, function: Callable[[], None], interval: float) -> None:
+        """Have :meth:`serve` call a function every so many seconds, too."""
+        self._repeated, self._interval = function, interval
+
     def serve(self, deadline: Callable[[], float | None]) -> bool:
-        """Serve until nothing is left to watch.
+        """Serve until :meth:`stop` is called, or nothing is left to watch.
 
         Args:
             deadline: When to give up, on ``time.monotonic``'s clock; None for never. Asked again after each event.
 
         Returns:
-            Whether everything came to its end; False when the deadline passed.
+            Whether it came to its end; False when the deadline passed.
         """
-        while self._selector.get_map():
+        while self._selector.get_map() and not self._stopped:
             end = deadline()
             remaining = None if end is None else end - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return False
+            if self._repeated is not None:
+                self._repeated()
+                remaining = self._interval if remaining is None else min(remaining, self._interval)
             for key, _ in self._selector.select(remaining):
                 key.data()
         return True
 
+    def stop(self) -> None:
+        """End :meth:`serve` after the events that it is at."""
+        self._stopped = True
+
+    def stop_at_end_of(self, process: subprocess.Popen[bytes]) -> None:
+        """End :meth:`serve` when a process ends, whoever else still holds its outputs open."""
+        descriptor = os.pidfd_open(process.pid)
+        self._stack.callback(os.close, descriptor)
+
+        def ended() -> None:
+            self.unwatch(descriptor)
+            self.stop()
+
+        self.watch(descriptor, ended)
+
     def drain(self) -> None:
-        """Serve what a child that was killed had still written."""
-        self.serve(lambda: None)
+        """Serve what a child that has ended had still written."""
+        for _ in range(_DRAIN_ROUNDS):
+            events = self._selector.select(0)
+            if not events:
+                break
+            for key, _ in events:
+                key.data()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -17,6 +17,8 @@ from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
     from wasmoci.spec import Spec
+
+_T = TypeVar("_T")
 
 _LENGTH = struct.Struct("<I")
 MAX_MESSAGE = 64 << 20  # bytes
@@ -49,7 +51,10 @@ class Decoder:
             end = _LENGTH.size + length
             if len(self._buffer) < end:
                 break
-            message = json.loads(self._buffer[_LENGTH.size : end])
+            try:
+                message = json.loads(self._buffer[_LENGTH.size : end])
+            except RecursionError:
+                raise ValueError("a message that is nested too deeply") from None
             if not isinstance(message, dict):
                 raise ValueError("a message that is no object")  # noqa: TRY004  it is the value that is wrong
             messages.append(message)
@@ -96,10 +101,20 @@ def result_message(result: ExecutionResult) -> dict[str, Any]:
 
 
 def result_of(message: dict[str, Any]) -> ExecutionResult:
-    """The result in a message."""
-    fields = {key: value for key, value in message.items() if key != "event"}
+    """The result in a message.
+
+    Raises:
+        LookupError: A part is missing.
+        TypeError: A part is of another type.
+        ValueError: There is no such reason.
+    """
     return ExecutionResult(
-        **{**fields, "reason": ExitReason(fields["reason"]), "backtrace": tuple(fields["backtrace"])}
+        exit_code=_typed(message["exit_code"], int),
+        reason=ExitReason(message["reason"]),
+        engine=_typed(message["engine"], str),
+        duration=float(message["duration"]),
+        message=_typed(message["message"], str),
+        backtrace=tuple(_typed(frame, str) for frame in _typed(message["backtrace"], list)),
     )
 
 
@@ -110,14 +125,29 @@ def error_message(error: errors.WasmociError) -> dict[str, Any]:
 
 
 def error_of(message: dict[str, Any]) -> errors.WasmociError:
-    """The error in a message, of its own class where that is one of :mod:`wasmoci.errors`."""
+    """The error in a message, of its own class where that is one of :mod:`wasmoci.errors`.
+
+    Raises:
+        LookupError: A part is missing.
+        TypeError: A part is of another type.
+    """
     kind = getattr(errors, str(message["class"]), None)
     if not (isinstance(kind, type) and issubclass(kind, errors.WasmociError)):
         kind = errors.EngineError
-    error = kind.__new__(kind, *message["args"])
-    error.args = tuple(message["args"])
-    vars(error).update(message["state"])
+    args = tuple(_typed(arg, str) for arg in _typed(message["args"], list))
+    state = _typed(message["state"], dict)
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    error.message = _typed(state["message"], str)
+    error.hint = None if state["hint"] is None else _typed(state["hint"], str)
     return error
+
+
+def _typed(value: Any, kind: type[_T]) -> _T:
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{value!r} where {kind.__name__} was expected")
 
 
 def with_output(result: ExecutionResult, **output: Any) -> ExecutionResult:

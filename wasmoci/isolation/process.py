@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,26 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
-from wasmoci.isolation import messages
+from wasmoci.isolation import memory, messages
+from wasmoci.isolation.ending import Ending, as_result
 from wasmoci.pump import Pump
-from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
+    from wasmoci.result import ExecutionResult
     from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio, Streams
 
 START_LIMIT = 300.0
 """Seconds that an engine may take to load and compile, where the guest has a time limit."""
-
-FAULTS = frozenset(
-    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
-)
-"""Signals that a process brings upon itself: with these the engine crashed, with others somebody stopped it."""
 
 _CHUNK = 1 << 16
 
@@ -104,9 +98,11 @@ class _Worker:
 
     def __init__(self, engine: str, streams: Streams) -> None:
         self._engine = engine
+        self._streams = streams
         self._decoder = messages.Decoder()
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
+        self._memory: memory.Watch | None = None
         with contextlib.ExitStack() as stack:
             self._pump = stack.enter_context(Pump())
             self._channel, theirs = socket.socketpair()
@@ -114,25 +110,28 @@ class _Worker:
             with theirs:
                 self._process = self._launch(streams, theirs)
             self._launched = time.monotonic()
+            stack.callback(self._end)
             self._pump.release_child_ends()
             self._pump.watch(self._channel, self._listen)
+            self._pump.stop_at_end_of(self._process)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> _Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._process.kill()
-            self._process.wait()
-        finally:
-            self._stack.close()
+        self._stack.close()
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def _launch(self, streams: Streams, theirs: socket.socket) -> subprocess.Popen[bytes]:
         if not sys.executable:
             raise EngineError("sys.executable is empty: no worker process can be started from this program")
         return subprocess.Popen(  # noqa: S603  our own interpreter
-            [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
+            # Without warnings: they would turn up in the guest's standard error.
+            [sys.executable, "-I", "-W", "ignore", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
             stdin=streams.stdin,
             stdout=self._pump.output(streams.stdout),
             stderr=self._pump.output(streams.stderr),
@@ -146,24 +145,30 @@ class _Worker:
             self._channel.sendall(messages.encode(request))
 
     def wait(self, limits: Limits) -> ExecutionResult:
-        """Serve the worker's outputs until it has ended, or its time is over."""
-        if not self._pump.serve(lambda: self._deadline(limits.time)):
-            self._process.kill()
-            self._pump.drain()
-            if self._answer is None:
-                return self._overdue(limits.time)
-        self._process.wait()
-        return self._result(limits)
+        """Serve the worker's outputs until it has answered or ended, or its time is over."""
+        in_time = self._pump.serve(lambda: self._deadline(limits.time))
+        # An answer is the last thing that a worker has to do; what the guest wrote came before it.
+        self._end()
+        self._pump.drain()
+        duration = time.monotonic() - (self._started or self._launched)
+        if self._answer is None and not in_time:
+            if self._started is None:
+                raise EngineCrashed(f"{self._engine} did not start the guest within {START_LIMIT:g} s")
+            return as_result(Outcome.timed_out(limits.time), self._engine, duration)
+        exhausted = limits.memory is not None and self._memory is not None and self._memory.saw(limits.memory)
+        return Ending(
+            engine=self._engine,
+            answer=self._answer,
+            status=self._process.returncode,
+            duration=duration,
+            stderr=self._streams.stderr.captured or b"",
+            exhausted=limits.memory if exhausted else None,
+        ).result()
 
     def _deadline(self, limit: float | None) -> float | None:
-        if limit is None or self._answer is not None:
+        if limit is None:
             return None
         return self._launched + START_LIMIT if self._started is None else self._started + limit
-
-    def _overdue(self, limit: float | None) -> ExecutionResult:
-        if self._started is None:
-            raise EngineCrashed(f"{self._engine} did not start the guest within {START_LIMIT:g} s")
-        return _as_result(Outcome.timed_out(limit), self._engine, time.monotonic() - self._started)
 
     def _listen(self) -> None:
         try:
@@ -173,62 +178,20 @@ class _Worker:
         if not data:
             self._pump.unwatch(self._channel)
             return
-        for message in self._decode(data):
-            if message.get("event") == "started":
-                self._started = time.monotonic()
-            else:
-                self._answer = message
-
-    def _decode(self, data: bytes) -> Iterator[dict[str, Any]]:
         try:
-            yield from self._decoder.feed(data)
-        except ValueError as error:
-            raise EngineCrashed(f"{self._engine}'s process sent {error} in place of an answer") from None
+            for message in self._decoder.feed(data):
+                self._hear(message)
+        except (LookupError, TypeError, ValueError) as error:
+            raise EngineCrashed(f"{self._engine}'s process sent something else than an answer: {error}") from None
 
-    def _result(self, limits: Limits) -> ExecutionResult:
-        answer = self._answer
-        if answer is None:
-            return self._died(limits)
-        try:
-            if answer.get("event") == "result":
-                return messages.result_of(answer)
-            if answer.get("event") == "error":
-                error = messages.error_of(answer)
-            else:
-                trace = str(answer["traceback"])
-                error = EngineCrashed(
-                    f"the handler of {self._engine} failed: {trace.strip().splitlines()[-1]}", stderr=trace
-                )
-        except (KeyError, TypeError, ValueError) as problem:
-            raise EngineCrashed(f"{self._engine}'s process gave an answer that makes no sense: {problem}") from None
-        raise error
-
-    def _died(self, limits: Limits) -> ExecutionResult:
-        status = self._process.returncode
-        if status >= 0:
-            raise EngineCrashed(f"{self._engine}'s process ended with status {status} and without an answer")
-        name = _signal_name(-status)
-        elapsed = time.monotonic() - (self._started or self._launched)
-        if -status in FAULTS:
-            hint = "the engine may have run out of memory" if limits.memory is not None else None
-            raise EngineCrashed(f"{self._engine} crashed with {name} while it ran the guest", signal=-status, hint=hint)
-        outcome = Outcome(reason=ExitReason.SIGNALED, exit_code=128 - status, message=f"it was stopped by {name}")
-        return _as_result(outcome, self._engine, elapsed)
-
-
-def _as_result(outcome: Outcome, engine: str, duration: float) -> ExecutionResult:
-    return ExecutionResult(
-        exit_code=outcome.exit_code,
-        reason=outcome.reason,
-        engine=engine,
-        duration=duration,
-        message=outcome.message,
-        backtrace=outcome.backtrace,
-    )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    def _hear(self, message: dict[str, Any]) -> None:
+        # What is said again counts for nothing: no guest gains time or memory by it.
+        if message["event"] == "started":
+            self._started = self._started or time.monotonic()
+        elif message["event"] == "bounded":
+            if self._memory is None:
+                self._memory = memory.Watch(self._process.pid, int(message["held"]))
+                self._pump.repeat(self._memory.look, memory.INTERVAL)
+        elif self._answer is None:
+            self._answer = message
+            self._pump.stop()

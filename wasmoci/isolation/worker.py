@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import resource
 import signal
 import socket
 import sys
@@ -19,15 +18,12 @@ from typing import TYPE_CHECKING, Any
 from wasmoci.capabilities import Capability
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, on_start
-from wasmoci.isolation import messages
+from wasmoci.isolation import memory, messages
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import EngineHandler
-
-MEMORY_OVERHEAD = 64 << 20
-"""Bytes that an engine without a memory limit of its own may use beside the guest's memory."""
 
 
 def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
@@ -43,12 +39,12 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
     # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        answer = _serve(request, channel)
+        answer = messages.encode(_serve(request, channel))
     except WasmociError as error:
-        answer = messages.error_message(error)
+        answer = messages.encode(messages.error_message(error))
     except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
-        answer = {"event": "crash", "traceback": traceback.format_exc()}
-    channel.sendall(messages.encode(answer))
+        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()})
+    channel.sendall(answer)
     # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
     os._exit(0)
 
@@ -57,8 +53,7 @@ def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
     handler = _handler(request["handler"])
     limits = messages.limits_of(request)
     spec = Spec.from_dict(request["spec"], directory=request["directory"])
-    if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
-        _limit_memory(limits.memory)
+    bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
 
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
@@ -66,8 +61,15 @@ def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
     if not isinstance(handler, BaseHandler):
         # Nothing tells when such a handler calls the guest.
         started()
+    if bounded and limits.memory is not None:
+        channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
     with on_start(started):
-        result = handler.execute(spec, Path(request["rootfs"]), stdio=Stdio.inherit(), limits=limits)
+        try:
+            result = handler.execute(spec, Path(request["rootfs"]), stdio=Stdio.inherit(), limits=limits)
+        except MemoryError:
+            if not bounded:
+                raise
+            return {"event": "out-of-memory", "limit": limits.memory}
     return messages.result_message(result)
 
 
@@ -78,15 +80,6 @@ def _handler(reference: str) -> EngineHandler:
         found = getattr(found, part)
     handler: EngineHandler = found()
     return handler
-
-
-def _limit_memory(limit: int) -> None:
-    """Bound what this process may allocate, for an engine that can't bound the guest's memory."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])  # data and stack
-    bound = pages * resource.getpagesize() + limit + MEMORY_OVERHEAD
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard == resource.RLIM_INFINITY or bound < hard:
-        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
 def _die_with(parent: int) -> None:

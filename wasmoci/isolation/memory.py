@@ -1,0 +1,65 @@
+"""Holds a memory limit for an engine that can't: the kernel bounds the worker process's data.
+
+The engine is then refused memory without knowing why, and ends in whatever way it has for that. So the caller looks at how
+much the process holds while it runs: one that had the whole limit, and then trapped or crashed, was out of memory. One that
+was refused a large piece all at once is seen to trap; only an engine with ``Capability.MEMORY_LIMIT`` can tell that apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from pathlib import Path
+
+OVERHEAD = 64 << 20
+"""Bytes that the engine may use beside the guest's memory."""
+
+INTERVAL = 0.005
+"""Seconds from one look at a worker's memory to the next."""
+
+_DATA = 5  # the field of statm: data and stack, in pages
+
+
+def bound(limit: int) -> int:
+    """Bound what this process may allocate from now on.
+
+    Args:
+        limit: Bytes of the guest's memory.
+
+    Returns:
+        The bytes that the process holds already.
+    """
+    held = _held("self")
+    most = held + limit + OVERHEAD
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    return held
+
+
+class Watch:
+    """A look at the memory of a bounded process.
+
+    Args:
+        process: Its process id.
+        held: The bytes that it held before the guest was there.
+    """
+
+    def __init__(self, process: int, held: int) -> None:
+        self._process = str(process)
+        self._held = held
+        self._most = 0
+
+    def look(self) -> None:
+        """See how much it holds now."""
+        with contextlib.suppress(OSError, IndexError):  # it has ended
+            self._most = max(self._most, _held(self._process))
+
+    def saw(self, limit: int) -> bool:
+        """Whether it held as much as its guest's limit."""
+        return self._most - self._held >= limit
+
+
+def _held(process: str) -> int:
+    pages = int(Path("/proc", process, "statm").read_text(encoding="ascii").split()[_DATA])
+    return pages * resource.getpagesize()
