@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wasmoci.image.layer_writer import Copy
     from wasmoci.image.limits import UnpackLimits
     from wasmoci.image.model import Platform
-    from wasmoci.image.reference import Name, Reference, parse_name, parse_reference
+    from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
     from wasmoci.image.registry import RegistryOptions
     from wasmoci.image.running import as_bundle, looks_like_image, open_image, pull
     from wasmoci.image.runtime_spec import Volume, Wishes
@@ -38,7 +38,7 @@ _WHERE = {
     "layer_writer": ("Copy",),
     "limits": ("UnpackLimits",),
     "model": ("Platform",),
-    "reference": ("Name", "Reference", "parse_name", "parse_reference"),
+    "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
     "registry": ("RegistryOptions",),
     "running": ("as_bundle", "looks_like_image", "open_image", "pull"),
     "runtime_spec": ("Volume", "Wishes"),
@@ -71,6 +71,7 @@ __all__ = [
     "open_image",
     "parse_name",
     "parse_reference",
+    "parse_target",
     "pull",
     "push",
     "unpack",

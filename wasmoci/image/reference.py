@@ -111,6 +111,25 @@ def parse_reference(text: str) -> Reference:
     return Reference("store", text)
 
 
+def parse_target(text: str) -> Reference:
+    """Read a reference to where an image is to be written: as :func:`parse_reference`, but nothing has to be there yet.
+
+    Args:
+        text: ``docker://NAME``, ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, or a name, which means its registry.
+
+    Raises:
+        InvalidReference: It is of another form.
+    """
+    if text.startswith(("/", "./", "../")):
+        raise InvalidReference(
+            f"{text!r}: what to write there is missing", hint="Say oci:DIR[:TAG] or oci-archive:FILE[:TAG]."
+        )
+    transport, colon, _ = text.partition(":")
+    if colon and transport in (*_FILES, "docker", "containers-storage"):
+        return parse_reference(text)
+    return Reference("docker", str(parse_name(text)))
+
+
 def parse_name(text: str) -> Name:
     """Read a name as registries know it, completed the way Docker and containers/image do.
 

@@ -1,0 +1,182 @@
+"""``wasmoci build``: an image of a WebAssembly module."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import tidy
+from wasmoci.cli.output import say, tell
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from wasmoci.image import BuiltImage
+    from wasmoci.module import Module
+
+NAME = "build"
+HELP = "Make an image of a WebAssembly module, the same one every time."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options and arguments."""
+    parser.add_argument(
+        "--tag", "-t", metavar="NAME", help="call it this in the local store, and in an archive or layout"
+    )
+    parser.add_argument(
+        "--output", "-o", metavar="TARGET", help="write it to oci:DIR[:TAG] or oci-archive:FILE[:TAG], not to the store"
+    )
+    parser.add_argument(
+        "--copy",
+        metavar="SRC:DST",
+        action="append",
+        default=[],
+        help="copy a host's file or directory to a guest path; may be repeated",
+    )
+    parser.add_argument("--destination", metavar="PATH", help="the module's guest path (default: its name at the root)")
+    parser.add_argument(
+        "--entrypoint", metavar="ARGS", type=_words, help="words, or a JSON array (default: the module's guest path)"
+    )
+    parser.add_argument(
+        "--cmd",
+        metavar="ARGS",
+        type=_words,
+        default=(),
+        help="the arguments if the caller gives none: words or a JSON array",
+    )
+    for option, short, help_text in (
+        ("--env", "-e", "a variable"),
+        ("--label", None, "a label"),
+        ("--annotation", None, "an annotation of the manifest"),
+    ):
+        parser.add_argument(
+            *(name for name in (option, short) if name),
+            metavar="NAME=VALUE",
+            action="append",
+            type=_pair,
+            default=[],
+            help=f"{help_text}; may be repeated",
+        )
+    parser.add_argument("--workdir", "-w", metavar="PATH", default="/", help="the working directory (default: /)")
+    parser.add_argument("--user", "-u", metavar="USER[:GROUP]", default="", help="who it runs as (default: root)")
+    parser.add_argument(
+        "--platform", metavar="OS/ARCH", default="wasi/wasm", help="what it is for (default: wasi/wasm)"
+    )
+    parser.add_argument(
+        "--variant",
+        choices=("compat", "compat-smart", "none"),
+        default="compat",
+        help="the annotation module.wasm.image/variant (default: compat)",
+    )
+    parser.add_argument(
+        "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="the layer's (default: gzip)"
+    )
+    parser.add_argument(
+        "--artifact", action="store_true", help="make an artifact of the CNCF's layout, without a file system"
+    )
+    parser.add_argument("module", metavar="FILE.wasm", type=Path, help="the module")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build it, and say where it is and which engines run it."""
+    from wasmoci.errors import InvalidReference  # noqa: PLC0415
+    from wasmoci.image import Store, import_image, parse_name, parse_target, push  # noqa: PLC0415
+    from wasmoci.image.reference import candidates  # noqa: PLC0415
+
+    if options.tag is None and options.output is None:
+        raise InvalidReference(
+            "the image has neither a name nor a place", hint="Give it --tag NAME, or --output TARGET."
+        )
+    name = None
+    if options.tag is not None:
+        parse_name(options.tag)
+        name = str(candidates(options.tag)[0])
+    target = None if options.output is None else parse_target(options.output)
+    if target is not None and target.transport not in ("oci", "oci-archive"):
+        raise InvalidReference(f"{target}: expected oci:DIR[:TAG] or oci-archive:FILE[:TAG]")
+    with tidy(), _built(options) as built:
+        if target is None:
+            import_image(built.image, Store(), name)
+            say(f"{name} {built.image.digest}")
+        else:
+            if not target.selector and name is not None:
+                target = type(target)(target.transport, target.location, name)
+            push(built.image, target)
+            say(f"{target} {built.image.digest}")
+        _tell_engines(built.module)
+    return 0
+
+
+def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
+    from wasmoci.image import Copy, Platform, build, build_artifact  # noqa: PLC0415
+
+    if options.artifact:
+        return build_artifact(options.module, annotations=dict(options.annotation))
+    return build(
+        options.module,
+        copies=tuple(Copy(*_copy(text)) for text in options.copy),
+        destination=options.destination,
+        entrypoint=options.entrypoint,
+        cmd=options.cmd,
+        env=dict(options.env),
+        labels=dict(options.label),
+        annotations=dict(options.annotation),
+        workdir=options.workdir,
+        user=options.user,
+        platform=Platform.parse(options.platform),
+        variant=None if options.variant == "none" else options.variant,
+        compression=options.compression,
+    )
+
+
+def _tell_engines(module: Module) -> None:
+    """Say which of the engines here will run it, and why the others won't."""
+    from wasmoci.errors import WasmociError  # noqa: PLC0415
+    from wasmoci.registry import Registry  # noqa: PLC0415
+
+    registry = Registry()
+    fit, unfit = [], []
+    for name in registry.names():
+        try:
+            registry.load(name).validate(module)
+        except WasmociError as error:
+            unfit.append(f"  {name}: {error.message}")
+        else:
+            fit.append(name)
+    tell(f"engines here that run it: {', '.join(fit) or 'none'}")
+    for line in unfit:
+        tell(line)
+
+
+def _copy(text: str) -> tuple[Path, str]:
+    from wasmoci.errors import ImageError  # noqa: PLC0415
+
+    source, colon, destination = text.rpartition(":")
+    if not colon or not source:
+        raise ImageError(f"copy {text!r}: expected SRC:DST")
+    return Path(source), destination
+
+
+def _words(text: str) -> tuple[str, ...]:
+    if text.lstrip().startswith("["):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+            raise argparse.ArgumentTypeError(f"{text!r} is no JSON array of strings")
+        return tuple(found)
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: NAME=VALUE expected")
+    return name, value

@@ -1,0 +1,175 @@
+"""Options that the sub-commands about images share, and what they do with signals and progress."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.options import size
+from wasmoci.cli.output import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from wasmoci.image.limits import UnpackLimits
+    from wasmoci.image.model import Descriptor
+    from wasmoci.image.registry import RegistryOptions
+
+REFERENCE_HELP = (
+    "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
+    "a name in the local store, or the path of a layout or an archive"
+)
+_BAR = 24
+_KILO = 1000
+
+
+def add_platform(parser: argparse.ArgumentParser) -> None:
+    """The platform to take from an index."""
+    parser.add_argument(
+        "--platform",
+        metavar="OS/ARCH[/VARIANT]",
+        help="which of an index's images to take; by default one for Wasm, else one for this machine",
+    )
+
+
+def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
+    """How registries are talked to."""
+    group = parser.add_argument_group("registries")
+    group.add_argument("--creds", metavar="USER:PASSWORD", help="show these credentials")
+    group.add_argument("--authfile", metavar="FILE", type=Path, help="look for credentials in this file only")
+    group.add_argument("--ca-file", metavar="FILE", type=Path, help="believe these certificates too (PEM)")
+    group.add_argument("--insecure", action="store_true", help="believe any certificate")
+    group.add_argument("--plain-http", action="store_true", help="use HTTP")
+    if pulls:
+        group.add_argument(
+            "--mirror",
+            metavar="HOST[/PREFIX]",
+            action="append",
+            default=[],
+            help="ask this registry first; may be repeated",
+        )
+    group.add_argument("--retries", metavar="N", type=_natural, default=3, help="try this often again (default: 3)")
+
+
+def registry_options(options: argparse.Namespace) -> RegistryOptions:
+    """Return what :func:`add_registry` has read."""
+    from wasmoci.image.credentials import Credential  # noqa: PLC0415
+    from wasmoci.image.registry import RegistryOptions  # noqa: PLC0415
+
+    return RegistryOptions(
+        plain_http=options.plain_http,
+        insecure=options.insecure,
+        ca_file=options.ca_file,
+        credential=None if options.creds is None else Credential.parse(options.creds),
+        authfile=options.authfile,
+        mirrors=tuple(getattr(options, "mirror", ())),
+        retries=options.retries,
+    )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Bounds on what an image may unpack to."""
+    parser.add_argument(
+        "--limit",
+        metavar="NAME=N",
+        action="append",
+        type=_limit,
+        default=[],
+        help="bound what the image may become: size=SIZE, file=SIZE, entries=N or ratio=N; may be repeated",
+    )
+
+
+def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
+    """Return what :func:`add_limits` has read."""
+    from wasmoci.image.limits import UnpackLimits  # noqa: PLC0415
+
+    return UnpackLimits(**dict(options.limit))
+
+
+def _limit(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    if name in ("size", "file"):
+        return name, size(value)
+    if name in ("entries", "ratio"):
+        return name, _positive(value)
+    raise argparse.ArgumentTypeError(f"{text!r}: size=SIZE, file=SIZE, entries=N or ratio=N expected")
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not _natural(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0")
+    return int(text)
+
+
+@contextlib.contextmanager
+def tidy() -> Iterator[None]:
+    """Let a signal to end be an exception meanwhile, so that nothing half-done stays behind."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Bar:
+    """A line on the terminal about blobs that arrive or leave; nothing where the standard error is none."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, tuple[int, int]] = {}
+        self._shown = sys.stderr is not None and sys.stderr.isatty()
+        self._width = 0
+
+    def __call__(self, blob: Descriptor, count: int) -> None:
+        """Take note of how far a blob is."""
+        self._blobs[blob.digest] = (count, blob.size)
+        if not self._shown:
+            return
+        known = list(self._blobs.values())
+        done, total = sum(count for count, _ in known), sum(size for _, size in known)
+        filled = _BAR * done // total if total else _BAR
+        text = f"\r[{'#' * filled}{' ' * (_BAR - filled)}] {human(done)} of {human(total)}, {len(known)} blobs"
+        sys.stderr.write(text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+
+
+def human(count: float) -> str:
+    """A number of bytes, for people."""
+    if count < _KILO:
+        return f"{count:.0f} B"
+    units = ("kB", "MB", "GB", "TB")
+    power = min(int(math.log(count, _KILO)), len(units))
+    return f"{count / _KILO**power:.1f} {units[power - 1]}"
+
+
+def short(digest: str) -> str:
+    """The part of a digest that people look at."""
+    return printable(digest.partition(":")[2][:12])

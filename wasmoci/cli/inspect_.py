@@ -1,0 +1,41 @@
+"""``wasmoci inspect``: an image's manifest and config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import REFERENCE_HELP, add_platform, add_registry, registry_options, tidy
+from wasmoci.cli.output import say_json
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "inspect"
+HELP = "Print what is known about an image, as JSON."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options and arguments."""
+    add_platform(parser)
+    add_registry(parser)
+    parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    from wasmoci.image import open_image  # noqa: PLC0415
+
+    registry = registry_options(options)
+    with tidy(), open_image(options.image, platform=options.platform, registry=registry) as image:
+        say_json(
+            {
+                "digest": image.digest,
+                "mediaType": image.manifest.media_type,
+                "platform": str(image.config.platform) or None,
+                "wasm": image.is_wasm,
+                "annotations": dict(image.manifest.annotations),
+                "config": dict(image.config.raw),
+                "layers": [layer.to_dict() for layer in image.manifest.layers],
+            }
+        )
+    return 0

@@ -1,0 +1,30 @@
+"""``wasmoci prune``: what nobody needs out of the local store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import human
+from wasmoci.cli.output import say
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "prune"
+HELP = "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--all", "-a", action="store_true", help="remove all images, too")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remove it, and say how much that was."""
+    from wasmoci.image import Store  # noqa: PLC0415
+
+    pruned = Store().prune(everything=options.all)
+    say(
+        f"{pruned.images} images, {pruned.blobs} blobs ({human(pruned.bytes)}), {pruned.root_file_systems} root file systems removed"
+    )
+    return 0

@@ -1,0 +1,44 @@
+"""``wasmoci pull``: an image into the local store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import Bar, add_platform, add_registry, registry_options, tidy
+from wasmoci.cli.output import say
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "pull"
+HELP = "Get an image from a registry, a layout or an archive into the local store."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options and arguments."""
+    add_platform(parser)
+    parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
+    add_registry(parser)
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a name, which its registry is asked for, or oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], "
+        "containers-storage:NAME",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pull it, and print its digest."""
+    from wasmoci.image import pull  # noqa: PLC0415
+
+    with tidy(), Bar() as bar:
+        stored = pull(
+            options.image,
+            name=options.tag,
+            platform=options.platform,
+            registry=registry_options(options),
+            progress=None if options.quiet else bar,
+        )
+    say(f"{stored.name} {stored.descriptor.digest}")
+    return 0

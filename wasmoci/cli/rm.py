@@ -1,0 +1,29 @@
+"""``wasmoci rm``: names out of the local store, and with the last name the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.output import say
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "rm"
+HELP = "Remove images from the local store."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a name, or a digest or the first 12 digits of one")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remove them, one after the other."""
+    from wasmoci.image import Store  # noqa: PLC0415
+
+    store = Store()
+    for name in options.images:
+        removed = store.remove(name)
+        say(f"{removed.name or '<none>'} {removed.descriptor.digest}")
+    return 0

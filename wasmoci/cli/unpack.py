@@ -1,0 +1,66 @@
+"""``wasmoci unpack``: an image as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import (
+    REFERENCE_HELP,
+    Bar,
+    add_limits,
+    add_platform,
+    add_registry,
+    registry_options,
+    tidy,
+    unpack_limits,
+)
+from wasmoci.cli.output import complain
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "unpack"
+HELP = "Unpack an image to a bundle, which runc and crun accept, too."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options and arguments."""
+    add_platform(parser)
+    add_limits(parser)
+    parser.add_argument(
+        "--no-owner", action="store_true", help="leave all files to the caller, as an ordinary user always does"
+    )
+    parser.add_argument(
+        "--rootless",
+        action="store_true",
+        default=None,
+        help="make a spec for an ordinary user's runc; implied by being one",
+    )
+    add_registry(parser)
+    parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
+    parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle to make; nothing may be there yet")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Unpack it."""
+    from wasmoci.image import open_image, unpack  # noqa: PLC0415
+
+    limits = unpack_limits(options)
+    with (
+        tidy(),
+        Bar() as bar,
+        open_image(
+            options.image,
+            platform=options.platform,
+            limits=limits,
+            registry=registry_options(options),
+            progress=bar,
+        ) as image,
+    ):
+        owner = False if options.no_owner else None
+        changes = unpack(image, options.bundle, limits=limits, owner=owner, rootless=options.rootless)
+    if changes.skipped:
+        names = ", ".join(changes.skipped[:5]) + (", ..." if len(changes.skipped) > 5 else "")  # noqa: PLR2004
+        complain(f"{len(changes.skipped)} devices and FIFOs were left out: {names}", kind="warning")
+    return 0
