@@ -1,0 +1,98 @@
+"""The public names as a user writes them. Nothing runs here: mypy checks that they have the types that a user expects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import wasmoci
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+else:
+
+    def assert_type(value: object, _kind: object) -> object:
+        """For whoever runs this all the same."""
+        return value
+
+
+def running(bundle: str | Path) -> None:
+    """The one call."""
+    result = wasmoci.run(
+        bundle,
+        engine="wasm3",
+        args=["-v", "x"],
+        env={"A": "1"},
+        volumes=["/srv:/srv:ro"],
+        cwd="/srv",
+        read_only=True,
+        stdin=b"in",
+        timeout=5.0,
+        memory=64 << 20,
+        isolation="process",
+    )
+    assert_type(result, wasmoci.ExecutionResult)
+    assert_type(result.exit_code, int)
+    assert_type(result.exit_status, int)
+    assert_type(result.reason, wasmoci.ExitReason)
+    assert_type(result.stdout, bytes | None)
+    assert_type(result.stderr_truncated, bool)
+    assert_type(result.engine, str)
+    assert_type(result.duration, float)
+    assert_type(result.message, str)
+    assert_type(result.backtrace, tuple[str, ...])
+    assert_type(result.check(), wasmoci.ExecutionResult)
+    wasmoci.run(wasmoci.Bundle.load(bundle), env=["A=1"], stdin=Path("file"), fuel=1000)
+    wasmoci.run(bundle, stdio=wasmoci.Stdio.inherit(), isolation=wasmoci.Isolation.INLINE)
+    wasmoci.run(bundle, stdio=wasmoci.Stdio(stdin=wasmoci.Stream.NULL, stdout=print, stderr=wasmoci.Capture(1024)))
+
+
+def mistakes(bundle: Path) -> None:
+    """What a user may get wrong is found before it runs."""
+    wasmoci.run(bundle, timeout="5")  # type: ignore[arg-type]
+    wasmoci.run(bundle, stdin="text")  # type: ignore[arg-type]
+    wasmoci.run(bundle, "wasmtime")  # type: ignore[misc]
+    wasmoci.Limits(memory="64Mi")  # type: ignore[arg-type]
+
+
+def looking(bundle: Path) -> None:
+    """Specs, classifications, explanations, engines."""
+    spec = wasmoci.Spec.load(bundle / "config.json")
+    assert_type(spec.annotations, dict[str, str])
+    assert_type(spec.memory_limit, int | None)
+    decision = wasmoci.classify(spec, bundle / "rootfs")
+    assert_type(decision, wasmoci.Classification)
+    assert_type(decision.kind, wasmoci.Kind)
+    assert_type(decision.engine, str | None)
+    explanation = wasmoci.explain(bundle, engine="wasmtime", timeout=1)
+    assert_type(explanation, wasmoci.Explanation)
+    assert_type(explanation.to_dict(), dict[str, Any])
+    assert_type(explanation.module, Mapping[str, Any])
+    for status in wasmoci.engines():
+        assert_type(status, wasmoci.EngineStatus)
+        assert_type(status.available, bool)
+        assert_type(status.capabilities, frozenset[wasmoci.Capability])
+
+
+def dispatching(bundle: Path, tell: Callable[[str], None]) -> int:
+    """A dispatcher of one's own, and errors."""
+    dispatcher = wasmoci.Dispatcher(engines=("wasm3", "wasmtime"))
+    try:
+        result = dispatcher.run(
+            wasmoci.Bundle.load(bundle),
+            stdio=wasmoci.Stdio.capture(b"in"),
+            limits=wasmoci.Limits(time=5, memory=1 << 20),
+        )
+    except wasmoci.UnsupportedModule as error:
+        assert_type(error.message, str)
+        assert_type(error.hint, str | None)
+        return error.exit_status
+    except wasmoci.WasmociError as error:
+        tell(str(error))
+        return error.exit_status
+    try:
+        result.check()
+    except wasmoci.GuestFailed as failed:
+        assert_type(failed.result, wasmoci.ExecutionResult)
+    return result.exit_status
