@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wasmoci.image.build import BuiltImage, build, build_artifact
+    from wasmoci.image.building import BuiltImage, build, build_artifact
     from wasmoci.image.credentials import Credential
     from wasmoci.image.image import Image
     from wasmoci.image.layer_writer import Copy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wasmoci.image.unpacked import unpack
 
 _WHERE = {
-    "build": ("BuiltImage", "build", "build_artifact"),
+    "building": ("BuiltImage", "build", "build_artifact"),
     "credentials": ("Credential",),
     "image": ("Image",),
     "layer_writer": ("Copy",),

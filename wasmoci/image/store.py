@@ -34,7 +34,7 @@ from wasmoci.image.mounts import sync_file_system
 from wasmoci.image.private_copy import release
 from wasmoci.image.reference import Name, candidates, parse_name
 from wasmoci.image.staging import hold, locked, staged, sweep
-from wasmoci.image.unpack import unpack_layers
+from wasmoci.image.unpacking import unpack_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

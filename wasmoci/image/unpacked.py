@@ -10,7 +10,7 @@ from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.rootfs import Rootfs
 from wasmoci.image.runtime_spec import Wishes, make_spec
 from wasmoci.image.staging import staged, sweep
-from wasmoci.image.unpack import unpack_layers
+from wasmoci.image.unpacking import unpack_layers
 from wasmoci.spec import CONFIG, Spec
 
 if TYPE_CHECKING:
