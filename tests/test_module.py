@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.binary.assemble import COMPONENT_PREAMBLE, PREAMBLE, custom, function, leb, module, name, section, vector
+from tests.binary.engines import assembled
 from wasmoci.errors import InvalidModule
 from wasmoci.module import (
     Export,
@@ -202,6 +203,36 @@ def test_a_component_lists_its_imports_and_exports() -> None:
     assert str(read.imports[0]) == "wasi:http/types@0.2.3"
     assert read.features == {Feature.COMPONENT_MODEL}
     assert read.memories == ()
+
+
+def test_a_component_as_an_assembler_writes_it() -> None:
+    """All sorts of imports and exports are read from a real component."""
+    data = assembled(
+        """(import "wasi:http/types@0.2.3" (instance (export "f" (func (param "a" u32)))))
+        (import "g" (func (param "x" string) (result (list u8))))
+        (import "m" (core module)) (import "c" (component)) (import "t" (type (sub resource)))
+        (type $bytes (list u8)) (import "e" (type (eq $bytes)))
+        (core module $m (func (export "run") (result i32) i32.const 0)) (core instance $i (instantiate $m))
+        (func $run (result (result)) (canon lift (core func $i "run"))) (instance $n (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.3" (instance $n)) (export "m2" (core module $m)) (export "run" (func $run))
+        (type $u (record (field "a" u8))) (export "u" (type $u))""",
+        "component",
+    )
+    read = Module.from_bytes(data)
+    assert [(item.name, item.kind) for item in read.imports] == [
+        ("wasi:http/types@0.2.3", "instance"),
+        ("g", "func"),
+        ("m", "module"),
+        ("c", "component"),
+        ("t", "type"),
+        ("e", "type"),
+    ]
+    assert [(item.name, item.kind) for item in read.exports] == [
+        ("wasi:cli/run@0.2.3", "instance"),
+        ("m2", "module"),
+        ("run", "func"),
+        ("u", "type"),
+    ]
 
 
 _BIG = b"\xff\xff\xff\xff\x0f"  # 2**32 - 1

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 ENGINES = ("wasmtime", "wasm3", "wasmer") if sys.version_info < (3, 11) else ("wasmtime", "wasm3")
 
 
+def assembled(text: str, kind: str = "module") -> bytes:
+    """The fields of a module, or of a component, in the binary format, by wasmtime."""
+    require(importlib.util.find_spec("wasmtime"), "wasmtime is not installed: pip install wasmtime")
+    import wasmtime  # noqa: PLC0415
+
+    return bytes(wasmtime.wat2wasm(f"({kind} {text})"))
+
+
 class Instance:
     """A module that has been instantiated: ``call`` gives a function's result, ``read`` a global's value."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.binary.assemble import PADDED_ZERO, module, vector
+from tests.binary.engines import assembled
 from tests.support.guests import TOOLCHAINS, build
 from tests.support.requirements import require
 from wasmoci.module import Feature as F  # noqa: N817  it stands in every line of a long table
@@ -118,14 +119,6 @@ _NEEDS = {
     "gc": {"function_references", "reference_types"},
     "relaxed_simd": {"simd"},
 }
-
-
-def assembled(text: str) -> bytes:
-    """A module in the binary format, by wasmtime."""
-    require(importlib.util.find_spec("wasmtime"), "wasmtime is not installed: pip install wasmtime")
-    import wasmtime  # noqa: PLC0415
-
-    return bytes(wasmtime.wat2wasm(f"(module {text})"))
 
 
 def validates(data: bytes, switches: AbstractSet[str]) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.binary.assemble import PREAMBLE, custom, function, leb, module, name, section, vector
-from tests.binary.engines import ENGINES, instantiate
-from tests.binary.test_features import assembled
+from tests.binary.engines import ENGINES, assembled, instantiate
 from tests.support.requirements import require
 from wasmoci.binary.rewrite import (
     GROW_FUNCTION,
@@ -22,6 +22,9 @@ from wasmoci.binary.rewrite import (
 )
 from wasmoci.errors import InvalidModule, UnsupportedModule
 from wasmoci.module import Export, GlobalType, MemoryType, Module, Range
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT = 20
 GROW = '(func (export "grow") (param i32) (result i32) local.get 0 memory.grow)'
@@ -45,7 +48,7 @@ LOOP = '(func (export "loop") (param i32) (loop local.get 0 memory.grow drop br 
         ("1 21", [19, 2], [1, -1], 20, 0),
     ],
 )
-def test_growth(engine: str, memory: str, grown: list[int], results: list[int], size: int, refused: int) -> None:  # noqa: PLR0917
+def test_growth(engine: str, memory: str, grown: list[int], results: list[int], size: int, refused: int) -> None:
     """Memory grows up to the bound; what is refused past it is counted, unless the guest's own maximum refuses it."""
     data = limit_memory(assembled(f"(memory {memory}) {GROW} {SIZE}"), LIMIT)
     instance = instantiate(engine, data)
@@ -95,17 +98,17 @@ def test_the_trap_is_told_by_its_function() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="wasmer-sdk is for Python 3.11 and above")
-def test_wasmer_sdk_tells_the_trap() -> None:
+def test_wasmer_sdk_tells_the_trap(tmp_path: Path) -> None:
     """The engine whose exports can't be read shows the function's name."""
     require(importlib.util.find_spec("wasmer_sdk"), "wasmer-sdk is not installed")
     data = assembled('(memory (export "memory") 1) (func (export "_start") (drop (memory.grow (i32.const 99))))')
-    assert GROW_FUNCTION in asyncio.run(_run_on_sdk(limit_memory(data, LIMIT, on_refusal=OnRefusal.TRAP)))
+    assert GROW_FUNCTION in asyncio.run(_run_on_sdk(limit_memory(data, LIMIT, on_refusal=OnRefusal.TRAP), tmp_path))
 
 
-async def _run_on_sdk(data: bytes) -> str:
+async def _run_on_sdk(data: bytes, cache: Path) -> str:
     from wasmer_sdk import PackageCommandDefinition, PackageDefinition, Wasmer, WasmerError  # noqa: PLC0415
 
-    async with Wasmer() as wasmer:
+    async with Wasmer(cache_root=cache) as wasmer:
         definition = PackageDefinition(modules={"m": data}, commands={"c": PackageCommandDefinition("m")})
         package = await wasmer.packages.create(definition)
         sandbox = await wasmer.sandboxes.create(packages=[package])
