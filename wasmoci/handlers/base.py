@@ -188,6 +188,15 @@ class BaseHandler(ABC):
                 f"{module.source}: imports {names}{more}, which {self.name} doesn't provide",
                 hint="a guest gets WASI preview 1 and nothing else; was the module built for another world?",
             )
+        self.check_features(module)
+
+    def check_features(self, module: Module) -> None:
+        """Refuse a core module that needs a feature that the engine lacks; an engine may tell faster than by reading it.
+
+        Raises:
+            UnsupportedModule: The message names the features.
+            InvalidModule: The module is damaged.
+        """
         if len(self.features) < len(Feature):
             missing = module.features - self.features
             if missing:

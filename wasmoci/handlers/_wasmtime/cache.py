@@ -1,0 +1,56 @@
+"""Keeping what was expensive to make."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+_T = TypeVar("_T")
+
+
+class Cache:
+    """Keeps the values that were used last. Safe to use from several threads; each value is made once.
+
+    Args:
+        count: How many values are kept at most.
+        cost: What they may cost together. The latest is kept at any cost.
+    """
+
+    def __init__(self, count: int, cost: int) -> None:
+        self._count = count
+        self._cost = cost
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, cost: int, make: Callable[[], _T]) -> _T:
+        """The value of a key; whoever asks first makes it, while others who ask for it wait."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(cost)
+                self._drop_others()
+            else:
+                self._entries.move_to_end(key)
+        with entry.lock:
+            if not entry.made:
+                entry.value = make()
+                entry.made = True
+        return cast("_T", entry.value)
+
+    def _drop_others(self) -> None:
+        total = sum(entry.cost for entry in self._entries.values())
+        while len(self._entries) > 1 and (len(self._entries) > self._count or total > self._cost):
+            _, dropped = self._entries.popitem(last=False)
+            total -= dropped.cost
+
+
+class _Entry:
+    def __init__(self, cost: int) -> None:
+        self.cost = cost
+        self.lock = threading.Lock()
+        self.made = False
+        self.value: Any = None

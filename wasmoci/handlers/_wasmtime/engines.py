@@ -1,0 +1,193 @@
+"""Engines, and what is compiled by them.
+
+A limit costs time in every loop of the guest, so there is an engine with what each kind of run needs. They are made when
+first used and shared by all runs; so are their linkers and the modules they have compiled, which are kept within bounds.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+import wasmtime
+from wasmtime import component
+
+from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.handlers._wasmtime import components, exits, hosted, inner, memory, paths
+from wasmoci.handlers._wasmtime.cache import Cache
+from wasmoci.handlers._wasmtime.traps import summary
+from wasmoci.module import Feature, ModuleKind
+
+if TYPE_CHECKING:
+    from wasmoci.limits import Limits
+    from wasmoci.module import Module
+
+FEATURES = frozenset(Feature) - {
+    Feature.LEGACY_EXCEPTIONS,
+    Feature.CUSTOM_PAGE_SIZES,
+    Feature.STACK_SWITCHING,
+    Feature.SHARED_EVERYTHING_THREADS,
+}
+"""What wasmtime has switched on by itself: everything that it calls stable."""
+
+_KEPT_MODULES = 64
+_KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times as much
+
+
+@attrs.frozen
+class Needs:
+    """What an engine has to be able to do.
+
+    Args:
+        stoppable: Guests can be stopped while they run.
+        fuel: Their instructions are counted.
+        accounts: Their memory is taken from an account.
+    """
+
+    stoppable: bool
+    fuel: bool
+    accounts: bool
+
+    @classmethod
+    def of(cls, limits: Limits) -> Needs:
+        """What limits take."""
+        return cls(
+            stoppable=limits.time is not None or limits.memory is not None,
+            fuel=limits.fuel is not None,
+            accounts=limits.memory is not None,
+        )
+
+
+class Engine:
+    """One engine with its linkers and compiled modules. Safe to use from several threads.
+
+    Args:
+        needs: What it has to be able to do.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
+        config = wasmtime.Config()
+        config.epoch_interruption = needs.stoppable
+        config.consume_fuel = needs.fuel
+        if needs.accounts:
+            memory.use_accounts(config)
+            config.memory_init_cow = False  # an image can't be mapped into memory that isn't wasmtime's own
+        self.engine = wasmtime.Engine(config)
+        self._kept = Cache(_KEPT_MODULES, _KEPT_BYTES)
+        self._valid = Cache(_KEPT_MODULES, _KEPT_BYTES)
+        self._lock = threading.Lock()
+        self._linkers: dict[bool, wasmtime.Linker] = {}
+        self._components: component.Linker | None = None
+        self._inner: wasmtime.InstancePre | None = None
+
+    def validate(self, module: Module) -> None:
+        """Have wasmtime look at a core module without compiling it.
+
+        Raises:
+            InvalidModule: wasmtime finds it damaged.
+            UnsupportedModule: It needs what wasmtime lacks.
+        """
+
+        def look() -> None:
+            try:
+                wasmtime.Module.validate(self.engine, module.data)
+            except wasmtime.WasmtimeError as error:
+                raise refusal(module, error) from None
+
+        self._valid.get(module.digest, 0, look)
+
+    def program(self, module: Module, *, in_python: bool) -> wasmtime.InstancePre:
+        """A core module, compiled and linked.
+
+        Args:
+            module: The module.
+            in_python: Whether it gets the WASI host in Python, not wasmtime's own.
+
+        Raises:
+            InvalidModule: wasmtime finds it damaged.
+            UnsupportedModule: It needs what wasmtime lacks, or imports something under a wrong type.
+        """
+
+        def link() -> wasmtime.InstancePre:
+            compiled = self._compiled(module)
+            with self._lock:
+                try:
+                    return self._linker(in_python=in_python).instantiate_pre(compiled)
+                except wasmtime.WasmtimeError as error:
+                    raise UnsupportedModule(f"{module.source}: {summary(error)}") from None
+
+        return self._kept.get((module.digest, in_python), 0, link)
+
+    def component(self, module: Module) -> tuple[component.Component, component.Linker]:
+        """A component, compiled, and the linker that has what it imports.
+
+        Raises:
+            InvalidModule: wasmtime finds it damaged.
+            UnsupportedModule: It needs what wasmtime lacks.
+        """
+
+        def make() -> tuple[component.Component, component.Linker]:
+            try:
+                compiled = component.Component(self.engine, module.data)
+            except wasmtime.WasmtimeError as error:
+                raise refusal(module, error) from None
+            if not components.needs_network(module):
+                with self._lock:
+                    if self._components is None:
+                        self._components = _component_linker(self.engine)
+                    return compiled, self._components
+            linker = _component_linker(self.engine)
+            linker.define_unknown_imports_as_traps(compiled)
+            return compiled, linker
+
+        return self._kept.get(module.digest, len(module.data), make)
+
+    def inner(self) -> wasmtime.InstancePre:
+        """The module through which host functions call wasmtime's WASI."""
+        with self._lock:
+            if self._inner is None:
+                linker = wasmtime.Linker(self.engine)
+                linker.define_wasi()
+                self._inner = linker.instantiate_pre(wasmtime.Module(self.engine, inner.MODULE))
+            return self._inner
+
+    def _compiled(self, module: Module) -> wasmtime.Module:
+        def compile_it() -> wasmtime.Module:
+            try:
+                return wasmtime.Module(self.engine, module.data)
+            except wasmtime.WasmtimeError as error:
+                raise refusal(module, error) from None
+
+        return self._kept.get(module.digest, len(module.data), compile_it)
+
+    def _linker(self, *, in_python: bool) -> wasmtime.Linker:
+        linker = self._linkers.get(in_python)
+        if linker is None:
+            linker = self._linkers[in_python] = wasmtime.Linker(self.engine)
+            linker.allow_shadowing = True
+            if in_python:
+                hosted.define(linker)
+            else:
+                linker.define_wasi()
+                exits.define(linker)
+                paths.define(linker)
+        return linker
+
+
+def _component_linker(engine: wasmtime.Engine) -> component.Linker:
+    linker = component.Linker(engine)
+    linker.add_wasip2()
+    return linker
+
+
+def refusal(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule | UnsupportedModule:
+    """The exception for a module that wasmtime doesn't compile."""
+    reason = summary(error)
+    if module.kind is ModuleKind.CORE:
+        missing = module.features - FEATURES
+        if missing:
+            names = ", ".join(sorted(feature.value for feature in missing))
+            return UnsupportedModule(f"{module.source}: needs {names}, which wasmtime doesn't have: {reason}")
+    return InvalidModule(f"wasmtime doesn't accept it: {reason}", source=module.source)

@@ -1,0 +1,31 @@
+"""``proc_exit`` with all of its code: wasmtime's own refuses codes from 126 on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.handlers._wasmtime import calls
+from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.wasi import FUNCTIONS
+
+if TYPE_CHECKING:
+    import wasmtime
+
+_MODULE, _NAME = "wasi_snapshot_preview1", "proc_exit"
+
+
+class Exited(Exception):
+    """Unwinds the guest's stack."""
+
+
+def define(linker: wasmtime.Linker) -> None:
+    """Define it in a linker."""
+    calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _function)
+
+
+def _proc_exit(_caller: Any, code: int) -> None:
+    current_run().exit_code = code
+    raise Exited
+
+
+_function = calls.host_function(FUNCTIONS[_NAME], _proc_exit)

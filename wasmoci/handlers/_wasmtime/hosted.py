@@ -1,0 +1,70 @@
+"""The WASI host in Python (:mod:`wasmoci.wasi`) on wasmtime, for what wasmtime's own can't express.
+
+These are mounts of single files, and modules that import ``wasi_unstable``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.handlers._host import open_wasi
+from wasmoci.handlers._wasmtime import calls
+from wasmoci.handlers._wasmtime.exits import Exited
+from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import wasmtime
+
+    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers.base import Workload
+
+
+def define(linker: wasmtime.Linker) -> None:
+    """Define all functions in a linker, for the host of the run that is current."""
+    for module in MODULES:
+        for name, signature in FUNCTIONS.items():
+            calls.define(linker, module, name, signature, _functions[name])
+
+
+@contextlib.contextmanager
+def host(workload: Workload, run: Run) -> Iterator[None]:
+    """Give a run its host, for as long as it lasts."""
+    with open_wasi(workload) as wasi:
+        memory = _CallersMemory()
+        wasi.bind(memory)
+        run.host = {name: function.call for name, function in wasi.functions().items()}
+        run.host_memory = memory
+        yield
+
+
+class _CallersMemory:
+    """The memory of whoever calls the host."""
+
+    def __init__(self) -> None:
+        self.caller: Any = None
+
+    def view(self) -> memoryview:
+        return calls.memory_of(self.caller)
+
+
+def _call(name: str, caller: Any, *arguments: int) -> int | None:
+    run = current_run()
+    run.host_memory.caller = caller
+    try:
+        return run.host[name](*arguments)
+    except ProcExit as ended:
+        run.exit_code = ended.code
+        raise Exited from None
+    except BaseException as error:
+        run.failure = run.failure or error
+        raise
+
+
+_functions = {
+    name: calls.host_function(signature, functools.partial(_call, name)) for name, signature in FUNCTIONS.items()
+}

@@ -1,0 +1,210 @@
+"""Calling wasmtime's WASI from a host function.
+
+wasmtime's WASI takes its arguments from the memory of the instance that calls it. So a small module of our own calls it,
+with a memory of its own, and the guest's memory stays as it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.handlers._wasmtime import calls
+from wasmoci.wasi import FUNCTIONS, Errno
+from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.memory import region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import wasmtime
+
+WASI = "wasi_snapshot_preview1"
+_PATH_MAX = 4096  # bytes, the limit of Linux, with its NUL
+_PATHS = (0, 2 * _PATH_MAX)  # where the paths of a call are in the module's memory
+_OUTPUTS = (4 * _PATH_MAX, 6 * _PATH_MAX)  # where its results are
+
+GuestPath = tuple[int, bytes]
+"""A descriptor and a path that starts there."""
+
+
+class Intent(enum.Enum):
+    """What a call does with a path."""
+
+    FIND = enum.auto()
+    """It takes what is there."""
+    MOVE = enum.auto()
+    """It takes the name away; a link is not followed."""
+    MAKE = enum.auto()
+    """It gives the name to something; a link is not followed."""
+
+
+@attrs.frozen
+class PathArgument:
+    """Where a call has a path among its arguments; the length comes after the pointer.
+
+    Args:
+        fd: The argument with the descriptor.
+        pointer: The argument that points to the path.
+        intent: What the call does with it.
+        flags: The argument whose lowest bit says that a link at the end is followed; None when it never is.
+    """
+
+    fd: int
+    pointer: int
+    intent: Intent = Intent.FIND
+    flags: int | None = None
+
+
+@attrs.frozen
+class _Output:
+    """A result that a call writes to memory: the argument that points there, and its size or the argument with that."""
+
+    pointer: int
+    size: int = 0
+    size_in: int | None = None
+
+    def size_of(self, arguments: Sequence[int]) -> int:
+        """Its size in a call; more than a path is never written."""
+        return self.size if self.size_in is None else min(arguments[self.size_in], _PATH_MAX)
+
+
+@attrs.frozen
+class _Text:
+    """A text that a call takes as it is: the argument that points to it, before the one with its length."""
+
+    pointer: int
+
+
+@attrs.frozen
+class Call:
+    """A function of WASI and what its arguments are.
+
+    Args:
+        name: Its name.
+        paths: The paths that it looks up.
+        outputs: What it writes to the guest's memory.
+        text: A text that is no path to look up.
+    """
+
+    name: str
+    paths: tuple[PathArgument, ...] = ()
+    outputs: tuple[_Output, ...] = ()
+    text: _Text | None = None
+
+    def read(self, arguments: Sequence[int], memory: memoryview) -> tuple[list[GuestPath], bytes]:
+        """The paths of a call, and its text.
+
+        Raises:
+            Refusal: A pointer doesn't lead into the memory, or a path is too long.
+        """
+        for output in self.outputs:
+            region(memory, arguments[output.pointer], output.size_of(arguments))
+        paths = [(arguments[path.fd], _read(memory, arguments, path.pointer)) for path in self.paths]
+        return paths, b"" if self.text is None else _read(memory, arguments, self.text.pointer)
+
+
+def _read(memory: memoryview, arguments: Sequence[int], pointer: int) -> bytes:
+    start, length = arguments[pointer : pointer + 2]
+    if length >= _PATH_MAX:
+        raise Refusal(Errno.NAMETOOLONG)
+    return bytes(region(memory, start, length))
+
+
+CALLS = {
+    call.name: call
+    for call in (
+        Call("fd_renumber"),
+        Call("path_create_directory", (PathArgument(0, 1, Intent.MAKE),)),
+        Call("path_filestat_get", (PathArgument(0, 2, flags=1),), (_Output(4, 64),)),
+        Call("path_filestat_set_times", (PathArgument(0, 2, flags=1),)),
+        Call("path_link", (PathArgument(0, 2, flags=1), PathArgument(4, 5, Intent.MAKE))),
+        Call("path_open", (PathArgument(0, 2, flags=1),), (_Output(8, 4),)),
+        Call("path_readlink", (PathArgument(0, 1),), (_Output(3, size_in=4), _Output(5, 4))),
+        Call("path_remove_directory", (PathArgument(0, 1, Intent.MOVE),)),
+        Call("path_rename", (PathArgument(0, 1, Intent.MOVE), PathArgument(3, 4, Intent.MAKE))),
+        Call("path_symlink", (PathArgument(2, 3, Intent.MAKE),), text=_Text(0)),
+        Call("path_unlink_file", (PathArgument(0, 1, Intent.MOVE),)),
+    )
+}
+"""All that take a path, and the one that moves descriptors."""
+
+
+def _module() -> str:
+    imports, exports = [], []
+    for name in CALLS:
+        params = FUNCTIONS[name].params
+        kind = f"(param {' '.join(params)}) (result i32)"
+        arguments = " ".join(f"(local.get {index})" for index in range(len(params)))
+        imports.append(f'(import "{WASI}" "{name}" (func ${name} {kind}))')
+        exports.append(f'(func (export "{name}") {kind} (call ${name} {arguments}))')
+    return f'(module $wasmoci {" ".join(imports)} (memory (export "memory") 1 1) {" ".join(exports)})'
+
+
+MODULE = _module()
+"""The module in the text format: it exports each of :data:`CALLS`, and its memory."""
+
+
+class Inner:
+    """The module's instance in the store of a guest.
+
+    Args:
+        context: The store's context.
+        pre: The module, linked with wasmtime's WASI.
+    """
+
+    def __init__(self, context: Any, pre: wasmtime.InstancePre) -> None:
+        self._instance, error = calls.instantiate(pre, context)
+        if error is not None:
+            raise error
+        self._memory = calls.memory_view(context, calls.exported(context, self._instance, "memory").memory)
+        self._functions: dict[str, calls.InnerFunction] = {}
+
+    def perform(
+        self, context: Any, call: Call, arguments: Sequence[int], paths: Sequence[GuestPath], text: bytes
+    ) -> int:
+        """Call a function.
+
+        Args:
+            context: The store's context.
+            call: The function.
+            arguments: The guest's arguments.
+            paths: What to put in the place of its paths.
+            text: Its text.
+
+        Returns:
+            The errno.
+
+        Raises:
+            CallTrapped: The guest is to end.
+        """
+        values = list(arguments)
+        for place, argument, (fd, path) in zip(_PATHS[-len(paths) :], call.paths, paths, strict=False):
+            values[argument.fd] = fd
+            self._put(values, argument.pointer, place, path)
+        if call.text is not None:
+            self._put(values, call.text.pointer, _PATHS[0], text)
+        for place, output in zip(_OUTPUTS, call.outputs, strict=False):
+            values[output.pointer] = place
+            if output.size_in is not None:
+                values[output.size_in] = output.size_of(arguments)
+        return self._function(context, call.name)(context, values)
+
+    def results(self, call: Call, arguments: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """What the last call wrote, each with the place where the guest wants it."""
+        for place, output in zip(_OUTPUTS, call.outputs, strict=False):
+            size = output.size_of(arguments)
+            yield arguments[output.pointer], bytes(self._memory[place : place + size])
+
+    def _put(self, values: list[int], pointer: int, place: int, data: bytes) -> None:
+        self._memory[place : place + len(data)] = data
+        values[pointer : pointer + 2] = place, len(data)
+
+    def _function(self, context: Any, name: str) -> calls.InnerFunction:
+        function = self._functions.get(name)
+        if function is None:
+            exported = calls.exported(context, self._instance, name).func
+            function = self._functions[name] = calls.InnerFunction(exported, FUNCTIONS[name])
+        return function

@@ -1,0 +1,167 @@
+"""Linear memory with a limit, for all the memories of a run together, and an account of what was refused.
+
+``Store.set_limits`` of wasmtime would hold each memory by itself, and tells nobody that it refused one. So the engine gets
+its memory from here: address space without access, as much as the engine asks for, opened page by page as the guest grows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+from wasmtime import _ffi as ffi
+
+from wasmoci.handlers._wasmtime.calls import NO_FINALIZER, new_error
+from wasmoci.handlers._wasmtime.run import current_run
+
+if TYPE_CHECKING:
+    import wasmtime
+
+_PROT_NONE, _PROT_READ_WRITE = 0, 3
+_MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
+_PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_FAILED = ctypes.c_void_p(-1).value
+
+
+class MemoryAccount:
+    """What a run has of memory, and may have.
+
+    Args:
+        limit: Bytes of linear memory, all of the run's memories together.
+        engine: The engine of the run, whose stores listen for interruption.
+
+    Attributes:
+        refusals: How often the limit refused memory.
+        open: Whether memory is booked; not so for memory of our own.
+    """
+
+    def __init__(self, limit: int, engine: wasmtime.Engine) -> None:
+        self._limit = limit
+        self._engine = engine
+        self._used = 0
+        self.refusals = 0
+        self.open = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the guest was refused memory so often that it will not stop asking."""
+        return self.refusals > _PATIENCE
+
+    def book(self, size: int) -> bool:
+        """Add bytes; False when the limit refuses them."""
+        if not self.open:
+            return True
+        if self._used + size > self._limit:
+            self.refusals += 1
+            if self.exhausted:
+                self._engine.increment_epoch()
+            return False
+        self._used += size
+        return True
+
+    def reserve(self, wanted: int) -> int:
+        """How much address space a memory is to have that must never move, when the engine wants so much."""
+        return max(wanted, self._limit)
+
+
+class _LinearMemory:
+    """One linear memory: ``size`` accessible bytes at ``base``, of ``capacity``, in a mapping of ``length`` bytes."""
+
+    def __init__(self, account: MemoryAccount, size: int, capacity: int, guard: int) -> None:
+        page = os.sysconf("SC_PAGESIZE")
+        self.capacity = -(-capacity // page) * page
+        self._length = self.capacity + -(-guard // page) * page
+        flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
+        self.base = _libc.mmap(None, max(self._length, page), _PROT_NONE, flags, -1, 0)
+        if self.base == _FAILED:
+            raise OSError(ctypes.get_errno(), "can't reserve address space for a memory")
+        self._account = account
+        self.size = 0
+        self.grow(size)
+
+    def grow(self, size: int) -> None:
+        """Make it so many bytes.
+
+        Raises:
+            OSError: The system doesn't give them.
+        """
+        if size > self.capacity:
+            raise OSError(errno.ENOMEM, "no address space left for the memory")
+        if size > self.size and _libc.mprotect(self.base, size, _PROT_READ_WRITE) != 0:
+            raise OSError(ctypes.get_errno(), "the system has no memory left")
+        self.size = size
+
+    def request(self, size: int) -> bool:
+        """Make it so many bytes; False when the limit refuses."""
+        if not self._account.book(size - self.size):
+            return False
+        self.grow(size)
+        return True
+
+    def free(self) -> None:
+        """Give it back to the system."""
+        _libc.munmap(self.base, self._length)
+
+
+_REFUSED = "the memory limit is reached"
+_memories: dict[int, _LinearMemory] = {}
+_keys = itertools.count(1)
+
+
+@ffi.wasmtime_memory_get_callback_t  # type: ignore[untyped-decorator]
+def _get(key: int, size: Any, capacity: Any) -> int:
+    memory = _memories[key]
+    size[0] = memory.size
+    capacity[0] = memory.capacity
+    base: int = memory.base
+    return base
+
+
+@ffi.wasmtime_memory_grow_callback_t  # type: ignore[untyped-decorator]
+def _grow(key: int, size: int) -> int:
+    try:
+        return 0 if _memories[key].request(size) else new_error(_REFUSED)
+    except Exception as error:  # noqa: BLE001  nothing may pass through the engine
+        return new_error(str(error))
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
+def _free(key: int) -> None:
+    _memories.pop(key).free()
+
+
+@ffi.wasmtime_new_memory_callback_t  # type: ignore[untyped-decorator]
+def _new(_data: int, _type: Any, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
+    try:
+        account = current_run().memory
+        if account is None:
+            return new_error("a memory outside of a run")
+        if not account.book(minimum):
+            return new_error(_REFUSED)
+        memory = _LinearMemory(account, minimum, max(account.reserve(reserved), minimum), guard)
+    except Exception as error:  # noqa: BLE001  nothing may pass through the engine
+        return new_error(str(error))
+    key = next(_keys)
+    _memories[key] = memory
+    result[0].env = key
+    result[0].get_memory = _get
+    result[0].grow_memory = _grow
+    result[0].finalizer = _free
+    return 0
+
+
+_creator = ffi.wasmtime_memory_creator_t(env=None, new_memory=_new, finalizer=NO_FINALIZER)
+
+
+def use_accounts(config: wasmtime.Config) -> None:
+    """Have an engine take all linear memory from the account of the run that is current."""
+    ffi.wasmtime_config_host_memory_creator_set(config.ptr(), ctypes.byref(_creator))

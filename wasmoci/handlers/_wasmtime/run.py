@@ -1,0 +1,76 @@
+"""The state of one run, found again by the functions that the engine calls back.
+
+Linkers and engines are shared by many runs, so their functions can't belong to one. wasmtime calls them on the thread that
+runs the guest: the innermost run of that thread is the one that is meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from wasmoci.handlers._wasmtime.memory import MemoryAccount
+    from wasmoci.handlers._wasmtime.paths import GuestPaths
+
+
+class Run:
+    """What is known of a guest while it runs.
+
+    Attributes:
+        exit_code: What the guest gave to ``proc_exit``, whole; None until then.
+        failure: The first exception of a function that takes the guest's output, to be raised after the run.
+        expired: Whether its time is over.
+        memory: The account of its memory; None without a limit.
+        paths: Where its paths lead, for wasmtime's own WASI.
+        host: The functions of the WASI host in Python, where that is used instead.
+        host_memory: Its view of the guest's memory.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self.failure: BaseException | None = None
+        self.expired = False
+        self.memory: MemoryAccount | None = None
+        self.paths: GuestPaths | None = None
+        self.host: Mapping[str, Callable[..., int | None]] = {}
+        self.host_memory: Any = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the guest is to end now."""
+        return self.expired or (self.memory is not None and self.memory.exhausted)
+
+    @contextlib.contextmanager
+    def unaccounted(self) -> Iterator[None]:
+        """Memory that is made in the meantime is ours, and not of the guest's account."""
+        if self.memory is None:
+            yield
+            return
+        self.memory.open = False
+        try:
+            yield
+        finally:
+            self.memory.open = True
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[Run]:
+        """Make this the run of the thread; of a run within a run (in a function that takes output) the inner one."""
+        outer = getattr(_thread, "run", None)
+        _thread.run = self
+        try:
+            yield self
+        finally:
+            _thread.run = outer
+
+
+def current_run() -> Run:
+    """The innermost run of this thread; there has to be one."""
+    run: Run = _thread.run
+    return run
+
+
+_thread = threading.local()

@@ -1,0 +1,103 @@
+"""A guest's standard input from any descriptor: wasmtime takes fd 0 of the process, or a path that it opens by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmtime import _ffi as ffi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import wasmtime
+
+_CHUNK = 1 << 16
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+@contextlib.contextmanager
+def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
+    """Make a descriptor the standard input, for as long as the run lasts.
+
+    The process's own is inherited. What can be opened again with the same position is; else a thread moves the bytes
+    through a pipe, which then may read up to a pipe's capacity more from the descriptor than the guest does.
+
+    Args:
+        config: The configuration of the guest's WASI.
+        descriptor: Open for reading; stays open.
+    """
+    if descriptor == 0:
+        config.inherit_stdin()
+        yield
+    elif _can_be_reopened(descriptor) and _set_file(config, _DESCRIPTORS / str(descriptor)):
+        yield
+    else:
+        with _pump(config, descriptor):
+            yield
+
+
+def _can_be_reopened(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _set_file(config: wasmtime.WasiConfig, path: Path) -> bool:
+    opened: bool = ffi.wasi_config_set_stdin_file(config.ptr(), os.fsencode(path))
+    return opened
+
+
+@contextlib.contextmanager
+def _pump(config: wasmtime.WasiConfig, source: int) -> Iterator[None]:
+    """Make a pipe the standard input, and fill it from a descriptor."""
+    with contextlib.ExitStack() as stack:
+        target = _connect(config)
+        stack.callback(os.close, target)
+        ended, end = os.pipe()
+        stack.callback(os.close, ended)
+        thread = threading.Thread(target=_move, args=(source, target, ended), name="wasmoci-stdin", daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(os.close, end)
+        yield
+
+
+def _connect(config: wasmtime.WasiConfig) -> int:
+    """Make a pipe the standard input, and give the descriptor to write to it, which doesn't block."""
+    with tempfile.TemporaryDirectory(prefix="wasmoci-stdin-") as directory:
+        path = Path(directory, "stdin")
+        os.mkfifo(path, 0o600)
+        # Open both ways, so that opening it one way doesn't wait for the other end.
+        both = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if not _set_file(config, path):
+                raise OSError(f"{path}: can't be opened")
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(both)
+
+
+def _move(source: int, target: int, ended: int) -> None:
+    """Move bytes until there are no more, nobody reads them, or the other end of ``ended`` is closed."""
+    with contextlib.suppress(BrokenPipeError):
+        while _ready(source, select.POLLIN, ended) and (data := os.read(source, _CHUNK)):
+            rest = memoryview(data)
+            while rest and _ready(target, select.POLLOUT, ended):
+                rest = rest[os.write(target, rest) :]
+    # The guest finds the end of its input when nobody can write any more; the number stays ours until the run ends.
+    os.dup2(ended, target, inheritable=False)
+
+
+def _ready(descriptor: int, event: int, ended: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    poll.register(ended, select.POLLIN)
+    return all(ready != ended for ready, _ in poll.poll())

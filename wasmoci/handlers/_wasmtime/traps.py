@@ -1,0 +1,87 @@
+"""How a run ended, read from wasmtime's error."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import wasmtime
+
+from wasmoci.handlers import _host
+from wasmoci.handlers.base import Outcome
+from wasmoci.result import EXIT_TIMED_OUT, ExitReason
+
+if TYPE_CHECKING:
+    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.limits import Limits
+
+# "    0:     0x41 - app!main"; the place is missing where it isn't known.
+_FRAME = re.compile(r"^\s*\d+:\s+(?:(0x[0-9a-f]+) - )?(\S.*)$")
+_CAUSE = re.compile(r"^\s*(?:\d+: )?(\S.*)$")
+_NAMELESS = "<unknown>!"
+_TRAP = "wasm trap: "
+STOPPED = "stopped by its host"
+"""The error that ends a guest which is to stop."""
+_OUT_OF_FUEL = "all fuel consumed by WebAssembly"
+
+
+def read_report(text: str) -> tuple[str, tuple[str, ...]]:
+    """Take wasmtime's report of an error apart.
+
+    Args:
+        text: The report: a backtrace, and the causes from the outermost to the innermost.
+
+    Returns:
+        The causes in one line, and the frames, innermost first, each as ``module!function (0xoffset)``.
+    """
+    head, marked, tail = text.partition("\nCaused by:\n")
+    first, _, rest = head.partition("\n")
+    traced = first.startswith("error while executing")
+    frames = []
+    for line in rest.splitlines() if traced else ():
+        match = _FRAME.match(line)
+        if match:
+            name = match[2].removeprefix(_NAMELESS)
+            frames.append(f"{name} ({match[1]})" if match[1] else name)
+        elif frames and line.strip() and not line.lstrip().startswith("note:"):
+            frames[-1] += f" {line.strip()}"
+    lines = (tail if traced else text).splitlines() if marked else text.splitlines()
+    causes = [match[1] for line in lines if line != "Caused by:" and (match := _CAUSE.match(line))]
+    return ": ".join(cause.removeprefix(_TRAP) for cause in causes), tuple(frames)
+
+
+def summary(error: Exception) -> str:
+    """An error of the engine in one line."""
+    return read_report(str(error))[0]
+
+
+def outcome_of(error: Exception | None, run: Run, limits: Limits) -> Outcome:
+    """Say how a run ended.
+
+    Args:
+        error: The trap or error of wasmtime; None when the function returned.
+        run: The run's state.
+        limits: What it was allowed to use.
+    """
+    refused = 0 if run.memory is None else run.memory.refusals
+    code = run.exit_code
+    if code is None and error is None:
+        code = 0
+    elif code is None and isinstance(error, wasmtime.ExitTrap):
+        code = error.code
+    if code is not None:
+        return _host.exited(code, refused=refused, limits=limits)
+    text = str(error)
+    message, frames = read_report(text)
+    if run.memory is not None and run.memory.exhausted:
+        return Outcome.out_of_memory(limits.memory, frames, "it went on asking for more")
+    if run.expired and STOPPED in text:
+        return Outcome.timed_out(limits.time)
+    if limits.fuel is not None and _OUT_OF_FUEL in text:
+        return Outcome(
+            reason=ExitReason.TIMED_OUT,
+            exit_code=EXIT_TIMED_OUT,
+            message=f"it used up its fuel of {limits.fuel} instructions",
+            backtrace=frames,
+        )
+    return _host.trapped(message, frames, refused=refused, limits=limits)

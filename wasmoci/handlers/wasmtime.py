@@ -1,0 +1,175 @@
+"""The handler for wasmtime: core modules and components, with wasmtime's own WASI."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+import wasmtime
+
+from wasmoci.capabilities import Capability
+from wasmoci.errors import InvalidModule
+from wasmoci.handlers import _host
+from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
+from wasmoci.handlers._wasmtime.context import configure, never_waits
+from wasmoci.handlers._wasmtime.engines import FEATURES, Engine, Needs
+from wasmoci.handlers._wasmtime.memory import MemoryAccount
+from wasmoci.handlers._wasmtime.paths import GuestPaths
+from wasmoci.handlers._wasmtime.run import Run
+from wasmoci.handlers._wasmtime.traps import outcome_of, summary
+from wasmoci.handlers.base import NO_LIMITS, BaseHandler
+from wasmoci.module import FuncType, Module, ModuleKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.limits import Limits
+    from wasmoci.stdio import Stdio
+
+# Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.
+_WAITING = frozenset({"poll_oneoff", "path_open", "sock_accept", "sock_recv", "sock_send"})
+
+
+class WasmtimeHandler(BaseHandler):
+    """Runs guests on wasmtime."""
+
+    name = "wasmtime"
+    capabilities = frozenset(
+        {
+            Capability.WASI_PREVIEW1,
+            Capability.WASI_02,
+            Capability.TEXT,
+            Capability.LIVE_FILES,
+            Capability.FILE_MOUNTS,
+            Capability.MEMORY_LIMIT,
+            Capability.TIME_LIMIT,
+            Capability.FUEL,
+        }
+    )
+    features = FEATURES
+
+    def __init__(self) -> None:
+        self._engines: dict[Needs, Engine] = {}
+        self._lock = threading.Lock()
+
+    def provides(self, module: str, name: str) -> bool:
+        """See :meth:`BaseHandler.provides`."""
+        return _host.provides(module, name)
+
+    def assemble(self, module: Module) -> Module:
+        """See :meth:`BaseHandler.assemble`.
+
+        Raises:
+            InvalidModule: The text has an error; the message has its place.
+        """
+        if module.kind is not ModuleKind.TEXT:
+            return module
+        try:
+            data = wasmtime.wat2wasm(module.data)
+        except wasmtime.WasmtimeError as error:
+            raise InvalidModule(summary(error), source=module.source) from None
+        return Module.from_bytes(bytes(data), source=module.source)
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`EngineHandler.validate`."""
+        module = self.assemble(module)
+        super().validate(module)
+        if module.kind is ModuleKind.COMPONENT:
+            components.check_imports(module)
+        else:
+            _host.check_signatures(module)
+
+    def check_features(self, module: Module) -> None:
+        """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""
+        self._engine(NO_LIMITS).validate(module)
+
+    def interrupts(self, module: Module, stdio: Stdio) -> bool:
+        """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
+        module = self.assemble(module)
+        calls_that_wait = any(item.name in _WAITING for item in module.imports)
+        return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
+
+    def run(self, workload: Workload) -> Outcome:
+        """See :meth:`BaseHandler.run`."""
+        engine = self._engine(workload.limits)
+        with _run(workload, engine) as (run, store):
+            if workload.module.kind is ModuleKind.COMPONENT:
+                error = _run_component(workload, engine, run, store)
+            else:
+                error = _run_core(workload, engine, run, store)
+            if run.failure is not None:
+                raise run.failure
+            return outcome_of(error, run, workload.limits)
+
+    def _engine(self, limits: Limits) -> Engine:
+        needs = Needs.of(limits)
+        with self._lock:
+            if needs not in self._engines:
+                self._engines[needs] = Engine(needs)
+            return self._engines[needs]
+
+
+@contextlib.contextmanager
+def _run(workload: Workload, engine: Engine) -> Iterator[tuple[Run, wasmtime.Store]]:
+    """A run that is current on this thread, and its store with the limits set."""
+    limits = workload.limits
+    run = Run()
+    with wasmtime.Store(engine.engine) as store:
+        if engine.needs.stoppable:
+            interruption.listen(store)
+        if limits.fuel is not None:
+            store.set_fuel(limits.fuel)
+        if limits.memory is not None:
+            run.memory = MemoryAccount(limits.memory, engine.engine)
+        with run.current():
+            yield run, store
+
+
+def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
+    """Run a core module; the error or trap that ended it."""
+    in_python = _needs_host(workload)
+    program = engine.program(workload.module, in_python=in_python)
+    context = calls.context_of(store)
+    with contextlib.ExitStack() as stack:
+        if in_python:
+            stack.enter_context(hosted.host(workload, run))
+        else:
+            run.paths = GuestPaths(workload.files, engine.inner)
+            stack.callback(run.paths.close)
+            store.set_wasi(stack.enter_context(configure(workload, run.paths.preopens(), run)))
+        stack.enter_context(interruption.time_limit(workload.limits.time, run, engine.engine))
+        workload.started()
+        instance, error = calls.instantiate(program, context)
+        for name in _host.functions_to_call(workload):
+            if error is not None:
+                break
+            function = calls.exported(context, instance, name).func
+            error = calls.call(context, function, _results(workload.module, name))
+        return error
+
+
+def _run_component(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
+    """Run a component; the error or trap that ended it."""
+    compiled, linker = engine.component(workload.module)
+    paths = GuestPaths(workload.files, engine.inner)
+    with contextlib.closing(paths), configure(workload, paths.preopens(), run) as config:
+        store.set_wasi(config)
+        with interruption.time_limit(workload.limits.time, run, engine.engine):
+            workload.started()
+            instance = components.instantiate(store, linker, compiled, workload.module)
+            if isinstance(instance, Exception):
+                return instance
+            function = components.find_function(store, instance, workload.module, workload.entrypoint.function)
+            return components.call(store, function, run)
+
+
+def _results(module: Module, function: str) -> int:
+    export = module.export(function)
+    return len(export.type.results) if export is not None and isinstance(export.type, FuncType) else 0
+
+
+def _needs_host(workload: Workload) -> bool:
+    """Whether wasmtime's own WASI can't serve a workload."""
+    return workload.files.has_file_mounts or any(item.module == "wasi_unstable" for item in workload.module.imports)
