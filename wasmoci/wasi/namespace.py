@@ -41,7 +41,7 @@ class Namespace:
         except BaseException:
             self.close()
             raise
-        self._kept = {position[:end] for position in self.layers for end in range(len(position) + 1)} | {()}
+        self._kept = {position[:end] for position in self.layers for end in range(1, len(position) + 1)}
         self._mounted: dict[Position, dict[bytes, Layer]] = {}
         for position, layer in self.layers.items():
             self._mounted.setdefault(position[:-1], {})[position[-1]] = layer
@@ -54,7 +54,7 @@ class Namespace:
             os.close(self._open.pop())
 
     def is_kept(self, position: Position) -> bool:
-        """Tell whether a place can't be removed or renamed: it is the root, a mount, or has a mount beneath it."""
+        """Tell whether a place can't be removed or renamed: it is a mount, or has a mount beneath it."""
         return position in self._kept
 
     def mounted_in(self, position: Position) -> dict[bytes, Layer]:

@@ -48,7 +48,10 @@ class FileTree(NamedTuple):
             cwd: Guest path of the current directory, preopened as ``.`` when it isn't ``/``.
         """
         result = [Preopen.within(self, "/")]
-        result += [Preopen.within(self, m.destination) for m in self.mounts if os.path.isdir(m.source)]  # noqa: PTH112
+        for index, mount in enumerate(self.mounts):
+            is_covered = any(_is_beneath(mount.destination, later.destination) for later in self.mounts[index + 1 :])
+            if not is_covered and os.path.isdir(mount.source):  # noqa: PTH112
+                result.append(Preopen.within(self, mount.destination))
         if os.path.normpath(cwd) not in ("/", "//"):
             result.append(Preopen.within(self, cwd, guest_path=".", fallback=True))
         return result
@@ -87,3 +90,8 @@ class Preopen(NamedTuple):
                 them for everything, so ``/etc/passwd`` arrives here as ``etc/passwd``.
         """
         return cls(tree.root, position if guest_path is None else guest_path, tree.read_only, tree, position, fallback)
+
+
+def _is_beneath(path: str, directory: str) -> bool:
+    path, directory = (os.path.normpath(p).lstrip("/") + "/" for p in (path, directory))
+    return path.startswith(directory)

@@ -223,8 +223,8 @@ def _refuse_read_only(*locations: Location) -> None:
 
 
 def _refuse_kept(directory: Directory, location: Location) -> None:
-    """Refuse to take away a mount or what leads to one. What is named ``.`` the kernel refuses by itself."""
-    if location.spelled != b"." and directory.resolver.namespace.is_kept(location.position):
+    """Refuse to take away a mount or what leads to one."""
+    if directory.resolver.namespace.is_kept(location.position):
         raise Refusal(Errno.BUSY)
 
 
