@@ -90,7 +90,24 @@ def test_volumes(engine: str, guest: Guest, make_bundle: Make, tmp_path: Path) -
         *("run", "--engine", engine),
         *("--volume", f"{tmp_path / 'rw'}:/rw", "-v", f"{tmp_path / 'ro'}:/data/ro:ro"),
         make_bundle(guest("files")),
-        *["read", "/rw/in", ",", "write", "/rw/out", "new", ",", "read", "/rw/out", ",", "read", "/data/ro/in", ",", "write", "/data/ro/out", "new"],
+        *[
+            "read",
+            "/rw/in",
+            ",",
+            "write",
+            "/rw/out",
+            "new",
+            ",",
+            "read",
+            "/rw/out",
+            ",",
+            "read",
+            "/data/ro/in",
+            ",",
+            "write",
+            "/data/ro/out",
+            "new",
+        ],
     )
     lines = result.stdout.decode().splitlines()
     assert lines[:4] == ["read /rw/in: rw", "wrote /rw/out: 3", "read /rw/out: new", "read /data/ro/in: ro"]
@@ -141,8 +158,7 @@ def test_memory(engine: str, how: str, guest: Guest, make_bundle: Make) -> None:
 def test_fuel(guest: Guest, make_bundle: Make) -> None:
     """A guest without end ends with its fuel, on the engine that counts it."""
     result = wasmoci("run", "--fuel", "100000", make_bundle(guest("loop")))
-    assert result.returncode == 134
-    assert b"fuel" in result.stderr
+    assert (result.returncode, b"limit of 100000 instructions" in result.stderr) == (124, True)
 
 
 @pytest.mark.parametrize(

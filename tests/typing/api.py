@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import wasmoci
 
 if TYPE_CHECKING:
-    from typing_extensions import assert_type
+    from typing_extensions import assert_type  # noqa: TC004  mypy brings it along, and nothing runs here
 
 
 def running(bundle: str | Path) -> None:
