@@ -1,0 +1,1 @@
+"""wasm3, as the package ``pywasm3`` brings it."""

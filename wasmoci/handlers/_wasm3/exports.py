@@ -1,0 +1,42 @@
+"""Export names that wasm3 can't mistake for others.
+
+wasm3 finds a function by the first that has the name, be it as an export or in the name section for debuggers. LLVM names
+a program's inner function ``_start`` there and exports a wrapper of it as ``_start``, which also runs the constructors and
+destructors: without this change wasm3 would call the inner one.
+"""
+
+from __future__ import annotations
+
+from wasmoci.binary.core import EXPORT, read_head
+from wasmoci.binary.edits import Edit, apply, change_section, unsigned
+from wasmoci.binary.reader import Reader
+
+PREFIX = "export "
+_FUNCTION = 0
+
+
+def mark_exports(data: bytes, *, source: str) -> bytes:
+    """Write :data:`PREFIX` before the name of each exported function.
+
+    Args:
+        data: A core module that has been read.
+        source: Its name, for messages.
+    """
+    section = read_head(data, source=source).sections.get(EXPORT)
+    if section is None:
+        return data
+    reader = Reader(data, section.start, section.end, source=source, where=section.name)
+    edits = []
+    for _ in range(reader.count()):
+        start = reader.pos
+        name = (PREFIX + reader.name()).encode()
+        end = reader.pos
+        if reader.byte() == _FUNCTION:
+            edits.append(Edit(start, end, unsigned(len(name)) + name))
+        reader.unsigned()
+    return apply(data, change_section(data, section, edits))
+
+
+def unmarked(name: str) -> str:
+    """A function's name as the module has it."""
+    return name.removeprefix(PREFIX)

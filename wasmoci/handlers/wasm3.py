@@ -1,0 +1,104 @@
+"""The handler for wasm3, an interpreter that starts in microseconds: ``pywasm3`` with :mod:`wasmoci.wasi`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.binary.rewrite import PAGE, InitialMemoryTooLarge, rewrite
+from wasmoci.capabilities import Capability
+from wasmoci.errors import UnsupportedModule
+from wasmoci.handlers import _host
+from wasmoci.handlers._wasm3.exports import mark_exports
+from wasmoci.handlers._wasm3.guest import Guest
+from wasmoci.handlers._wasm3.library import RawCall, Runtime, Wasm3Error
+from wasmoci.handlers._wasm3.thread import on_large_stack
+from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.module import Feature, ModuleKind
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Workload
+    from wasmoci.module import Module
+
+MAX_MEMORY = 32768 * PAGE
+"""Bytes of memory that wasm3 can give a guest."""
+
+
+class Wasm3Handler(BaseHandler):
+    """Runs core modules on wasm3.
+
+    A guest can't be interrupted, so a time limit needs a worker process.
+    """
+
+    name = "wasm3"
+    capabilities = frozenset(
+        {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
+    )
+    # Of bulk memory it has memory.copy and memory.fill alone, which is what compilers use; the rest is found by compiling.
+    features = frozenset(
+        {
+            Feature.MUTABLE_GLOBALS,
+            Feature.SIGN_EXTENSION,
+            Feature.SATURATING_FLOAT_TO_INT,
+            Feature.MULTI_VALUE,
+            Feature.BULK_MEMORY_OPT,
+            Feature.BULK_MEMORY,
+            Feature.CALL_INDIRECT_OVERLONG,  # written again, see wasmoci.binary.rewrite
+        }
+    )
+
+    def __init__(self) -> None:
+        self._prepared = _host.ModuleCache()
+
+    def provides(self, module: str, name: str) -> bool:
+        """See :class:`BaseHandler`."""
+        return _host.provides(module, name)
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`EngineHandler.validate`.
+
+        wasm3 compiles a function when it is first called. All are compiled here, once for each module, so that none turns
+        out to be impossible in the middle of a run.
+        """
+        super().validate(module)
+        if module.kind is ModuleKind.CORE:
+            _host.check_signatures(module)
+            self._prepare(module, MAX_MEMORY // PAGE)
+
+    def run(self, workload: Workload) -> Outcome:
+        """See :class:`BaseHandler`."""
+        limits = workload.limits
+        pages = min(_host.max_pages(limits) or 0, MAX_MEMORY // PAGE) if limits.memory else MAX_MEMORY // PAGE
+        try:
+            data = self._prepare(workload.module, pages)
+        except InitialMemoryTooLarge as error:
+            return Outcome.out_of_memory(limits.memory, detail=error.message)
+        with _host.open_wasi(workload) as wasi:
+            guest = Guest(workload, data, wasi)
+            return on_large_stack(guest.run, guest.abandon)
+
+    def _prepare(self, module: Module, pages: int) -> bytes:
+        """The module as wasm3 can read it, with a limit on its memory; known to compile."""
+
+        def prepare() -> bytes:
+            data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
+            data = mark_exports(data, source=module.source)
+            on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+            return data
+
+        return self._prepared.get((module.digest, pages), prepare)
+
+
+def _compile(module: Module, data: bytes, stack: int) -> None:
+    try:
+        runtime = Runtime(data, stack=stack)
+        try:
+            for item in _host.imported_functions(module):
+                runtime.link(item.module, item.name, _UNUSED, 0)
+            runtime.compile()
+        finally:
+            runtime.close()
+    except Wasm3Error as error:
+        raise UnsupportedModule(f"{module.source}: wasm3 can't run it: {error.message}") from None
+
+
+_UNUSED = RawCall(lambda *_: None)
