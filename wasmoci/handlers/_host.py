@@ -125,6 +125,9 @@ class ModuleCache:
     _kept: OrderedDict[Hashable, bytes] = attrs.field(factory=OrderedDict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
     def get(self, key: Hashable, prepare: Callable[[], bytes]) -> bytes:
         """The module that is kept under a key, or else a new one."""
         with self._lock:

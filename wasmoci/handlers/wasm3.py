@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from wasmoci.binary.rewrite import PAGE, InitialMemoryTooLarge, rewrite
+from wasmoci.binary.rewrite import InitialMemoryTooLarge, rewrite
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasm3.exports import mark_exports
+from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
 from wasmoci.handlers._wasm3.guest import Guest
 from wasmoci.handlers._wasm3.library import RawCall, Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.thread import on_large_stack
 from wasmoci.handlers.base import BaseHandler, Outcome
-from wasmoci.module import Feature, ModuleKind
+from wasmoci.module import Feature
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.module import Module
 
-MAX_MEMORY = 32768 * PAGE
-"""Bytes of memory that wasm3 can give a guest."""
+_MOST = 32768  # pages of memory that wasm3 can give a guest: 2 GiB
 
 
 class Wasm3Handler(BaseHandler):
@@ -59,17 +59,18 @@ class Wasm3Handler(BaseHandler):
         wasm3 compiles a function when it is first called. All are compiled here, once for each module, so that none turns
         out to be impossible in the middle of a run.
         """
+        if (module.digest, _MOST) in self._prepared:
+            return
         super().validate(module)
-        if module.kind is ModuleKind.CORE:
-            _host.check_signatures(module)
-            self._prepare(module, MAX_MEMORY // PAGE)
+        _host.check_signatures(module)
+        self._prepare(module, _MOST)
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         limits = workload.limits
-        pages = min(_host.max_pages(limits) or 0, MAX_MEMORY // PAGE) if limits.memory else MAX_MEMORY // PAGE
+        pages = _host.max_pages(limits)
         try:
-            data = self._prepare(workload.module, pages)
+            data = self._prepare(workload.module, _MOST if pages is None else min(pages, _MOST))
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(limits.memory, detail=error.message)
         with _host.open_wasi(workload) as wasi:
@@ -82,7 +83,8 @@ class Wasm3Handler(BaseHandler):
         def prepare() -> bytes:
             data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
             data = mark_exports(data, source=module.source)
-            on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+            if (module.digest, _MOST) not in self._prepared:
+                on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
             return data
 
         return self._prepared.get((module.digest, pages), prepare)
@@ -90,13 +92,12 @@ class Wasm3Handler(BaseHandler):
 
 def _compile(module: Module, data: bytes, stack: int) -> None:
     try:
-        runtime = Runtime(data, stack=stack)
-        try:
+        Runtime(data, stack=stack).close()
+        with contextlib.closing(Runtime(without_memory(data, source=module.source), stack=stack)) as runtime:
+            runtime.load()
             for item in _host.imported_functions(module):
                 runtime.link(item.module, item.name, _UNUSED, 0)
             runtime.compile()
-        finally:
-            runtime.close()
     except Wasm3Error as error:
         raise UnsupportedModule(f"{module.source}: wasm3 can't run it: {error.message}") from None
 

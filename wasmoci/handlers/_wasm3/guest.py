@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.binary.rewrite import REFUSED_EXPORT
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasm3.exports import PREFIX
+from wasmoci.handlers._wasm3.encoding import PREFIX
 from wasmoci.handlers._wasm3.library import ImportContext, RawCall, Runtime, Wasm3Error
 from wasmoci.wasi import ProcExit
 
@@ -56,6 +56,7 @@ class Guest:
         """
         runtime = Runtime(self._data, stack=stack)
         try:
+            runtime.load()
             raw_call = self._link(runtime)
             try:
                 self._workload.started()

@@ -12,7 +12,7 @@ import importlib
 from ctypes import POINTER, c_char_p, c_int, c_uint32, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.handlers._wasm3.exports import unmarked
+from wasmoci.handlers._wasm3.encoding import unmarked
 
 try:
     _extension = importlib.import_module("wasm3")
@@ -127,29 +127,33 @@ class Runtime:
 
     def __init__(self, data: bytes, *, stack: int) -> None:
         self._data = data
+        self._module = c_void_p()
+        self._loaded = False
         self._runtime: int | None = None
         self._environment: int | None = _made(_library.m3_NewEnvironment())
         try:
             self._runtime = _made(_library.m3_NewRuntime(self._environment, stack, None))
-            self._module = self._load()
+            self._check(_library.m3_ParseModule(self._environment, self._module, data, len(data)))
         except BaseException:
             self.close()
             raise
 
-    def _load(self) -> c_void_p:
-        module = c_void_p()
-        self._check(_library.m3_ParseModule(self._environment, module, self._data, len(self._data)))
-        failure = _library.m3_LoadModule(self._runtime, module)
-        if failure:
-            error = self._error(failure)
-            _library.m3_FreeModule(module)
-            raise error
-        return module
+    def load(self) -> None:
+        """Instantiate the module: allocate its memory, place its data.
+
+        Raises:
+            Wasm3Error: wasm3 refuses it, or its memory can't be had.
+        """
+        self._check(_library.m3_LoadModule(self._runtime, self._module))
+        self._loaded = True
 
     def close(self) -> None:
         """Free everything; the guest's memory is gone."""
         runtime, self._runtime = self._runtime, None
         environment, self._environment = self._environment, None
+        if not self._loaded:
+            _library.m3_FreeModule(self._module)  # else it is the runtime's
+            self._module = c_void_p()
         if runtime is not None:
             _library.ClearBacktrace(runtime)
             _library.m3_FreeRuntime(runtime)
@@ -190,7 +194,7 @@ class Runtime:
         """Call a function without parameters; its results are dropped.
 
         Args:
-            name: An export's name after :func:`~wasmoci.handlers._wasm3.exports.mark_exports`.
+            name: An export's name after :func:`~wasmoci.handlers._wasm3.encoding.mark_exports`.
 
         Raises:
             Wasm3Error: It trapped.
@@ -224,9 +228,10 @@ class Runtime:
             if not address or address == _TRUNCATED:
                 return
             frame = _Frame.from_address(address)
-            name = (_library.m3_GetFunctionName(frame.function) if frame.function else None) or b"<unnamed>"
-            yield f"{unmarked(name.decode('utf-8', 'replace'))} at {frame.offset:#x}"
             address = frame.next
+            if frame.function:  # a call that the stack had no room for leaves a frame without one
+                name = (_library.m3_GetFunctionName(frame.function) or b"<unnamed>").decode("utf-8", "replace")
+                yield f"{unmarked(name)} at {frame.offset:#x}"
         yield "..."
 
     def _check(self, result: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Export names that wasm3 can't mistake for others.
+"""Modules written so that wasm3 does the right thing with them.
 
 wasm3 finds a function by the first that has the name, be it as an export or in the name section for debuggers. LLVM names
 a program's inner function ``_start`` there and exports a wrapper of it as ``_start``, which also runs the constructors and
@@ -7,7 +7,7 @@ destructors: without this change wasm3 would call the inner one.
 
 from __future__ import annotations
 
-from wasmoci.binary.core import EXPORT, read_head
+from wasmoci.binary.core import DATA, EXPORT, MEMORY, read_head
 from wasmoci.binary.edits import Edit, apply, change_section, unsigned
 from wasmoci.binary.reader import Reader
 
@@ -40,3 +40,20 @@ def mark_exports(data: bytes, *, source: str) -> bytes:
 def unmarked(name: str) -> str:
     """A function's name as the module has it."""
     return name.removeprefix(PREFIX)
+
+
+def without_memory(data: bytes, *, source: str) -> bytes:
+    """A module with an empty memory and without data, to be compiled and not run: so it takes no memory.
+
+    Args:
+        data: A core module that has been read, with one memory at most.
+        source: Its name, for messages.
+    """
+    sections = read_head(data, source=source).sections
+    empty = {MEMORY: b"\x01\x00\x00", DATA: b"\x00"}
+    edits = [
+        Edit(sections[number].header + 1, sections[number].end, unsigned(len(content)) + content)
+        for number, content in empty.items()
+        if number in sections
+    ]
+    return apply(data, edits)
