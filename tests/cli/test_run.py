@@ -158,7 +158,7 @@ def test_memory(engine: str, how: str, guest: Guest, make_bundle: Make) -> None:
 def test_fuel(guest: Guest, make_bundle: Make) -> None:
     """A guest without end ends with its fuel, on the engine that counts it."""
     result = wasmoci("run", "--fuel", "100000", make_bundle(guest("loop")))
-    assert (result.returncode, b"limit of 100000 instructions" in result.stderr) == (124, True)
+    assert (result.returncode, b"100000 instructions" in result.stderr) == (124, True)
 
 
 @pytest.mark.parametrize(
