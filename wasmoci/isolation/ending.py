@@ -54,7 +54,7 @@ class Ending:
             return self._died()
         try:
             return self._answered(self.answer)
-        except (LookupError, TypeError, ValueError) as problem:
+        except (LookupError, TypeError, ValueError, OverflowError) as problem:
             raise EngineCrashed(f"{self.engine}'s process gave an answer that makes no sense: {problem}") from None
 
     def _answered(self, answer: dict[str, Any]) -> ExecutionResult:

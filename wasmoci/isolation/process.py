@@ -181,7 +181,7 @@ class _Worker:
         try:
             for message in self._decoder.feed(data):
                 self._hear(message)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise EngineCrashed(f"{self._engine}'s process sent something else than an answer: {error}") from None
 
     def _hear(self, message: dict[str, Any]) -> None:
