@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 LONG = "x" * 255
 
 
-@pytest.fixture
-def populated(root: Path) -> Path:
-    """A small image: files, directories, links of all kinds."""
-    (root / "etc").mkdir()
+def populate(root: Path) -> Path:
+    """Make a small image: files, directories, links of all kinds."""
+    (root / "etc").mkdir(parents=True)
     (root / "etc/passwd").write_text("users")
     (root / "usr/lib").mkdir(parents=True)
     (root / "usr/lib/libc").write_text("libc")
     (root / "file").write_text("file")
+    (root / "empty").mkdir()
     links = {
         "absolute": "/etc/passwd",
         "absolute-directory": "/etc",
@@ -41,17 +41,27 @@ def populated(root: Path) -> Path:
         "usr/lib/out": "../../usr",
         "magic": "/proc/self/root/etc/hostname",
         "lib": "usr/lib",
-        "chain0": "file",
         "self": ".",
         "parent": "..",
     }
-    links |= {f"chain{i + 1}": f"chain{i}" for i in range(45)}
     for name, target in links.items():
         (root / name).symlink_to(target)
     return root
 
 
-READS = [
+def chain(root: Path, length: int = 45) -> None:
+    """Make links to links to a file."""
+    for i in range(length):
+        (root / f"chain{i}").symlink_to(f"chain{i - 1}" if i else "file")
+
+
+@pytest.fixture
+def populated(root: Path) -> Path:
+    """A small image as the guest's root."""
+    return populate(root)
+
+
+READS: list[tuple[str | bytes, str]] = [
     ("file", "file"),
     ("./file", "file"),
     (".//./file", "file"),
@@ -72,7 +82,6 @@ READS = [
     ("self/self/file", "file"),
     ("parent/file", "file"),
     ("parent/parent/etc/passwd", "users"),
-    ("chain39", "file"),
     ("lib/../lib/libc", "libc"),
     # Errors
     ("nowhere", "NOENT"),
@@ -82,7 +91,6 @@ READS = [
     ("usr/lib/above", "NOENT"),
     ("magic", "NOENT"),
     ("loop", "LOOP"),
-    ("chain40", "LOOP"),
     ("file/", "NOTDIR"),
     ("file/.", "NOTDIR"),
     ("file/x", "NOTDIR"),
@@ -124,6 +132,13 @@ def outcome(guest: Guest, path: str | bytes, **options: object) -> str:
 @pytest.mark.parametrize(("path", "expected"), READS)
 def test_paths_from_the_root(resolving: Guest, path: str | bytes, expected: str) -> None:
     """Links, absolute ones too, stay inside; a guest's own way out is PERM."""
+    assert outcome(resolving, path) == expected
+
+
+@pytest.mark.parametrize(("path", "expected"), [("chain39", "file"), ("chain40", "LOOP")])
+def test_links_to_links(resolving: Guest, populated: Path, path: str, expected: str) -> None:
+    """As many as Linux follows, and no more."""
+    chain(populated)
     assert outcome(resolving, path) == expected
 
 
@@ -312,7 +327,6 @@ CHANGES = [
 @pytest.mark.parametrize(("function", "path", "expected"), CHANGES)
 def test_making_and_removing(resolving: Guest, populated: Path, function: str, path: str, expected: str) -> None:
     """Directories are made and removed, files removed, slashes judged as the kernel does."""
-    (populated / "empty").mkdir()
     assert resolving.name(function, ROOT, *resolving.text(path)) == expected
     if expected == "SUCCESS":
         there = resolving.name("path_filestat_get", ROOT, 0, *resolving.text(path), 0)
@@ -371,7 +385,6 @@ def test_moving_and_linking(
     resolving: Guest, populated: Path, function: str, old: str, new: str, expected: str
 ) -> None:
     """What moves is there afterwards and isn't where it was; a link to a link is a link to the link itself."""
-    (populated / "empty").mkdir()
     old_at, new_at = resolving.text(old), resolving.text(new, slot=1)
     arguments = {
         "path_rename": (ROOT, *old_at, ROOT, *new_at),

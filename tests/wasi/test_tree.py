@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.wasi.harness import READ, ROOT, WRITE, Guest
+from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
 from tests.wasi.test_paths import listing, outcome
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi import FileTree, Mount, Oflags, Preopen
@@ -224,8 +224,11 @@ CHANGES: list[tuple[str, Callable[[Guest, str], str]]] = [
     ("symlink", lambda g, d: g.name("path_symlink", *g.text("x"), ROOT, *g.text(f"{d}/new", 1))),
     ("link", lambda g, d: g.name("path_link", ROOT, 0, *g.text(f"{d}/file"), ROOT, *g.text(f"{d}/new", 1))),
     ("rename", lambda g, d: g.name("path_rename", ROOT, *g.text(f"{d}/file"), ROOT, *g.text(f"{d}/new", 1))),
-    ("size by descriptor", lambda g, d: g.name("fd_filestat_set_size", g.open(f"{d}/file", 0, ~WRITE), 1)),
-    ("times by descriptor", lambda g, d: g.name("fd_filestat_set_times", g.open(f"{d}/file", 0, ~WRITE), 1, 1, 5)),
+    ("size by descriptor", lambda g, d: g.name("fd_filestat_set_size", g.open(f"{d}/file", 0, EVERYTHING & ~WRITE), 1)),
+    (
+        "times by descriptor",
+        lambda g, d: g.name("fd_filestat_set_times", g.open(f"{d}/file", 0, EVERYTHING & ~WRITE), 1, 1, 5),
+    ),
     ("times of a directory", lambda g, d: g.name("fd_filestat_set_times", g.directory(d), 1, 1, 5)),
 ]
 
