@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import wasmtime
 
 from wasmoci.capabilities import Capability
-from wasmoci.errors import InvalidModule
+from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
 from wasmoci.handlers._wasmtime.context import configure, never_waits
-from wasmoci.handlers._wasmtime.engines import FEATURES, Engine, Needs
-from wasmoci.handlers._wasmtime.memory import MemoryAccount
+from wasmoci.handlers._wasmtime.engines import Engine, Needs
+from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
 from wasmoci.handlers._wasmtime.paths import GuestPaths
+from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
 from wasmoci.handlers._wasmtime.run import Run
-from wasmoci.handlers._wasmtime.traps import outcome_of, summary
+from wasmoci.handlers._wasmtime.traps import outcome_of
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 from wasmoci.module import FuncType, Module, ModuleKind
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.
 _WAITING = frozenset({"poll_oneoff", "path_open", "sock_accept", "sock_recv", "sock_send"})
+
+_OLDER_WASI = "wasi_unstable"
+_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
 
 
 class WasmtimeHandler(BaseHandler):
@@ -69,7 +73,7 @@ class WasmtimeHandler(BaseHandler):
         try:
             data = wasmtime.wat2wasm(module.data)
         except wasmtime.WasmtimeError as error:
-            raise InvalidModule(summary(error), source=module.source) from None
+            raise unreadable(module, error) from None
         return Module.from_bytes(bytes(data), source=module.source)
 
     def validate(self, module: Module) -> None:
@@ -78,8 +82,10 @@ class WasmtimeHandler(BaseHandler):
         super().validate(module)
         if module.kind is ModuleKind.COMPONENT:
             components.check_imports(module)
-        else:
-            _host.check_signatures(module)
+            return
+        _host.check_signatures(module)
+        if any(memory.shared for memory in module.memories):
+            raise UnsupportedModule(f"{module.source}: has a memory for several threads to share; a guest has one thread")
 
     def check_features(self, module: Module) -> None:
         """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""
@@ -123,6 +129,7 @@ def _run(workload: Workload, engine: Engine) -> Iterator[tuple[Run, wasmtime.Sto
             store.set_fuel(limits.fuel)
         if limits.memory is not None:
             run.memory = MemoryAccount(limits.memory, engine.engine)
+            limit_tables(store, limits.memory)
         with run.current():
             yield run, store
 
@@ -134,11 +141,11 @@ def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Stor
     context = calls.context_of(store)
     with contextlib.ExitStack() as stack:
         if in_python:
-            stack.enter_context(hosted.host(workload, run))
+            config = stack.enter_context(hosted.host(workload, run))
         else:
-            run.paths = GuestPaths(workload.files, engine.inner)
-            stack.callback(run.paths.close)
-            store.set_wasi(stack.enter_context(configure(workload, run.paths.preopens(), run)))
+            run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, engine.inner)))
+            config = stack.enter_context(configure(workload, run))
+        store.set_wasi(config)
         stack.enter_context(interruption.time_limit(workload.limits.time, run, engine.engine))
         workload.started()
         instance, error = calls.instantiate(program, context)
@@ -153,8 +160,7 @@ def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Stor
 def _run_component(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
     """Run a component; the error or trap that ended it."""
     compiled, linker = engine.component(workload.module)
-    paths = GuestPaths(workload.files, engine.inner)
-    with contextlib.closing(paths), configure(workload, paths.preopens(), run) as config:
+    with configure(workload, run) as config:
         store.set_wasi(config)
         with interruption.time_limit(workload.limits.time, run, engine.engine):
             workload.started()
@@ -171,5 +177,9 @@ def _results(module: Module, function: str) -> int:
 
 
 def _needs_host(workload: Workload) -> bool:
-    """Whether wasmtime's own WASI can't serve a workload."""
-    return workload.files.has_file_mounts or any(item.module == "wasi_unstable" for item in workload.module.imports)
+    """Whether wasmtime's own WASI can't serve a workload: the older interface, or a tree that isn't one directory."""
+    imports, files = workload.module.imports, workload.files
+    if any(item.module == _OLDER_WASI for item in imports):
+        return True
+    one_directory = files.cwd == "/" and not files.mounts
+    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)

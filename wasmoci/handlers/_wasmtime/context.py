@@ -14,31 +14,32 @@ from wasmtime import _ffi as ffi
 
 from wasmoci.errors import InvalidInput
 from wasmoci.handlers._wasmtime import stdin
+from wasmoci.handlers._wasmtime.preopens import preopens
 from wasmoci.stdio import Capture, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from wasmoci.handlers._wasmtime.places import Preopen
+    from wasmoci.handlers._wasmtime.preopens import Preopen
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
     from wasmoci.stdio import Sink, Source, Stdio, Target
 
 
 @contextlib.contextmanager
-def configure(workload: Workload, preopens: Iterable[Preopen], run: Run) -> Iterator[wasmtime.WasiConfig]:
+def configure(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
     """The configuration for a workload; what stands behind its standard input lasts as long as the context.
 
     Args:
-        workload: The arguments, environment and streams that the guest is to have.
-        preopens: The directories that it is to have open.
+        workload: What the guest is to see.
         run: Learns of exceptions in the functions that take the guest's output.
     """
     config = wasmtime.WasiConfig()
     config.argv = list(workload.entrypoint.argv)
     config.env = workload.entrypoint.env
     _attach_outputs(config, workload, run)
-    _preopen(config, preopens)
+    with preopens(workload.files) as directories:
+        _preopen(config, directories)
     with stdin.attach(config, workload.streams.stdin):
         yield config
 
@@ -92,8 +93,8 @@ def _writer(sink: Sink, run: Run) -> Callable[[bytes], int | None]:
     return write
 
 
-def _preopen(config: wasmtime.WasiConfig, preopens: Iterable[Preopen]) -> None:
-    for preopen in preopens:
+def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> None:
+    for preopen in directories:
         # Not by wasmtime-py, which takes only host paths that are UTF-8.
         if not ffi.wasi_config_preopen_dir(config.ptr(), preopen.host, preopen.guest.encode(), not preopen.read_only):
             raise InvalidInput(f"{os.fsdecode(preopen.host)}: can't be opened as the guest's directory {preopen.guest}")

@@ -13,23 +13,15 @@ import attrs
 import wasmtime
 from wasmtime import component
 
-from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import components, exits, hosted, inner, memory, paths
 from wasmoci.handlers._wasmtime.cache import Cache
+from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
-from wasmoci.module import Feature, ModuleKind
 
 if TYPE_CHECKING:
     from wasmoci.limits import Limits
     from wasmoci.module import Module
-
-FEATURES = frozenset(Feature) - {
-    Feature.LEGACY_EXCEPTIONS,
-    Feature.CUSTOM_PAGE_SIZES,
-    Feature.STACK_SWITCHING,
-    Feature.SHARED_EVERYTHING_THREADS,
-}
-"""What wasmtime has switched on by itself: everything that it calls stable."""
 
 _KEPT_MODULES = 64
 _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times as much
@@ -94,7 +86,7 @@ class Engine:
             try:
                 wasmtime.Module.validate(self.engine, module.data)
             except wasmtime.WasmtimeError as error:
-                raise refusal(module, error) from None
+                raise refused(module, error) from None
 
         self._valid.get(module.digest, 0, look)
 
@@ -132,7 +124,7 @@ class Engine:
             try:
                 compiled = component.Component(self.engine, module.data)
             except wasmtime.WasmtimeError as error:
-                raise refusal(module, error) from None
+                raise refused(module, error) from None
             if not components.needs_network(module):
                 with self._lock:
                     if self._components is None:
@@ -158,7 +150,7 @@ class Engine:
             try:
                 return wasmtime.Module(self.engine, module.data)
             except wasmtime.WasmtimeError as error:
-                raise refusal(module, error) from None
+                raise refused(module, error) from None
 
         return self._kept.get(module.digest, len(module.data), compile_it)
 
@@ -180,14 +172,3 @@ def _component_linker(engine: wasmtime.Engine) -> component.Linker:
     linker = component.Linker(engine)
     linker.add_wasip2()
     return linker
-
-
-def refusal(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule | UnsupportedModule:
-    """The exception for a module that wasmtime doesn't compile."""
-    reason = summary(error)
-    if module.kind is ModuleKind.CORE:
-        missing = module.features - FEATURES
-        if missing:
-            names = ", ".join(sorted(feature.value for feature in missing))
-            return UnsupportedModule(f"{module.source}: needs {names}, which wasmtime doesn't have: {reason}")
-    return InvalidModule(f"wasmtime doesn't accept it: {reason}", source=module.source)

@@ -6,7 +6,6 @@ with a memory of its own, and the guest's memory stays as it is.
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -30,17 +29,6 @@ GuestPath = tuple[int, bytes]
 """A descriptor and a path that starts there."""
 
 
-class Intent(enum.Enum):
-    """What a call does with a path."""
-
-    FIND = enum.auto()
-    """It takes what is there."""
-    MOVE = enum.auto()
-    """It takes the name away; a link is not followed."""
-    MAKE = enum.auto()
-    """It gives the name to something; a link is not followed."""
-
-
 @attrs.frozen
 class PathArgument:
     """Where a call has a path among its arguments; the length comes after the pointer.
@@ -48,13 +36,13 @@ class PathArgument:
     Args:
         fd: The argument with the descriptor.
         pointer: The argument that points to the path.
-        intent: What the call does with it.
+        name: Whether the call gives the name away or takes it, whatever is there.
         flags: The argument whose lowest bit says that a link at the end is followed; None when it never is.
     """
 
     fd: int
     pointer: int
-    intent: Intent = Intent.FIND
+    name: bool = False
     flags: int | None = None
 
 
@@ -117,16 +105,16 @@ CALLS = {
     call.name: call
     for call in (
         Call("fd_renumber"),
-        Call("path_create_directory", (PathArgument(0, 1, Intent.MAKE),)),
+        Call("path_create_directory", (PathArgument(0, 1, name=True),)),
         Call("path_filestat_get", (PathArgument(0, 2, flags=1),), (_Output(4, 64),)),
         Call("path_filestat_set_times", (PathArgument(0, 2, flags=1),)),
-        Call("path_link", (PathArgument(0, 2, flags=1), PathArgument(4, 5, Intent.MAKE))),
+        Call("path_link", (PathArgument(0, 2, flags=1), PathArgument(4, 5, name=True))),
         Call("path_open", (PathArgument(0, 2, flags=1),), (_Output(8, 4),)),
         Call("path_readlink", (PathArgument(0, 1),), (_Output(3, size_in=4), _Output(5, 4))),
-        Call("path_remove_directory", (PathArgument(0, 1, Intent.MOVE),)),
-        Call("path_rename", (PathArgument(0, 1, Intent.MOVE), PathArgument(3, 4, Intent.MAKE))),
-        Call("path_symlink", (PathArgument(2, 3, Intent.MAKE),), text=_Text(0)),
-        Call("path_unlink_file", (PathArgument(0, 1, Intent.MOVE),)),
+        Call("path_remove_directory", (PathArgument(0, 1, name=True),)),
+        Call("path_rename", (PathArgument(0, 1, name=True), PathArgument(3, 4, name=True))),
+        Call("path_symlink", (PathArgument(2, 3, name=True),), text=_Text(0)),
+        Call("path_unlink_file", (PathArgument(0, 1, name=True),)),
     )
 }
 """All that take a path, and the one that moves descriptors."""

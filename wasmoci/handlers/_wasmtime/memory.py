@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
 _PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
+_TABLES, _TABLE_ELEMENTS, _ELEMENT = 32, 1 << 16, 8  # how many tables, of how many elements at least, of how many bytes
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -160,6 +161,17 @@ def _new(_data: int, _type: Any, minimum: int, _maximum: int, reserved: int, gua
 
 
 _creator = ffi.wasmtime_memory_creator_t(env=None, new_memory=_new, finalizer=NO_FINALIZER)
+
+
+def limit_tables(store: wasmtime.Store, limit: int) -> None:
+    """Bound what a guest's tables take, which is no linear memory: all of them at most as much again, or 16 MiB.
+
+    Args:
+        store: The guest's store.
+        limit: Bytes of linear memory that the guest may have.
+    """
+    elements = max(_TABLE_ELEMENTS, limit // _ELEMENT // _TABLES)
+    store.set_limits(table_elements=elements, tables=_TABLES)
 
 
 def use_accounts(config: wasmtime.Config) -> None:

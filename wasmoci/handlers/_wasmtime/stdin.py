@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import stat
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import wasmtime
 
 _CHUNK = 1 << 16
+_SHORT = 1 << 20  # bytes
+_NULL = (1, 3)  # the number of /dev/null
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -26,8 +29,9 @@ _DESCRIPTORS = Path("/proc/self/fd")
 def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
     """Make a descriptor the standard input, for as long as the run lasts.
 
-    The process's own is inherited. What can be opened again with the same position is; else a thread moves the bytes
-    through a pipe, which then may read up to a pipe's capacity more from the descriptor than the guest does.
+    The process's own is inherited. Of a file that isn't long the rest is read beforehand; what can be opened again, and
+    then has the same position, is. For anything else a thread moves the bytes through a pipe: then up to a pipe's
+    capacity more is read from the descriptor than the guest reads.
 
     Args:
         config: The configuration of the guest's WASI.
@@ -35,12 +39,35 @@ def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
     """
     if descriptor == 0:
         config.inherit_stdin()
-        yield
-    elif _can_be_reopened(descriptor) and _set_file(config, _DESCRIPTORS / str(descriptor)):
-        yield
-    else:
+    elif (content := _short_content(descriptor)) is not None:
+        _set_bytes(config, content)
+    elif not (_can_be_reopened(descriptor) and _set_file(config, _DESCRIPTORS / str(descriptor))):
         with _pump(config, descriptor):
             yield
+        return
+    yield
+
+
+def _short_content(descriptor: int) -> bytes | None:
+    """The rest of a regular file that isn't long; None for anything else."""
+    status = os.fstat(descriptor)
+    if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(*_NULL):
+        return b""
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    position = os.lseek(descriptor, 0, os.SEEK_CUR)
+    if status.st_size - position >= _SHORT:
+        return None
+    content = os.pread(descriptor, _SHORT, position)
+    # A file of the kernel's has no size and content all the same, and gives it in pieces.
+    return None if content and status.st_size == 0 else content
+
+
+def _set_bytes(config: wasmtime.WasiConfig, content: bytes) -> None:
+    vector = ffi.wasm_byte_vec_t()
+    data = (ctypes.c_ubyte * len(content)).from_buffer_copy(content)
+    ffi.wasm_byte_vec_new(ctypes.byref(vector), len(content), data)
+    ffi.wasi_config_set_stdin_bytes(config.ptr(), ctypes.byref(vector))  # which takes the vector's content
 
 
 def _can_be_reopened(descriptor: int) -> bool:

@@ -22,6 +22,7 @@ _NAMELESS = "<unknown>!"
 _TRAP = "wasm trap: "
 STOPPED = "stopped by its host"
 """The error that ends a guest which is to stop."""
+_TABLES_REFUSED = ("exceeds table limits", "table count too high")
 _OUT_OF_FUEL = "all fuel consumed by WebAssembly"
 
 
@@ -84,4 +85,6 @@ def outcome_of(error: Exception | None, run: Run, limits: Limits) -> Outcome:
             message=f"it used up its fuel of {limits.fuel} instructions",
             backtrace=frames,
         )
+    if run.memory is not None and any(part in text for part in _TABLES_REFUSED):
+        refused += 1
     return _host.trapped(message, frames, refused=refused, limits=limits)

@@ -1,0 +1,46 @@
+"""What wasmtime says of modules that it doesn't take, as exceptions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.handlers._wasmtime.traps import summary
+from wasmoci.module import Feature, ModuleKind
+
+if TYPE_CHECKING:
+    import wasmtime
+
+    from wasmoci.module import Module
+
+FEATURES = frozenset(Feature) - {
+    Feature.LEGACY_EXCEPTIONS,
+    Feature.CUSTOM_PAGE_SIZES,
+    Feature.STACK_SWITCHING,
+    Feature.SHARED_EVERYTHING_THREADS,
+}
+"""What wasmtime has switched on by itself: everything that it calls stable."""
+
+_OFFSET = re.compile(r" ?\(at offset (0x[0-9a-f]+)\)| at offset (\d+)(?=:)")
+_TEXT = re.compile(r"^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n", re.DOTALL)
+
+
+def refused(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule | UnsupportedModule:
+    """The exception for a module that wasmtime doesn't compile."""
+    reason = summary(error)
+    missing = module.features - FEATURES if module.kind is ModuleKind.CORE else None
+    if missing:
+        names = ", ".join(sorted(feature.value for feature in missing))
+        return UnsupportedModule(f"{module.source}: needs {names}, which wasmtime doesn't have: {reason}")
+    place = _OFFSET.search(reason)
+    offset = None if place is None else int(place[1] or place[2], 0)
+    return InvalidModule(f"wasmtime refuses it: {_OFFSET.sub('', reason)}", source=module.source, offset=offset)
+
+
+def unreadable(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule:
+    """The exception for a text that wasmtime can't assemble."""
+    match = _TEXT.match(str(error))
+    if match is None:
+        return InvalidModule(summary(error), source=module.source)
+    return InvalidModule(f"line {match[2]}, column {match[3]}: {match[1]}", source=module.source)
