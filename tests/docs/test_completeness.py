@@ -1,0 +1,105 @@
+"""Everything that a user can meet stands in the reference."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import wasmoci
+from wasmoci import configuration, errors
+from wasmoci.classify import HANDLER, NAME_KEYS, RULES, SANDBOX_KEYS, VARIANT
+from wasmoci.cli import COMMANDS, DEBUG_VARIABLE, parser
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+WASMER = "wasmer-sdk" if sys.version_info >= (3, 11) else "wasmer 1.1"
+
+
+def page(name: str) -> str:
+    """A page of the reference."""
+    return (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each sub-command."""
+    (action,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+@pytest.mark.parametrize("command", [command.NAME for command in COMMANDS])
+def test_commands(command: str) -> None:
+    """Each command has a section, which names each of its options."""
+    sections = re.split(
+        r"^## ", "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md")), flags=re.MULTILINE
+    )
+    section = next((text for text in sections if text.startswith(f"wasmoci {command}\n")), "")
+    assert section, f"no section 'wasmoci {command}' in docs/reference"
+    options = {option for action in subparsers()[command]._actions for option in action.option_strings}
+    missing = [
+        option for option in options - {"-h", "--help"} if not re.search(rf"(?<![\w-]){option}(?![\w-])", section)
+    ]
+    assert missing == []
+
+
+def test_errors() -> None:
+    """Each error class has a row with its status."""
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, wasmoci.WasmociError)
+    ]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", page("errors"), re.MULTILINE))
+    assert rows == {kind.__name__: str(kind.exit_status) for kind in kinds}
+
+
+def test_annotations() -> None:
+    """Each annotation stands in the table."""
+    keys = (HANDLER, VARIANT, *SANDBOX_KEYS, *NAME_KEYS)
+    assert [key for key in keys if f"`{key}`" not in page("annotations")] == []
+
+
+def test_rules() -> None:
+    """Each rule of the classification has a row."""
+    rows = [int(number) for number in re.findall(r"^\| (\d+) \|", page("annotations"), re.MULTILINE)]
+    assert rows == sorted(rule.row for rule in RULES if rule.row)
+
+
+def test_settings() -> None:
+    """Each environment variable and each key of the configuration file stands in the page."""
+    variables = (
+        configuration.ENGINE_VARIABLE,
+        configuration.NATIVE_RUNTIME_VARIABLE,
+        configuration.FILE_VARIABLE,
+        DEBUG_VARIABLE,
+    )
+    assert [name for name in variables if f"`{name}`" not in page("settings")] == []
+    keys = ("engines", "detection", "native_runtime")
+    assert [key for key in keys if not re.search(rf"^{key} = ", page("settings"), re.MULTILINE)] == []
+
+
+def test_names() -> None:
+    """Each public name stands in the reference of the API; the errors have their own."""
+    text = page("api") + page("errors")
+    assert [name for name in wasmoci.__all__ if not re.search(rf"`{name}\b", text)] == []
+
+
+def test_ends() -> None:
+    """Each reason for an end stands in the page about the guest."""
+    assert [reason.name for reason in wasmoci.ExitReason if f"`{reason.name}`" not in page("guest")] == []
+
+
+def test_capabilities() -> None:
+    """The table of engines has a row for each capability, with what each of ours has here."""
+    rows = {
+        cells[0].strip("` "): [cell.strip() for cell in cells[1:]]
+        for cells in (line.strip("|").split("|") for line in page("engines").splitlines() if line.startswith("| `"))
+    }
+    assert set(rows) == {capability.value for capability in wasmoci.Capability}
+    columns = {"wasmtime": 0, "wasmer 1.1": 1, "wasmer-sdk": 2, "wasm3": 3}
+    for status in wasmoci.engines():
+        if status.available and status.distribution.startswith("wasmoci "):
+            column = columns[status.name if status.name != "wasmer" else WASMER]
+            documented = {name for name, cells in rows.items() if cells[column] == "yes"}
+            assert documented == {capability.value for capability in status.capabilities}, status.name
