@@ -56,11 +56,12 @@ def _read(source: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise InvalidSpec(f"can't be read: {reason}", source=source) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "a special file"
+        raise InvalidSpec(f"is {kind}; a JSON file was expected", source=source)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
-            raise InvalidSpec(f"is {kind}; a JSON file was expected", source=source)
         data = file.read(MAX_SIZE + 1)
     if len(data) > MAX_SIZE:
         raise InvalidSpec(f"is larger than {MAX_SIZE >> 20} MiB, which no OCI spec is", source=source)
@@ -80,14 +81,10 @@ def _finite(text: str) -> float:
 
 def _is_deep(document: object) -> bool:
     level = [document]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            item
-            for node in level
-            if isinstance(node, (dict, list))
-            for item in (node.values() if isinstance(node, dict) else node)
-        ]
-    return bool(level)
+    for _ in range(MAX_DEPTH):
+        containers = [node for node in level if isinstance(node, (dict, list))]
+        level = [item for node in containers for item in (node.values() if isinstance(node, dict) else node)]
+    return any(isinstance(node, (dict, list)) for node in level)
 
 
 def _too_deep(source: str) -> InvalidSpec:

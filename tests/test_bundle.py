@@ -1,0 +1,143 @@
+"""Bundles: a directory, its ``config.json`` and its root file system."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wasmoci.bundle import Bundle
+from wasmoci.errors import InvalidBundle, InvalidInput, InvalidSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(directory: Path, root: object = "rootfs", **members: Any) -> Path:
+    """Write a bundle's ``config.json``, and nothing else."""
+    directory.mkdir(exist_ok=True)
+    document = {"ociVersion": "1.0.2", "root": None if root is None else {"path": root}, **members}
+    (directory / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    return directory
+
+
+def test_bundle_has_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is named by a relative path can be used from anywhere."""
+    (write(tmp_path / "b") / "rootfs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    bundle = Bundle.load("b")
+    assert (bundle.path, bundle.rootfs) == (tmp_path / "b", tmp_path / "b" / "rootfs")
+    assert bundle.spec.directory == str(tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", ["relative", "absolute", "up", "link", "bundle itself"])
+def test_root_can_be_anywhere(tmp_path: Path, kind: str) -> None:
+    """``root.path`` is relative to the bundle, or absolute; it may be a link to a directory."""
+    real = tmp_path / "elsewhere"
+    real.mkdir()
+    root = {"relative": "in/side", "absolute": str(real), "up": "../elsewhere", "link": "link", "bundle itself": "."}[
+        kind
+    ]
+    directory = write(tmp_path / "b", root)
+    (directory / "in" / "side").mkdir(parents=True)
+    (directory / "link").symlink_to(real)
+    assert Bundle.load(directory).rootfs.samefile(directory / root)
+
+
+def test_path_like_is_taken(tmp_path: Path) -> None:
+    """A string will do as well as a path."""
+    (write(tmp_path) / "rootfs").mkdir()
+    assert Bundle.load(str(tmp_path)) == Bundle.load(tmp_path)
+
+
+def directory_problems(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    """Names of what is no bundle's directory, and what is said about each."""
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    return {
+        "missing": (str(tmp_path / "missing"), "doesn't exist"),
+        "dangling": (str(tmp_path / "dangling"), "doesn't exist"),
+        "file": (str(tmp_path / "file"), "is not a directory"),
+        "fifo": (str(tmp_path / "fifo"), "is not a directory"),
+        "long": ("x" * 5000, "can't be reached: File name too long"),
+    }
+
+
+@pytest.mark.parametrize("name", ["missing", "dangling", "file", "fifo", "long"])
+def test_directory_that_is_none(tmp_path: Path, name: str) -> None:
+    """The error names the directory as the caller did."""
+    path, problem = directory_problems(tmp_path)[name]
+    with pytest.raises(InvalidBundle) as caught:
+        Bundle.load(path)
+    expected = f"{path}: {problem}; a bundle is a directory with config.json and a root file system"
+    assert caught.value.message == expected
+
+
+def test_nul_byte_in_the_name() -> None:
+    """A name that no file can have is refused as such."""
+    with pytest.raises(InvalidBundle, match="has a NUL byte"):
+        Bundle.load("b\0c")
+
+
+def test_config_instead_of_its_directory(tmp_path: Path) -> None:
+    """Whoever names the file is told to name the directory."""
+    with pytest.raises(InvalidBundle) as caught:
+        Bundle.load(write(tmp_path) / "config.json")
+    assert caught.value.hint == "name the directory, not the file in it"
+
+
+def test_no_config(tmp_path: Path) -> None:
+    """An empty directory is no bundle."""
+    with pytest.raises(InvalidSpec) as caught:
+        Bundle.load(tmp_path)
+    assert caught.value.message == f"{tmp_path}/config.json: can't be read: No such file or directory"
+
+
+def test_config_is_a_directory(tmp_path: Path) -> None:
+    """A ``config.json`` has to be a file."""
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(InvalidSpec, match=r"config\.json: is a directory; a JSON file was expected"):
+        Bundle.load(tmp_path)
+
+
+def test_no_root(tmp_path: Path) -> None:
+    """Without a root there is nothing to run in."""
+    with pytest.raises(InvalidBundle) as caught:
+        Bundle.load(write(tmp_path, None))
+    assert caught.value.message == f"{tmp_path}/config.json: $.root: is missing; a root file system is needed"
+
+
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [
+        ("missing", "doesn't exist"),
+        ("file", "is not a directory"),
+        ("dangling", "doesn't exist"),
+        ("loop", "doesn't exist"),
+        ("file/below", "doesn't exist"),
+        ("fifo", "is not a directory"),
+        ("x" * 300, "can't be reached: File name too long"),
+    ],
+)
+def test_root_that_is_no_directory(tmp_path: Path, root: str, problem: str) -> None:
+    """The error names the file, the JSON path, the directory and what is wrong with it."""
+    directory = write(tmp_path / "b", root)
+    (directory / "file").write_text("")
+    (directory / "dangling").symlink_to("/nowhere/at/all")
+    (directory / "loop").symlink_to("loop")
+    os.mkfifo(directory / "fifo")
+    with pytest.raises(InvalidBundle) as caught:
+        Bundle.load(directory)
+    assert caught.value.message == (
+        f"{directory}/config.json: $.root.path: {directory / root} {problem};"
+        " the root file system's directory was expected"
+    )
+
+
+@pytest.mark.parametrize("error", [InvalidBundle, InvalidSpec])
+def test_both_errors_are_invalid_input(error: type[Exception]) -> None:
+    """Whoever doesn't care which can catch one class."""
+    assert issubclass(error, InvalidInput)
