@@ -30,7 +30,7 @@ def subparsers() -> dict[str, argparse.ArgumentParser]:
     return dict(action.choices)
 
 
-@pytest.mark.parametrize("command", [command.NAME for command in COMMANDS])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_commands(command: str) -> None:
     """Each command has a section, which names each of its options."""
     sections = re.split(

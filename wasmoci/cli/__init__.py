@@ -7,17 +7,17 @@ starts fast.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
-from wasmoci.cli import doctor, engines, explain, run
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
 EXIT_ERROR = 125
@@ -30,11 +30,9 @@ class Command(Protocol):
     """What a sub-command's module has.
 
     Attributes:
-        NAME: What the user types.
         HELP: One line about it.
     """
 
-    NAME: str
     HELP: str
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -48,7 +46,21 @@ class Command(Protocol):
         """
 
 
-COMMANDS: tuple[Command, ...] = (run, explain, engines, doctor)
+COMMANDS = {
+    "run": "run",
+    "explain": "explain",
+    "build": "build",
+    "pull": "pull",
+    "push": "push",
+    "images": "images",
+    "inspect": "inspect_",
+    "unpack": "unpack",
+    "rm": "rm",
+    "prune": "prune",
+    "engines": "engines",
+    "doctor": "doctor",
+}
+"""The sub-commands, in the order in which they are listed, and their modules."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,15 +81,20 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser for the whole command line."""
+def parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser for the command line.
+
+    Args:
+        names: The sub-commands that it is to know.
+    """
     top = _Parser(
         prog="wasmoci", description="Runs WebAssembly workloads described as OCI containers.", allow_abbrev=False
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        sub = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP, allow_abbrev=False)
+    for name in names:
+        command = cast("Command", importlib.import_module(f"wasmoci.cli.{COMMANDS[name]}"))
+        sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.configure(sub)
         sub.set_defaults(command=command)
     return top
@@ -94,7 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare()
     try:
-        options = parser().parse_args(argv)
+        argv = sys.argv[1:] if argv is None else argv
+        # The modules of the other sub-commands need not be loaded.
+        options = parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
         status: int = options.command.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from wasmoci.image import BuiltImage
     from wasmoci.module import Module
 
-NAME = "build"
 HELP = "Make an image of a WebAssembly module, the same one every time."
 
 

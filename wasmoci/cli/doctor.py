@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from wasmoci.native import NativeRuntime
 
-NAME = "doctor"
 HELP = "Say what is installed, what is missing, and what to do about it."
 
 OK, MISSING, PROBLEM = "ok", "missing", "problem"

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from wasmoci.registry import EngineStatus
 
-NAME = "engines"
 HELP = "List the engines that are registered, and what each can do here."
 
 

@@ -10,7 +10,6 @@ from wasmoci.cli.output import say, say_json
 if TYPE_CHECKING:
     import argparse
 
-NAME = "explain"
 HELP = "Say what a run would do with a bundle, and why; nothing of it runs."
 
 

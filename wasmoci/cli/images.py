@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from wasmoci.image.store import Store, Stored
 
-NAME = "images"
 HELP = "List the images in the local store."
 
 

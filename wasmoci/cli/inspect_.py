@@ -10,7 +10,6 @@ from wasmoci.cli.output import say_json
 if TYPE_CHECKING:
     import argparse
 
-NAME = "inspect"
 HELP = "Print what is known about an image, as JSON."
 
 

@@ -10,7 +10,6 @@ from wasmoci.cli.output import say
 if TYPE_CHECKING:
     import argparse
 
-NAME = "prune"
 HELP = "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off."
 
 

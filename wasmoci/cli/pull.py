@@ -10,7 +10,6 @@ from wasmoci.cli.output import say
 if TYPE_CHECKING:
     import argparse
 
-NAME = "pull"
 HELP = "Get an image from a registry, a layout or an archive into the local store."
 
 

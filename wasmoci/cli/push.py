@@ -10,7 +10,6 @@ from wasmoci.cli.output import say
 if TYPE_CHECKING:
     import argparse
 
-NAME = "push"
 HELP = "Copy an image to a registry, a layout or an archive."
 
 

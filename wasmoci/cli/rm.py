@@ -9,7 +9,6 @@ from wasmoci.cli.output import say
 if TYPE_CHECKING:
     import argparse
 
-NAME = "rm"
 HELP = "Remove images from the local store."
 
 

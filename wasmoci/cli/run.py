@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from wasmoci.result import ExecutionResult
 
-NAME = "run"
 HELP = "Run a bundle. The exit status is the guest's; 125, 126 and 127 say that it never ran."
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -20,7 +20,6 @@ from wasmoci.cli.output import complain
 if TYPE_CHECKING:
     import argparse
 
-NAME = "unpack"
 HELP = "Unpack an image to a bundle, which runc and crun accept, too."
 
 
