@@ -100,6 +100,15 @@ def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: L
     return Outcome.trapped(message, backtrace)
 
 
+class _NoMemory:
+    def view(self) -> memoryview:
+        return memoryview(b"")
+
+
+NO_MEMORY = _NoMemory()
+"""To be bound to a host when the guest's memory goes away."""
+
+
 class _Output:
     """A :class:`~wasmoci.stdio.Sink` as a stream of the WASI host."""
 

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wasmoci.binary.rewrite import InitialMemoryTooLarge, rewrite
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
+from wasmoci.handlers._thread import on_stack
 from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
 from wasmoci.handlers._wasm3.guest import Guest
 from wasmoci.handlers._wasm3.library import RawCall, Runtime, Wasm3Error
-from wasmoci.handlers._wasm3.thread import on_large_stack
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.module import Feature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmoci.handlers.base import Workload
     from wasmoci.module import Module
 
+Result = TypeVar("Result")
+
 _MOST = 32768  # pages of memory that wasm3 can give a guest: 2 GiB
+
+# wasm3 takes 160 bytes of the native stack for each call of the guest, and 48 for each loop that the caller is in, but
+# counts its own stack only, of which a call takes 8 bytes at least. With this ratio a guest that is in 38 loops at each
+# level of its recursion still meets the end of the counted stack first, and traps.
+_RATIO = 256
+_NATIVE_STACK = 1 << 30  # bytes
+_SMALLEST_STACK = 16 << 20
 
 
 class Wasm3Handler(BaseHandler):
@@ -33,7 +44,6 @@ class Wasm3Handler(BaseHandler):
     capabilities = frozenset(
         {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
     )
-    # Of bulk memory it has memory.copy and memory.fill alone, which is what compilers use; the rest is found by compiling.
     features = frozenset(
         {
             Feature.MUTABLE_GLOBALS,
@@ -41,7 +51,6 @@ class Wasm3Handler(BaseHandler):
             Feature.SATURATING_FLOAT_TO_INT,
             Feature.MULTI_VALUE,
             Feature.BULK_MEMORY_OPT,
-            Feature.BULK_MEMORY,
             Feature.CALL_INDIRECT_OVERLONG,  # written again, see wasmoci.binary.rewrite
         }
     )
@@ -75,7 +84,7 @@ class Wasm3Handler(BaseHandler):
             return Outcome.out_of_memory(limits.memory, detail=error.message)
         with _host.open_wasi(workload) as wasi:
             guest = Guest(workload, data, wasi)
-            return on_large_stack(guest.run, guest.abandon)
+            return _on_large_stack(guest.run, guest.abandon)
 
     def _prepare(self, module: Module, pages: int) -> bytes:
         """The module as wasm3 can read it, with a limit on its memory; known to compile."""
@@ -84,10 +93,15 @@ class Wasm3Handler(BaseHandler):
             data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
             data = mark_exports(data, source=module.source)
             if (module.digest, _MOST) not in self._prepared:
-                on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+                _on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
             return data
 
         return self._prepared.get((module.digest, pages), prepare)
+
+
+def _on_large_stack(function: Callable[[int], Result], abandon: Callable[[], None]) -> Result:
+    """Call a function with the bytes of wasm3's stack that its thread's native stack is large enough for."""
+    return on_stack(lambda size: function(size // _RATIO), _NATIVE_STACK, _SMALLEST_STACK, abandon=abandon)
 
 
 def _compile(module: Module, data: bytes, stack: int) -> None:

@@ -68,7 +68,7 @@ class Guest:
             del raw_call  # it had to live until here
             return _host.exited(0, refused=_refused(runtime), limits=self._workload.limits)
         finally:
-            self._wasi.bind(_NO_MEMORY)
+            self._wasi.bind(_host.NO_MEMORY)
             runtime.close()
 
     def _ended(self, runtime: Runtime, error: Wasm3Error) -> Outcome:
@@ -122,14 +122,6 @@ class _Memory:
             self._kept = _view(*place, _WRITABLE) if place[1] else memoryview(b"")
             self._known = place
         return self._kept
-
-
-class _NoMemory:
-    def view(self) -> memoryview:
-        return memoryview(b"")
-
-
-_NO_MEMORY = _NoMemory()
 
 
 def _entry(function: Function) -> tuple[Function, struct.Struct, int]:

@@ -1,0 +1,50 @@
+"""The handler for wasmer, with the back end that is installed: ``wasmer`` 1.1 on Python 3.10, ``wasmer-sdk`` above."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from wasmoci.handlers import _host
+from wasmoci.handlers.base import BaseHandler
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.module import Module
+
+if sys.version_info < (3, 11):
+    try:
+        from wasmoci.handlers._wasmer.embedded import Embedded as BackEnd
+    except ImportError as error:
+        raise ImportError(
+            "the packages wasmer and wasmer-compiler-cranelift aren't installed: pip install 'wasmoci[wasmer]'"
+        ) from error
+else:
+    try:
+        from wasmoci.handlers._wasmer.sandbox import Sandboxed as BackEnd
+    except ImportError as error:
+        raise ImportError("the package wasmer-sdk isn't installed: pip install 'wasmoci[wasmer]'") from error
+
+
+class WasmerHandler(BaseHandler):
+    """Runs core modules on wasmer."""
+
+    name = "wasmer"
+
+    def __init__(self) -> None:
+        self._back_end = BackEnd()
+        self.capabilities = self._back_end.capabilities
+        self.features = self._back_end.features
+
+    def provides(self, module: str, name: str) -> bool:
+        """See :class:`BaseHandler`."""
+        return _host.provides(module, name)
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`EngineHandler.validate`."""
+        super().validate(module)
+        _host.check_signatures(module)
+
+    def run(self, workload: Workload) -> Outcome:
+        """See :class:`BaseHandler`."""
+        return self._back_end.run(workload)
