@@ -18,6 +18,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "typing", "imports", "core_only", "docs", "tests"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "virtualenv"
 
 
 def _name_pyenv_versions() -> None:
