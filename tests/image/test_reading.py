@@ -327,7 +327,9 @@ OTHER = ("linux", "s390x")
         ((WASI,), "linux/amd64", ImageNotFound),
     ],
 )
-def test_platforms(tmp_path: Path, platforms: tuple[Any, ...], asked: str | None, expected: Any, *, nested: bool) -> None:
+def test_platforms(
+    tmp_path: Path, platforms: tuple[Any, ...], asked: str | None, expected: Any, *, nested: bool
+) -> None:
     """Of an index's images the one for Wasm is taken, else the one for this machine, or the one that is asked for."""
     reference = f"oci:{indexed(tmp_path / 'l', *platforms, nested=nested)}"
     if expected is ImageNotFound:

@@ -74,7 +74,11 @@ class LayoutWriter:
                 if self.has(descriptor):  # another process was faster
                     partial.unlink()
                     return
-                self._receive(fd, partial, descriptor, open_at)
+                try:
+                    self._receive(fd, descriptor, open_at)
+                except InvalidImage:
+                    partial.unlink()  # what is wrong isn't taken up again
+                    raise
                 os.fchmod(fd, 0o644)
                 os.fsync(fd)
                 target = blob_path(self.path, descriptor.digest)
@@ -83,7 +87,7 @@ class LayoutWriter:
         except OSError as error:
             raise ImageError(f"{self.path}: {descriptor.digest} can't be written: {error.strerror}") from error
 
-    def _receive(self, fd: int, partial: Path, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
+    def _receive(self, fd: int, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
         hashed = hasher(descriptor.digest)
         offset = 0
         while data := os.pread(fd, CHUNK, offset):
@@ -106,9 +110,8 @@ class LayoutWriter:
             return
         os.ftruncate(fd, 0)
         if resumed:  # the part that was there may have been the bad one
-            self._receive(fd, partial, descriptor, open_at)
+            self._receive(fd, descriptor, open_at)
             return
-        partial.unlink()
         raise InvalidImage(
             f"{offset} bytes that hash to {found}; expected {descriptor.size} bytes of {descriptor.digest}",
             source=f"blob {descriptor.digest}",

@@ -64,17 +64,19 @@ def authorize(
     fields = {"service": values.get("service", ""), "scope": values.get("scope") or scope}
     if credential is not None and credential.identity_token:
         fields |= {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "client_id": "wasmoci"}
-        status, body = ask("POST", realm, {}, fields)
+        method = "POST"
+        status, body = ask(method, realm, {}, fields)
     else:
         headers = {} if credential is None else {"Authorization": credential.basic}
         url = realm + ("&" if "?" in realm else "?") + urllib.parse.urlencode(fields)
-        status, body = ask("GET", url, headers, None)
+        method = "GET"
+        status, body = ask(method, url, headers, None)
     if status in TEMPORARY:
-        raise Passing(status_error(name, "GET", realm, status, body), None)
+        raise Passing(status_error(name, method, realm, status, body), None)
     if status == _UNAUTHORIZED and credential is None:
         raise no_credential(name)
     if status != _OK:
-        raise status_error(name, "GET", realm, status, body)
+        raise status_error(name, method, realm, status, body)
     return f"Bearer {_token(name, realm, body)}"
 
 

@@ -16,7 +16,7 @@ from wasmoci.image.users import User, look_up
 from wasmoci.image.wasm_layer import first_module
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from wasmoci.image.config import ImageConfig
     from wasmoci.image.image import Image
@@ -250,15 +250,3 @@ def _linux(*, rootless: bool) -> dict[str, Any]:
         return linux | {"namespaces": [*namespaces, {"type": "user"}]}
     linux["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
     return linux | {"namespaces": [*namespaces, {"type": "network"}]}
-
-
-def parse_environment(variables: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` for each, and ``NAME`` alone as the caller's own variable, as Podman's ``-e``."""
-    found = {}
-    for variable in variables:
-        name, equals, value = variable.partition("=")
-        if equals:
-            found[name] = value
-        elif name in os.environ:
-            found[name] = os.environ[name]
-    return found
