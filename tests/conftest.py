@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.support.bundles import write_bundle
@@ -14,6 +15,12 @@ from tests.support.requirements import require
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+collect_ignore = ["core_only"]  # for an environment without engines: nox -s core_only
+
+# A machine that is busy is no failure.
+hypothesis.settings.register_profile("wasmoci", deadline=None)
+hypothesis.settings.load_profile("wasmoci")
 
 ENGINES = ("wasmtime", "wasmer", "wasm3")
 

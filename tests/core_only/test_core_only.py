@@ -49,7 +49,7 @@ def test_explains(bundle: Path) -> None:
     """An explanation needs no engine, and says of each one how to get it."""
     explanation = wasmoci.explain(bundle)
     assert explanation.runs_on is None
-    assert explanation.module["kind"] == "core"
+    assert explanation.module["kind"] == "core module"
     assert "pip install" in explanation.hint
 
 
