@@ -99,7 +99,7 @@ class GuestFiles:
                     mounts.append(mount)
             yield attrs.evolve(self, mounts=tuple(mounts))
         finally:
-            shutil.rmtree(scratch, onerror=_make_removable)
+            _remove(scratch)
 
 
 def plan(spec: Spec, rootfs: Path) -> GuestFiles:
@@ -177,12 +177,14 @@ def _mode(source: Path, destination: str, where: str) -> int:
     raise InvalidMount(f"{where}.source: {source} {problem}; it was to be mounted at {destination}")
 
 
-def _make_removable(function: object, path: str, _info: object) -> None:
-    # The guest may have taken the write permission from a directory of its own.
-    parent = os.path.dirname(path)  # noqa: PTH120  shutil hands a string
-    os.chmod(parent, 0o700)  # noqa: PTH101
-    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-        os.chmod(path, 0o700)  # noqa: PTH101
-        shutil.rmtree(path, ignore_errors=True)
-    elif callable(function):
-        function(path)
+def _remove(directory: Path) -> None:
+    try:
+        shutil.rmtree(directory)
+    except PermissionError:
+        # The guest may have taken the permissions from directories of its own.
+        for path, names, _ in os.walk(directory):
+            for name in names:
+                inner = Path(path, name)
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
+        shutil.rmtree(directory)
