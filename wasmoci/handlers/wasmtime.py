@@ -85,7 +85,9 @@ class WasmtimeHandler(BaseHandler):
             return
         _host.check_signatures(module)
         if any(memory.shared for memory in module.memories):
-            raise UnsupportedModule(f"{module.source}: has a memory for several threads to share; a guest has one thread")
+            raise UnsupportedModule(
+                f"{module.source}: has a memory for several threads to share; a guest has one thread"
+            )
 
     def check_features(self, module: Module) -> None:
         """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from wasmoci.handlers._wasmtime.run import current_run
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,22 +29,22 @@ _VALUE = 16  # bytes of a wasmtime_val_raw_t
 _RESULT = struct.Struct("<I")
 
 
-class CallTrapped(Exception):
-    """A call from within a host function trapped; the host function passes the trap on.
+class Trapped(Exception):
+    """Raised in a host function to end the guest.
 
     Args:
-        trap: The trap's address.
+        trap: The trap's address, to be passed on to the engine.
     """
 
     def __init__(self, trap: int) -> None:
         super().__init__()
         self.trap = trap
 
-
-def new_trap(message: str) -> int:
-    """A trap that a host function returns, as an address."""
-    text = message.encode()
-    return _address(ffi.wasmtime_trap_new(ctypes.create_string_buffer(text), len(text)))
+    @classmethod
+    def because(cls, message: str) -> Trapped:
+        """With a new trap."""
+        text = message.encode()
+        return cls(_address(ffi.wasmtime_trap_new(ctypes.create_string_buffer(text), len(text))))
 
 
 def new_error(message: str) -> int:
@@ -56,7 +58,7 @@ def host_function(signature: Signature, function: Callable[..., int | None]) -> 
     Args:
         signature: Its type; at most one result.
         function: Called with the caller (a ``wasmtime_caller_t``) and the parameters, unsigned. It gives the result. What
-            it raises becomes a trap: that of a :class:`CallTrapped`, else one with the exception's text.
+            it raises ends the guest; but for :class:`Trapped` it is the run's failure.
     """
     layout = struct.Struct("<" + "".join("Q8x" if kind == "i64" else "I12x" for kind in signature.params))
 
@@ -67,10 +69,11 @@ def host_function(signature: Signature, function: Callable[..., int | None]) -> 
             result = function(caller, *layout.unpack(ctypes.string_at(address, layout.size)))
             if signature.results:
                 ctypes.memmove(address, _RESULT.pack((result or 0) & 0xFFFFFFFF), _RESULT.size)
-        except CallTrapped as trapped:
+        except Trapped as trapped:
             return trapped.trap
         except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
-            return new_trap(f"{type(error).__name__}: {error}")
+            current_run().fail(error)
+            return Trapped.because("a host function failed").trap
         return 0
 
     return called
@@ -163,7 +166,7 @@ class InnerFunction:
             arguments: Unsigned.
 
         Raises:
-            CallTrapped: It trapped.
+            Trapped: It trapped.
         """
         values = ctypes.create_string_buffer(self._layout.pack(*arguments), max(self._layout.size, _VALUE))
         trap = ctypes.POINTER(ffi.wasm_trap_t)()
@@ -175,7 +178,7 @@ class InnerFunction:
             ctypes.byref(trap),
         )
         if trap:
-            raise CallTrapped(_address(trap))
+            raise Trapped(_address(trap))
         if error:
             raise wasmtime.WasmtimeError._from_ptr(error)
         result: int = _RESULT.unpack_from(values)[0]

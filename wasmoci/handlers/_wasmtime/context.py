@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from pathlib import Path
@@ -14,16 +13,20 @@ from wasmtime import _ffi as ffi
 
 from wasmoci.errors import InvalidInput
 from wasmoci.handlers._wasmtime import stdin
+from wasmoci.handlers._wasmtime.outputs import GuardedSink
 from wasmoci.handlers._wasmtime.preopens import preopens
+from wasmoci.module import ModuleKind
 from wasmoci.stdio import Capture, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from wasmoci.handlers._wasmtime.preopens import Preopen
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
-    from wasmoci.stdio import Sink, Source, Stdio, Target
+    from wasmoci.stdio import Source, Stdio, Streams, Target
+
+_STDOUT, _STDERR = 1, 2
 
 
 @contextlib.contextmanager
@@ -37,8 +40,8 @@ def configure(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
     config = wasmtime.WasiConfig()
     config.argv = list(workload.entrypoint.argv)
     config.env = workload.entrypoint.env
-    _attach_outputs(config, workload, run)
-    with preopens(workload.files) as directories:
+    _attach_outputs(config, workload.streams, run)
+    with preopens(workload.files, by_name=workload.module.kind is ModuleKind.COMPONENT) as directories:
         _preopen(config, directories)
     with stdin.attach(config, workload.streams.stdin):
         yield config
@@ -56,41 +59,23 @@ def _never_waits(stream: Source | Target, inherited: int) -> bool:
     if isinstance(stream, (bytes, Capture)) or stream is Stream.NULL or callable(stream):
         return True
     try:
-        if isinstance(stream, Path):
-            return stat.S_ISREG(stream.stat().st_mode)
-        return stat.S_ISREG(os.fstat(stream if isinstance(stream, int) else inherited).st_mode)
-    except OSError:  # not there yet, or not there: then it is made as a regular file, or refused when it is opened
+        status = (
+            stream.stat() if isinstance(stream, Path) else os.fstat(stream if isinstance(stream, int) else inherited)
+        )
+    except OSError:  # a path that isn't there becomes a regular file or an error, and a closed descriptor gives one
         return True
+    return stat.S_ISREG(status.st_mode) or stdin.is_null(status)
 
 
-def _attach_outputs(config: wasmtime.WasiConfig, workload: Workload, run: Run) -> None:
-    streams = workload.streams
-    if streams.stdout.descriptor == 1:
+def _attach_outputs(config: wasmtime.WasiConfig, streams: Streams, run: Run) -> None:
+    if streams.stdout.descriptor == _STDOUT:
         config.inherit_stdout()
     else:
-        config.stdout_custom = _writer(streams.stdout, run)
-    if streams.stderr.descriptor == 2:  # noqa: PLR2004  by its number it is the standard error
+        config.stdout_custom = GuardedSink(streams.stdout, run).take
+    if streams.stderr.descriptor == _STDERR:
         config.inherit_stderr()
     else:
-        config.stderr_custom = _writer(streams.stderr, run)
-
-
-def _writer(sink: Sink, run: Run) -> Callable[[bytes], int | None]:
-    """A function for wasmtime-py that never raises: it gives a negative errno instead."""
-
-    def write(data: bytes) -> int | None:
-        if run.failure is not None:
-            return -errno.EIO
-        try:
-            sink.write(data)
-        except BaseException as error:  # noqa: BLE001  raised again after the run
-            if sink.descriptor is not None and isinstance(error, OSError):
-                return -(error.errno or errno.EIO)  # the guest's own affair, as in any process
-            run.failure = error
-            return -errno.EIO
-        return None
-
-    return write
+        config.stderr_custom = GuardedSink(streams.stderr, run).take
 
 
 def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.run import current_run
@@ -14,18 +14,23 @@ if TYPE_CHECKING:
 _MODULE, _NAME = "wasi_snapshot_preview1", "proc_exit"
 
 
-class Exited(Exception):
-    """Unwinds the guest's stack."""
-
-
 def define(linker: wasmtime.Linker) -> None:
     """Define it in a linker."""
     calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _function)
 
 
-def _proc_exit(_caller: Any, code: int) -> None:
+def leave(code: int) -> NoReturn:
+    """End the guest with a code.
+
+    Raises:
+        Trapped: Always.
+    """
     current_run().exit_code = code
-    raise Exited
+    raise calls.Trapped.because("the guest exits")
+
+
+def _proc_exit(_caller: Any, code: int) -> None:
+    leave(code)
 
 
 _function = calls.host_function(FUNCTIONS[_NAME], _proc_exit)

@@ -10,12 +10,14 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import wasmtime
 
 from wasmoci.handlers._host import open_wasi
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.exits import Exited
+from wasmoci.handlers._wasmtime.exits import leave
 from wasmoci.handlers._wasmtime.inner import WASI
+from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
@@ -48,7 +50,7 @@ def host(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
     config = wasmtime.WasiConfig()
     config.argv = list(workload.entrypoint.argv)
     config.env = workload.entrypoint.env
-    with open_wasi(workload) as wasi:
+    with open_wasi(attrs.evolve(workload, streams=guarded(workload.streams, run))) as wasi:
         memory = _CallersMemory()
         wasi.bind(memory)
         run.host = {name: function.call for name, function in wasi.functions().items()}
@@ -72,11 +74,7 @@ def _call(name: str, caller: Any, *arguments: int) -> int | None:
     try:
         return run.host[name](*arguments)
     except ProcExit as ended:
-        run.exit_code = ended.code
-        raise Exited from None
-    except BaseException as error:
-        run.failure = run.failure or error
-        raise
+        leave(ended.code)
 
 
 _functions = {

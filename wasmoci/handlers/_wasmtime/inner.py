@@ -166,7 +166,7 @@ class Inner:
             The errno.
 
         Raises:
-            CallTrapped: The guest is to end.
+            Trapped: The guest is to end.
         """
         values = list(arguments)
         for place, argument, (fd, path) in zip(_PATHS[-len(paths) :], call.paths, paths, strict=False):

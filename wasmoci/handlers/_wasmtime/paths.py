@@ -101,7 +101,7 @@ class GuestPaths:
             The errno.
 
         Raises:
-            CallTrapped: The guest is to end.
+            Trapped: The guest is to end.
         """
         context = ffi.wasmtime_caller_context(caller)
         memory = calls.memory_of(caller)

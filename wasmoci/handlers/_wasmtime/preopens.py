@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasi.walk import components
@@ -37,11 +38,16 @@ class Preopen:
 
 
 @contextlib.contextmanager
-def preopens(files: GuestFiles) -> Iterator[list[Preopen]]:
+def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
     """The preopens: ``/``, the mounted directories, and the working directory as ``.`` when it isn't ``/``.
+
+    With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
+    the path. Where that can't be made good later, the directories in ``/`` are preopened by their names, but for those
+    that the working directory has, too.
 
     Args:
         files: What the guest sees; every tmpfs has its directory.
+        by_name: Whether the directories in ``/`` are added when there is a ``.``.
 
     Returns:
         Them in the order of their descriptors. Their host paths are valid as long as the context.
@@ -60,7 +66,26 @@ def preopens(files: GuestFiles) -> Iterator[list[Preopen]]:
         yield found
         return
     with contextlib.closing(Namespace(files.tree)) as namespace:
-        place = Resolver(namespace).directory(namespace.root, components(os.fsencode(files.cwd))[0])
-        with contextlib.closing(place):
-            host = os.fsencode(_DESCRIPTORS / str(place.fd))
-            yield [*found, Preopen(".", host, place.layer.read_only)]
+        resolver, root = Resolver(namespace), namespace.root
+        with contextlib.ExitStack() as stack:
+
+            def opened(guest: str, path: str) -> Preopen:
+                place = resolver.directory(root, components(os.fsencode(path))[0])
+                stack.callback(place.close)
+                return Preopen(guest, os.fsencode(_DESCRIPTORS / str(place.fd)), place.layer.read_only)
+
+            cwd = opened(".", files.cwd)
+            if by_name:
+                taken = {preopen.guest[1:] for preopen in found} | _names(cwd)
+                for name in sorted(_names(found[0]) - taken):
+                    with contextlib.suppress(*FAILURES):  # it is no directory
+                        found.append(opened(f"/{name}", f"/{name}"))
+            yield [*found, cwd]
+
+
+def _names(preopen: Preopen) -> set[str]:
+    """What is in a directory and has a name in UTF-8, as a guest's paths have to be."""
+    with contextlib.suppress(OSError):
+        names = {path.name for path in Path(os.fsdecode(preopen.host)).iterdir()}
+        return {name for name in names if name.encode(errors="ignore").decode() == name}
+    return set()

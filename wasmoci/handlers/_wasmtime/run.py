@@ -22,7 +22,7 @@ class Run:
 
     Attributes:
         exit_code: What the guest gave to ``proc_exit``, whole; None until then.
-        failure: The first exception of a function that takes the guest's output, to be raised after the run.
+        failure: The first exception of the host's in a call-back, to be raised after the run.
         expired: Whether its time is over.
         memory: The account of its memory; None without a limit.
         paths: Where its paths lead, for wasmtime's own WASI.
@@ -43,6 +43,11 @@ class Run:
     def stopped(self) -> bool:
         """Whether the guest is to end now."""
         return self.expired or (self.memory is not None and self.memory.exhausted)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an exception of the host's; the first one is raised after the run."""
+        if self.failure is None:
+            self.failure = error
 
     @contextlib.contextmanager
     def unaccounted(self) -> Iterator[None]:

@@ -48,10 +48,15 @@ def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
     yield
 
 
+def is_null(status: os.stat_result) -> bool:
+    """Whether this is the device ``/dev/null``."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(*_NULL)
+
+
 def _short_content(descriptor: int) -> bytes | None:
     """The rest of a regular file that isn't long; None for anything else."""
     status = os.fstat(descriptor)
-    if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(*_NULL):
+    if is_null(status):
         return b""
     if not stat.S_ISREG(status.st_mode):
         return None
