@@ -58,6 +58,8 @@ class Resolver:
         """
         names, must_be_directory = components(path)
         _refuse_absolute(path)
+        if flags & os.O_CREAT and flags & os.O_EXCL:
+            follow = False  # whatever is there, even a link, is in the way
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         if writes and self.namespace.immutable:
             raise Refusal(Errno.PERM)
@@ -67,6 +69,8 @@ class Resolver:
             if fd is not None:
                 return fd, start.position + tuple(names), start.layer
         if must_be_directory and flags & os.O_CREAT:
+            # As the kernel, make no file by such a name, but say first what else is wrong with it.
+            self._walk(start).locate(names, must_be_directory=False, follow=follow).close()
             raise Refusal(Errno.ISDIR)
         location = self._walk(start).locate(names, must_be_directory=must_be_directory, follow=follow)
         try:

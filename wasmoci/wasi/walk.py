@@ -112,14 +112,12 @@ class Walk:
         self._above_start = True
 
     def _up(self, pending: list[tuple[bytes, bool]], *, is_own: bool) -> None:
-        """Go to the parent. The guest's own ``..`` stops where its path started, a link's at the root of the tree."""
+        """Go to the parent: by the guest's own ``..`` not above the start, by a link's not above the root."""
         if len(self._stack) > 1:
             self._stack.pop().close()
-        elif self._above_start:
-            return
         elif is_own:
             raise Refusal(Errno.PERM)
-        else:  # by way of the root, for the parents of the start are not open
+        elif not self._above_start:  # by way of the root, for the parents of the start are not open
             pending += [(name, False) for name in reversed((*self._start.position, b".."))]
             self._restart()
             self._count_link()  # one that led here: the detour must end as well
