@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import stat
@@ -13,6 +14,7 @@ import attrs
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.module import FuncType, Module, ModuleKind
+from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from wasmoci.spec import Spec
 
 _SHOWN = 8  # names that a message lists
+_REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -192,12 +195,13 @@ class _Finder:
         relative = path.lstrip("/").encode() or b"."
         try:
             descriptor, *_ = self._resolver.open(self._namespace.root, relative, flags | os.O_CLOEXEC, follow=True)
-        except Refusal:
-            raise EntrypointError(f"{path}: leads out of the root file system") from None
-        except (FileNotFoundError, NotADirectoryError):
-            raise EntrypointNotFound(f"{path}: isn't in the root file system {self._files.rootfs}") from None
-        except OSError as error:
-            raise EntrypointError(f"{path}: can't be opened: {error.strerror}") from None
+        except (OSError, Refusal) as error:
+            number = error.errno if isinstance(error, OSError) else _REFUSALS.get(error.code)
+            if number is None:
+                raise EntrypointError(f"{path}: leads out of the root file system") from None
+            if number in (errno.ENOENT, errno.ENOTDIR):
+                raise EntrypointNotFound(f"{path}: isn't in the root file system {self._files.rootfs}") from None
+            raise EntrypointError(f"{path}: can't be opened: {os.strerror(number)}") from None
         return descriptor
 
     def check_directory(self, path: str) -> None:
