@@ -10,7 +10,7 @@ import pytest
 
 from tests.image.making import make_layout, member, tar
 from wasmoci.errors import InvalidImage, InvalidMount
-from wasmoci.image import Volume, Wishes, open_image, unpack
+from wasmoci.image import Volume, Wishes, as_bundle, open_image, unpack
 from wasmoci.image.rootfs import Rootfs
 from wasmoci.image.users import User, look_up
 from wasmoci.spec import Spec
@@ -47,11 +47,17 @@ def test_arguments(tmp_path: Path, config: dict[str, Any], wishes: Wishes, expec
     assert process.args == expected
 
 
-def test_nothing_to_run(tmp_path: Path) -> None:
-    """An image that doesn't say what to run is refused when nobody else does."""
-    with pytest.raises(InvalidImage, match="neither Entrypoint nor Cmd"):
-        spec_of(tmp_path, {"Env": []})
-    assert not (tmp_path / "bundle").exists()
+def test_nothing_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that doesn't say what to run can be unpacked, and is only run when somebody else says it."""
+    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
+    process = spec_of(tmp_path, {"Env": []}).process
+    assert process is not None
+    assert process.args == ()
+    with pytest.raises(InvalidImage, match="neither Entrypoint nor Cmd"), as_bundle(f"oci:{tmp_path / 'layout'}"):
+        pass
+    with as_bundle(f"oci:{tmp_path / 'layout'}", args=["/hello.wasm"]) as bundle:
+        assert bundle.spec.process is not None
+        assert bundle.spec.process.args == ("/hello.wasm",)
 
 
 def test_environment(tmp_path: Path) -> None:

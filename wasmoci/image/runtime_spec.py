@@ -94,7 +94,9 @@ class Wishes:
     terminal: bool = False
 
 
-def make_spec(image: Image, rootfs: Rootfs, *, wishes: Wishes, root_path: str, rootless: bool) -> dict[str, Any]:
+def make_spec(
+    image: Image, rootfs: Rootfs, *, wishes: Wishes, root_path: str, rootless: bool, idle: bool = False
+) -> dict[str, Any]:
     """Return the ``config.json`` of an image's bundle.
 
     Args:
@@ -103,15 +105,23 @@ def make_spec(image: Image, rootfs: Rootfs, *, wishes: Wishes, root_path: str, r
         wishes: The caller's part.
         root_path: ``root.path``: a host path, absolute or relative to the bundle.
         rootless: Make a spec that runc takes from an ordinary user: with a user namespace, without resources.
+        idle: Leave ``process.args`` out when there is nothing to run, for somebody to write them.
 
     Raises:
-        InvalidImage: It has nothing to run, or its ``User`` doesn't exist.
+        InvalidImage: It has nothing to run and isn't ``idle``, or its ``User`` doesn't exist.
     """
     config = image.config
     try:
         user = look_up(rootfs, config.user if wishes.user is None else wishes.user)
     except InvalidImage as error:
         raise InvalidImage(error.message, source=f"{image.blobs.name}: {image.digest}") from None
+    found = arguments(image, wishes)
+    if not found and not idle:
+        raise InvalidImage(
+            "it has neither Entrypoint nor Cmd",
+            source=f"{image.blobs.name}: {image.digest}",
+            hint="Say what to run, by its path in the image.",
+        )
     cwd = wishes.workdir or config.working_dir or "/"
     if not cwd.startswith("/"):
         cwd = posixpath.join("/", cwd)
@@ -120,7 +130,7 @@ def make_spec(image: Image, rootfs: Rootfs, *, wishes: Wishes, root_path: str, r
         "process": {
             "terminal": wishes.terminal,
             "user": {"uid": user.uid, "gid": user.gid} | ({"additionalGids": list(user.groups)} if user.groups else {}),
-            "args": list(arguments(image, wishes)),
+            **({"args": list(found)} if found else {}),
             "env": _environment(config, wishes, user),
             "cwd": cwd,
             "capabilities": _capabilities(user),
@@ -135,27 +145,15 @@ def make_spec(image: Image, rootfs: Rootfs, *, wishes: Wishes, root_path: str, r
 
 
 def arguments(image: Image, wishes: Wishes) -> tuple[str, ...]:
-    """Return ``process.args``.
-
-    Raises:
-        InvalidImage: Neither the image nor the caller says what to run.
-    """
+    """Return ``process.args``; empty when neither the image nor the caller says what to run."""
     config = image.config
     if wishes.entrypoint is not None:
-        found = wishes.entrypoint + (wishes.args or ())
-    else:
-        entrypoint = config.entrypoint
-        if not entrypoint and not config.cmd:
-            # An artifact of the CNCF's layout has no arguments: its module is the program.
-            entrypoint = first_module(image)
-        found = entrypoint + (config.cmd if wishes.args is None else wishes.args)
-    if not found:
-        raise InvalidImage(
-            "it has neither Entrypoint nor Cmd",
-            source=f"{image.blobs.name}: {image.digest}",
-            hint="Say what to run, by its path in the image.",
-        )
-    return found
+        return wishes.entrypoint + (wishes.args or ())
+    entrypoint = config.entrypoint
+    if not entrypoint and not config.cmd:
+        # An artifact of the CNCF's layout has no arguments: its module is the program.
+        entrypoint = first_module(image)
+    return entrypoint + (config.cmd if wishes.args is None else wishes.args)
 
 
 def image_annotations(image: Image) -> dict[str, str]:

@@ -33,6 +33,8 @@ def unpack(
 ) -> Changes:
     """Unpack an image to a bundle that runc and crun accept.
 
+    Of an image that doesn't say what to run the spec has no ``process.args``: they are to be written before it is run.
+
     Args:
         image: The image.
         target: A host path where nothing is yet; it becomes a directory of mode 0700 with ``config.json`` and ``rootfs``.
@@ -57,7 +59,9 @@ def unpack(
         with staged(target.parent, target.name) as directory:
             (directory / ROOTFS).mkdir()
             changes = unpack_layers(image, directory / ROOTFS, limits=limits, owner=owner)
-            spec = spec_of(image, directory / ROOTFS, wishes=wishes or Wishes(), root_path=ROOTFS, rootless=rootless)
+            spec = spec_of(
+                image, directory / ROOTFS, wishes=wishes or Wishes(), root_path=ROOTFS, rootless=rootless, idle=True
+            )
             spec.save(directory / CONFIG)
             directory.rename(target)
     except OSError as error:
@@ -65,12 +69,12 @@ def unpack(
     return changes
 
 
-def spec_of(image: Image, rootfs: Path, *, wishes: Wishes, root_path: str, rootless: bool) -> Spec:
+def spec_of(image: Image, rootfs: Path, *, wishes: Wishes, root_path: str, rootless: bool, idle: bool = False) -> Spec:
     """Return the spec of an image whose root file system is at hand; see :func:`make_spec`."""
     fd = os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     tree = Rootfs(fd)
     try:
-        raw = make_spec(image, tree, wishes=wishes, root_path=root_path, rootless=rootless)
+        raw = make_spec(image, tree, wishes=wishes, root_path=root_path, rootless=rootless, idle=idle)
     finally:
         tree.forget()
         os.close(fd)
