@@ -206,6 +206,23 @@ def test_bad_entry(entry: str, status: int, message: str, guest: Guest, make_bun
     assert b"Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("where", ["argument", "variable"])
+def test_not_utf8(where: str, guest: Guest, make_bundle: Make) -> None:
+    """What is not UTF-8 is refused by the command, and shown."""
+    bundle = make_bundle(guest("show"))
+    given = [bundle, "a\udcff"] if where == "argument" else ["--env", "A=\udcff", bundle]
+    result = wasmoci("run", *given)
+    assert (result.returncode, result.stdout) == (125, b"")
+    assert "\\xff': not UTF-8" in result.stderr.decode()
+
+
+def test_locale(guest: Guest, make_bundle: Make) -> None:
+    """UTF-8 arrives as it was typed where the locale knows only ASCII."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = wasmoci("run", make_bundle(guest("show")), "grüße", env=ascii_only)
+    assert result.stdout.decode() == "arg 0: /app.wasm\narg 1: grüße\n"
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     """A directory without a spec is an error that names the file."""
     result = wasmoci("run", tmp_path)

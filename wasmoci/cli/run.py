@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.options import add_choice, count
 from wasmoci.cli.output import complain, tell
+from wasmoci.errors import InvalidInput
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,10 +65,10 @@ def run(options: argparse.Namespace) -> int:
     _show_warnings()
     bundle = adapt(
         Bundle.load(options.bundle),
-        args=options.args or None,
-        env=options.env,
+        args=[_unicode(arg) for arg in options.args] or None,
+        env=None if options.env is None else [_unicode(variable) for variable in options.env],
         volumes=options.volume,
-        cwd=options.workdir,
+        cwd=None if options.workdir is None else _unicode(options.workdir),
         read_only=options.read_only,
     )
     dispatcher = Dispatcher()
@@ -83,6 +84,16 @@ def run(options: argparse.Namespace) -> int:
         _die(stopped.number)
     _report(result)
     return result.exit_status
+
+
+def _unicode(text: str) -> str:
+    """What the caller typed, as the guest is to get it: UTF-8, whatever the locale says."""
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(
+            f"{os.fsencode(text)!r}: not UTF-8, which a guest's arguments and variables have to be"
+        ) from None
 
 
 def _listen(*, stop: bool) -> None:
