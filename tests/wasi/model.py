@@ -139,7 +139,7 @@ class FileSystem:
         old_directory, old_name, moved = self.resolve(old, follow=False)
         new_directory, new_name, replaced = self.resolve(new, follow=False)
         if "." in {old_name, new_name}:
-            raise Failure("NOENT" if moved is None else "BUSY")
+            raise Failure("BUSY")
         if moved is None:
             raise Failure("NOENT")
         if moved is replaced:

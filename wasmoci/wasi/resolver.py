@@ -68,7 +68,7 @@ class Resolver:
             fd = self._at_once(start, names, path, flags_here, mode)
             if fd is not None:
                 return fd, start.position + tuple(names), start.layer
-        if must_be_directory and flags & os.O_CREAT:
+        if flags & os.O_CREAT and _names_with_slash(path):
             # As the kernel, make no file by such a name, but say first what else is wrong with it.
             self._walk(start).locate(names, must_be_directory=False, follow=follow).close()
             raise Refusal(Errno.ISDIR)
@@ -151,6 +151,11 @@ class Resolver:
 
     def _walk(self, start: Place) -> Walk:
         return Walk(self.namespace.layers, self.namespace.root, start)
+
+
+def _names_with_slash(path: bytes) -> bool:
+    """Tell whether a path ends in a name and a slash (``a/``, not ``a/./``)."""
+    return path.endswith(b"/") and path.rstrip(b"/").rpartition(b"/")[2] not in (b"", b".", b"..")
 
 
 def _refuse_absolute(path: bytes) -> None:
