@@ -15,13 +15,12 @@ import attrs
 from stevedore import DriverManager, NamedExtensionManager
 from stevedore.exception import NoMatches
 
+from wasmoci.capabilities import Capability
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
 from wasmoci.handlers.base import EngineHandler
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-
-    from wasmoci.capabilities import Capability
 
 GROUP = "wasmoci.handlers"
 
@@ -123,33 +122,33 @@ class Registry:
                     known = error
                 self._loaded[name] = known
         if isinstance(known, EngineError):
-            raise known
+            raise known.with_traceback(None)  # else it would hold the frames of everybody who asked
         return known
 
     def _load(self, name: str, reference: str) -> EngineHandler:
-        distribution = _distribution(self.group, self._entry_points[name][0])
-        hint = f"install it with: pip install 'wasmoci[{name}]'"
-        if distribution.partition(" ")[0] != _OWN_DISTRIBUTION:
-            hint = f"it comes from {distribution or 'an unknown distribution'}, at {reference}"
         try:
             # DriverManager's own call swallows exceptions: take the class, and make the object here.
             handler: Any = DriverManager(self.group, name, invoke_on_load=False).driver()
+            problem = _problem(handler, name, reference)
+        except KeyboardInterrupt:
+            raise
         except (NoMatches, ImportError) as error:
             reason = str(error.__cause__ or error) or type(error).__name__
+            hint = self._hint(name, reference)
             raise EngineUnavailable(f"the engine {name!r} can't be loaded: {reason}", hint=hint) from error
-        except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EngineUnavailable(f"the handler of {name!r} is broken: {reason}", hint=hint) from error
-        if not isinstance(handler, EngineHandler):
-            missing = [part for part in ("name", "capabilities", "validate", "execute") if not hasattr(handler, part)]
-            raise EngineUnavailable(
-                f"the handler of {name!r} is broken: {reference} has no {' and no '.join(missing)}", hint=hint
-            )
-        if handler.name != name:
-            raise EngineUnavailable(
-                f"the handler of {name!r} is broken: {reference} calls itself {handler.name!r}", hint=hint
-            )
-        return handler
+        except BaseException as error:  # noqa: BLE001  SystemExit and the panics of Rust are no Exception
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            hint = self._hint(name, reference)
+            raise EngineUnavailable(f"the handler of {name!r} is broken: {problem}", hint=hint)
+        loaded: EngineHandler = handler
+        return loaded
+
+    def _hint(self, name: str, reference: str) -> str:
+        distribution = _distribution(self.group, self._entry_points[name][0])
+        if distribution.partition(" ")[0] == _OWN_DISTRIBUTION:
+            return f"install it with: pip install 'wasmoci[{name}]'"
+        return f"it comes from {distribution or 'an unknown distribution'}, at {reference}"
 
     def status(self, name: str) -> EngineStatus:
         """What is known of one handler; loads its engine.
@@ -181,6 +180,20 @@ class Registry:
     def _usable_hint(self) -> str | None:
         usable = [status.name for status in self.statuses() if status.available]
         return f"usable here: {', '.join(usable)}" if usable else "none is usable: pip install 'wasmoci[all]'"
+
+
+def _problem(handler: Any, name: str, reference: str) -> str:
+    """What a handler lacks of the contract, as words; empty when it keeps it."""
+    if not isinstance(handler, EngineHandler):
+        missing = [part for part in ("name", "capabilities", "validate", "execute") if not hasattr(handler, part)]
+        return f"{reference} has no {' and no '.join(missing)}"
+    if handler.name != name:
+        return f"{reference} calls itself {handler.name!r}"
+    if not isinstance(handler.capabilities, (frozenset, set)) or any(
+        not isinstance(capability, Capability) for capability in handler.capabilities
+    ):
+        return f"{reference} has other capabilities than a set of wasmoci.Capability"
+    return ""
 
 
 def _distribution(group: str, point: EntryPoint) -> str:

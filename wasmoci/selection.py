@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci import isolation
 from wasmoci.capabilities import Capability
-from wasmoci.errors import EngineError, InvalidModule, NoSuitableEngine, UnsupportedModule, UnsupportedWorkload
+from wasmoci.errors import (
+    EngineError,
+    InvalidModule,
+    NoSuitableEngine,
+    UnsupportedModule,
+    UnsupportedWorkload,
+    WasmociError,
+)
 from wasmoci.isolation import Isolation
 from wasmoci.module import Module, ModuleKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import EngineHandler
@@ -142,10 +150,12 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
     Raises:
         UnsupportedWorkload: It lacks a capability that is needed.
         UnsupportedModule: It can't run the module.
+        EngineError: Its handler failed over the question.
     """
     _check_needs(handler, workload)
-    handler.validate(workload.module)
-    _place(handler, workload)
+    with _failures_of(handler):
+        handler.validate(workload.module)
+        _place(handler, workload)
 
 
 def suggest(error: UnsupportedModule | UnsupportedWorkload, workload: Wasm, registry: Registry, name: str) -> None:
@@ -167,10 +177,11 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
     handler = registry.load(name)
     try:
         _check_needs(handler, workload)
-        place = _place(handler, workload)
-        if place is Isolation.INLINE:
-            # A worker process validates by itself: an engine that crashes over a module does so there.
-            handler.validate(workload.module)
+        with _failures_of(handler):
+            place = _place(handler, workload)
+            if place is Isolation.INLINE:
+                # A worker process validates by itself: an engine that crashes over a module does so there.
+                handler.validate(workload.module)
     except (UnsupportedModule, UnsupportedWorkload) as error:
         suggest(error, workload, registry, name)
         raise
@@ -180,6 +191,18 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
         candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
         workload=workload,
     )
+
+
+@contextlib.contextmanager
+def _failures_of(handler: EngineHandler) -> Iterator[None]:
+    """A handler's own exceptions as errors of the engine's, which harm no other."""
+    try:
+        yield
+    except WasmociError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise EngineError(f"the handler of {handler.name} failed over the module: {reason}") from error
 
 
 def _place(handler: EngineHandler, workload: Wasm) -> Isolation:
