@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import encodings.ascii
+import encodings.utf_8_sig
 import json
 import os
 import shutil
