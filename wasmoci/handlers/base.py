@@ -150,11 +150,23 @@ class BaseHandler(ABC):
         name: See :class:`EngineHandler`.
         capabilities: See :class:`EngineHandler`.
         features: The Wasm features that the engine has.
+        packages: The distributions that may bring the engine; the first that is installed does.
     """
 
     name: ClassVar[str]
     capabilities: frozenset[Capability]
     features: frozenset[Feature]
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def engine_version(self) -> str:
+        """The engine's distribution and its version; empty when no such thing is known."""
+        from importlib import metadata  # noqa: PLC0415  no run needs it
+
+        for package in self.packages:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                return f"{package} {metadata.version(package)}"
+        return ""
 
     @abstractmethod
     def provides(self, module: str, name: str) -> bool:

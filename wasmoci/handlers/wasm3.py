@@ -41,6 +41,7 @@ class Wasm3Handler(BaseHandler):
     """
 
     name = "wasm3"
+    packages = ("pywasm3",)
     capabilities = frozenset(
         {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
     )
