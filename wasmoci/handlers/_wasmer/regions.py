@@ -1,0 +1,180 @@
+"""Which bytes of the guest's memory each function of WASI reads and writes.
+
+The host's functions work on a copy of the memory (:class:`Mirror`); so what they read is fetched before a call, and what they
+wrote is sent back after it, when it succeeded.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from typing import NamedTuple, TypeAlias
+
+_SIZE = struct.Struct("<I")
+_IOVEC = struct.Struct("<II")
+_PAGE = 65536
+_U32 = 0xFFFF_FFFF
+
+Span: TypeAlias = "tuple[int, int]"
+"""An address and a size, inside the memory."""
+
+
+class Fixed(NamedTuple):
+    """So many bytes at the address that a parameter gives."""
+
+    address: int
+    size: int
+
+
+class Counted(NamedTuple):
+    """Records at an address; another parameter gives their number."""
+
+    address: int
+    count: int
+    record: int = 1
+
+
+class Used(NamedTuple):
+    """Records at an address; their number is what the function itself has written to another address."""
+
+    address: int
+    count: int
+    record: int = 1
+
+
+class Vectors(NamedTuple):
+    """The buffers of an array of vectors; ``used`` is where the function has written how many bytes of them it filled."""
+
+    address: int
+    count: int
+    used: int | None = None
+
+
+class Text(NamedTuple):
+    """Pointers to strings, and the strings; ``environment`` tells which."""
+
+    pointers: int
+    strings: int
+    environment: bool
+
+
+class Access(NamedTuple):
+    """What one function reads and what it writes; the numbers are those of its parameters."""
+
+    reads: tuple[Counted | Vectors, ...] = ()
+    writes: tuple[Fixed | Counted | Used | Vectors | Text, ...] = ()
+
+
+_NOTHING = Access()
+ACCESS: dict[str, Access] = {
+    "args_get": Access((), (Text(0, 1, environment=False),)),
+    "args_sizes_get": Access((), (Fixed(0, 4), Fixed(1, 4))),
+    "environ_get": Access((), (Text(0, 1, environment=True),)),
+    "environ_sizes_get": Access((), (Fixed(0, 4), Fixed(1, 4))),
+    "clock_res_get": Access((), (Fixed(1, 8),)),
+    "clock_time_get": Access((), (Fixed(2, 8),)),
+    "fd_fdstat_get": Access((), (Fixed(1, 24),)),
+    "fd_filestat_get": Access((), (Fixed(1, 64),)),
+    "fd_pread": Access((Counted(1, 2, 8),), (Vectors(1, 2, 4), Fixed(4, 4))),
+    "fd_prestat_get": Access((), (Fixed(1, 8),)),
+    "fd_prestat_dir_name": Access((), (Counted(1, 2),)),
+    "fd_pwrite": Access((Vectors(1, 2),), (Fixed(4, 4),)),
+    "fd_read": Access((Counted(1, 2, 8),), (Vectors(1, 2, 3), Fixed(3, 4))),
+    "fd_readdir": Access((), (Used(1, 4), Fixed(4, 4))),
+    "fd_seek": Access((), (Fixed(3, 8),)),
+    "fd_tell": Access((), (Fixed(1, 8),)),
+    "fd_write": Access((Vectors(1, 2),), (Fixed(3, 4),)),
+    "path_create_directory": Access((Counted(1, 2),)),
+    "path_filestat_get": Access((Counted(2, 3),), (Fixed(4, 64),)),
+    "path_filestat_set_times": Access((Counted(2, 3),)),
+    "path_link": Access((Counted(2, 3), Counted(5, 6))),
+    "path_open": Access((Counted(2, 3),), (Fixed(8, 4),)),
+    "path_readlink": Access((Counted(1, 2),), (Used(3, 5), Fixed(5, 4))),
+    "path_remove_directory": Access((Counted(1, 2),)),
+    "path_rename": Access((Counted(1, 2), Counted(4, 5))),
+    "path_symlink": Access((Counted(0, 1), Counted(3, 4))),
+    "path_unlink_file": Access((Counted(1, 2),)),
+    "poll_oneoff": Access((Counted(0, 2, 48),), (Used(1, 3, 32), Fixed(3, 4))),
+    "random_get": Access((), (Counted(0, 1),)),
+    "sock_accept": Access((), (Fixed(2, 4),)),
+    "sock_recv": Access((Counted(1, 2, 8),), (Vectors(1, 2, 4), Fixed(4, 4), Fixed(5, 2))),
+    "sock_send": Access((Vectors(1, 2),), (Fixed(4, 4),)),
+}
+
+
+class Mirror:
+    """A copy of the guest's memory, right where it was fetched for the call that is being served.
+
+    Args:
+        arguments: How many bytes each argument takes in the guest's memory.
+        variables: How many bytes each variable takes.
+    """
+
+    def __init__(self, *, arguments: list[int], variables: list[int]) -> None:
+        self._texts = {False: arguments, True: variables}
+        self._bytes: memoryview = memoryview(b"")
+
+    def resize(self, pages: int) -> None:
+        """Give the copy the guest's size; what isn't touched takes no memory."""
+        if pages * _PAGE != len(self._bytes):
+            self._bytes = memoryview(mmap.mmap(-1, pages * _PAGE)) if pages else memoryview(b"")
+
+    def view(self) -> memoryview:
+        """The whole of it, for the host's functions."""
+        return self._bytes
+
+    def read(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
+        """What to fetch first for a call."""
+        spans = []
+        for item in ACCESS.get(name, _NOTHING).reads:
+            record = 8 if isinstance(item, Vectors) else item.record
+            spans += self._span(arguments[item.address], record * (arguments[item.count] & _U32))
+        return spans
+
+    def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
+        """What to fetch then: where the vectors lead that were fetched first."""
+        spans: list[Span] = []
+        for item in ACCESS.get(name, _NOTHING).reads:
+            if isinstance(item, Vectors):
+                for address, size in self._vectors(arguments[item.address], arguments[item.count]):
+                    spans += self._span(address, size)
+        return spans
+
+    def written(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
+        """What a call has written that succeeded."""
+        spans: list[Span] = []
+        for item in ACCESS.get(name, _NOTHING).writes:
+            if isinstance(item, Fixed):
+                spans += self._span(arguments[item.address], item.size)
+            elif isinstance(item, Counted):
+                spans += self._span(arguments[item.address], item.record * (arguments[item.count] & _U32))
+            elif isinstance(item, Used):
+                spans += self._span(arguments[item.address], item.record * self._number(arguments[item.count]))
+            elif isinstance(item, Vectors):
+                spans += self._filled(item, arguments)
+            else:
+                lengths = self._texts[item.environment]
+                spans += self._span(arguments[item.pointers], _SIZE.size * len(lengths))
+                spans += self._span(arguments[item.strings], sum(lengths))
+        return spans
+
+    def _filled(self, item: Vectors, arguments: tuple[int, ...]) -> list[Span]:
+        spans: list[Span] = []
+        left = 0 if item.used is None else self._number(arguments[item.used])
+        for address, size in self._vectors(arguments[item.address], arguments[item.count]):
+            spans += self._span(address, min(size, left))
+            left -= min(size, left)
+        return spans
+
+    def _vectors(self, address: int, count: int) -> list[Span]:
+        spans = self._span(address, _IOVEC.size * (count & _U32))
+        return [vector for start, size in spans for vector in _IOVEC.iter_unpack(self._bytes[start : start + size])]
+
+    def _number(self, address: int) -> int:
+        number: int = _SIZE.unpack_from(self._bytes, address & _U32)[0]
+        return number
+
+    def _span(self, address: int, size: int) -> list[Span]:
+        """The span, or none when it isn't inside the memory: the function refuses it by itself."""
+        start = address & _U32
+        return [(start, size)] if size and start + size <= len(self._bytes) else []

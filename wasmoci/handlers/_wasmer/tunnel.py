@@ -1,0 +1,329 @@
+"""Modules rewritten to reach their WASI host through a pipe, for an engine that can't call one.
+
+The guest keeps two imports, ``fd_read`` and ``fd_write``, on pipes that lead to us. Each other function of WASI becomes one
+of the module's own: it sends its number and its arguments, then serves what the host asks for until it is told what to
+return. The first :data:`SCRATCH` bytes of the guest's memory carry the messages meanwhile; what was there is sent along,
+belongs to the host until the call returns, and comes back with the result.
+
+A call, from the guest: the bytes 16 to 112 of its memory as they were; then :data:`HEADER`, in which ``first`` are the bytes
+0 to 16. From the host, as often as it needs: :data:`COMMAND` with :data:`READ` (the guest sends ``size`` bytes from
+``address``) or :data:`WRITE` (that many follow). At last :data:`RETURN`, with the result and the bytes 0 to 16, followed by the
+bytes 16 to 112.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from wasmoci.binary.core import (
+    CODE,
+    ELEMENT,
+    EXPORT,
+    FUNCTION,
+    GLOBAL,
+    IMPORT,
+    MEMORY,
+    START,
+    TYPE,
+    CoreHead,
+    read_head,
+)
+from wasmoci.binary.edits import CodePass, Edit, append_to, apply, change_code, change_section, unsigned
+from wasmoci.binary.instructions import CALL, END, decode
+from wasmoci.binary.names import name_functions
+from wasmoci.binary.reader import Reader
+from wasmoci.binary.valtypes import global_type, value_type
+from wasmoci.errors import UnsupportedModule
+from wasmoci.handlers._wasmer import assembly as asm
+from wasmoci.wasi import FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.binary.instructions import Instruction
+
+SCRATCH = 112
+NUMBERS = {name: number for number, name in enumerate(FUNCTIONS)}
+REFUSED = 255
+"""The number of a message that memory was refused; nothing is returned for it."""
+
+HEADER = struct.Struct("<16sII72s")
+"""first, number of the function | pages of memory << 8, refusals so far, arguments (8 bytes each)"""
+COMMAND = struct.Struct("<IIII16s")
+"""command, address, size, result, first"""
+READ, WRITE, RETURN = range(3)
+CALL_SIZE = SCRATCH - 16 + HEADER.size
+
+_REF_FUNC = 0xD2
+_FEWEST_IMPORTS = 2
+_PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
+_CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
+
+
+class _Layout(NamedTuple):
+    """Where the functions are in the rewritten module."""
+
+    imports: int  # that the module had
+    shift: int  # how much higher its own functions are numbered
+    helpers: int  # the first of send, receive, save, serve
+    refused: int | None  # the global that counts refusals
+    growers: range  # the functions, as the module had them, that grow its memory
+
+    @property
+    def shims(self) -> int:
+        return self.helpers + 4
+
+    @property
+    def wrappers(self) -> int:
+        return self.shims + self.imports
+
+    @property
+    def entry(self) -> int:
+        return self.wrappers + len(self.growers)
+
+    def moved(self, index: int) -> int:
+        """The new number of a function: a shim for an import, a wrapper for what grows memory."""
+        if index < self.imports:
+            return self.shims + index
+        if index in self.growers:
+            return self.wrappers + index - self.growers.start
+        return index + self.shift
+
+
+def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str) -> bytes:
+    """Rewrite a module.
+
+    Args:
+        data: A core module that imports functions of WASI and nothing else; with its memory limited or not.
+        calls: The exported functions, without parameters, that its entry function shall call.
+        original: The module before its memory was limited.
+        source: Its name, for messages.
+
+    Returns:
+        A module that exports ``_start`` and ``memory``.
+
+    Raises:
+        InvalidModule: It is damaged.
+        UnsupportedModule: It has no page of memory to begin with, and so no place for messages.
+    """
+    head = read_head(data, source=source)
+    before = read_head(original, source=source)
+    if head.memories and head.memories[0].limits.minimum == 0 and head.imports:
+        raise UnsupportedModule(f"{source}: begins without a page of memory, which wasmer needs for calls of its host")
+    limited = head.functions > before.functions
+    imports = len(head.imports)
+    shift = max(0, _FEWEST_IMPORTS - imports)
+    layout = _Layout(
+        imports=imports,
+        shift=shift,
+        helpers=imports + shift + head.functions,
+        refused=len(before.globals) if limited else None,
+        growers=range(imports + before.functions, imports + head.functions),
+    )
+    return _Rewriting(data, head, layout, source).apply(calls)
+
+
+class _Rewriting:
+    """The edits of one module."""
+
+    def __init__(self, data: bytes, head: CoreHead, layout: _Layout, source: str) -> None:
+        self._data = data
+        self._head = head
+        self._layout = layout
+        self._source = source
+        self._types: list[bytes] = []
+
+    def apply(self, calls: tuple[str, ...]) -> bytes:
+        head, layout, data = self._head, self._layout, self._data
+        functions = [
+            *self._helpers(),
+            *(self._shim(item.name) for item in head.imports),
+            *(self._wrapper(index) for index in layout.growers),
+            self._entry(calls),
+        ]
+        code = change_code(data, head, [self._code_pass()], source=self._source)
+        saved = [asm.GLOBAL_I64, asm.GLOBAL_I64]
+        edits = [
+            *self._replace_imports(),
+            *append_to(data, head, FUNCTION, [unsigned(kind) for kind, _ in functions]),
+            *(append_to(data, head, MEMORY, [b"\x00\x01"]) if not head.memories else ()),
+            *self._change_globals(saved),
+            *self._replace(EXPORT, 2, self._exports()),
+            *self._remove_start(),
+            *self._change_elements(),
+            *change_section(data, head.sections[CODE], code, [asm.sized(body) for _, body in functions]),
+            *(self._remove_names() if layout.shift else name_functions(data, self._names())),
+        ]
+        # All signatures are known by now. What comes at one place comes in the order of the sections.
+        return apply(data, [*append_to(data, head, TYPE, self._types), *edits])
+
+    # Functions, each as its type and its body.
+
+    def _helpers(self) -> Iterator[tuple[int, bytes]]:
+        send, receive = self._layout.helpers, self._layout.helpers + 1
+        globals_ = len(self._head.globals)
+        yield self._type("ii"), asm.transfer(fd=1, function=1)
+        yield self._type("ii"), asm.transfer(fd=0, function=0)
+        yield self._type(""), asm.save(globals_, send=send, end=SCRATCH)
+        refused = self._layout.refused
+        yield self._type("i", "i"), asm.serve(globals_, send=send, receive=receive, refused=refused, end=SCRATCH)
+
+    def _shim(self, name: str) -> tuple[int, bytes]:
+        signature = FUNCTIONS[name]
+        letters = {"i32": "i", "i64": "I"}
+        params = "".join(letters[kind] for kind in signature.params)
+        results = "".join(letters[kind] for kind in signature.results)
+        helpers = self._layout.helpers
+        body = asm.shim(params, bool(results), NUMBERS[name], save=helpers + 2, serve=helpers + 3)
+        return self._type(params, results), body
+
+    def _wrapper(self, index: int) -> tuple[int, bytes]:
+        helpers = self._layout.helpers
+        refused = self._layout.refused or 0
+        grow = index + self._layout.shift
+        return self._type("i", "i"), asm.grow(grow, refused, REFUSED, save=helpers + 2, serve=helpers + 3)
+
+    def _entry(self, calls: tuple[str, ...]) -> tuple[int, bytes]:
+        exported = self._exported()
+        results = {
+            export.name: len(getattr(export.type, "results", ()))
+            for export in self._head.exports
+            if export.kind == "func"
+        }
+        wanted = [(exported[name], results[name]) for name in calls]
+        if (start := self._start()) is not None:
+            wanted.insert(0, (start, 0))
+        return self._type(""), asm.entry([(self._layout.moved(index), drops) for index, drops in wanted])
+
+    def _type(self, params: str, results: str = "") -> int:
+        entry = asm.function_type(params, results)
+        if entry not in self._types:
+            self._types.append(entry)
+        return len(self._head.types) + self._types.index(entry)
+
+    # Sections.
+
+    def _replace(self, number: int, count: int, content: bytes) -> list[Edit]:
+        if section := self._head.sections.get(number):
+            new = unsigned(count) + content
+            return [Edit(section.header + 1, section.end, unsigned(len(new)) + new)]
+        entries = [content, *[b""] * (count - 1)]
+        return append_to(self._data, self._head, number, entries)
+
+    def _replace_imports(self) -> list[Edit]:
+        kind = bytes([_FUNCTION_KIND]) + unsigned(self._type("iiii", "i"))
+        names = ["fd_read", *["fd_write"] * (self._layout.imports + self._layout.shift - 1)]
+        entries = [asm.text("wasi_snapshot_preview1") + asm.text(name) + kind for name in names]
+        return self._replace(IMPORT, len(entries), b"".join(entries))
+
+    def _exports(self) -> bytes:
+        memory = asm.text("memory") + bytes([_MEMORY_KIND, 0])
+        return memory + asm.text("_start") + bytes([_FUNCTION_KIND]) + unsigned(self._layout.entry)
+
+    def _change_globals(self, added: list[bytes]) -> list[Edit]:
+        section = self._head.sections.get(GLOBAL)
+        if section is None:
+            return append_to(self._data, self._head, GLOBAL, added)
+        reader = self._reader(GLOBAL)
+        inner: list[Edit] = []
+        for _ in range(reader.count()):
+            global_type(reader)
+            inner += self._constant(reader)
+        return change_section(self._data, section, inner, added)
+
+    def _remove_start(self) -> list[Edit]:
+        section = self._head.sections.get(START)
+        return [Edit(section.header, section.end, b"")] if section else []
+
+    def _change_elements(self) -> list[Edit]:
+        section = self._head.sections.get(ELEMENT)
+        if section is None:
+            return []
+        reader = self._reader(ELEMENT)
+        inner = [edit for _ in range(reader.count()) for edit in self._segment(reader)]
+        return change_section(self._data, section, inner)
+
+    def _segment(self, reader: Reader) -> Iterator[Edit]:
+        flags = reader.unsigned()
+        if not flags & _PASSIVE:
+            if flags & _EXPLICIT:
+                reader.unsigned()
+            yield from self._constant(reader)
+        if flags & _EXPRESSIONS:
+            if flags & (_PASSIVE | _EXPLICIT):
+                value_type(reader)
+            for _ in range(reader.count()):
+                yield from self._constant(reader)
+            return
+        if flags & (_PASSIVE | _EXPLICIT):
+            reader.byte()
+        for _ in range(reader.count()):
+            start = reader.pos
+            yield from self._moved(reader.unsigned(), start, reader.pos)
+
+    def _constant(self, reader: Reader) -> Iterator[Edit]:
+        while (found := decode(reader)).code != END or found.prefix:
+            if (found.prefix, found.code) == (0, _REF_FUNC):
+                yield from self._index(reader, found.immediates[0].start, found.end)
+
+    def _remove_names(self) -> Iterator[Edit]:
+        """Without the name section when the functions have other numbers: no names are better than wrong ones."""
+        reader = Reader(self._data, 8, source=self._source, where="the module")
+        while reader.left:
+            header = reader.pos
+            number = reader.byte()
+            section = reader.part(reader.unsigned(), "a custom section")
+            if number == _CUSTOM and section.name() == "name":
+                yield Edit(header, reader.pos, b"")
+
+    def _names(self) -> Iterator[tuple[int, str]]:
+        helpers = ("send", "receive", "save", "serve")
+        imports = (item.name for item in self._head.imports)
+        wrappers = ("memory.grow" for _ in self._layout.growers)
+        for number, name in enumerate((*helpers, *imports, *wrappers, "entry"), self._layout.helpers):
+            yield number, f"wasmoci.{name}"
+
+    # Numbers of functions.
+
+    def _code_pass(self) -> CodePass:
+        layout = self._layout
+        if layout.shift or layout.imports > 0x7F:  # noqa: PLR2004  more than one byte of LEB128
+            pattern = rb"[\x10\xd2]"
+        else:
+            last = layout.imports - 1
+            growers = b"".join(b"|" + re.escape(unsigned(index)) for index in layout.growers)
+            pattern = rb"[\x10\xd2](?:[\x00-\x%02x]|[\x80-\x%02x]\x80{1,3}\x00%s)" % (last, 0x80 | last, growers)
+
+        def change(body: Reader, found: Instruction) -> Iterator[Edit]:
+            if not found.prefix and found.code in (CALL, _REF_FUNC):
+                yield from self._index(body, found.immediates[0].start, found.immediates[0].end)
+
+        return CodePass(re.compile(pattern, re.DOTALL), frozenset({CALL, _REF_FUNC}), change)
+
+    def _index(self, reader: Reader, start: int, end: int) -> Iterator[Edit]:
+        number = reader.part(0, reader.where)
+        number.pos, number.end = start, end
+        yield from self._moved(number.unsigned(), start, end)
+
+    def _moved(self, index: int, start: int, end: int) -> Iterator[Edit]:
+        moved = self._layout.moved(index)
+        if moved != index:
+            yield Edit(start, end, unsigned(moved))
+
+    def _exported(self) -> dict[str, int]:
+        reader = self._reader(EXPORT)
+        found = {}
+        for _ in range(reader.count()):
+            name, kind, index = reader.name(), reader.byte(), reader.unsigned()
+            if kind == _FUNCTION_KIND:
+                found[name] = index
+        return found
+
+    def _start(self) -> int | None:
+        return self._reader(START).unsigned() if START in self._head.sections else None
+
+    def _reader(self, number: int) -> Reader:
+        section = self._head.sections[number]
+        return Reader(self._data, section.start, section.end, source=self._source, where=section.name)
