@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import wasmtime
 
 from wasmoci.capabilities import Capability
-from wasmoci.errors import UnsupportedModule
+from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
 from wasmoci.handlers._wasmtime.context import configure, never_waits
 from wasmoci.handlers._wasmtime.engines import Engine, Needs
 from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
+from wasmoci.handlers._wasmtime.outputs import on_own_thread, takes_function
 from wasmoci.handlers._wasmtime.paths import GuestPaths
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
 from wasmoci.handlers._wasmtime.run import Run
@@ -25,6 +26,8 @@ from wasmoci.module import FuncType, Module, ModuleKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wasmoci.entrypoint import Entrypoint
+    from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.limits import Limits
     from wasmoci.stdio import Stdio
@@ -40,6 +43,7 @@ class WasmtimeHandler(BaseHandler):
     """Runs guests on wasmtime."""
 
     name = "wasmtime"
+    packages = ("wasmtime",)
     capabilities = frozenset(
         {
             Capability.WASI_PREVIEW1,
@@ -93,6 +97,16 @@ class WasmtimeHandler(BaseHandler):
         """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""
         self._engine(NO_LIMITS).validate(module)
 
+    def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
+        """See :meth:`BaseHandler.check`."""
+        super().check(module, entrypoint, files)
+        if module.kind is ModuleKind.COMPONENT and files.has_file_mounts:
+            destinations = ", ".join(mount.destination for mount in files.mounts if mount.is_file)
+            raise UnsupportedWorkload(
+                f"{self.name} can't mount a single file for a component, as asked for at {destinations}",
+                hint="mount the directory that the file is in",
+            )
+
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
         """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
         module = self.assemble(module)
@@ -101,6 +115,9 @@ class WasmtimeHandler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""
+        return on_own_thread(lambda: self._run(workload))
+
+    def _run(self, workload: Workload) -> Outcome:
         engine = self._engine(workload.limits)
         with _run(workload, engine) as (run, store):
             if workload.module.kind is ModuleKind.COMPONENT:
@@ -179,9 +196,13 @@ def _results(module: Module, function: str) -> int:
 
 
 def _needs_host(workload: Workload) -> bool:
-    """Whether wasmtime's own WASI can't serve a workload: the older interface, or a tree that isn't one directory."""
+    """Whether wasmtime's own WASI can't serve a workload.
+
+    That is the older interface, output to a function, which is to be called on this thread, and a tree that isn't one
+    directory.
+    """
     imports, files = workload.module.imports, workload.files
-    if any(item.module == _OLDER_WASI for item in imports):
+    if takes_function(workload.streams) or any(item.module == _OLDER_WASI for item in imports):
         return True
     one_directory = files.cwd == "/" and not files.mounts
     return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)

@@ -17,6 +17,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.traps import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,8 +180,8 @@ class InnerFunction:
         )
         if trap:
             raise Trapped(_address(trap))
-        if error:
-            raise wasmtime.WasmtimeError._from_ptr(error)
+        if error:  # what the guest would have got from a call of its own
+            raise Trapped.because(summary(wasmtime.WasmtimeError._from_ptr(error)))
         result: int = _RESULT.unpack_from(values)[0]
         return result
 

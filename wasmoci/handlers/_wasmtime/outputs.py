@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 from wasmoci.stdio import Sink, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmoci.handlers._wasmtime.run import Run
+
+_T = TypeVar("_T")
 
 
 class GuardedSink(Sink):
@@ -40,12 +46,31 @@ class GuardedSink(Sink):
             raise OSError(errno.EIO, "the output can't be taken") from error
 
     def take(self, data: bytes) -> int | None:
-        """Write for wasmtime-py, which wants a negative errno and no exception."""
+        """Write for wasmtime-py, which calls on a thread of wasmtime's, and wants a negative errno and no exception."""
+        _thread.serves_engine = True
         try:
             self.write(data)
         except OSError as error:
             return -(error.errno or errno.EIO)
+        finally:
+            _thread.serves_engine = False
         return None
+
+
+def takes_function(streams: Streams) -> bool:
+    """Whether a function takes an output."""
+    return any(sink.descriptor is None and sink.captured is None for sink in (streams.stdout, streams.stderr))
+
+
+def on_own_thread(function: Callable[[], _T]) -> _T:
+    """Call a function on a thread that may run a guest: not on one of wasmtime's, where another guest's output is taken."""
+    if not getattr(_thread, "serves_engine", False):
+        return function()
+    with ThreadPoolExecutor(1, "wasmoci-guest") as executor:
+        return executor.submit(function).result()
+
+
+_thread = threading.local()
 
 
 def guarded(streams: Streams, run: Run) -> Streams:

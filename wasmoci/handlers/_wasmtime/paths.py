@@ -11,7 +11,9 @@ wasmtime's WASI has no tree that these would belong to.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,12 +28,12 @@ from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import wasmtime
 
-    from wasmoci.wasi.place import Position
+    from wasmoci.wasi.place import Location, Position
 
 _ROOT = 3  # the descriptor of the preopen /
 _CREATE, _EXCLUSIVE = 1, 4  # of the $oflags of path_open, its argument 4
@@ -115,6 +117,8 @@ class GuestPaths:
         errno = self._inner.perform(context, call, arguments, paths, text)
         if errno in _REFUSALS:
             resolved = self._resolve(call, arguments, paths)
+            if call.name == "path_readlink":
+                return self._read_link(arguments, resolved, memory, errno)
             if resolved != paths:
                 errno = self._inner.perform(context, call, arguments, resolved, text)
         if errno == Errno.SUCCESS:
@@ -122,6 +126,20 @@ class GuestPaths:
                 memory[pointer : pointer + len(data)] = data
             self._remember(call, arguments, paths, memory)
         return errno
+
+    def _read_link(self, arguments: Sequence[int], paths: list[GuestPath], memory: memoryview, errno: int) -> int:
+        """Answer ``path_readlink`` for an absolute link, which wasmtime's WASI doesn't let the guest see."""
+        [(fd, path)], (buffer, size, result) = paths, arguments[3:6]
+        if fd != _ROOT:
+            return errno
+        try:
+            with self._located((), path, follow=False, name=False) as location:
+                target = os.readlink(location.name, dir_fd=location.fd)[:size]
+        except FAILURES:
+            return errno
+        memory[buffer : buffer + len(target)] = target
+        memory[result : result + 4] = len(target).to_bytes(4, "little")
+        return Errno.SUCCESS
 
     def _resolve(self, call: Call, arguments: Sequence[int], paths: list[GuestPath]) -> list[GuestPath]:
         """The same paths without links, from the root; unchanged where that can't be done."""
@@ -141,7 +159,12 @@ class GuestPaths:
         return _ROOT, resolved + b"/" if path.endswith(b"/") else resolved
 
     def _locate(self, start: Position, path: bytes, *, follow: bool, name: bool) -> Position:
-        """Where a path leads to that starts from a directory."""
+        with self._located(start, path, follow=follow, name=name) as location:
+            return location.position
+
+    @contextlib.contextmanager
+    def _located(self, start: Position, path: bytes, *, follow: bool, name: bool) -> Iterator[Location]:
+        """Find where a path leads to that starts from a directory."""
         if self._namespace is None:
             self._namespace = Namespace(FileTree(self._rootfs))
         # Not by openat2, which doesn't tell where a path led.
@@ -149,8 +172,10 @@ class GuestPaths:
         place = resolver.directory(self._namespace.root, list(start)) if start else self._namespace.root
         try:
             location = resolver.locate_new(place, path) if name else resolver.locate(place, path, follow=follow)
-            location.close()
-            return location.position
+            try:
+                yield location
+            finally:
+                location.close()
         finally:
             place.close()
 
