@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from wasmoci import registry
+from wasmoci._json import Node
 from wasmoci.bundle import Bundle
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import InvalidMount, InvalidSpec
@@ -123,17 +124,17 @@ def adapt(
     """A bundle with a caller's wishes over its spec; the arguments are those of :func:`run`.
 
     Raises:
-        InvalidSpec: A variable isn't ``NAME=value``, or the working directory isn't absolute.
+        InvalidSpec: A variable isn't ``NAME=value``, the working directory isn't absolute, or a text can't be one.
         InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
     """
     spec = bundle.spec
     process = spec.process or Process()
     if args is not None:
-        process = attrs.evolve(process, args=(*process.args[:1], *args))
+        process = attrs.evolve(process, args=(*process.args[:1], *(_text(arg, "args") for arg in args)))
     if env is not None:
         process = attrs.evolve(process, env=_merge(process.env, env))
     if cwd is not None:
-        if not cwd.startswith("/"):
+        if not _text(cwd, "cwd").startswith("/"):
             raise InvalidSpec(f"found {cwd!r}; an absolute guest path was expected", path="cwd")
         process = attrs.evolve(process, cwd=cwd)
     if process != (spec.process or Process()):
@@ -155,15 +156,20 @@ def _merge(variables: tuple[str, ...], env: Environment) -> tuple[str, ...]:
     given = [f"{name}={value}" for name, value in env.items()] if isinstance(env, Mapping) else list(env)
     merged = {variable.partition("=")[0]: variable for variable in variables}
     for variable in given:
-        name, mark, _ = variable.partition("=")
-        if not name or not mark or "\0" in variable:
+        name, mark, _ = _text(variable, "env").partition("=")
+        if not name or not mark:
             raise InvalidSpec(f"found {variable!r}; NAME=value was expected", path="env")
         merged[name] = variable
     return tuple(merged.values())
 
 
+def _text(value: str, place: str) -> str:
+    """A text of the caller's, held to the same rules as one of a spec's."""
+    return Node(value, source=None, path=place).string()
+
+
 def _volume(text: str) -> Mount:
-    source, mark, rest = text.partition(":")
+    source, mark, rest = _text(text, "volumes").partition(":")
     destination, _, mode = rest.partition(":")
     if not source or not mark or not destination.startswith("/") or mode not in ("", "ro", "rw"):
         raise InvalidMount(f"volume {text!r}: HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw was expected, GUEST absolute")

@@ -130,7 +130,7 @@ def explain_bundle(
         names = dispatcher.order() if named is None else (named,)
         return attrs.evolve(
             explanation,
-            problem=error.message.partition("\n")[0],
+            problem=error.message.partition("\n")[0].rstrip(":"),
             hint=error.hint or "",
             engines=tuple(consider(workload, dispatcher.registry, name) for name in names),
         )

@@ -19,6 +19,7 @@ from wasmoci.errors import NativeRuntimeError, NativeRuntimeNotFound, Unsupporte
 from wasmoci.pump import Pump
 from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
 from wasmoci.spec import CONFIG
+from wasmoci.stdio import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,10 +105,12 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wasmoci-native-")))
         log = scratch / "log"
-        directory = _bundle_directory(bundle, limits, scratch)
+        directory = _bundle_directory(bundle, limits, scratch, terminal=_has_terminal(stdio))
         streams = stack.enter_context(stdio.open())
         pump = stack.enter_context(Pump())
         began = time.monotonic()
+        # After the runtime is gone, however far it had come.
+        stack.callback(_remove, chosen, identifier)
         process = stack.enter_context(
             _process(
                 [
@@ -120,18 +123,18 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
                 stderr=pump.output(streams.stderr),
             )
         )
-        stack.callback(_remove, chosen, identifier)
         pump.release_child_ends()
         pump.stop_at_end_of(process)
         in_time = pump.serve(lambda: None if limits.time is None else began + limits.time)
         if not in_time:
-            _remove(chosen, identifier)
             process.kill()
         status = process.wait()
         pump.drain()
         problem = _problem(log) if in_time and status != 0 else ""
         if problem:
             raise NativeRuntimeError(f"{chosen.name} could not run {bundle.path}: {problem}")
+        if in_time and status < 0:
+            raise NativeRuntimeError(f"{chosen.name} was stopped by signal {-status} while it ran {bundle.path}")
         return ExecutionResult(
             exit_code=status if in_time else EXIT_TIMED_OUT,
             reason=ExitReason.EXITED if in_time else ExitReason.TIMED_OUT,
@@ -151,14 +154,21 @@ def _which(name: str) -> Path | None:
     return None if found is None else Path(found).absolute()
 
 
-def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path) -> Path:
+def _has_terminal(stdio: Stdio) -> bool:
+    return stdio.stdin is Stream.INHERIT and stdio.stdout is Stream.INHERIT and os.isatty(0) and os.isatty(1)
+
+
+def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path, *, terminal: bool) -> Path:
     spec = bundle.spec
+    if spec.process is not None and spec.process.terminal and not terminal:
+        # The runtime would ask for a terminal that nobody has.
+        spec = attrs.evolve(spec, process=attrs.evolve(spec.process, terminal=False))
     if limits.memory is not None:
         spec = attrs.evolve(spec, memory_limit=limits.memory)
     document = spec.to_dict()
     if document == spec.raw and spec.directory == str(bundle.path):
         return bundle.path
-    document["root"]["path"] = str(bundle.rootfs)
+    document["root"] = {**(document.get("root") or {}), "path": str(bundle.rootfs)}
     for mount in document.get("mounts", ()):
         _make_absolute(mount, spec.directory or str(bundle.path))
     (scratch / CONFIG).write_text(json.dumps(document), encoding="utf-8")
