@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -16,6 +15,7 @@ from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from wasmoci.handlers.base import BaseHandler
     from wasmoci.result import ExecutionResult
@@ -34,7 +34,8 @@ class Run(Protocol):
         stdio: Stdio | None = None,
         limits: Limits = NO_LIMITS,
         **bundle: object,
-    ) -> ExecutionResult: ...
+    ) -> ExecutionResult:
+        """Run it to its end."""
 
 
 @pytest.fixture(scope="session")

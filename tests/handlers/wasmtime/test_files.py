@@ -109,9 +109,7 @@ def test_pointers(run: Run, pointer: int, length: int, errno: int) -> None:
 def test_working_directory(run: Run, tmp_path: Path) -> None:
     """Relative paths start in it, absolute ones in the root, links lead where they lead in a container."""
     commands = "read local , read /etc/real , read out , write made text , write /etc/made text , list ."
-    result = run(
-        "files", *commands.split(), cwd="/work", files=FILES, symlinks={"/work/out": "../etc/real"}
-    )
+    result = run("files", *commands.split(), cwd="/work", files=FILES, symlinks={"/work/out": "../etc/real"})
     assert result.stdout == (
         b"read local: L\nread /etc/real: R\nread out: R\nwrote made: 4\nwrote /etc/made: 4\nlist .: local made out\n"
     )
@@ -164,8 +162,21 @@ def test_read_only_root(run: Run, tmp_path: Path, command: str, errno: str | Non
 def test_escape(run: Run, tmp_path: Path, cwd: str) -> None:
     """No path, and no link, leads out of the root file system."""
     (tmp_path / "secret").write_text("SECRET")
-    links = {"/l1": "../../secret", "/l2": str(tmp_path / "secret"), "/work/l3": "../../../../../../../.." + str(tmp_path)}
-    paths = ["../secret", "../../secret", str(tmp_path / "secret"), "l1", "l2", "l3/secret", "work/l3/secret", "work/../../secret"]
+    links = {
+        "/l1": "../../secret",
+        "/l2": str(tmp_path / "secret"),
+        "/work/l3": "../../../../../../../.." + str(tmp_path),
+    }
+    paths = [
+        "../secret",
+        "../../secret",
+        str(tmp_path / "secret"),
+        "l1",
+        "l2",
+        "l3/secret",
+        "work/l3/secret",
+        "work/../../secret",
+    ]
     result = run("escape", *paths, cwd=cwd, files=FILES, symlinks=links)
     assert result.exit_code == 0
     assert b"SECRET" not in (result.stdout or b"")

@@ -24,7 +24,16 @@ LONG = bytes(range(256)) * (3 << 12)
 def test_arguments_and_environment(run: Run) -> None:
     """Both arrive unchanged, in order."""
     result = run("show", "two words", "", "ä→\n", env=["B=1", "A= 2=3 ", "EMPTY="])
-    lines = ["arg 0: /app.wasm", "arg 1: two words", "arg 2: ", "arg 3: ä→", "", "env: B=1", "env: A= 2=3 ", "env: EMPTY="]
+    lines = [
+        "arg 0: /app.wasm",
+        "arg 1: two words",
+        "arg 2: ",
+        "arg 3: ä→",
+        "",
+        "env: B=1",
+        "env: A= 2=3 ",
+        "env: EMPTY=",
+    ]
     assert result.stdout is not None
     assert result.stdout.decode().splitlines() == lines
 

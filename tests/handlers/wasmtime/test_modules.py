@@ -1,0 +1,106 @@
+"""Modules that wasmtime doesn't take, and what the errors say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.module import Feature, Module
+
+if TYPE_CHECKING:
+    from tests.handlers.wasmtime.conftest import Run
+    from wasmoci.handlers.wasmtime import WasmtimeHandler
+
+START = '(func (export "_start"))'
+FEATURES = {
+    Feature.SIMD: "(func (drop (v128.const i32x4 0 0 0 0)))",
+    Feature.RELAXED_SIMD: "(func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0))))",
+    Feature.TAIL_CALL: "(func $f (return_call $f))",
+    Feature.MULTI_MEMORY: "(memory 1) (memory 1)",
+    Feature.MEMORY64: "(memory i64 1)",
+    Feature.EXCEPTIONS: "(tag $t) (func (throw $t))",
+    Feature.GC: "(type $s (struct)) (func (drop (struct.new $s)))",
+    Feature.FUNCTION_REFERENCES: "(type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0)))",
+    Feature.THREADS: "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
+    Feature.EXTENDED_CONST: "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+    Feature.WIDE_ARITHMETIC: "(func (param i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 0)))",
+    Feature.LEGACY_EXCEPTIONS: "(func try catch_all end)",
+    Feature.CUSTOM_PAGE_SIZES: "(memory 1 (pagesize 1))",
+    Feature.STACK_SWITCHING: "(type $f (func)) (type $c (cont $f)) (func (drop (ref.null $c)))",
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_features(run: Run, handler: WasmtimeHandler, feature: Feature) -> None:
+    """The features that the handler claims are the ones with which a module runs; another one is named."""
+    text = f"(module {FEATURES[feature]} {START})"
+    if feature in handler.features:
+        assert run(text).exit_code == 0
+    else:
+        with pytest.raises(UnsupportedModule, match=feature.value):
+            run(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('(import "env" "emscripten_sleep" (func (param i32)))', "env.emscripten_sleep"),
+        ('(import "env" "memory" (memory 1))', "env.memory"),
+        ('(import "wasi_snapshot_preview1" "no_such_call" (func))', "wasi_snapshot_preview1.no_such_call"),
+        ('(import "wasi_snapshot_preview1" "proc_exit" (func (param i64)))', "(i64)"),
+        ('(import "wasi_snapshot_preview1" "proc_exit" (global i32))', "proc_exit as global"),
+        ("(memory 1 2 shared)", "for several threads"),
+    ],
+)
+def test_imports(run: Run, text: str, message: str) -> None:
+    """What nobody provides is named, before anything runs."""
+    with pytest.raises(UnsupportedModule, match=re.escape(message)):
+        run(f"(module {text} {START})")
+
+
+def test_text(run: Run) -> None:
+    """An error in a text has its line and column."""
+    with pytest.raises(InvalidModule, match=re.escape("/app.wat: line 2, column 3: unknown operator")):
+        run("(module (func\n  i32.foo))", program="/app.wat")
+
+
+@pytest.mark.parametrize("text", ["(module", "(module (func $a) (func $a))", "(module (func (call 7)))", '(module "'])
+def test_bad_text(run: Run, text: str) -> None:
+    """Whatever is wrong with a text is one error."""
+    with pytest.raises(InvalidModule, match=r"/app\.wasm"):
+        run(text)
+
+
+def test_invalid_code(run: Run, handler: WasmtimeHandler) -> None:
+    """Code that isn't valid has its offset."""
+    good = handler.assemble(Module.from_bytes(b'(module (func (export "_start") nop nop))')).data
+    bad = good.replace(b"\x01\x01\x0b", b"\x01\x6a\x0b")
+    assert bad != good
+    with pytest.raises(InvalidModule, match="byte 0x") as caught:
+        run(bad)
+    assert caught.value.offset == bad.index(b"\x01\x6a\x0b") + 1
+
+
+def test_every_byte_changed(run: Run, handler: WasmtimeHandler) -> None:
+    """A module with any byte changed runs, or is refused by one of our errors."""
+    text = b'(module (memory (export "memory") 1) (data (i32.const 0) "x") (func (export "_start") nop))'
+    good = handler.assemble(Module.from_bytes(text)).data
+    refused = 0
+    for index in range(8, len(good)):
+        try:
+            run(good[:index] + bytes([good[index] ^ 0x15]) + good[index + 1 :])
+        except (InvalidModule, UnsupportedModule):
+            refused += 1
+        except Exception as error:  # noqa: BLE001
+            assert type(error).__name__ == "EntrypointError"  # noqa: PT017  the export's name was changed
+    assert refused > len(good) // 4
+
+
+def test_validate(handler: WasmtimeHandler) -> None:
+    """Validation takes what runs, and needs no bundle."""
+    handler.validate(Module.from_bytes(f"(module {START})".encode()))
+    with pytest.raises(UnsupportedModule):
+        handler.validate(Module.from_bytes(f'(module (import "a" "b" (func)) {START})'.encode()))
