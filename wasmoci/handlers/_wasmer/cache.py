@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def cache_root() -> Path:
+@contextlib.contextmanager
+def cache_root() -> Iterator[Path]:
     """A directory that nobody else can write to: code from there is run unchecked.
 
-    It is below the user's cache directory; where there can't be one, a temporary one that goes with this process.
+    It is below the user's cache directory; where there can't be one, a temporary one, which is removed again.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    path = base / "wasmoci" / "wasmer"
+    path = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wasmoci" / "wasmer"
+    if _is_private(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="wasmoci-wasmer-", ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
+
+
+def _is_private(path: Path) -> bool:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.lstat()
     except OSError:
-        return _temporary()
-    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    return path if private and os.access(path, os.W_OK) else _temporary()
-
-
-def _temporary() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="wasmoci-wasmer-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
+        return False
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return ours and os.access(path, os.W_OK | os.X_OK)

@@ -30,7 +30,7 @@ class Counted(NamedTuple):
     """Records at an address; another parameter gives their number."""
 
     address: int
-    count: int
+    number: int
     record: int = 1
 
 
@@ -38,7 +38,7 @@ class Used(NamedTuple):
     """Records at an address; their number is what the function itself has written to another address."""
 
     address: int
-    count: int
+    number: int
     record: int = 1
 
 
@@ -46,7 +46,7 @@ class Vectors(NamedTuple):
     """The buffers of an array of vectors; ``used`` is where the function has written how many bytes of them it filled."""
 
     address: int
-    count: int
+    number: int
     used: int | None = None
 
 
@@ -128,7 +128,7 @@ class Mirror:
         spans = []
         for item in ACCESS.get(name, _NOTHING).reads:
             record = 8 if isinstance(item, Vectors) else item.record
-            spans += self._span(arguments[item.address], record * (arguments[item.count] & _U32))
+            spans += self._span(arguments[item.address], record * (arguments[item.number] & _U32))
         return spans
 
     def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
@@ -136,7 +136,7 @@ class Mirror:
         spans: list[Span] = []
         for item in ACCESS.get(name, _NOTHING).reads:
             if isinstance(item, Vectors):
-                for address, size in self._vectors(arguments[item.address], arguments[item.count]):
+                for address, size in self._vectors(arguments[item.address], arguments[item.number]):
                     spans += self._span(address, size)
         return spans
 
@@ -147,9 +147,9 @@ class Mirror:
             if isinstance(item, Fixed):
                 spans += self._span(arguments[item.address], item.size)
             elif isinstance(item, Counted):
-                spans += self._span(arguments[item.address], item.record * (arguments[item.count] & _U32))
+                spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
             elif isinstance(item, Used):
-                spans += self._span(arguments[item.address], item.record * self._number(arguments[item.count]))
+                spans += self._span(arguments[item.address], item.record * self._number(arguments[item.number]))
             elif isinstance(item, Vectors):
                 spans += self._filled(item, arguments)
             else:
@@ -161,7 +161,7 @@ class Mirror:
     def _filled(self, item: Vectors, arguments: tuple[int, ...]) -> list[Span]:
         spans: list[Span] = []
         left = 0 if item.used is None else self._number(arguments[item.used])
-        for address, size in self._vectors(arguments[item.address], arguments[item.count]):
+        for address, size in self._vectors(arguments[item.address], arguments[item.number]):
             spans += self._span(address, min(size, left))
             left -= min(size, left)
         return spans

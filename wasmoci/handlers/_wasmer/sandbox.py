@@ -1,22 +1,21 @@
 """wasmer by its SDK, in whose sandboxes a guest calls :mod:`wasmoci.wasi` through a pipe.
 
 The SDK runs a guest on a WASI of its own, with files in memory, and offers no way to give it host functions. So the module
-is rewritten (:mod:`.tunnel`): all that it still asks of the SDK is to read from one pipe and to write to another.
+is rewritten (:mod:`.tunnel`): all that it still asks of the SDK is to read from one pipe and to write to another. The SDK has
+a process of its own for each run (:mod:`.sdk` says why).
 """
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import threading
-from typing import TYPE_CHECKING, Any
+import importlib.util
+from typing import TYPE_CHECKING
 
 from wasmoci.binary.rewrite import InitialMemoryTooLarge, limit_memory
 from wasmoci.capabilities import Capability
-from wasmoci.errors import EngineError, UnsupportedModule
+from wasmoci.errors import EngineError, UnsupportedModule, WasmociError
 from wasmoci.handlers import _host
-from wasmoci.handlers._thread import on_stack
 from wasmoci.handlers._wasmer.cache import cache_root
+from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
 from wasmoci.handlers._wasmer.tunnel import tunnel
 from wasmoci.handlers.base import Outcome
@@ -24,17 +23,13 @@ from wasmoci.module import Feature
 from wasmoci.wasi import ProcExit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from wasmoci.handlers.base import Workload
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
-_sdk = importlib.import_module("wasmer_sdk")
+if importlib.util.find_spec("wasmer_sdk") is None:
+    raise ImportError("there is no module wasmer_sdk")
 
-_COMMAND = "guest"
-_STACK = 8 << 20  # bytes, for our side of the pipe; the guest has the SDK's
-_SMALLEST_STACK = 1 << 20
 _MAX_FRAMES = 64
 _FAILED = "command execution failed: "
 _TRAP = "RuntimeError: "
@@ -62,18 +57,13 @@ FEATURES = frozenset(
 
 
 class Sandboxed:
-    """Runs core modules in the sandboxes of the SDK.
-
-    One client serves all runs: each leaves descriptors and threads behind.
-    """
+    """Runs core modules in the sandboxes of the SDK."""
 
     capabilities = CAPABILITIES
     features = FEATURES
 
     def __init__(self) -> None:
         self._rewritten = _host.ModuleCache()
-        self._client: Any = None
-        self._lock = threading.Lock()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
@@ -81,17 +71,12 @@ class Sandboxed:
             data = self._rewrite(workload)
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
-        with self._lock:
-            if self._client is None:
-                self._client = _sdk.Wasmer(cache_root=cache_root(), output_bytes=0)
-        with _host.open_wasi(workload) as wasi:
-            # On a thread of its own, as the caller's may be in an event loop already.
-            return on_stack(
-                lambda _: asyncio.run(_run(self._client, workload, data, wasi)),
-                _STACK,
-                _SMALLEST_STACK,
-                abandon=_nothing_to_abandon,
-            )
+        with _host.open_wasi(workload) as wasi, cache_root() as cache, SdkProcess(data, cache) as process:
+            answer = process.status()
+            if "started" not in answer:
+                raise _refusal(answer["failed"], workload.module)
+            workload.started()
+            return _serve(process, workload, wasi)
 
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, _host.max_pages(workload.limits)
@@ -104,80 +89,26 @@ class Sandboxed:
         return self._rewritten.get((module.digest, pages, calls), rewrite)
 
 
-async def _run(client: Any, workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
-    try:
-        package = await client.packages.create(
-            _sdk.PackageDefinition(
-                modules={_COMMAND: data}, commands={_COMMAND: _sdk.PackageCommandDefinition(module=_COMMAND)}
-            )
-        )
-        async with await client.sandboxes.create(packages=[package]) as sandbox:
-            process = await sandbox.command(package.command(_COMMAND)).spawn(
-                stdin="pipe", stdout="pipe", stderr="discard", output_bytes=0
-            )
-            workload.started()
-            return await _serve(process, workload, wasi)
-    except _sdk.WasmerError as error:
-        raise _refusal(error, workload.module) from None
-
-
-async def _serve(process: Any, workload: Workload, wasi: Wasi) -> Outcome:
-    service = Service(workload.entrypoint, wasi, _ProcessPipe(process))
+def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
+    service = Service(workload.entrypoint, wasi, process)
     limits = workload.limits
     try:
-        await service.run()
+        service.run()
     except ProcExit as exit_:
-        await _kill(process)
         return _host.exited(exit_.code, refused=service.refused, limits=limits)
-    except BaseException:
-        await _kill(process)
-        raise
-    try:
-        await process.wait()
-    except _sdk.WasmerError as error:
-        message = str(error).removeprefix(_FAILED)
-        if not message.startswith(_TRAP):
-            raise
-        message, *frames = message.removeprefix(_TRAP).split("\n", _MAX_FRAMES + 1)
-        backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
-        return _host.trapped(message, backtrace, refused=service.refused, limits=limits)
-    return _host.exited(0, refused=service.refused, limits=limits)
+    answer = process.status()
+    if "exited" in answer:
+        return _host.exited(0, refused=service.refused, limits=limits)
+    message = answer["failed"].removeprefix(_FAILED)
+    if not message.startswith(_TRAP):
+        raise _refusal(message, workload.module)
+    message, *frames = message.removeprefix(_TRAP).split("\n", _MAX_FRAMES + 1)
+    backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
+    return _host.trapped(message, backtrace, refused=service.refused, limits=limits)
 
 
-async def _kill(process: Any) -> None:
-    await process.kill()
-    await process.wait()
-
-
-class _ProcessPipe:
-    """The standard streams of a process of the SDK."""
-
-    def __init__(self, process: Any) -> None:
-        self._stdin = process.stdin
-        self._chunks: AsyncIterator[bytes] = aiter(process.stdout)
-        self._buffer = bytearray()
-
-    async def read(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            chunk = await anext(self._chunks, None)
-            if chunk is None:
-                break
-            self._buffer += chunk
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
-
-    async def write(self, data: bytes) -> None:
-        await self._stdin.write(data)
-
-
-def _refusal(error: Exception, module: Module) -> Exception:
-    message = str(error).removeprefix(_FAILED)
-    if "compile" in message:
+def _refusal(message: str, module: Module) -> WasmociError:
+    message = message.removeprefix(_FAILED)
+    if "compile error" in message:
         return UnsupportedModule(f"{module.source}: wasmer can't run it: {message}")
     return EngineError(f"{module.source}: wasmer failed: {message}")
-
-
-def _nothing_to_abandon() -> None:
-    # The guest ends at its next call of the host, whose files are closed then.
-    pass

@@ -37,11 +37,11 @@ _NO_BYTES = b"\0" * 16
 class Pipe(Protocol):
     """Both directions to the guest."""
 
-    async def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         """So many bytes from the guest; fewer only at its end."""
         ...
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Bytes for the guest."""
         ...
 
@@ -69,42 +69,42 @@ class Service:
         self.refused = 0
         wasi.bind(self._mirror)
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Serve calls until the guest's end of the pipe is closed.
 
         Raises:
             BaseException: Whatever a function of the host raises, :exc:`~wasmoci.wasi.ProcExit` among it.
         """
-        while len(message := await self._pipe.read(CALL_SIZE)) == CALL_SIZE:
+        while len(message := self._pipe.read(CALL_SIZE)) == CALL_SIZE:
             before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
             first, number, self.refused, arguments = HEADER.unpack(header)
             self._scratch[:] = first + before
             self._mirror.resize(number >> 8)
             if number & 0xFF == REFUSED:
-                await self._return(0, [])
+                self._return(0, [])
             else:
-                await self._serve(_NAMES[number & 0xFF], arguments)
+                self._serve(_NAMES[number & 0xFF], arguments)
 
-    async def _serve(self, name: str, packed: bytes) -> None:
+    def _serve(self, name: str, packed: bytes) -> None:
         arguments = _ARGUMENTS[name].unpack_from(packed)
-        await self._fetch(self._mirror.read(name, arguments))
-        await self._fetch(self._mirror.read_next(name, arguments))
+        self._fetch(self._mirror.read(name, arguments))
+        self._fetch(self._mirror.read_next(name, arguments))
         errno = self._functions[name].call(*arguments) or 0
-        await self._return(errno, [] if errno else self._mirror.written(name, arguments))
+        self._return(errno, [] if errno else self._mirror.written(name, arguments))
 
-    async def _fetch(self, spans: list[Span]) -> None:
+    def _fetch(self, spans: list[Span]) -> None:
         if not spans:
             return
-        await self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in spans))
+        self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in spans))
         view = self._mirror.view()
         for start, size in spans:
-            data = await self._pipe.read(size)
+            data = self._pipe.read(size)
             view[start : start + len(data)] = data
             if start < SCRATCH:  # where the guest has the messages now
                 end = min(start + size, SCRATCH)
                 view[start:end] = self._scratch[start:end]
 
-    async def _return(self, result: int, spans: Iterable[Span]) -> None:
+    def _return(self, result: int, spans: Iterable[Span]) -> None:
         view = self._mirror.view()
         parts: list[bytes | bytearray | memoryview] = []
         for start, size in spans:
@@ -116,7 +116,7 @@ class Service:
             if start < end:
                 parts += (COMMAND.pack(WRITE, start, end - start, 0, _NO_BYTES), view[start:end])
         parts += (COMMAND.pack(RETURN, 0, 0, result, bytes(self._scratch[:16])), self._scratch[16:])
-        await self._pipe.write(b"".join(parts))
+        self._pipe.write(b"".join(parts))
 
 
 def _length(text: str) -> int:

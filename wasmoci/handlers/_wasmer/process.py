@@ -1,0 +1,108 @@
+"""Our end of the process that runs a guest in the SDK (:mod:`.sdk`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.errors import EngineCrashed
+from wasmoci.handlers._wasmer.wire import LENGTH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+_BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv.pop())
+from wasmoci.handlers._wasmer.sdk import main
+main()
+"""
+_TAIL = 2000  # bytes of what the process wrote to its standard error
+
+
+class SdkProcess:
+    """A process that runs one guest, from its start to its end; a context manager, which kills it.
+
+    Args:
+        module: A module that :func:`~wasmoci.handlers._wasmer.tunnel.tunnel` made.
+        cache: Where the SDK keeps what it has compiled.
+
+    Raises:
+        OSError: It can't be started.
+    """
+
+    def __init__(self, module: bytes, cache: Path) -> None:
+        with contextlib.ExitStack() as stack:
+            self._errors = stack.enter_context(tempfile.TemporaryFile())
+            status, theirs = os.pipe()
+            self._status = stack.enter_context(os.fdopen(status, "rb"))
+            try:
+                process = subprocess.Popen(  # noqa: S603  this interpreter, with our own program
+                    [sys.executable, "-I", "-c", _BOOT, str(theirs), json.dumps(sys.path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    pass_fds=[theirs],
+                    bufsize=0,
+                )
+            finally:
+                os.close(theirs)
+            self._process = stack.enter_context(process)
+            stack.callback(process.kill)
+            request = json.dumps({"cache": str(cache)}).encode()
+            self.write(b"".join((LENGTH.pack(len(request), len(module)), request, module)))
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> SdkProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def status(self) -> dict[str, Any]:
+        """What the process says next: ``started``, ``exited`` or ``failed``.
+
+        Raises:
+            EngineCrashed: It has died without a word.
+        """
+        line = self._status.readline()
+        if line.endswith(b"\n"):
+            message: dict[str, Any] = json.loads(line)
+            return message
+        code = self._process.wait()
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL))
+        raise EngineCrashed(
+            f"the process of wasmer's SDK died under the guest, by signal {-code}"
+            if code < 0
+            else f"the process of wasmer's SDK ended with {code} under the guest",
+            signal=-code if code < 0 else None,
+            stderr=self._errors.read().decode("utf-8", "replace"),
+        )
+
+    def read(self, size: int) -> bytes:
+        """So many bytes from the guest; fewer only at its end."""
+        stream: Any = self._process.stdout
+        data = stream.read(size) or b""
+        if len(data) == size:
+            return bytes(data)
+        parts = [data]
+        while data and (missing := size - sum(map(len, parts))):
+            data = stream.read(missing) or b""
+            parts.append(data)
+        return b"".join(parts)
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the guest; when it is gone, reading tells."""
+        stream: Any = self._process.stdin
+        rest = memoryview(data)
+        with contextlib.suppress(BrokenPipeError):
+            while rest:
+                rest = rest[stream.write(rest) :]
