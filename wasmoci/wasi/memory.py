@@ -54,13 +54,14 @@ def buffers(view: memoryview, pointer: int, count: int) -> list[memoryview]:
             :data:`IOV_MAX` of them, or more bytes than a ``$size`` counts.
     """
     pointer &= U32
-    count &= U32
     size = len(view)
     if count == 1:  # by far the most common
         start, length = IOVEC.unpack_from(view, pointer)
-        if start + length > size:
+        end = start + length
+        if end > size:
             raise Refusal(Errno.FAULT)
-        return [view[start : start + length]]
+        return [view[start:end]]
+    count &= U32
     if pointer + count * IOVEC.size > size:
         raise Refusal(Errno.FAULT)
     if count > IOV_MAX:
