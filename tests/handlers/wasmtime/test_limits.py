@@ -98,6 +98,13 @@ def test_memory_of_the_spec(run: Run) -> None:
     assert run("allocate", "abort", memory=8 * MIB).reason is ExitReason.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize("index", ["", "i64"])
+def test_limit_without_bound(run: Run, index: str) -> None:
+    """A limit that no machine reaches, as cgroups have it for none, is one."""
+    text = f'(module (memory {index} 1) (func (export "_start") (if (i32.eqz (i32.const 1)) (then unreachable))))'
+    assert run(text, limits=Limits(memory=2**63 - 4096)).exit_code == 0
+
+
 def test_initial_memory(run: Run) -> None:
     """A guest that needs more than the limit from the start never runs."""
     result = run('(module (memory 100) (func (export "_start") unreachable))', limits=Limits(memory=MIB))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
 _PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
+_LONGEST = 1 << 36  # bytes that a 64-bit memory can have, under a limit that is higher still
 _TABLES, _TABLE_ELEMENTS, _ELEMENT = 32, 1 << 16, 8  # how many tables, of how many elements at least, of how many bytes
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,9 +70,9 @@ class MemoryAccount:
         self._used += size
         return True
 
-    def reserve(self, wanted: int) -> int:
-        """How much address space a memory is to have that must never move, when the engine wants so much."""
-        return max(wanted, self._limit)
+    def reserve(self, wanted: int, *, is_64: bool) -> int:
+        """How much address space a memory is to have, which must never move, when the engine wants so much."""
+        return max(wanted, min(self._limit, _LONGEST)) if is_64 else wanted
 
 
 class _LinearMemory:
@@ -141,14 +142,15 @@ def _free(key: int) -> None:
 
 
 @ffi.wasmtime_new_memory_callback_t  # type: ignore[untyped-decorator]
-def _new(_data: int, _type: Any, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
+def _new(_data: int, kind: Any, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
     try:
         account = current_run().memory
         if account is None:
             return new_error("a memory outside of a run")
         if not account.book(minimum):
             return new_error(_REFUSED)
-        memory = _LinearMemory(account, minimum, max(account.reserve(reserved), minimum), guard)
+        capacity = account.reserve(reserved, is_64=ffi.wasmtime_memorytype_is64(kind))
+        memory = _LinearMemory(account, minimum, max(capacity, minimum), guard)
     except Exception as error:  # noqa: BLE001  nothing may pass through the engine
         return new_error(str(error))
     key = next(_keys)
