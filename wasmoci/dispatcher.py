@@ -116,15 +116,17 @@ class Dispatcher:
         stdio: Stdio = INHERIT,
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
+        thorough: bool = False,
     ) -> Selection:
-        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`.
+        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, and of :func:`select`.
 
         Raises:
             WasmociError: None fits, or the program can't be run on any.
         """
         module, files = program(bundle)
         workload = Wasm(module=module, files=files, stdio=stdio, limits=effective(limits, bundle), isolation=isolation)
-        return select(workload, self.registry, named=self.named(classification, engine), order=self.order())
+        named = self.named(classification, engine)
+        return select(workload, self.registry, named=named, order=self.order(), thorough=thorough)
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
         """The engine that somebody asked for by name: the caller, else the spec, else the environment."""

@@ -117,7 +117,9 @@ def explain_bundle(
         guest=_guest(bundle, files, effective(limits, bundle)),
     )
     try:
-        selection = dispatcher.select(bundle, classification, engine=engine, limits=limits, isolation=isolation)
+        selection = dispatcher.select(
+            bundle, classification, engine=engine, limits=limits, isolation=isolation, thorough=True
+        )
     except WasmociError as error:
         workload = Wasm(
             module=module,

@@ -21,7 +21,7 @@ from wasmoci.isolation import Isolation
 from wasmoci.module import Module, ModuleKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import EngineHandler
@@ -103,7 +103,9 @@ class Selection:
     workload: Wasm
 
 
-def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iterable[str]) -> Selection:
+def select(
+    workload: Wasm, registry: Registry, *, named: str | None, order: Iterable[str], thorough: bool = False
+) -> Selection:
     """Choose the engine.
 
     Args:
@@ -111,9 +113,11 @@ def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iter
         registry: Where the handlers are.
         named: The engine that was asked for by name, which alone is looked at.
         order: The engines to try where none was named.
+        thorough: Whether to look at all of them, for an explanation; else the first that has all there is to wish for ends
+            the search, for looking costs as much as compiling.
 
     Raises:
-        UnknownEngine: The named engine, or one of the order, isn't registered.
+        UnknownEngine: The named engine isn't registered.
         EngineUnavailable: The named engine can't be loaded.
         UnsupportedModule: The named engine can't run the module.
         UnsupportedWorkload: The named engine can't give what is asked for.
@@ -121,7 +125,11 @@ def select(workload: Wasm, registry: Registry, *, named: str | None, order: Iter
     """
     if named is not None:
         return _named(workload, registry, named)
-    candidates = tuple(consider(workload, registry, name) for name in order)
+    candidates: list[Candidate] = []
+    for name in order:
+        candidates.append(consider(workload, registry, name))
+        if candidates[-1].chosen and not thorough and workload.wishes <= registry.load(name).capabilities:
+            break
     fitting = [candidate for candidate in candidates if candidate.chosen]
     if not fitting:
         raise NoSuitableEngine(_refusal(candidates), hint=_hint(registry))
@@ -221,7 +229,7 @@ def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: 
     return attrs.evolve(candidate, chosen=False, reason="it could, but comes later")
 
 
-def _refusal(candidates: tuple[Candidate, ...]) -> str:
+def _refusal(candidates: Sequence[Candidate]) -> str:
     if not candidates:
         return "no engine is to be tried"
     reasons = "".join(f"\n  {candidate.engine}: {candidate.reason}" for candidate in candidates)

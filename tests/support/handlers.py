@@ -1,0 +1,95 @@
+"""Engine handlers and a registry of the tests' own, for what doesn't depend on an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.capabilities import Capability
+from wasmoci.errors import EngineError, EngineUnavailable, UnknownEngine, UnsupportedModule
+from wasmoci.limits import Limits
+from wasmoci.registry import EngineStatus, Registry
+from wasmoci.result import ExecutionResult, ExitReason
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.module import Module
+    from wasmoci.spec import Spec
+
+INHERIT = Stdio.inherit()
+NO_LIMITS = Limits()
+FULL = frozenset(Capability) - {Capability.TEXT, Capability.WASI_02}
+
+
+class Recorder:
+    """A handler that keeps what it was asked, and runs nothing.
+
+    Args:
+        name: Its name.
+        capabilities: What it claims.
+        refusal: What it has against any module, if anything.
+    """
+
+    def __init__(
+        self, name: str, capabilities: Iterable[Capability] = FULL, *, refusal: Exception | str | None = None
+    ) -> None:
+        self.name = name
+        self.capabilities = frozenset(capabilities)
+        self._refusal = UnsupportedModule(f"{name} {refusal}") if isinstance(refusal, str) else refusal
+        self.runs: list[tuple[Spec, Path, Stdio, Limits]] = []
+
+    def interrupts(self, module: Module, stdio: Stdio) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def validate(self, module: Module) -> None:  # noqa: ARG002
+        """Refuse as it was told to."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    def execute(
+        self, spec: Spec, rootfs: Path, *, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
+    ) -> ExecutionResult:
+        """Keep the question, and answer with 0."""
+        self.runs.append((spec, rootfs, stdio, limits))
+        return ExecutionResult(exit_code=0, reason=ExitReason.EXITED, engine=self.name)
+
+
+class Handlers(Registry):
+    """A registry that holds what it is given.
+
+    Args:
+        handlers: The handlers.
+        missing: The names of engines that are registered and not installed.
+    """
+
+    def __init__(self, *handlers: EngineHandler, missing: Iterable[str] = ()) -> None:
+        super().__init__("wasmoci.tests.none")
+        self._known: dict[str, EngineHandler | EngineError] = {handler.name: handler for handler in handlers}
+        self._known |= {
+            name: EngineUnavailable(f"the engine {name!r} can't be loaded: not installed", hint=f"install {name}")
+            for name in missing
+        }
+
+    def names(self) -> tuple[str, ...]:
+        """See :class:`Registry`."""
+        return tuple(sorted(self._known))
+
+    def load(self, name: str) -> EngineHandler:
+        """See :class:`Registry`."""
+        found = self._known.get(name)
+        if found is None:
+            raise UnknownEngine(f"no engine is called {name!r}; registered are: {', '.join(self.names())}")
+        if isinstance(found, EngineError):
+            raise found
+        return found
+
+    def status(self, name: str) -> EngineStatus:
+        """See :class:`Registry`."""
+        found = self._known[name]
+        if isinstance(found, EngineError):
+            return EngineStatus(name=name, distribution="", available=False, reason=found.message)
+        return EngineStatus(name=name, distribution="", available=True, capabilities=found.capabilities)
