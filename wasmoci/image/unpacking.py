@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidImage
 from wasmoci.image.decompress import Decompressed
-from wasmoci.image.digest import CHUNK, VerifiedReader
+from wasmoci.image.digest import CHUNK, ByteReader, VerifiedReader
 from wasmoci.image.layer import Changes, LayerApplier
 from wasmoci.image.limits import DEFAULT_LIMITS, Budget, UnpackLimits
 from wasmoci.image.tar import TarReader
@@ -56,15 +56,12 @@ def unpack_layers(
 
 def _apply_tar(image: Image, layer: Layer, applier: LayerApplier, budget: Budget) -> None:
     with image.blobs.open(layer.descriptor) as blob:
-        plain = Decompressed(blob, source=layer.name, budget=budget)
-        if layer.diff_id is None:
-            applier.apply(TarReader(plain, source=layer.name), source=layer.name)
-            while plain.read(CHUNK):
-                pass
-        else:
-            archive = VerifiedReader(plain, layer.diff_id, None, source=f"{layer.name}, decompressed")
-            applier.apply(TarReader(archive, source=layer.name), source=layer.name)
-            archive.drain()
+        archive: ByteReader = Decompressed(blob, source=layer.name, budget=budget)
+        if layer.diff_id is not None:
+            archive = VerifiedReader(archive, layer.diff_id, None, source=f"{layer.name}, decompressed")
+        applier.apply(TarReader(archive, source=layer.name), source=layer.name)
+        while archive.read(CHUNK):
+            pass  # what follows the archive's end is part of what is verified
         blob.drain()
 
 
