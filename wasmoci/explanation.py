@@ -68,7 +68,8 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The same for ``json.dumps``."""
-        return {**attrs.asdict(self), "classification": self.classification.to_dict()}
+        document = attrs.asdict(self, value_serializer=lambda _instance, _field, value: _plain(value))
+        return {**document, "classification": self.classification.to_dict()}
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -142,6 +143,10 @@ def explain_bundle(
         isolation=selection.isolation.value,
         engines=selection.candidates,
     )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _rules(classification: Classification) -> Iterable[RuleOutcome]:
