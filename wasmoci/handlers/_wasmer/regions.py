@@ -43,11 +43,12 @@ class Used(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """The buffers of an array of vectors; ``used`` is where the function has written how many bytes of them it filled."""
+    """An array of vectors and their buffers; ``used`` is where the function has written how many bytes of them it filled."""
 
     address: int
     number: int
     used: int | None = None
+    record: int = _IOVEC.size
 
 
 class Text(NamedTuple):
@@ -102,6 +103,11 @@ ACCESS: dict[str, Access] = {
 }
 
 
+def reads_of(name: str) -> tuple[Counted | Vectors, ...]:
+    """What a function reads; each has the parameters ``address`` and ``number``, and the size of a record."""
+    return ACCESS.get(name, _NOTHING).reads
+
+
 class Mirror:
     """A copy of the guest's memory, right where it was fetched for the call that is being served.
 
@@ -126,15 +132,14 @@ class Mirror:
     def read(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
         """What to fetch first for a call."""
         spans = []
-        for item in ACCESS.get(name, _NOTHING).reads:
-            record = 8 if isinstance(item, Vectors) else item.record
-            spans += self._span(arguments[item.address], record * (arguments[item.number] & _U32))
+        for item in reads_of(name):
+            spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
         return spans
 
     def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
         """What to fetch then: where the vectors lead that were fetched first."""
         spans: list[Span] = []
-        for item in ACCESS.get(name, _NOTHING).reads:
+        for item in reads_of(name):
             if isinstance(item, Vectors):
                 for address, size in self._vectors(arguments[item.address], arguments[item.number]):
                     spans += self._span(address, size)
@@ -157,6 +162,23 @@ class Mirror:
                 spans += self._span(arguments[item.pointers], _SIZE.size * len(lengths))
                 spans += self._span(arguments[item.strings], sum(lengths))
         return spans
+
+    def advance(self, address: int, count: int, written: int) -> bool:
+        """Cut from the beginning of buffers what was written of them; tell whether nothing is left.
+
+        Args:
+            address: Of the vectors.
+            count: How many.
+            written: The address of how many bytes were written.
+        """
+        done = self._number(written)
+        left = False
+        for position, (start, size) in enumerate(self._vectors(address, count)):
+            taken = min(size, done)
+            done -= taken
+            left = left or taken < size
+            _IOVEC.pack_into(self._bytes, (address & _U32) + _IOVEC.size * position, start + taken, size - taken)
+        return not left
 
     def _filled(self, item: Vectors, arguments: tuple[int, ...]) -> list[Span]:
         spans: list[Span] = []

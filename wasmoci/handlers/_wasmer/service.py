@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import struct
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from wasmoci.handlers._wasmer.regions import Mirror
 from wasmoci.handlers._wasmer.tunnel import (
     CALL_SIZE,
     COMMAND,
+    GATHERED,
     HEADER,
     NUMBERS,
+    POSTED,
     READ,
     REFUSED,
     RETURN,
     SCRATCH,
     WRITE,
 )
-from wasmoci.wasi import FUNCTIONS
+from wasmoci.wasi import FUNCTIONS, Errno
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +34,8 @@ _ARGUMENTS = {
     name: struct.Struct("<" + "".join({"i32": "i4x", "i64": "q"}[kind] for kind in signature.params))
     for name, signature in FUNCTIONS.items()
 }
+_MAX_PAGES = (1 << 21) - 1
+_PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
 _NO_BYTES = b"\0" * 16
 
 
@@ -66,6 +71,7 @@ class Service:
             variables=[_length(name) + _length(value) for name, value in entrypoint.env],
         )
         self._scratch = bytearray(SCRATCH)
+        self._failed: dict[int, int] = {}  # descriptors, and why a posted write to them has failed
         self.refused = 0
         wasi.bind(self._mirror)
 
@@ -79,23 +85,42 @@ class Service:
             before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
             first, number, self.refused, arguments = HEADER.unpack(header)
             self._scratch[:] = first + before
-            self._mirror.resize(number >> 8)
+            self._mirror.resize(number >> 8 & _MAX_PAGES)
             if number & 0xFF == REFUSED:
                 self._return(0, [])
             else:
-                self._serve(_NAMES[number & 0xFF], arguments)
+                self._serve(_NAMES[number & 0xFF], arguments, number)
 
-    def _serve(self, name: str, packed: bytes) -> None:
+    def _serve(self, name: str, packed: bytes, flags: int) -> None:
         arguments = _ARGUMENTS[name].unpack_from(packed)
-        self._fetch(self._mirror.read(name, arguments))
-        self._fetch(self._mirror.read_next(name, arguments))
-        errno = self._functions[name].call(*arguments) or 0
+        gathered = bool(flags & GATHERED)
+        self._fetch(self._mirror.read(name, arguments), gathered=gathered)
+        self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
+        if flags & POSTED:
+            self._post(arguments)
+            return
+        errno = self._failed.pop(arguments[0], 0) if name == "fd_write" else 0
+        errno = errno or self._functions[name].call(*arguments) or 0
         self._return(errno, [] if errno else self._mirror.written(name, arguments))
 
-    def _fetch(self, spans: list[Span]) -> None:
+    def _post(self, arguments: tuple[int, ...]) -> None:
+        """Write all, as the guest takes for done; after a failure nothing more, until it has been told."""
+        fd, vectors, count, written = arguments
+        while fd not in self._failed:
+            errno = self._functions["fd_write"].call(*arguments)
+            if errno == Errno.AGAIN:
+                time.sleep(_PAUSE)
+            elif errno:
+                self._failed[fd] = errno
+            elif self._mirror.advance(vectors, count, written):
+                return
+
+    def _fetch(self, spans: list[Span], *, gathered: bool) -> None:
+        """Have the guest send what it has; what was gathered it sends by itself."""
         if not spans:
             return
-        self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in spans))
+        if not gathered:
+            self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in spans))
         view = self._mirror.view()
         for start, size in spans:
             data = self._pipe.read(size)

@@ -6,7 +6,8 @@ return. The first :data:`SCRATCH` bytes of the guest's memory carry the messages
 belongs to the host until the call returns, and comes back with the result.
 
 A call, from the guest: the bytes 16 to 112 of its memory as they were; then :data:`HEADER`, in which ``first`` are the bytes
-0 to 16. From the host, as often as it needs: :data:`COMMAND` with :data:`READ` (the guest sends ``size`` bytes from
+0 to 16. With :data:`GATHERED` all that the function reads follows at once. With :data:`POSTED`, a write to descriptor 1 or 2,
+the guest waits for nothing: a failure is returned by the next write that isn't posted. Else, from the host, as often as it needs: :data:`COMMAND` with :data:`READ` (the guest sends ``size`` bytes from
 ``address``) or :data:`WRITE` (that many follow). At last :data:`RETURN`, with the result and the bytes 0 to 16, followed by the
 bytes 16 to 112.
 """
@@ -37,6 +38,7 @@ from wasmoci.binary.reader import Reader
 from wasmoci.binary.valtypes import global_type, value_type
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer import assembly as asm
+from wasmoci.handlers._wasmer.regions import Vectors, reads_of
 from wasmoci.wasi import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -46,17 +48,21 @@ if TYPE_CHECKING:
 
 SCRATCH = 112
 NUMBERS = {name: number for number, name in enumerate(FUNCTIONS)}
+GATHERED, POSTED = 1 << asm.GATHERED_BIT, 1 << asm.POSTED_BIT
 REFUSED = 255
 """The number of a message that memory was refused; nothing is returned for it."""
 
 HEADER = struct.Struct("<16sII72s")
-"""first, number of the function | pages of memory << 8, refusals so far, arguments (8 bytes each)"""
+"""first, number of the function | pages of memory << 8 | flags, refusals so far, arguments (8 bytes each)"""
 COMMAND = struct.Struct("<IIII16s")
 """command, address, size, result, first"""
 READ, WRITE, RETURN = range(3)
 CALL_SIZE = SCRATCH - 16 + HEADER.size
 
 _REF_FUNC = 0xD2
+_WORDS = SCRATCH // 8
+_MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
+_MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
 _PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
@@ -72,8 +78,12 @@ class _Layout(NamedTuple):
     growers: range  # the functions, as the module had them, that grow its memory
 
     @property
+    def to(self) -> asm.Helpers:
+        return asm.Helpers(*range(self.helpers, self.shims))
+
+    @property
     def shims(self) -> int:
-        return self.helpers + 4
+        return self.helpers + len(asm.Helpers._fields)
 
     @property
     def wrappers(self) -> int:
@@ -81,7 +91,12 @@ class _Layout(NamedTuple):
 
     @property
     def entry(self) -> int:
-        return self.wrappers + len(self.growers)
+        return self.wrappers + len(self.growers) + 1
+
+    @property
+    def write(self) -> int:
+        """``fd_write`` as any other function; the shim posts when it can."""
+        return self.entry - 1
 
     def moved(self, index: int) -> int:
         """The new number of a function: a shim for an import, a wrapper for what grows memory."""
@@ -141,15 +156,16 @@ class _Rewriting:
             *self._helpers(),
             *(self._shim(item.name) for item in head.imports),
             *(self._wrapper(index) for index in layout.growers),
+            self._call("fd_write"),
             self._entry(calls),
         ]
         code = change_code(data, head, [self._code_pass()], source=self._source)
-        saved = [asm.GLOBAL_I64, asm.GLOBAL_I64]
+        added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED)]
         edits = [
             *self._replace_imports(),
             *append_to(data, head, FUNCTION, [unsigned(kind) for kind, _ in functions]),
             *(append_to(data, head, MEMORY, [b"\x00\x01"]) if not head.memories else ()),
-            *self._change_globals(saved),
+            *self._change_globals(added),
             *self._replace(EXPORT, 2, self._exports()),
             *self._remove_start(),
             *self._change_elements(),
@@ -162,28 +178,36 @@ class _Rewriting:
     # Functions, each as its type and its body.
 
     def _helpers(self) -> Iterator[tuple[int, bytes]]:
-        send, receive = self._layout.helpers, self._layout.helpers + 1
-        globals_ = len(self._head.globals)
+        to, globals_, refused = self._layout.to, len(self._head.globals), self._layout.refused
         yield self._type("ii"), asm.transfer(fd=1, function=1)
         yield self._type("ii"), asm.transfer(fd=0, function=0)
-        yield self._type(""), asm.save(globals_, send=send, end=SCRATCH)
-        refused = self._layout.refused
-        yield self._type("i", "i"), asm.serve(globals_, send=send, receive=receive, refused=refused, end=SCRATCH)
+        yield self._type(""), asm.save(globals_, send=to.send, end=SCRATCH)
+        yield self._type(""), asm.restore(globals_, end=SCRATCH)
+        yield self._type("i"), asm.head(globals_, send=to.send, refused=refused, end=SCRATCH)
+        yield self._type("", "i"), asm.answer(globals_, send=to.send, receive=to.receive, end=SCRATCH)
+        yield self._type("iii", "i"), asm.plain(begin=SCRATCH, most=_MOST_GATHERED)
+        yield self._type("ii", "i"), asm.total(plain=to.plain, most=_MOST_GATHERED)
+        yield self._type("ii"), asm.gather(send=to.send)
 
     def _shim(self, name: str) -> tuple[int, bytes]:
+        if name != "fd_write":
+            return self._call(name)
+        credit = len(self._head.globals) + _WORDS
+        body = asm.posting(NUMBERS[name], credit, _MOST_POSTED, self._layout.write, to=self._layout.to)
+        return self._type("iiii", "i"), body
+
+    def _call(self, name: str) -> tuple[int, bytes]:
         signature = FUNCTIONS[name]
         letters = {"i32": "i", "i64": "I"}
         params = "".join(letters[kind] for kind in signature.params)
         results = "".join(letters[kind] for kind in signature.results)
-        helpers = self._layout.helpers
-        body = asm.shim(params, bool(results), NUMBERS[name], save=helpers + 2, serve=helpers + 3)
+        reads = [(item.address, item.number, item.record, isinstance(item, Vectors)) for item in reads_of(name)]
+        body = asm.shim(params, NUMBERS[name], reads, has_result=bool(results), to=self._layout.to)
         return self._type(params, results), body
 
     def _wrapper(self, index: int) -> tuple[int, bytes]:
-        helpers = self._layout.helpers
-        refused = self._layout.refused or 0
         grow = index + self._layout.shift
-        return self._type("i", "i"), asm.grow(grow, refused, REFUSED, save=helpers + 2, serve=helpers + 3)
+        return self._type("i", "i"), asm.grow(grow, self._layout.refused or 0, REFUSED, to=self._layout.to)
 
     def _entry(self, calls: tuple[str, ...]) -> tuple[int, bytes]:
         exported = self._exported()
@@ -279,10 +303,10 @@ class _Rewriting:
                 yield Edit(header, reader.pos, b"")
 
     def _names(self) -> Iterator[tuple[int, str]]:
-        helpers = ("send", "receive", "save", "serve")
+        helpers = asm.Helpers._fields
         imports = (item.name for item in self._head.imports)
         wrappers = ("memory.grow" for _ in self._layout.growers)
-        for number, name in enumerate((*helpers, *imports, *wrappers, "entry"), self._layout.helpers):
+        for number, name in enumerate((*helpers, *imports, *wrappers, "write", "entry"), self._layout.helpers):
             yield number, f"wasmoci.{name}"
 
     # Numbers of functions.
