@@ -141,16 +141,19 @@ def _run(workload: Workload, engine: Engine) -> Iterator[tuple[Run, wasmtime.Sto
     """A run that is current on this thread, and its store with the limits set."""
     limits = workload.limits
     run = Run()
-    with wasmtime.Store(engine.engine) as store:
-        if engine.needs.stoppable:
-            interruption.listen(store)
-        if limits.fuel is not None:
-            store.set_fuel(limits.fuel)
-        if limits.memory is not None:
-            run.memory = MemoryAccount(limits.memory, engine.engine)
-            limit_tables(store, limits.memory)
-        with run.current():
-            yield run, store
+    try:
+        with wasmtime.Store(engine.engine) as store:
+            if engine.needs.stoppable:
+                interruption.listen(store)
+            if limits.fuel is not None:
+                store.set_fuel(limits.fuel)
+            if limits.memory is not None:
+                run.memory = MemoryAccount(limits.memory, engine.engine)
+                limit_tables(store, limits.memory)
+            with run.current():
+                yield run, store
+    finally:
+        run.settle()
 
 
 def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
@@ -165,8 +168,8 @@ def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Stor
             run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, engine.inner)))
             config = stack.enter_context(configure(workload, run))
         store.set_wasi(config)
-        stack.enter_context(interruption.time_limit(workload.limits.time, run, engine.engine))
         workload.started()
+        stack.enter_context(interruption.time_limit(workload.limits.time, run, engine.engine))
         instance, error = calls.instantiate(program, context)
         for name in _host.functions_to_call(workload):
             if error is not None:
@@ -181,8 +184,8 @@ def _run_component(workload: Workload, engine: Engine, run: Run, store: wasmtime
     compiled, linker = engine.component(workload.module)
     with configure(workload, run) as config:
         store.set_wasi(config)
+        workload.started()
         with interruption.time_limit(workload.limits.time, run, engine.engine):
-            workload.started()
             instance = components.instantiate(store, linker, compiled, workload.module)
             if isinstance(instance, Exception):
                 return instance

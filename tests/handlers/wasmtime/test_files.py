@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.bundles import write_bundle
+from tests.support.guests import build
+from wasmoci.bundle import Bundle
+from wasmoci.errors import WasmociError
+from wasmoci.stdio import Stdio
 
+if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
+    from wasmoci.handlers.base import BaseHandler
 
 FILES = {"/etc/real": "R", "/data/x": "X", "/work/local": "L"}
 LINKS = {
@@ -156,6 +164,22 @@ def test_read_only_root(run: Run, tmp_path: Path, command: str, errno: str | Non
     assert result.exit_code == (0 if errno is None else 1)
     assert result.stdout is not None
     assert errno is None or result.stdout.decode().endswith(f": {errno}\n")
+
+
+@pytest.mark.parametrize("cwd", ["/", "/work"])
+def test_host_path_not_utf8(handler: BaseHandler, tmp_path: Path, cwd: str) -> None:
+    """The root file system may be at a host path that isn't UTF-8."""
+    directory = Path(tmp_path, os.fsdecode(b"b\xff"))
+    bundle = Bundle.load(write_bundle(directory, build("files"), args=["read", "/etc/real"], files=FILES, cwd=cwd))
+    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
+    assert result.stdout == b"read /etc/real: R\n"
+
+
+def test_root_vanished(handler: BaseHandler, tmp_path: Path) -> None:
+    """A root file system that isn't there is an error that names it."""
+    bundle = Bundle.load(write_bundle(tmp_path / "bundle", build("hello")))
+    with pytest.raises(WasmociError, match=re.escape(str(tmp_path / "gone"))):
+        handler.execute(bundle.spec, tmp_path / "gone", stdio=Stdio.capture())
 
 
 @pytest.mark.parametrize("cwd", ["/", "/work"])

@@ -101,7 +101,7 @@ def test_memory_of_the_spec(run: Run) -> None:
 @pytest.mark.parametrize("index", ["", "i64"])
 def test_limit_without_bound(run: Run, index: str) -> None:
     """A limit that no machine reaches, as cgroups have it for none, is one."""
-    text = f'(module (memory {index} 1) (func (export "_start") (if (i32.eqz (i32.const 1)) (then unreachable))))'
+    text = f'(module (memory {index} 1) (func (export "_start")))'
     assert run(text, limits=Limits(memory=2**63 - 4096)).exit_code == 0
 
 

@@ -80,7 +80,7 @@ def test_without_proc(run: Run, source: tuple[int, bytes], monkeypatch: pytest.M
     """It is also where /proc isn't mounted."""
     from wasmoci.handlers._wasmtime import stdin  # noqa: PLC0415  needs the engine
 
-    monkeypatch.setattr(stdin, "_DESCRIPTORS", tmp_path)
+    monkeypatch.setattr(stdin, "DESCRIPTORS", tmp_path)
     descriptor, data = source
     assert run("cat", stdio=Stdio.capture(descriptor)).stdout == data
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.preopens import Preopen
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
-    from wasmoci.stdio import Source, Stdio, Streams, Target
+    from wasmoci.stdio import Sink, Source, Stdio, Streams, Target
 
 _STDOUT, _STDERR = 1, 2
 
@@ -71,15 +71,40 @@ def _attach_outputs(config: wasmtime.WasiConfig, streams: Streams, run: Run) -> 
     if streams.stdout.descriptor == _STDOUT:
         config.inherit_stdout()
     else:
-        config.stdout_custom = GuardedSink(streams.stdout, run).take
+        config.stdout_custom = _lent(streams.stdout, run).take
     if streams.stderr.descriptor == _STDERR:
         config.inherit_stderr()
     else:
-        config.stderr_custom = GuardedSink(streams.stderr, run).take
+        config.stderr_custom = _lent(streams.stderr, run).take
+
+
+def _lent(sink: Sink, run: Run) -> GuardedSink:
+    guarded = GuardedSink(sink, run)
+    run.lend(guarded)
+    return guarded
 
 
 def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> None:
     for preopen in directories:
-        # Not by wasmtime-py, which takes only host paths that are UTF-8.
-        if not ffi.wasi_config_preopen_dir(config.ptr(), preopen.host, preopen.guest.encode(), not preopen.read_only):
-            raise InvalidInput(f"{os.fsdecode(preopen.host)}: can't be opened as the guest's directory {preopen.guest}")
+        if _add(config, preopen.host, preopen):
+            continue
+        # wasmtime takes only paths that are UTF-8: it gets the directory under another one, or we learn what is wrong.
+        try:
+            descriptor = os.open(preopen.host, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            try:
+                if _add(config, os.fsencode(stdin.DESCRIPTORS / str(descriptor)), preopen):
+                    continue
+            finally:
+                os.close(descriptor)
+            reason = "its path is not UTF-8, and /proc isn't mounted"
+        host = preopen.host.decode(errors="backslashreplace")
+        raise InvalidInput(f"{host}: can't be opened as the guest's directory {preopen.guest}: {reason}")
+
+
+def _add(config: wasmtime.WasiConfig, host: bytes, preopen: Preopen) -> bool:
+    # Not by wasmtime-py, which encodes the path itself.
+    added: bool = ffi.wasi_config_preopen_dir(config.ptr(), host, preopen.guest.encode(), not preopen.read_only)
+    return added

@@ -51,6 +51,14 @@ class Needs:
         )
 
 
+@attrs.frozen
+class _Compiled:
+    """A core module, and what it became when linked with either WASI host."""
+
+    module: wasmtime.Module
+    linked: dict[bool, wasmtime.InstancePre] = attrs.field(factory=dict, init=False)
+
+
 class Engine:
     """One engine with its linkers and compiled modules. Safe to use from several threads.
 
@@ -101,16 +109,16 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks, or imports something under a wrong type.
         """
-
-        def link() -> wasmtime.InstancePre:
-            compiled = self._compiled(module)
-            with self._lock:
+        compiled = self._kept.get(module.digest, len(module.data), lambda: self._compile(module))
+        with self._lock:
+            program = compiled.linked.get(in_python)
+            if program is None:
                 try:
-                    return self._linker(in_python=in_python).instantiate_pre(compiled)
+                    program = self._linker(in_python=in_python).instantiate_pre(compiled.module)
                 except wasmtime.WasmtimeError as error:
                     raise UnsupportedModule(f"{module.source}: {summary(error)}") from None
-
-        return self._kept.get((module.digest, in_python), 0, link)
+                compiled.linked[in_python] = program
+            return program
 
     def component(self, module: Module) -> tuple[component.Component, component.Linker]:
         """A component, compiled, and the linker that has what it imports.
@@ -145,14 +153,11 @@ class Engine:
                 self._inner = linker.instantiate_pre(wasmtime.Module(self.engine, inner.MODULE))
             return self._inner
 
-    def _compiled(self, module: Module) -> wasmtime.Module:
-        def compile_it() -> wasmtime.Module:
-            try:
-                return wasmtime.Module(self.engine, module.data)
-            except wasmtime.WasmtimeError as error:
-                raise refused(module, error) from None
-
-        return self._kept.get(module.digest, len(module.data), compile_it)
+    def _compile(self, module: Module) -> _Compiled:
+        try:
+            return _Compiled(wasmtime.Module(self.engine, module.data))
+        except wasmtime.WasmtimeError as error:
+            raise refused(module, error) from None
 
     def _linker(self, *, in_python: bool) -> wasmtime.Linker:
         linker = self._linkers.get(in_python)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wasmoci.filesystem import GuestFiles
-
-_DESCRIPTORS = Path("/proc/self/fd")
 
 
 @attrs.frozen
@@ -72,7 +71,7 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
             def opened(guest: str, path: str) -> Preopen:
                 place = resolver.directory(root, components(os.fsencode(path))[0])
                 stack.callback(place.close)
-                return Preopen(guest, os.fsencode(_DESCRIPTORS / str(place.fd)), place.layer.read_only)
+                return Preopen(guest, os.fsencode(DESCRIPTORS / str(place.fd)), place.layer.read_only)
 
             cwd = opened(".", files.cwd)
             if by_name:

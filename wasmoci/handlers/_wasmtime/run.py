@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers._wasmtime.memory import MemoryAccount
     from wasmoci.handlers._wasmtime.paths import GuestPaths
+
+
+_SETTLING = 1.0  # seconds; it takes microseconds
 
 
 class Run:
@@ -38,6 +42,7 @@ class Run:
         self.paths: GuestPaths | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
+        self._outputs: list[tuple[weakref.ref[object], threading.Event]] = []
 
     @property
     def stopped(self) -> bool:
@@ -48,6 +53,20 @@ class Run:
         """Keep an exception of the host's; the first one is raised after the run."""
         if self.failure is None:
             self.failure = error
+
+    def lend(self, output: object) -> None:
+        """Have :meth:`settle` wait for the engine to let go of an output."""
+        released = threading.Event()
+        self._outputs.append((weakref.ref(output, lambda _: released.set()), released))
+
+    def settle(self) -> None:
+        """Wait until no thread of the engine's is going to call back; its store is closed.
+
+        The engine drops an output on a thread of its own, by a call-back. A thread that calls Python while the interpreter
+        ends is ended by that, which the engine takes for a panic and aborts the process.
+        """
+        for _, released in self._outputs:
+            released.wait(_SETTLING)
 
     @contextlib.contextmanager
     def unaccounted(self) -> Iterator[None]:

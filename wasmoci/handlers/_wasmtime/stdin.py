@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _SHORT = 1 << 20  # bytes
 _NULL = (1, 3)  # the number of /dev/null
-_DESCRIPTORS = Path("/proc/self/fd")
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
         config.inherit_stdin()
     elif (content := _short_content(descriptor)) is not None:
         _set_bytes(config, content)
-    elif not (_can_be_reopened(descriptor) and _set_file(config, _DESCRIPTORS / str(descriptor))):
+    elif not (_can_be_reopened(descriptor) and _set_file(config, DESCRIPTORS / str(descriptor))):
         with _pump(config, descriptor):
             yield
         return
