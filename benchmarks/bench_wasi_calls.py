@@ -99,7 +99,7 @@ def compile_guest(directory: Path) -> bytes:
     """Compile the guest."""
     source, target = directory / "guest.c", directory / "guest.wasm"
     source.write_text(GUEST)
-    subprocess.run(["clang", "--target=wasm32-wasi", "-O2", "-o", target, source], check=True)
+    subprocess.run(["clang", "--target=wasm32-wasi", "-O2", "-Wl,--strip-all", "-o", target, source], check=True)
     return target.read_bytes()
 
 
