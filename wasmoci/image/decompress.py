@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # the last three bytes of zstd's skippable frames, which may come first
+_SKIPPABLE_FIRST = 5  # of eight bits the upper four of their first byte
 _INPUT = 256 << 10
 
 
@@ -83,7 +84,7 @@ def zstd_module() -> Any:
 
 def is_compressed(head: bytes) -> bool:
     """Tell by a file's first bytes (four are enough) whether it is compressed with gzip or zstd."""
-    return head.startswith((_GZIP, _ZSTD)) or head[1:4] == _SKIPPABLE
+    return head.startswith((_GZIP, _ZSTD)) or (head[1:4] == _SKIPPABLE and head[0] >> 4 == _SKIPPABLE_FIRST)
 
 
 class Decompressed:

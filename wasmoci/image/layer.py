@@ -78,20 +78,24 @@ class LayerApplier:
             ImageError: The operating system refuses something.
         """
         self._upper = set()
-        for entry in reader:
-            with self._errors(entry.name, source):
-                self._budget.spend_entry(entry.size, source=source, name=entry.name)
-                self._entry(entry, reader)
-        self._root.forget()
+        try:
+            for entry in reader:
+                with self._errors(entry.name, source):
+                    self._budget.spend_entry(entry.size, source=source, name=entry.name)
+                    self._entry(entry, reader)
+        finally:
+            self._root.forget()
 
     def add_file(self, parts: Parts, data: Iterator[memoryview], *, source: str) -> None:
         """Put a single file in place, as a layer with nothing else would."""
         self._upper = set()
-        with self._errors("/".join(parts), source):
-            entry = Entry("/".join(parts), Kind.FILE, 0o755, 0, 0, 0, 0, "", {}, None, 0)
-            fd, path = self._parent(parts[:-1])
-            self._file(fd, parts[-1], (*path, parts[-1]), entry, data)
-        self._root.forget()
+        try:
+            with self._errors("/".join(parts), source):
+                entry = Entry("/".join(parts), Kind.FILE, 0o755, 0, 0, 0, 0, "", {}, None, 0)
+                fd, path = self._parent(parts[:-1])
+                self._file(fd, parts[-1], (*path, parts[-1]), entry, data)
+        finally:
+            self._root.forget()
 
     def finish(self) -> Changes:
         """Give directories their modes and times, the deepest first, and return what was done."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.errors import InvalidImage
+from wasmoci.errors import ImageError, InvalidImage
 from wasmoci.image import media
 from wasmoci.image.digest import check_digest, digest_of
 
@@ -277,7 +277,11 @@ def unknown_media_type(found: str, *, source: str, expected: str) -> InvalidImag
 
 def dump(raw: Mapping[str, Any]) -> bytes:
     """Return the one JSON form in which documents are written: the same value always gives the same bytes."""
-    return json.dumps(raw, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    text = json.dumps(raw, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ImageError(f"{text[error.start - 20 : error.end]!r} is not UTF-8, as an image's JSON has to be") from None
 
 
 def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:

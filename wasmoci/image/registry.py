@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wasmoci.image.digest import ByteReader
 
 _ACCEPT = ", ".join((*sorted(media.MANIFESTS), *sorted(media.INDEXES)))
+# Without compression on the way: digests are of what is stored, and no answer can be a bomb.
+_HEADERS = {"User-Agent": "wasmoci", "Accept-Encoding": "identity"}
 _MAX_WAIT = 30.0
 _MAX_TOKEN = 1 << 20
 
@@ -121,9 +123,7 @@ class Repository:
             RegistryError: It isn't there, or can't be had.
             Passing: It can't be had for the moment; reading raises this too.
         """
-        headers = {"Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
         url = self._path("blobs", descriptor.digest)
         response = self._request("GET", url, headers, again=False)
         stream = _BlobStream(response, lambda: self._failures(self._base + url))
@@ -235,7 +235,8 @@ class Repository:
             if method == "HEAD" or push:
                 response.drain_conn()
             return response
-        text = response.read(MAX_JSON, decode_content=True)
+        with self._failures(url):
+            text = response.read(MAX_JSON, decode_content=False)
         response.release_conn()
         error = status_error(self.name, method, url, response.status, text)
         if response.status in TEMPORARY:
@@ -245,7 +246,7 @@ class Repository:
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: Any, scope: str
     ) -> urllib3.BaseHTTPResponse:
-        sent = {"User-Agent": "wasmoci", **headers}
+        sent = {**_HEADERS, **headers}
         # An upload's location may be another host's, with a signature of its own in it.
         if scope in self._authorization and url.startswith(self._base + "/"):
             sent["Authorization"] = self._authorization[scope]
@@ -268,7 +269,7 @@ class Repository:
         data = b""
         try:
             with self._failures(self._base):
-                while len(data) <= most and (more := response.read(most + 1 - len(data), decode_content=True)):
+                while len(data) <= most and (more := response.read(most + 1 - len(data), decode_content=False)):
                     data += more
         finally:
             response.release_conn()
@@ -298,7 +299,7 @@ class Repository:
         form = {} if fields is None else {"Content-Type": "application/x-www-form-urlencoded"}
         with self._failures(url):
             response = self._pool.request(
-                method, url, headers={"User-Agent": "wasmoci", **form, **headers}, body=body, preload_content=False
+                method, url, headers={**_HEADERS, **form, **headers}, body=body, preload_content=False
             )
         return response.status, self._body(response, _MAX_TOKEN, "the token")
 
