@@ -103,3 +103,10 @@ def test_capabilities() -> None:
             column = columns[status.name if status.name != "wasmer" else WASMER]
             documented = {name for name, cells in rows.items() if cells[column] == "yes"}
             assert documented == {capability.value for capability in status.capabilities}, status.name
+
+
+@pytest.mark.parametrize("source", ["README.md", "CHANGELOG.md"])
+def test_links_of_the_repository(source: str) -> None:
+    """Links from the pages outside of the site lead somewhere."""
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / source).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
