@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -62,5 +63,6 @@ def test_native(number: signal.Signals, tmp_path: Path) -> None:
     require(shutil.which("crun") or shutil.which("runc"), "no native runtime: apt install crun runc")
     bundle = write_native_bundle(tmp_path / "bundle", "trap '' INT TERM; echo begun; while :; do :; done")
     assert stop(number, bundle) == (-number, b"", b"")
-    listed = subprocess.run([native.find().path, "list", "-q"], capture_output=True, text=True, check=True).stdout
-    assert [name for name in listed.split() if name.startswith("wasmoci-")] == []
+    command = [native.find().path, "list", "--format", "json"]
+    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout) or []
+    assert [container["id"] for container in listed if container["bundle"] == str(bundle)] == []
