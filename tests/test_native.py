@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -60,12 +61,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    before = descriptors()
+    before, numbers = descriptors(), itertools.count()
 
     def call(
         script: str, *args: str, stdio: Stdio | None = None, limits: Limits | None = None, **process: Any
     ) -> ExecutionResult:
-        bundle = write(tmp_path / f"b{len(list(tmp_path.iterdir()))}", "-c", script, "sh", *args, **process)
+        bundle = write(tmp_path / f"b{next(numbers)}", "-c", script, "sh", *args, **process)
         return Dispatcher(settings=Settings(native_runtime="runc")).run(
             bundle, stdio=stdio or Stdio.capture(), limits=limits or Limits()
         )
