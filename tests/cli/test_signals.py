@@ -6,11 +6,13 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.command import COMMAND, LIMIT, environment
+from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
 from wasmoci import native
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def stop(number: signal.Signals, *args: str | Path) -> tuple[int, bytes, bytes]:
+def stop(number: signal.Signals, *args: str | Path, **variables: str) -> tuple[int, bytes, bytes]:
     """Call ``wasmoci run``, send a signal once the guest has begun, and give status, output and errors."""
     process = subprocess.Popen(
         [*COMMAND, "run", *map(str, args)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(),
+        env=environment(**variables),
     )
     with process:
         try:
@@ -55,6 +57,28 @@ def test_wasm(
     """The command dies of the signal, without a word, and takes its worker process along."""
     bundle = make_bundle(guest(name))
     assert stop(number, "--engine", engine, "--isolation", isolation, bundle) == (-number, b"", b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("isolation", ["inline", "process"])
+def test_tmpfs(
+    isolation: str,
+    number: signal.Signals,
+    guest: Callable[..., Path],
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """The directory behind a tmpfs mount is removed even if the command is killed."""
+    usable("wasmtime")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    bundle = make_bundle(guest("sleep"), mounts=[{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}])
+    status, _, _ = stop(number, "--engine", "wasmtime", "--isolation", isolation, bundle, TMPDIR=str(scratch))
+    assert status == -number
+    deadline = time.monotonic() + LIMIT
+    while any(scratch.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
