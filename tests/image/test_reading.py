@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import os
+import signal
 import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.image.children import in_child
 from tests.image.making import (
     LAYER_GZIP,
     OCI_CONFIG,
@@ -459,17 +461,15 @@ def test_interrupted_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "hello.wasm" in unpacked(f"oci:{layout}", tmp_path / "bundle")
 
 
-def test_killed_unpack(tmp_path: Path) -> None:
+def test_killed_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed unpack left is removed by the next one to the same place."""
     layout = good(tmp_path / "layout")
-    child = os.fork()
-    if child == 0:
-        from wasmoci.image import layer  # noqa: PLC0415
 
-        layer.os.fchmod = lambda *_: os.kill(os.getpid(), 9)  # type: ignore[attr-defined, assignment]
+    def work() -> None:
+        monkeypatch.setattr("wasmoci.image.layer.os.fchmod", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         unpacked(f"oci:{layout}", tmp_path / "bundle")
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 9
+
+    assert in_child(work) == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 2
     unpacked(f"oci:{layout}", tmp_path / "bundle")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "layout"]

@@ -7,10 +7,13 @@ import importlib.util
 import json
 import os
 import random
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.image.children import in_child
 from tests.image.fake_registry import FakeRegistry, serve
 from tests.image.making import WASM, digest, make_layout, member, tar
 from tests.support.requirements import require
@@ -355,3 +358,35 @@ def test_an_interrupted_pull_stops(registry: FakeRegistry) -> None:
 def test_passwords_are_not_printed() -> None:
     """Credentials don't show their secrets in a log or a traceback."""
     assert "secret" not in repr(RegistryOptions(credential=Credential("me", "secret", "secret")))
+
+
+def test_pulls_at_once_share_the_work(registry: FakeRegistry) -> None:
+    """Who pulls what another one is pulling waits for it, and fetches nothing twice."""
+    digests: list[str] = []
+    threads = [threading.Thread(target=lambda: digests.append(get(registry, parallel=1))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(digests)) == 1
+    assert len(digests) == 4
+    large = max(registry.blobs, key=lambda name: len(registry.blobs[name]))
+    assert len([path for _, path, _, _ in registry.seen if path.endswith(large)]) == 1
+    assert list((Store().path / "partial").iterdir()) == []
+
+
+def test_a_killed_pull_is_taken_up(registry: FakeRegistry) -> None:
+    """What a pull that was killed has fetched isn't fetched again."""
+    registry.cut = 150_000
+
+    def work() -> None:
+        try:
+            get(registry, retries=0)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(work) == -signal.SIGKILL
+    registry.cut = 0
+    registry.seen.clear()
+    get(registry)
+    assert [text for text in registry.requests("blobs") if text] == ["bytes=150000-"]

@@ -8,15 +8,14 @@ import json
 import os
 import shutil
 import stat
-import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 # Imported now: after the change of user the interpreter's own files may be out of reach.
+from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
 from wasmoci.image import Store, as_bundle, building, open_image, private_copy, pull, store, transfer, unpack, unpacked
 from wasmoci.image.rootfs import remove_tree
@@ -41,21 +40,15 @@ def place() -> Iterator[Path]:
 
 def as_user(work: Callable[[], None]) -> None:
     """Do something as an ordinary user, in a process of its own."""
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-            work()
-        except BaseException:  # noqa: BLE001  whatever it was, it is printed, and the parent told
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def changed() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        work()
+
+    assert in_child(changed) == 0
 
 
 LAYERS = (

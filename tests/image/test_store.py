@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.image.children import in_child
 from tests.image.making import WASM, make_layout, member, tar, tree
 from wasmoci.errors import ImageNotFound, InvalidImage
 from wasmoci.image import Pruned, Store, as_bundle, open_image, private_copy, pull
@@ -148,12 +149,13 @@ def test_copies_without_an_overlay(store: Store, tmp_path: Path, monkeypatch: py
 
 def test_leftovers_of_the_killed(store: Store, layout: Path) -> None:
     """What a container that was killed left, an overlay included, goes with the next one."""
-    child = os.fork()
-    if child == 0:
+
+    def work() -> None:
         with as_bundle(f"oci:{layout}") as bundle:
             (bundle.rootfs / "new").write_text("new")
             os.kill(os.getpid(), signal.SIGKILL)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+    assert in_child(work) == -signal.SIGKILL
     assert len(list((store.path / "run").iterdir())) == 1
     with as_bundle(f"oci:{layout}") as bundle:
         assert not (bundle.rootfs / "new").exists()
