@@ -7,10 +7,12 @@ import errno
 import os
 import posixpath
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.cache import Cache
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.module import FuncType, Module, ModuleKind
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from wasmoci.spec import Spec
 
 _SHOWN = 8  # names that a message lists
+_SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
+
+_modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -89,7 +94,7 @@ class Entrypoint:
             finder.check_directory(self.cwd)
             descriptor = finder.open(self)
             try:
-                return Module.read(descriptor, source=self.program)
+                return _read(descriptor, self.program)
             finally:
                 os.close(descriptor)
 
@@ -146,6 +151,16 @@ def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
                 os.close(descriptor)
     except (InvalidInput, EntrypointError, OSError):
         return None
+
+
+def _read(descriptor: int, program: str) -> Module:
+    """Read a module, or take the one that was read before from the same file in the same state."""
+    status = os.fstat(descriptor)
+    # A file that has just changed may change again without its times telling.
+    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < _SETTLED:
+        return Module.read(descriptor, source=program)
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))
 
 
 def _split(variable: str) -> tuple[str, str]:

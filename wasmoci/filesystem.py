@@ -8,15 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci.errors import InvalidMount
+from wasmoci.scratch import scratch_directory
 from wasmoci.wasi.tree import FileTree
 from wasmoci.wasi.tree import Mount as TreeMount
 
@@ -87,8 +86,7 @@ class GuestFiles:
         if all(mount.source is not None for mount in self.mounts):
             yield self
             return
-        scratch = Path(tempfile.mkdtemp(prefix="wasmoci-tmpfs-"))
-        try:
+        with scratch_directory("wasmoci-tmpfs-") as scratch:
             mounts = []
             for index, mount in enumerate(self.mounts):
                 if mount.source is None:
@@ -98,8 +96,6 @@ class GuestFiles:
                 else:
                     mounts.append(mount)
             yield attrs.evolve(self, mounts=tuple(mounts))
-        finally:
-            _remove(scratch)
 
 
 def plan(spec: Spec, rootfs: Path) -> GuestFiles:
@@ -175,16 +171,3 @@ def _mode(source: Path, destination: str, where: str) -> int:
     except OSError as error:
         problem = f"can't be reached on the host: {error.strerror}"
     raise InvalidMount(f"{where}.source: {source} {problem}; it was to be mounted at {destination}")
-
-
-def _remove(directory: Path) -> None:
-    try:
-        shutil.rmtree(directory)
-    except PermissionError:
-        # The guest may have taken the permissions from directories of its own.
-        for path, names, _ in os.walk(directory):
-            for name in names:
-                inner = Path(path, name)
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(directory)

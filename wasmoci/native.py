@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import attrs
 from wasmoci.errors import NativeRuntimeError, NativeRuntimeNotFound, UnsupportedWorkload
 from wasmoci.pump import Pump
 from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
+from wasmoci.scratch import scratch_directory
 from wasmoci.spec import CONFIG
 from wasmoci.stdio import Stream
 
@@ -103,7 +103,7 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
     chosen = find(runtime)
     identifier = f"wasmoci-{secrets.token_hex(8)}"
     with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wasmoci-native-")))
+        scratch = stack.enter_context(scratch_directory("wasmoci-native-"))
         log = scratch / "log"
         directory = _bundle_directory(bundle, limits, scratch, terminal=_has_terminal(stdio))
         streams = stack.enter_context(stdio.open())

@@ -68,7 +68,7 @@ def test_nothing_left(run: Run) -> None:
 
 def test_cache() -> None:
     """A cache makes each value once, and drops those that weren't used for longest."""
-    from wasmoci.handlers._wasmtime.cache import Cache  # noqa: PLC0415
+    from wasmoci.cache import Cache  # noqa: PLC0415
 
     made: list[str] = []
 

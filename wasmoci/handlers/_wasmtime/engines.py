@@ -13,9 +13,9 @@ import attrs
 import wasmtime
 from wasmtime import component
 
+from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import components, exits, hosted, inner, memory, paths
-from wasmoci.handlers._wasmtime.cache import Cache
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
 

@@ -1,0 +1,75 @@
+"""Directories that are gone when a run is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wasmoci.scratch import scratch_directory
+
+
+def test_is_removed_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest may leave files, and directories that nobody may enter."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch_directory("test-") as directory:
+        (directory / "inner").mkdir()
+        (directory / "inner" / "file").write_text("x")
+        (directory / "inner").chmod(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leaves_no_process_and_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits beside the directory is gone with it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = set(Path("/proc/self/fd").iterdir())
+    with scratch_directory("test-"):
+        pass
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_is_removed_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no shell, this process does it alone."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("wasmoci.scratch._SHELL", "/nowhere/sh")
+    with scratch_directory("test-") as directory:
+        assert directory.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+_KILLED = """
+import os, signal, tempfile
+from wasmoci.scratch import scratch_directory
+with scratch_directory("test-") as directory:
+    (directory / "file").touch()
+    print(directory, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_is_removed_when_the_process_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """Also by a signal to its whole process group, as a terminal sends it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _KILLED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        directory = Path(process.stdout.readline().strip())
+        assert (directory / "file").exists()
+        os.killpg(process.pid, number)
+    end = time.monotonic() + 10
+    while directory.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not directory.exists()
