@@ -172,14 +172,15 @@ class Guest:
 class ScriptedStream:
     """A stream that gives what it was told to, and keeps what it gets."""
 
-    def __init__(self, *reads: bytes, take: int | None = None) -> None:
+    def __init__(self, *reads: bytes | None, take: int | None = None) -> None:
         self.reads = list(reads)
         self.written: list[bytes] = []
         self.take = take
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int, /) -> bytes | None:
         """Give the next of the scripted pieces."""
-        return self.reads.pop(0)[:size] if self.reads else b""
+        piece = self.reads.pop(0) if self.reads else b""
+        return None if piece is None else piece[:size]
 
     def write(self, data: bytes, /) -> int | None:
         """Keep the bytes, of each call as many as the script says."""

@@ -353,6 +353,13 @@ def test_injected_streams_are_read_and_written_in_pieces() -> None:
         assert (guest.number(32), stdout.written) == (4, [b"12", b"34"])
 
 
+def test_a_stream_that_has_nothing_yet() -> None:
+    """``None`` is AGAIN, and isn't the end."""
+    with Guest(stdin=ScriptedStream(None, b"x")) as guest:
+        assert guest.name("fd_read", 0, *guest.iovs((0, 8)), 16) == "AGAIN"
+        assert [guest.read(0), guest.read(0)] == [b"x", b""]
+
+
 def test_closing_a_standard_stream_leaves_the_hosts_open() -> None:
     """The guest closes its own end only, and so does the host's ``close``."""
     reader, writer = os.pipe()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
-from wasmoci.wasi import Oflags, Preopen
+from wasmoci.wasi import Oflags, Preopen, resolver, walk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -456,6 +456,42 @@ def test_devices_that_reach_the_host_are_refused(
         expected = resolving.try_open("device", 0, READ)  # there is no such device here
         assert expected != "SUCCESS"
     assert resolving.try_open("device", 0, READ) == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="there is no procfs here")  # noqa: PTH110
+@pytest.mark.parametrize("path", ["self/mem", "self/environ", "version", "self/root/proc/version", "self/cwd/x"])
+def test_files_of_procfs_are_refused(use_openat2: bool, path: str) -> None:  # noqa: FBT001
+    """The memory of the engine's process isn't the guest's, wherever procfs comes from; magic links lead nowhere."""
+    with Guest(preopens=[Preopen("/", "/")], use_openat2=use_openat2) as guest:
+        assert guest.try_open(f"proc/{path}", 0, READ) in {"ACCES", "NOENT"}
+        assert guest.try_open("proc/self", Oflags.DIRECTORY, READ) == "SUCCESS"
+
+
+def test_positions_do_not_grow_without_end(resolving: Guest, populated: Path) -> None:
+    """Going round and round keeps nothing of the way."""
+    (populated / "here").symlink_to(".")
+    directory = ROOT
+    for _ in range(600):
+        following = resolving.directory("here/usr/..", directory=directory)
+        if directory != ROOT:
+            resolving.call("fd_close", directory)
+        directory = resolving.directory("here", directory=following)
+        resolving.call("fd_close", following)
+    assert outcome(resolving, "usr/lib/up", directory=directory) == "users"
+    entry = resolving.wasi._table.get(directory, 0)
+    assert len(entry.place.position) <= 257  # type: ignore[attr-defined]
+
+
+def test_directories_can_only_be_so_deep(resolving: Guest, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is deeper than anybody goes can't be opened, so what is kept of each directory is bounded."""
+    monkeypatch.setattr(walk, "MAX_DEPTH", 20)
+    monkeypatch.setattr(resolver, "MAX_DEPTH", 20)
+    monkeypatch.setattr(resolver, "_PLAIN_DEPTH", 10)
+    (root / "/".join("d" * 22)).mkdir(parents=True)
+    deep = resolving.directory("/".join("d" * 20))
+    assert resolving.try_open("d", Oflags.DIRECTORY, READ, directory=deep) == "NAMETOOLONG"
+    assert resolving.try_open("/".join("d" * 21), Oflags.DIRECTORY, READ) == "NAMETOOLONG"
+    assert resolving.name("path_filestat_get", ROOT, 0, *resolving.text("/".join("d" * 21)), 0) == "SUCCESS"
 
 
 def listing(guest: Guest, fd: int = ROOT, size: int = 4096, cookie: int = 0) -> list[tuple[int, int, int, bytes]]:

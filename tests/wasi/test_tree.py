@@ -367,6 +367,23 @@ def test_a_mount_disappears_on_the_host(start: Callable[..., Guest], hosts: Path
     assert guest.try_open("srv/data/new", Oflags.CREAT, WRITE) == "NOENT"
 
 
+@pytest.mark.parametrize("path", ["etc/single", "etc/single/"])
+def test_a_mounted_file_that_disappears_on_the_host_stays_away(
+    start: Callable[..., Guest], hosts: Path, path: str
+) -> None:
+    """Nothing can be made in its place, which is in a directory of the host's that the guest was never given."""
+    guest = start(("single", "/etc/single"))
+    (hosts / "single").unlink()
+    before = sorted(hosts.iterdir())
+    text = guest.text
+    assert guest.try_open(path, Oflags.CREAT, WRITE) in {"NOENT", "ISDIR"}
+    assert guest.name("path_create_directory", ROOT, *text(path)) == "EXIST"
+    assert guest.name("path_symlink", *text("x"), ROOT, *text(path, 1)) == "EXIST"
+    assert guest.name("path_link", ROOT, 0, *text("work/local"), ROOT, *text(path, 1)) in {"XDEV", "EXIST"}
+    assert guest.name("path_rename", ROOT, *text("work/local"), ROOT, *text(path, 1)) == "BUSY"
+    assert sorted(hosts.iterdir()) == before
+
+
 def test_plain_preopens_can_be_read_only(root: Path) -> None:
     """Without a tree, too."""
     (root / "file").write_text("data")

@@ -1,4 +1,4 @@
-"""The system calls of Linux that Python doesn't offer: ``openat2`` and ``fallocate``."""
+"""The system calls of Linux that Python doesn't offer: ``openat2``, ``fallocate`` and ``fstatfs``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437  # on every architecture
 _HOW = struct.Struct("=QQQ")  # struct open_how
 _AT_FDCWD = -100
+_PROC_SUPER_MAGIC = 0x9FA0
+_STATFS_SIZE = 256  # more than struct statfs has on any architecture
 _RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed under it
 
 _LINUX = sys.platform == "linux"
@@ -28,6 +30,8 @@ if _LINUX:
     # The name with 64-bit offsets on every architecture; musl's fallocate always has them.
     _fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
     _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    _fstatfs = _libc.fstatfs
+    _fstatfs.argtypes = [ctypes.c_int, ctypes.c_void_p]
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -79,3 +83,18 @@ def fallocate(fd: int, offset: int, length: int) -> None:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+
+
+def is_procfs(fd: int) -> bool:
+    """Tell whether an open file belongs to procfs.
+
+    Raises:
+        OSError: As ``fstatfs(2)`` says.
+    """
+    if not _LINUX:
+        return False
+    buffer = ctypes.create_string_buffer(_STATFS_SIZE)
+    if _fstatfs(fd, buffer):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return ctypes.c_long.from_buffer(buffer).value == _PROC_SUPER_MAGIC

@@ -24,16 +24,18 @@ class Layer:
         read_only: Whether every write is refused.
         name: The file's name in its directory; ``None`` for a directory.
 
-    ``inode`` and ``filetype`` are what a listing shows of it.
+    ``inode`` and ``filetype`` are what a listing shows of it, ``device`` is the file system that it starts on.
     """
 
-    __slots__ = ("fd", "filetype", "inode", "name", "read_only")
+    __slots__ = ("device", "fd", "filetype", "inode", "name", "read_only")
 
     def __init__(self, fd: int, *, read_only: bool, name: bytes | None = None) -> None:
         self.fd = fd
         self.read_only = read_only
         self.name = name
-        self.inode = os.fstat(fd).st_ino if name is None else os.stat(name, dir_fd=fd).st_ino
+        status = os.fstat(fd) if name is None else os.stat(name, dir_fd=fd)
+        self.inode = status.st_ino
+        self.device = status.st_dev
         self.filetype = Filetype.DIRECTORY if name is None else Filetype.REGULAR_FILE
 
 
@@ -99,8 +101,10 @@ class Location:
         except FileNotFoundError:
             return None
 
-    def refuse_slash(self) -> None:
-        """Refuse, with ``NOTDIR``, a slash after the name of something there that is no directory."""
+    def refuse_new(self) -> None:
+        """Refuse to make something here: in the place of a mounted file, and, with ``NOTDIR``, of a file by a slash."""
+        if self.layer.name is not None:  # even when the host has taken the file away
+            raise Refusal(Errno.EXIST)
         if self.spelled != self.name and self._type() not in (None, stat.S_IFDIR):
             raise Refusal(Errno.NOTDIR)
 

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
-from wasmoci.wasi.walk import Walk, components
+from wasmoci.wasi.walk import MAX_DEPTH, Walk, components
 
 if TYPE_CHECKING:
     from wasmoci.wasi.namespace import Namespace
+
+#: The positions that come of the kernel's resolving have the guest's words in them, like the name of a link to ``.``. So
+#: that they don't grow without end, a position that gets so long is walked to, which leaves only what is really there.
+_PLAIN_DEPTH = 256
+
+#: What openat2 says of a path that it may not decide on: one with links, that leaves the directory, or that changes.
+_UNDECIDED = {errno.ELOOP, errno.EXDEV, errno.EAGAIN}
 
 
 class Resolver:
@@ -21,7 +28,7 @@ class Resolver:
     ``openat2`` is asked first. From the root of a tree without mounts it resolves with ``RESOLVE_IN_ROOT``, so absolute
     links stay inside; from another directory with ``RESOLVE_BENEATH``, and a path that turns out to leave it by way of
     a link is walked. In a tree with mounts, of which the kernel knows nothing, it takes the paths that neither meet a
-    link nor a mount.
+    link nor a mount. A path with ``..`` in it is always walked.
 
     Args:
         namespace: The open tree.
@@ -76,6 +83,10 @@ class Resolver:
         try:
             if writes and location.layer.read_only:
                 raise Refusal(Errno.PERM)
+            if len(location.position) > MAX_DEPTH:
+                raise Refusal(Errno.NAMETOOLONG)
+            if location.layer.name is not None:  # a file that is mounted is there, or was taken away by the host
+                flags &= ~os.O_CREAT
             fd = os.open(location.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=location.fd)
             return fd, location.position, location.layer
         finally:
@@ -132,20 +143,21 @@ class Resolver:
 
     def _at_once(self, start: Place, names: list[bytes], path: bytes, flags: int, mode: int = 0) -> int | None:
         """Have the kernel open a path; ``None`` when it isn't there, or isn't able, to see where the path leads."""
-        if self._openat2 is None:
+        depth = len(start.position) + len(names)
+        if self._openat2 is None or b".." in names or depth > _PLAIN_DEPTH:
             return None
         if self.namespace.layers:
-            if b".." in names or self.namespace.meets_mount(start.position, names):
+            if self.namespace.meets_mount(start.position, names):
                 return None
-            resolve, unable = self._plain, {errno.ELOOP, errno.EAGAIN}
-        elif start.position or b".." in names:
-            resolve, unable = self._beneath, {errno.EXDEV, errno.EAGAIN}
+            resolve = self._plain
+        elif start.position:
+            resolve = self._beneath
         else:
-            resolve, unable = self._in_root, {errno.EAGAIN}
+            resolve = self._in_root
         try:
             return self._openat2(start.fd, path, flags, resolve, mode)
         except OSError as error:
-            if error.errno in unable:
+            if error.errno in _UNDECIDED:
                 return None
             raise
 

@@ -10,13 +10,14 @@ from typing import Protocol
 
 from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
+from wasmoci.wasi.failure import Refusal
 
 
 class Stream(Protocol):
     """A source or a sink of the host's that is no file descriptor, to serve as a guest's standard stream."""
 
-    def read(self, size: int, /) -> bytes:
-        """Give up to ``size`` bytes; nothing at the end."""
+    def read(self, size: int, /) -> bytes | None:
+        """Give up to ``size`` bytes; none at the end, and ``None`` when there are none yet."""
         ...
 
     def write(self, data: bytes, /) -> int | None:
@@ -84,7 +85,10 @@ class InjectedStream(Standard):
         buffer = next(filter(len, buffers), None)
         if buffer is None:
             return 0
-        data = self._stream.read(len(buffer))[: len(buffer)]
+        data = self._stream.read(len(buffer))
+        if data is None:
+            raise Refusal(Errno.AGAIN)
+        data = data[: len(buffer)]
         buffer[: len(data)] = data
         return len(data)
 

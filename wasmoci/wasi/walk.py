@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: As many links as Linux follows in one path.
 MAX_LINKS = 40
 
+#: What is deeper can't be opened or passed through, which bounds what is kept of each open directory.
+MAX_DEPTH = 4096
+
 
 def components(path: bytes) -> tuple[list[bytes], bool]:
     """Split a path into its names, and tell whether it can only mean a directory (``a/``, ``a/.``, ``a/..``)."""
@@ -126,6 +129,8 @@ class Walk:
         """Go to a directory; when the name is a link, stay and give what it links to."""
         here = self._stack[-1]
         position = (*here.position, name)
+        if len(position) > MAX_DEPTH:
+            raise Refusal(Errno.NAMETOOLONG)
         layer = self._layers.get(position)
         if layer is not None:
             if layer.name is not None:

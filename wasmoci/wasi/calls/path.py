@@ -64,6 +64,8 @@ class Path:
             location = directory.locate_new(memory.path(self._host.view(), path, path_len))
             try:
                 _refuse_read_only(location)
+                if location.layer.name is not None:
+                    return Errno.EXIST
                 os.mkdir(location.spelled, dir_fd=location.fd)
             finally:
                 location.close()
@@ -131,7 +133,7 @@ class Path:
             location = directory.locate_new(memory.path(view, new_path, new_path_len))
             try:
                 _refuse_read_only(location)
-                location.refuse_slash()
+                location.refuse_new()
                 os.symlink(target, location.spelled, dir_fd=location.fd)
             finally:
                 location.close()
@@ -162,7 +164,7 @@ class Path:
                 try:
                     _refuse_read_only(old, new)
                     _refuse_crossing(old, new)
-                    new.refuse_slash()
+                    new.refuse_new()
                     os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
                 finally:
                     new.close()
