@@ -398,6 +398,12 @@ TITLE = "org.opencontainers.image.title"
             ["app.wasm"],
             ["app.wasm", "a"],
         ),
+        (
+            [(RUNWASI, WASM, {})],
+            (OCI_CONFIG, {"os": "wasi", "architecture": "wasm", "config": {"Cmd": ["./a#f"], "WorkingDir": "/srv"}}),
+            ["srv", "srv/a"],
+            ["./a#f"],
+        ),
     ],
 )
 def test_artifacts(tmp_path: Path, layers: Any, config: Any, names: list[str], args: list[str]) -> None:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from wasmoci.image.image import Image
     from wasmoci.image.layer_writer import Copy
     from wasmoci.image.limits import UnpackLimits
+    from wasmoci.image.looks import looks_like_image
     from wasmoci.image.model import Platform
     from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
     from wasmoci.image.registry import RegistryOptions
-    from wasmoci.image.running import as_bundle, looks_like_image, open_image, pull
+    from wasmoci.image.running import as_bundle, open_image, pull
     from wasmoci.image.runtime_spec import Volume, Wishes
     from wasmoci.image.store import Pruned, Store, Stored
     from wasmoci.image.transfer import import_image, push
@@ -37,10 +38,11 @@ _WHERE = {
     "image": ("Image",),
     "layer_writer": ("Copy",),
     "limits": ("UnpackLimits",),
+    "looks": ("looks_like_image",),
     "model": ("Platform",),
     "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
     "registry": ("RegistryOptions",),
-    "running": ("as_bundle", "looks_like_image", "open_image", "pull"),
+    "running": ("as_bundle", "open_image", "pull"),
     "runtime_spec": ("Volume", "Wishes"),
     "store": ("Pruned", "Store", "Stored"),
     "transfer": ("import_image", "push"),

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.bundle import Bundle
 from wasmoci.errors import ImageError, ImageNotFound, InvalidReference
-from wasmoci.image import transfer
 from wasmoci.image.image import open_file_reference
 from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import Platform
 from wasmoci.image.private_copy import private_copy
 from wasmoci.image.reference import Reference, candidates, parse_name, parse_reference
 from wasmoci.image.runtime_spec import Volume, Wishes
-from wasmoci.image.store import Store, Stored, default_store
+from wasmoci.image.store import Store, Stored
 from wasmoci.image.unpacked import spec_of
 from wasmoci.spec import CONFIG
 
@@ -31,27 +29,6 @@ if TYPE_CHECKING:
     from wasmoci.image.transfer import Progress
 
 _SKOPEO_SECONDS = 600
-
-
-def looks_like_image(reference: str) -> bool:
-    """Tell whether a reference is to an image, not to a bundle or to anything else.
-
-    A path is looked into: a layout or an archive of an image is one, a bundle's directory or a module isn't. A name is one
-    when the local store has it. Nothing is asked over a network, and nothing is made.
-    """
-    try:
-        parsed = parse_reference(reference)
-    except InvalidReference:
-        return False
-    if parsed.transport != "store":
-        return True
-    if os.path.lexists(reference) or not default_store().is_dir():
-        return False
-    try:
-        Store().find(reference)
-    except ImageError:
-        return False
-    return True
 
 
 def platform_of(text: str | Platform | None) -> Platform | None:
@@ -92,6 +69,8 @@ def open_image(
             where = store or Store()
             name = parsed.location
             if parsed.transport == "docker":
+                from wasmoci.image import transfer  # noqa: PLC0415  what is local needs no network
+
                 parsed_name = parse_name(name)
                 found = transfer.pull(parsed_name, where, platform=wanted, options=registry, progress=progress)
                 name, wanted = found.descriptor.digest, None
@@ -127,6 +106,8 @@ def pull(
     Raises:
         ImageError: See :func:`open_image`; also when there is no name for it.
     """
+    from wasmoci.image import transfer  # noqa: PLC0415  running what is local needs no network
+
     parsed, where = parse_reference(reference), store or Store()
     wanted = platform_of(platform)
     if parsed.transport in ("store", "docker"):
@@ -227,6 +208,8 @@ def _writable(shared: Path, directory: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _exported(name: str) -> Iterator[Reference]:
     """Let skopeo copy an image of Podman's and Buildah's storage to a layout of its own."""
+    import subprocess  # noqa: PLC0415  costs time that no other transport needs
+
     program = shutil.which("skopeo")
     if program is None:
         raise ImageError(

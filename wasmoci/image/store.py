@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -34,24 +33,17 @@ from wasmoci.image.mounts import sync_file_system
 from wasmoci.image.private_copy import release
 from wasmoci.image.reference import Name, candidates, parse_name
 from wasmoci.image.staging import hold, locked, staged, sweep
+from wasmoci.image.store_path import default_store
 from wasmoci.image.unpacking import unpack_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 REQUESTED = "dev.wasmoci.requested-digest"
 """Annotation of an entry that was pulled from an index by its digest: that digest."""
 
 _UNPACKED = "rootfs"
-
-
-def default_store() -> Path:
-    """Return where a user's store is."""
-    chosen = os.environ.get("WASMOCI_STORE")
-    if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()) / "wasmoci"
 
 
 @attrs.frozen

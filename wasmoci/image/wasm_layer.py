@@ -29,7 +29,8 @@ def module_path(image: Image, descriptor: Descriptor) -> str:
     wasm = [layer for layer in image.manifest.layers if layer.media_type in media.WASM_LAYERS]
     arguments = image.config.entrypoint + image.config.cmd
     if descriptor == wasm[0] and arguments:
-        return posixpath.normpath("/" + arguments[0].split("#", 1)[0])
+        program = arguments[0].split("#", 1)[0]
+        return posixpath.normpath(posixpath.join("/", image.config.working_dir, program))
     title = descriptor.annotations.get(_TITLE, "")
     name = posixpath.basename(title)
     if title and name in ("", ".", ".."):
