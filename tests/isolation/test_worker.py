@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.isolation.puppet import Guarded, Outer, Puppet
-from tests.support.descriptors import descriptors
+from tests.support.descriptors import children, descriptors
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
 from wasmoci.isolation.process import execute_in_worker
 from wasmoci.limits import Limits
@@ -48,12 +48,10 @@ def run(
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """After each test there are as many descriptors as before, and no child."""
-    before = len(descriptors())
+    """After each test there are as many descriptors as before, and no child more."""
+    before = len(descriptors()), children()
     yield
-    assert len(descriptors()) == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert (len(descriptors()), children()) == before
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255, 2**32 - 1])
@@ -259,3 +257,9 @@ def test_class_inside_a_function_is_refused() -> None:
 
     with pytest.raises(EngineError, match="a worker process can't import this handler"):
         run("exits", "0", handler=Hidden())
+
+
+def test_path_may_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What isn't text on ``sys.path`` is left out, as Python itself ignores it."""
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/somewhere"), "", "/no/such/place", "/\udcff"])
+    assert run("exits", "6").exit_code == 6

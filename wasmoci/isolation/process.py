@@ -65,7 +65,8 @@ def execute_in_worker(
         EngineCrashed: The process died of a fault, or gave no answer.
         WasmociError: The guest could not be started.
     """
-    request = messages.request(reference_of(handler), spec, str(rootfs), limits, sys.path)
+    path = [entry for entry in sys.path if isinstance(entry, str)]  # Python itself ignores others
+    request = messages.request(reference_of(handler), spec, str(rootfs), limits, path)
     with stdio.open() as streams, _Worker(handler.name, streams) as worker:
         worker.send(request)
         result = worker.wait(limits)
