@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wasmoci.cli.options import size
 from wasmoci.cli.output import printable
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from wasmoci.image.limits import UnpackLimits
     from wasmoci.image.model import Descriptor
-    from wasmoci.image.registry import RegistryOptions
+    from wasmoci.image.registry_connection import RegistryOptions
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
     "a name in the local store, or the path of a layout or an archive"
 )
+WORKLOAD_HELP = f"the bundle's directory, or an image: {REFERENCE_HELP}"
 _BAR = 24
 _KILO = 1000
 
@@ -60,7 +61,7 @@ def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None
 def registry_options(options: argparse.Namespace) -> RegistryOptions:
     """Return what :func:`add_registry` has read."""
     from wasmoci.image.credentials import Credential  # noqa: PLC0415
-    from wasmoci.image.registry import RegistryOptions  # noqa: PLC0415
+    from wasmoci.image.registry_connection import RegistryOptions  # noqa: PLC0415
 
     return RegistryOptions(
         plain_http=options.plain_http,
@@ -90,6 +91,22 @@ def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
     from wasmoci.image.limits import UnpackLimits  # noqa: PLC0415
 
     return UnpackLimits(**dict(options.limit))
+
+
+def add_image(parser: argparse.ArgumentParser) -> None:
+    """What a sub-command that takes a bundle or an image wants to know about an image."""
+    add_platform(parser)
+    add_limits(parser)
+    add_registry(parser)
+
+
+def image_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_image` has read, as options of :func:`wasmoci.image.as_bundle`."""
+    return {
+        "platform": options.platform,
+        "limits": unpack_limits(options),
+        "registry": registry_options(options),
+    }
 
 
 def _limit(text: str) -> tuple[str, float]:

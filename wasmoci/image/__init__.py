@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wasmoci.image.looks import looks_like_image
     from wasmoci.image.model import Platform
     from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
-    from wasmoci.image.registry import RegistryOptions
+    from wasmoci.image.registry_connection import RegistryOptions
     from wasmoci.image.running import as_bundle, open_image, pull
     from wasmoci.image.runtime_spec import Volume, Wishes
     from wasmoci.image.store import Pruned, Store, Stored
@@ -41,7 +41,7 @@ _WHERE = {
     "looks": ("looks_like_image",),
     "model": ("Platform",),
     "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
-    "registry": ("RegistryOptions",),
+    "registry_connection": ("RegistryOptions",),
     "running": ("as_bundle", "open_image", "pull"),
     "runtime_spec": ("Volume", "Wishes"),
     "store": ("Pruned", "Store", "Stored"),

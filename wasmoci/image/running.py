@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from wasmoci.image.image import Image
-    from wasmoci.image.registry import RegistryOptions
+    from wasmoci.image.registry_connection import RegistryOptions
     from wasmoci.image.transfer import Progress
 
 _SKOPEO_SECONDS = 600

@@ -18,7 +18,8 @@ from wasmoci.image.image import Image, load_image
 from wasmoci.image.layout_writer import LayoutWriter, from_blobs
 from wasmoci.image.model import Descriptor, Document, media_type_of
 from wasmoci.image.reference import Name, Reference, parse_name
-from wasmoci.image.registry import RegistryOptions, Repository
+from wasmoci.image.registry import Repository
+from wasmoci.image.registry_connection import RegistryOptions
 from wasmoci.image.store import REQUESTED, Store, Stored
 
 if TYPE_CHECKING:
