@@ -16,7 +16,6 @@ import pytest
 
 import wasmoci
 from tests.support.descriptors import descriptors
-from wasmoci.api import adapt
 from wasmoci.errors import (
     GuestFailed,
     InvalidConfiguration,
@@ -26,6 +25,7 @@ from wasmoci.errors import (
 )
 from wasmoci.result import ExitReason
 from wasmoci.spec import Mount, Process, Root, Spec
+from wasmoci.workload import adapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,22 +1,26 @@
-"""``wasmoci run``: a bundle, on this process's streams."""
+"""``wasmoci run``: a bundle or an image, on this process's streams."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING
 
+from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
 from wasmoci.cli.options import add_choice, count
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
+    from wasmoci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
-HELP = "Run a bundle. The exit status is the guest's; 125, 126 and 127 say that it never ran."
+HELP = "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran."
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,44 +50,63 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--read-only", action="store_true", default=None, help="let the guest only read its root file system"
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="the bundle's directory")
+    add_image(parser)
+    parser.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
     args = parser.add_argument(
-        "args", metavar="ARG", nargs=argparse.REMAINDER, help="arguments for the program, in place of the bundle's"
+        "args",
+        metavar="ARG",
+        nargs=argparse.REMAINDER,
+        help="arguments for the program, in place of the bundle's; of an image, in place of its Cmd",
     )
     args.required = False  # or argparse would name it among what is missing
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
-    from wasmoci.api import adapt  # noqa: PLC0415
-    from wasmoci.bundle import Bundle  # noqa: PLC0415
     from wasmoci.classify import Kind  # noqa: PLC0415
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
 
     _show_warnings()
-    bundle = adapt(
-        Bundle.load(options.bundle),
-        args=[_unicode(arg) for arg in options.args] or None,
-        env=None if options.env is None else [_unicode(variable) for variable in options.env],
-        volumes=options.volume,
-        cwd=None if options.workdir is None else _unicode(options.workdir),
-        read_only=options.read_only,
-    )
-    dispatcher = Dispatcher()
-    _listen(stop=dispatcher.classify(bundle).kind is Kind.NATIVE)
+    _listen(stop=True)
     try:
-        result = dispatcher.run(
-            bundle,
-            engine=options.engine,
-            limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
-            isolation=None if options.isolation is None else Isolation(options.isolation),
-        )
+        with contextlib.ExitStack() as stack:
+            bundle = stack.enter_context(_opened(options))
+            dispatcher = Dispatcher()
+            if dispatcher.classify(bundle).kind is Kind.WASM:
+                _listen(stop=False)
+            result = dispatcher.run(
+                bundle,
+                engine=options.engine,
+                limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
+                isolation=None if options.isolation is None else Isolation(options.isolation),
+            )
     except _Stopped as stopped:
         _die(stopped.number)
     _report(result)
     return result.exit_status
+
+
+@contextlib.contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[Bundle]:
+    """The bundle, or the image as one; a bar shows how far an image has come."""
+    from wasmoci.workload import opened  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        with Bar() as bar:
+            bundle = stack.enter_context(
+                opened(
+                    options.bundle,
+                    args=[_unicode(arg) for arg in options.args] or None,
+                    env=None if options.env is None else [_unicode(variable) for variable in options.env],
+                    volumes=options.volume,
+                    cwd=None if options.workdir is None else _unicode(options.workdir),
+                    read_only=options.read_only,
+                    image=lambda: {**image_options(options), "progress": bar},
+                )
+            )
+        yield bundle
 
 
 def _unicode(text: str) -> str:

@@ -1,0 +1,136 @@
+"""What a caller names and wants, made into a bundle that can be run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from wasmoci._json import Node
+from wasmoci.bundle import Bundle
+from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
+from wasmoci.spec import CONFIG, Mount, Process, Root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
+"""Variables, as a mapping or as ``NAME=value`` strings."""
+
+
+@contextlib.contextmanager
+def opened(
+    workload: str | os.PathLike[str] | Bundle,
+    *,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+    image: Callable[[], Mapping[str, Any]] = dict,
+) -> Iterator[Bundle]:
+    """A bundle of a bundle or an image, with a caller's wishes over its spec, for as long as the context lasts.
+
+    Args:
+        workload: A bundle, the host path of one, or a reference to an image.
+        args: Of a bundle the program's arguments, in place of the spec's; the program itself stays. Of an image what takes the
+            place of its ``Cmd``, as with Podman.
+        env: Variables to set, over the spec's.
+        volumes: Bind mounts on top of the spec's: ``HOST:GUEST`` or ``HOST:GUEST:ro``.
+        cwd: The working directory, an absolute guest path, in place of the spec's.
+        read_only: Whether the guest may only read its root, in place of the spec's flag.
+        image: Called when it is an image: gives more of the options of :func:`wasmoci.image.as_bundle`.
+
+    Raises:
+        InvalidBundle: There is neither a bundle nor an image of that name.
+        ImageError: The image can't be had, or is damaged.
+        InvalidSpec: The spec, or one of the wishes, is wrong.
+        InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
+    """
+    if isinstance(workload, Bundle):
+        yield adapt(workload, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
+        return
+    if not _is_image(workload):
+        bundle = Bundle.load(workload)
+        yield adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
+        return
+    from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
+
+    with as_bundle(os.fspath(workload), args=args, read_only=read_only, **image()) as unpacked:
+        yield adapt(unpacked, env=env, volumes=volumes, cwd=cwd)
+
+
+def _is_image(workload: str | os.PathLike[str]) -> bool:
+    name = os.fspath(workload)
+    if "\0" in name:
+        raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle, or an image, was expected")
+    if os.path.lexists(os.path.join(name, CONFIG)):  # noqa: PTH118  before anything costly is imported
+        return False
+    from wasmoci.image import looks_like_image  # noqa: PLC0415
+
+    return looks_like_image(name)
+
+
+def adapt(
+    bundle: Bundle,
+    *,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+) -> Bundle:
+    """A bundle with a caller's wishes over its spec; the arguments are those of :func:`run`.
+
+    Raises:
+        InvalidSpec: A variable isn't ``NAME=value``, the working directory isn't absolute, or a text can't be one.
+        InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
+    """
+    spec = bundle.spec
+    process = spec.process or Process()
+    if args is not None:
+        process = attrs.evolve(process, args=(*process.args[:1], *(_text(arg, "args") for arg in args)))
+    if env is not None:
+        process = attrs.evolve(process, env=_merge(process.env, env))
+    if cwd is not None:
+        if not _text(cwd, "cwd").startswith("/"):
+            raise InvalidSpec(f"found {cwd!r}; an absolute guest path was expected", path="cwd")
+        process = attrs.evolve(process, cwd=cwd)
+    if process != (spec.process or Process()):
+        spec = attrs.evolve(spec, process=process)
+    mounts = tuple(_volume(text) for text in volumes)
+    if mounts:
+        spec = attrs.evolve(spec, mounts=spec.mounts + mounts)
+    if read_only is not None:
+        root = spec.root or Root(path=str(bundle.rootfs))
+        spec = attrs.evolve(spec, root=attrs.evolve(root, readonly=read_only))
+    return attrs.evolve(bundle, spec=spec)
+
+
+def _merge(variables: tuple[str, ...], env: Environment) -> tuple[str, ...]:
+    given = [f"{name}={value}" for name, value in env.items()] if isinstance(env, Mapping) else list(env)
+    merged = {variable.partition("=")[0]: variable for variable in variables}
+    for variable in given:
+        name, mark, _ = _text(variable, "env").partition("=")
+        if not name or not mark:
+            raise InvalidSpec(f"found {variable!r}; NAME=value was expected", path="env")
+        merged[name] = variable
+    return tuple(merged.values())
+
+
+def _text(value: str, place: str) -> str:
+    """A text of the caller's, held to the same rules as one of a spec's."""
+    return Node(value, source=None, path=place).string()
+
+
+def _volume(text: str) -> Mount:
+    source, mark, rest = _text(text, "volumes").partition(":")
+    destination, _, mode = rest.partition(":")
+    if not source or not mark or not destination.startswith("/") or mode not in ("", "ro", "rw"):
+        raise InvalidMount(f"volume {text!r}: HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw was expected, GUEST absolute")
+    options = ("rbind", mode or "rw")
+    return Mount(destination=destination, source=str(Path(source).absolute()), type="bind", options=options)
