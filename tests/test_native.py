@@ -126,6 +126,11 @@ def test_time_limit(run: Callable[..., ExecutionResult], limit: float) -> None:
     assert limit <= result.duration < limit + 0.3
 
 
+def test_time_limit_that_nothing_reaches(run: Callable[..., ExecutionResult]) -> None:
+    """A limit may be as high as one likes."""
+    assert run("exit 3", limits=Limits(time=float("inf"))).exit_code == 3
+
+
 def test_terminal_that_nobody_has(run: Callable[..., ExecutionResult]) -> None:
     """A bundle that asks for a terminal, as the runtimes' templates do, runs without one where the caller has none."""
     assert run("test -t 0 || echo none", terminal=True).stdout == b"none\n"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wasmoci.stdio import Sink
 
 _CHUNK = 1 << 16
+_LONGEST = 3600.0  # seconds to wait at once; the system's own calls can't take every number
 _DRAIN_ROUNDS = 32  # a pipe and a socket hold less than so many chunks
 
 
@@ -88,10 +89,11 @@ class Pump:
             remaining = None if end is None else end - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return False
+            longest = _LONGEST
             if self._repeated is not None:
                 self._repeated()
-                remaining = self._interval if remaining is None else min(remaining, self._interval)
-            for key, _ in self._selector.select(remaining):
+                longest = self._interval
+            for key, _ in self._selector.select(longest if remaining is None else min(remaining, longest)):
                 key.data()
         return True
 

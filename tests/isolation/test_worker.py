@@ -244,6 +244,12 @@ def test_limits_reach_the_handler() -> None:
     assert json.loads(result.stdout or b"") == {"time": None, "memory": 1 << 20, "fuel": 5}
 
 
+@pytest.mark.parametrize("limits", [Limits(time=1e300, memory=1 << 90), Limits(time=float("inf"), memory=1 << 62)])
+def test_limits_that_nothing_reaches(limits: Limits) -> None:
+    """A limit may be as high as one likes."""
+    assert run("exits", "6", limits=limits).exit_code == 6
+
+
 def test_class_inside_a_class_can_be_imported() -> None:
     """A qualified name is followed."""
     assert run("exits", "3", handler=Outer.Inner()).exit_code == 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 from pathlib import Path
 
 OVERHEAD = 64 << 20
@@ -32,7 +33,7 @@ def bound(limit: int) -> int:
     held = _held("self")
     most = held + limit + OVERHEAD
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard == resource.RLIM_INFINITY or most < hard:
+    if most < (sys.maxsize if hard == resource.RLIM_INFINITY else hard):
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     return held
 
