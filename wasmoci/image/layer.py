@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import ImageError, InvalidImage, UnsafeLayer
+from wasmoci.image.nodes import owner_of, set_owner, time_of, write_file
 from wasmoci.image.rootfs import Parts, Rootfs, Unresolvable, remove_tree
 from wasmoci.image.tar import Entry, Kind, TarReader
 
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
-_MAX_ID = 2**32 - 2
 _MAX_NAME = 4096
-_MAX_SECONDS = 1 << 40
 
 
 @attrs.define
@@ -183,15 +182,7 @@ class LayerApplier:
             fd = self._free(fd, path)
             out = os.open(name, flags, 0o600, dir_fd=fd)
         try:
-            if entry.extents is None:
-                for piece in data:
-                    _write(out, piece)
-            else:
-                _write_extents(out, entry.size, entry.extents, data)
-            self._inode(out, entry)
-            mode = entry.mode if self._owner else entry.mode | 0o400
-            os.fchmod(out, mode)
-            os.utime(out, ns=(_time(entry), _time(entry)))
+            write_file(out, entry, data, owner=self._owner)
         finally:
             os.close(out)
 
@@ -211,11 +202,11 @@ class LayerApplier:
         finally:
             os.close(path_fd)
         try:
-            self._inode(fd, entry)
+            set_owner(fd, entry, owner=self._owner)
         finally:
             os.close(fd)
         mode = entry.mode if self._owner else entry.mode | 0o500
-        self._directories[path] = (mode, _time(entry))
+        self._directories[path] = (mode, time_of(entry))
 
     def _symlink(self, fd: int, path: Parts, entry: Entry) -> None:
         if not entry.link or "\0" in entry.link:
@@ -226,8 +217,8 @@ class LayerApplier:
             fd = self._free(fd, path)
             os.symlink(entry.link, path[-1], dir_fd=fd)
         if self._owner:
-            os.chown(path[-1], *_owner(entry), dir_fd=fd, follow_symlinks=False)
-        os.utime(path[-1], ns=(_time(entry), _time(entry)), dir_fd=fd, follow_symlinks=False)
+            os.chown(path[-1], *owner_of(entry), dir_fd=fd, follow_symlinks=False)
+        os.utime(path[-1], ns=(time_of(entry), time_of(entry)), dir_fd=fd, follow_symlinks=False)
 
     def _link_source(self, entry: Entry) -> tuple[int, Parts]:
         """Find what a hard link points to: the directory, to be closed, and the path."""
@@ -254,18 +245,6 @@ class LayerApplier:
                 raise InvalidImage("a hard link in place of the directory that holds its target") from None
             fd = self._free(fd, path)
             os.link(source_path[-1], path[-1], src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
-
-    def _inode(self, fd: int, entry: Entry) -> None:
-        if self._owner:
-            os.fchown(fd, *_owner(entry))
-        for key, value in entry.xattrs.items():
-            if key.startswith("user.") or (self._owner and key == "security.capability"):
-                try:
-                    os.setxattr(fd, key, value)
-                except OSError as error:
-                    # A file system without them, or a kernel that keeps them from us: the file is right without.
-                    if error.errno not in (errno.ENOTSUP, errno.EPERM):
-                        raise
 
     # Removing.
 
@@ -338,33 +317,3 @@ def _split(name: str) -> Parts:
     if ".." in parts:
         raise UnsafeLayer(f"the name {name!r} has a '..'")
     return parts
-
-
-def _owner(entry: Entry) -> tuple[int, int]:
-    for what, number in (("uid", entry.uid), ("gid", entry.gid)):
-        if not 0 <= number <= _MAX_ID:
-            raise InvalidImage(f"{what} is {number}; expected 0 to {_MAX_ID}")
-    return entry.uid, entry.gid
-
-
-def _time(entry: Entry) -> int:
-    limit = _MAX_SECONDS * 10**9
-    return max(-limit, min(limit, entry.mtime))
-
-
-def _write(fd: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(fd, piece) :]
-
-
-def _write_extents(fd: int, size: int, extents: tuple[tuple[int, int], ...], data: Iterator[memoryview]) -> None:
-    os.ftruncate(fd, size)
-    places = iter(extents)
-    offset, left = 0, 0
-    for whole in data:
-        piece = whole
-        while piece:
-            while not left:
-                offset, left = next(places)
-            count = os.pwrite(fd, piece[:left], offset)
-            offset, left, piece = offset + count, left - count, piece[count:]
