@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import wasmoci
 from tests.support.handlers import FULL, Handlers, Recorder
@@ -19,6 +21,7 @@ from wasmoci.errors import InvalidBundle, InvalidSpec
 from wasmoci.explanation import Explanation, explain_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
+from wasmoci.spec import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,3 +262,43 @@ def test_public_function(make_bundle: Callable[..., Path], tmp_path: Path) -> No
     assert explained.classification.kind is wasmoci.Kind.WASM
     with pytest.raises(InvalidBundle):
         wasmoci.explain(tmp_path / "missing")
+
+
+paths = st.lists(
+    st.sampled_from(["etc", "link", "loop", "dangling", "up", "app.wasm", "new", "..", ".", "", "\n", "ä", "a" * 260]),
+    max_size=5,
+).map(lambda names: "/" + "/".join(names))
+mounts = st.fixed_dictionaries(
+    {
+        "destination": st.one_of(paths, st.sampled_from(["/data", "/etc", "/up", "/link/x"])),
+        "type": st.sampled_from(["bind", "tmpfs", "proc"]),
+        "source": st.sampled_from(
+            ["rootfs", "rootfs/etc", "rootfs/app.wasm", "rootfs/loop", "/dev/null", "/proc/self"]
+        ),
+    },
+    optional={"options": st.lists(st.sampled_from(["ro", "rw", "rbind"]), max_size=2)},
+)
+processes = st.fixed_dictionaries(
+    {"args": st.one_of(st.just(["/app.wasm"]), st.just(["app.wasm"]), st.lists(paths, max_size=1))},
+    optional={"cwd": paths, "env": st.lists(st.sampled_from(["PATH=/etc:/link:/loop:", "PATH=", "A=b"]), max_size=2)},
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(mounts=st.lists(mounts, max_size=3), process=processes)
+def test_any_files_can_be_explained(tmp_path: Path, mounts: list[dict[str, Any]], process: dict[str, Any]) -> None:
+    """Whatever links, mounts and paths come together, there is an explanation, and a run where it says so."""
+    rootfs = tmp_path / "rootfs"
+    if not rootfs.exists():
+        (rootfs / "etc").mkdir(parents=True)
+        (rootfs / "app.wasm").write_bytes(PROGRAM)
+        for name, target in {"link": "/etc", "loop": "loop", "dangling": "/nowhere", "up": "../../.."}.items():
+            (rootfs / name).symlink_to(target)
+    document = {"ociVersion": "1.0.2", "process": process, "root": {"path": "rootfs"}, "mounts": mounts}
+    spec = Spec.from_dict({**document, "annotations": {"run.oci.handler": "wasm3"}}, directory=str(tmp_path))
+    dispatcher = Dispatcher(settings=Settings(native_runtime="sh"), registry=Handlers(Recorder("wasm3")))
+    bundle = Bundle(tmp_path, spec, rootfs)
+    explained = explain_bundle(bundle, dispatcher)
+    assert (explained.runs_on is None) is bool(explained.problem)
+    if explained.runs_on == "wasm3":
+        assert dispatcher.run(bundle).ok

@@ -157,8 +157,9 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
         )
     if mount.type == "tmpfs":
         return GuestMount(destination=destination, source=None, read_only=read_only)
+    found = "a mount without a type" if mount.type is None else repr(mount.type)
     raise InvalidMount(
-        f"{where}.type: {mount.type!r} at {destination} can't be given to a Wasm guest; bind or tmpfs was expected",
+        f"{where}.type: {found} at {destination} can't be given to a Wasm guest; bind or tmpfs was expected",
         hint="mount it on the host, and bind it into the container",
     )
 

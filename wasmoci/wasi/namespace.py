@@ -93,6 +93,10 @@ class Namespace:
             raise InvalidMount(
                 f"{os.fspath(mount.source)} can't be mounted at {mount.destination}: {reason}"
             ) from error
+        if not position:
+            raise InvalidMount(
+                f"{os.fspath(mount.source)} can't be mounted at {mount.destination}: that is a link to the root itself"
+            )
         # As on Linux, what was mounted beneath is covered.
         self.layers = {p: other for p, other in self.layers.items() if p[: len(position)] != position}
         self.layers[position] = layer
