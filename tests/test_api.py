@@ -215,6 +215,13 @@ def test_wrong_argument(options: dict[str, Any], error: type[WasmociError], mess
     assert caught.value.message.startswith(message)
 
 
+@pytest.mark.parametrize("options", [{"args": "--help"}, {"env": "A=1"}, {"volumes": "/a:/b"}])
+def test_string_instead_of_strings(make_bundle: Callable[..., Path], options: dict[str, Any]) -> None:
+    """A string is a sequence of strings, but not the one that was meant."""
+    with pytest.raises(TypeError, match="a sequence of strings was expected"):
+        wasmoci.run(make_bundle(b""), **options)
+
+
 @pytest.mark.parametrize(
     "options", [{"timeout": 0}, {"timeout": -1}, {"memory": 0}, {"fuel": 0}, {"isolation": "elsewhere"}]
 )

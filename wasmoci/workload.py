@@ -51,6 +51,9 @@ def opened(
         InvalidSpec: The spec, or one of the wishes, is wrong.
         InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
     """
+    for name, value in (("args", args), ("env", env), ("volumes", volumes)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
     if isinstance(workload, Bundle):
         yield adapt(workload, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
         return
