@@ -477,7 +477,7 @@ def test_file_that_is_no_file(tmp_path: Path) -> None:
             ("socket", "can't be read: No such device or address"),
             ("/dev/zero", "is a special file; a JSON file was expected"),
             ("x" * 300, "can't be read: File name too long"),
-            ("nul\0byte", "can't be read: embedded null byte"),
+            ("nul\0byte", "can't be read: its name has a NUL byte"),
         ]:
             before = descriptors()
             with pytest.raises(InvalidSpec) as caught:

@@ -54,7 +54,8 @@ def _read(source: str) -> bytes:
         # O_NONBLOCK: a FIFO must not make us wait for a writer.
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        # Pythons have different words for the one ValueError.
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "its name has a NUL byte"
         raise InvalidSpec(f"can't be read: {reason}", source=source) from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
