@@ -69,7 +69,7 @@ def test_every_error_of_a_run_is_public() -> None:
 def test_unknown_name() -> None:
     """A name that isn't there is an AttributeError, as for any module."""
     with pytest.raises(AttributeError, match="module 'wasmoci' has no attribute 'nothing'"):
-        _ = wasmoci.nothing  # type: ignore[attr-defined]
+        _ = wasmoci.nothing
 
 
 def test_names_are_no_modules() -> None:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from tests.support.handlers import FULL, Handlers, Recorder
-from wasmoci import dispatcher as module
+from wasmoci import native
 from wasmoci.bundle import Bundle
 from wasmoci.capabilities import Capability
 from wasmoci.classify import Detection
@@ -139,7 +139,7 @@ def test_native_goes_to_the_native_runtime(bundle: Callable[..., Bundle], monkey
         calls.append((bundle, runtime, stdio, limits))
         return answer
 
-    monkeypatch.setattr(module.native, "run", run)
+    monkeypatch.setattr(native, "run", run)
     loaded, stdio, limits = bundle(annotations={}), Stdio.null(), Limits(time=2.0)
     dispatcher = Dispatcher(settings=Settings(native_runtime="youki"), registry=Handlers())
     assert dispatcher.run(loaded, stdio=stdio, limits=limits) is answer

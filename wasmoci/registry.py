@@ -6,6 +6,7 @@ an engine, and a plug-in that is broken harms no other.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.metadata
 import threading
@@ -208,4 +209,6 @@ def _distribution(group: str, point: EntryPoint) -> str:
 @functools.cache
 def default() -> Registry:
     """The registry of :data:`GROUP`."""
+    # Engines free what they hold with the help of modules, which are taken apart in any order once Python has ended.
+    atexit.register(default.cache_clear)
     return Registry()
