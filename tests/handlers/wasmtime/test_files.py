@@ -72,6 +72,25 @@ def test_link_written_through(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "bundle/rootfs/data/new").read_text() == "new"
 
 
+REMOVING = """(module
+  (import "wasi_snapshot_preview1" "path_remove_directory" (func $remove (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "NAME")
+  (func (export "_start") (call $exit (call $remove (i32.const 3) (i32.const 0) (i32.const LENGTH)))))"""
+
+
+@pytest.mark.parametrize(
+    ("name", "errno"),
+    [("empty/", 0), ("empty//", 0), ("data/", 55), ("data/x/", 54), ("missing/", 44), ("/", 63)],
+)
+def test_directory_is_removed_by_a_name_with_a_slash(run: Run, name: str, errno: int) -> None:
+    """As ``rmdir`` has it, and the public test suite of WASI."""
+    guest = REMOVING.replace("NAME", name).replace("LENGTH", str(len(name)))
+    result = run(guest.encode(), files=FILES, directories=["/empty"])
+    assert result.exit_code == errno
+
+
 RELATIVE = """(module
   (import "wasi_snapshot_preview1" "path_open"
     (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
