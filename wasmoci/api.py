@@ -62,6 +62,7 @@ def run(
     Raises:
         WasmociError: It could not be run; see :mod:`wasmoci.errors`. A guest that ran and failed is no exception:
             see :meth:`ExecutionResult.check`.
+        OSError: A file that ``stdin`` or ``stdio`` names can't be opened.
     """
     with opened(
         bundle,
