@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
-from tests.handlers.test_wasm3_and_wasmer import assembled
+from tests.handlers.test_wasm3_and_wasmer import assembled, children
 from wasmoci.bundle import Bundle
 from wasmoci.errors import EngineCrashed
 from wasmoci.limits import Limits
 from wasmoci.result import ExitReason
-from wasmoci.stdio import Stdio
+from wasmoci.stdio import Stdio, Stream
+from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,61 @@ def test_an_sdk_that_dies_costs_an_error(
         handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
 
     assert caught.value.signal == 11
+
+
+@only_sandboxed
+def test_an_sdk_that_is_killed_under_the_guest_costs_an_error(
+    handler: WasmerHandler, guest: Callable[..., Path], make_bundle: Callable[..., Path]
+) -> None:
+    """The end of its process is the end of the run, in the middle of a call as well."""
+    before = set(children().split())
+
+    def kill(_chunk: bytes) -> None:
+        for process in set(children().split()) - before:
+            os.kill(int(process), signal.SIGKILL)
+
+    bundle = Bundle.load(make_bundle(guest("output"), args=["1000000"]))
+    with pytest.raises(EngineCrashed, match="by signal 9"):
+        handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio(stdin=b"", stdout=kill, stderr=Stream.NULL))
+
+
+def test_a_trap_at_a_great_depth_is_told(handler: WasmerHandler, make_bundle: Callable[..., Path]) -> None:
+    """The engine's report of it is longer than a pipe holds."""
+    text = """(module (memory (export "memory") 1) (func $a_function_with_a_name_of_some_length (param i32)
+          (if (local.get 0) (then (call $a_function_with_a_name_of_some_length (i32.sub (local.get 0) (i32.const 1))))
+            (else (i32.store (i32.const -16) (i32.const 0)))) nop)
+        (func (export "_start") (call $a_function_with_a_name_of_some_length (i32.const 8000))))"""
+    bundle = Bundle.load(make_bundle(assembled(text)))
+    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null())
+
+    assert (result.reason, result.message) == (ExitReason.TRAPPED, "out of bounds memory access")
+    assert len(result.backtrace) > 1
+
+
+@pytest.mark.parametrize(("count", "size"), [(1024, 60000), (60000, 100)])
+def test_many_buffers_are_written(
+    handler: WasmerHandler, make_bundle: Callable[..., Path], count: int, size: int
+) -> None:
+    """Neither a great number of them nor much in each makes the guest and its host wait for each other."""
+    text = f"""(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 16)
+        (func (export "_start") (local i32)
+          (loop (i32.store (i32.add (i32.const 1000) (i32.mul (local.get 0) (i32.const 8))) (i32.const 600000))
+            (i32.store (i32.add (i32.const 1004) (i32.mul (local.get 0) (i32.const 8))) (i32.const {size}))
+            (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const {count}))))
+          (call $exit (call $write (i32.const 1) (i32.const 1000) (i32.const {count}) (i32.const 200)))))"""
+    bundle = Bundle.load(make_bundle(assembled(text)))
+    written = 0
+
+    def take(chunk: bytes) -> None:
+        nonlocal written
+        written += len(chunk)
+
+    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio(stdin=b"", stdout=take, stderr=Stream.NULL))
+
+    most = 1024  # of which the host takes no more
+    expected = (0, count * size) if count <= most else (Errno.INVAL, 0)
+    assert (result.exit_code, written) == expected
 
 
 @only_sandboxed

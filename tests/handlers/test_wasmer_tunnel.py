@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import struct
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,13 @@ import pytest
 from tests.handlers.test_wasm3_and_wasmer import assembled
 from tests.support.requirements import require
 from wasmoci.binary.rewrite import limit_memory
+from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer.regions import ACCESS, Mirror
-from wasmoci.handlers._wasmer.tunnel import tunnel
+from wasmoci.handlers._wasmer.service import Service
+from wasmoci.handlers._wasmer.tunnel import GATHERED, HEADER, NUMBERS, SCRATCH, tunnel
 from wasmoci.module import Module
-from wasmoci.wasi import FUNCTIONS
+from wasmoci.wasi import FUNCTIONS, Preopen, Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,3 +168,33 @@ def test_what_was_written_is_cut_off(written: int, rest: int, vectors: tuple[int
 
     assert memory.advance(200, 2, 300) is (rest == 0)
     assert struct.unpack("<IIII", memory.view()[200:216]) == vectors
+
+
+class Recording:
+    """A pipe that brings what is given, and keeps what is written."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+        self.read = self._data.read
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.written += data
+
+
+@pytest.mark.parametrize("length", range(5))
+def test_a_call_that_is_cut_off_is_not_served(tmp_path: Path, length: int) -> None:
+    """A guest that ends while it sends a path, as by the end of its stack, does nothing to the path that it sent before."""
+    (tmp_path / "file").touch()
+    arguments = struct.pack("<QQQ", 3, 200, 4)
+    calls = [
+        bytes(SCRATCH - 16) + HEADER.pack(bytes(16), NUMBERS[name] | 1 << 8 | GATHERED, 0, arguments)
+        for name in ("path_create_directory", "path_unlink_file")
+    ]
+    entrypoint = Entrypoint(program="/app.wasm", function=None, argv=("/app.wasm",), env=(), cwd="/")
+    pipe = Recording(calls[0] + b"file" + calls[1] + b"file"[:length])
+    with Wasi(preopens=[Preopen(tmp_path, "/")]) as wasi:
+        Service(entrypoint, wasi, pipe).run()
+
+    assert (tmp_path / "file").exists() is (length < 4)

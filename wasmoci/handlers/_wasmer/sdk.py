@@ -16,7 +16,8 @@ import json
 import os
 import signal
 import sys
-from typing import Any
+import traceback
+from typing import Any, NoReturn
 
 from wasmoci.handlers._wasmer.wire import LENGTH
 
@@ -34,9 +35,21 @@ def main() -> None:
     sizes = LENGTH.unpack(_read(LENGTH.size))
     request, module = json.loads(_read(sizes[0])), _read(sizes[1])
     try:
-        answer = asyncio.run(_run(request["cache"], module, status))
+        asyncio.run(_run_to_end(request["cache"], module, status))
+    except BaseException:  # noqa: BLE001  whatever it is, the SDK's threads must not keep the process
+        traceback.print_exc()
+    os._exit(1)
+
+
+async def _run_to_end(cache: str, module: bytes, status: int) -> NoReturn:
+    try:
+        answer = await _run(cache, module, status)
     except wasmer_sdk.WasmerError as error:
         answer = {"failed": str(error)}
+    # Our caller, who serves the guest until its end, may be reading or writing there, and so not take the answer, which can
+    # be longer than a pipe holds.
+    os.close(0)
+    os.close(1)
     _tell(status, answer)
     os._exit(0)
 

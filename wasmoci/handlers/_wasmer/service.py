@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +36,7 @@ _ARGUMENTS = {
     for name, signature in FUNCTIONS.items()
 }
 _MAX_PAGES = (1 << 21) - 1
+_MOST_COMMANDS = 4096 // COMMAND.size
 _PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
 _NO_BYTES = b"\0" * 16
 
@@ -49,6 +51,10 @@ class Pipe(Protocol):
     def write(self, data: bytes) -> None:
         """Bytes for the guest."""
         ...
+
+
+class _Gone(Exception):
+    """The guest has ended in the middle of a message."""
 
 
 class Service:
@@ -76,20 +82,31 @@ class Service:
         wasi.bind(self._mirror)
 
     def run(self) -> None:
-        """Serve calls until the guest's end of the pipe is closed.
+        """Serve calls until the guest's end of the pipe is closed; a call that it didn't get to make whole isn't served.
 
         Raises:
             BaseException: Whatever a function of the host raises, :exc:`~wasmoci.wasi.ProcExit` among it.
         """
-        while len(message := self._pipe.read(CALL_SIZE)) == CALL_SIZE:
-            before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
-            first, number, self.refused, arguments = HEADER.unpack(header)
-            self._scratch[:] = first + before
-            self._mirror.resize(number >> 8 & _MAX_PAGES)
-            if number & 0xFF == REFUSED:
-                self._return(0, [])
-            else:
-                self._serve(_NAMES[number & 0xFF], arguments, number)
+        with contextlib.suppress(_Gone):
+            while True:
+                self._take_call()
+
+    def _take_call(self) -> None:
+        message = self._read(CALL_SIZE)
+        before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
+        first, number, self.refused, arguments = HEADER.unpack(header)
+        self._scratch[:] = first + before
+        self._mirror.resize(number >> 8 & _MAX_PAGES)
+        if number & 0xFF == REFUSED:
+            self._return(0, [])
+        else:
+            self._serve(_NAMES[number & 0xFF], arguments, number)
+
+    def _read(self, size: int) -> bytes:
+        data = self._pipe.read(size)
+        if len(data) < size:
+            raise _Gone
+        return data
 
     def _serve(self, name: str, packed: bytes, flags: int) -> None:
         arguments = _ARGUMENTS[name].unpack_from(packed)
@@ -117,14 +134,13 @@ class Service:
 
     def _fetch(self, spans: list[Span], *, gathered: bool) -> None:
         """Have the guest send what it has; what was gathered it sends by itself."""
-        if not spans:
-            return
-        if not gathered:
-            self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in spans))
         view = self._mirror.view()
-        for start, size in spans:
-            data = self._pipe.read(size)
-            view[start : start + len(data)] = data
+        for number, (start, size) in enumerate(spans):
+            if not gathered and number % _MOST_COMMANDS == 0:
+                # No more at once than a pipe holds: the guest may have to get rid of its answers before it takes the next.
+                some = spans[number : number + _MOST_COMMANDS]
+                self._pipe.write(b"".join(COMMAND.pack(READ, *span, 0, _NO_BYTES) for span in some))
+            view[start : start + size] = self._read(size)
             if start < SCRATCH:  # where the guest has the messages now
                 end = min(start + size, SCRATCH)
                 view[start:end] = self._scratch[start:end]
