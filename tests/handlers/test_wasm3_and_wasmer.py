@@ -208,18 +208,6 @@ def test_a_function_takes_the_output(execute: Callable[..., ExecutionResult], gu
     assert (b"".join(chunks), result.stdout) == (b"Hello, World!\n", None)
 
 
-def test_what_a_function_raises_comes_through(
-    execute: Callable[..., ExecutionResult], guest: Callable[..., Path]
-) -> None:
-    """An exception of the caller's own ends the guest, and reaches the caller."""
-
-    def refuse(_chunk: bytes) -> None:
-        raise LookupError("no room")
-
-    with pytest.raises(LookupError, match="no room"):
-        execute(guest("hello"), stdio=Stdio(stdin=b"", stdout=refuse, stderr=Stream.NULL))
-
-
 def test_a_reader_that_is_gone_is_noticed(execute: Callable[..., ExecutionResult]) -> None:
     """A guest that writes without end to a closed pipe gets the error, soon enough to end by it."""
     text = """(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

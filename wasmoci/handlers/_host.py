@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci.binary.rewrite import PAGE
+from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
+from wasmoci.stdio import Sink
 from wasmoci.wasi import FUNCTIONS, MODULES, Wasi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Import, Module
-    from wasmoci.stdio import Sink
-    from wasmoci.wasi import Clocks, Stream
+    from wasmoci.wasi import Stream
 
-_CACHE_SIZE = 128 << 20  # bytes of modules
+_KEPT_MODULES = 32
+_KEPT_BYTES = 128 << 20  # of modules as they came
 
 
 def provides(module: str, name: str) -> bool:
@@ -46,12 +46,11 @@ def check_signatures(module: Module) -> None:
                 raise UnsupportedModule(f"{module.source}: imports {item} as {found}; WASI has it as {expected}")
 
 
-def open_wasi(workload: Workload, *, clocks: Clocks | None = None) -> Wasi:
+def open_wasi(workload: Workload) -> Wasi:
     """The WASI host of a workload, to be closed by the caller.
 
     Args:
         workload: Its arguments, environment, files and streams are the guest's.
-        clocks: The guest's time; the host's when not given.
 
     Raises:
         InvalidInput: The guest can't have them; see :class:`wasmoci.wasi.Wasi`.
@@ -64,8 +63,28 @@ def open_wasi(workload: Workload, *, clocks: Clocks | None = None) -> Wasi:
         stdin=streams.stdin,
         stdout=_output(streams.stdout),
         stderr=_output(streams.stderr),
-        clocks=clocks,
     )
+
+
+def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
+    """Run a guest with the WASI host of its workload; what a function raises that takes its output ends the run.
+
+    Args:
+        workload: See :func:`open_wasi`.
+        run: Called with the host; an exception of a function of the host's has to end the guest, and to come out.
+
+    Raises:
+        InvalidInput: See :func:`open_wasi`.
+        BaseException: Whatever a function raised that takes an output of the guest's.
+    """
+    streams = workload.streams
+    streams = attrs.evolve(streams, stdout=_guarded(streams.stdout), stderr=_guarded(streams.stderr))
+    try:
+        with open_wasi(attrs.evolve(workload, streams=streams)) as wasi:
+            return run(wasi)
+    except _OutputError as failure:
+        errors = [failure.error]
+    raise errors.pop()  # here, where it gets no other context than it has
 
 
 def functions_to_call(workload: Workload) -> tuple[str, ...]:
@@ -80,6 +99,11 @@ def functions_to_call(workload: Workload) -> tuple[str, ...]:
 def imported_functions(module: Module) -> tuple[Import, ...]:
     """The functions that a module imports, in the order of their indices."""
     return tuple(item for item in module.imports if item.kind == "func")
+
+
+def new_cache() -> Cache:
+    """A cache for modules as they were prepared for an engine; the cost of one is its size in bytes as it came."""
+    return Cache(_KEPT_MODULES, _KEPT_BYTES)
 
 
 def max_pages(limits: Limits) -> int | None:
@@ -119,33 +143,26 @@ class _Output:
         return b""
 
 
+class _OutputError(Exception):
+    """What a function raised that takes output; as it is the host might take it for an errno, or an engine for a trap."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _guarded(sink: Sink) -> Sink:
+    if sink.descriptor is not None or sink.captured is not None:
+        return sink
+
+    def write(data: bytes) -> None:
+        try:
+            sink.write(data)
+        except BaseException as error:  # noqa: BLE001  it is raised again, behind the engine
+            raise _OutputError(error) from None
+
+    return Sink(function=write)
+
+
 def _output(sink: Sink) -> int | Stream:
     return _Output(sink) if sink.descriptor is None else sink.descriptor
-
-
-@attrs.define
-class ModuleCache:
-    """Modules as they were prepared for an engine; the ones that were not used for longest are dropped.
-
-    Safe to use from several threads. Two of them may prepare the same module at once.
-    """
-
-    size: int = _CACHE_SIZE
-    _kept: OrderedDict[Hashable, bytes] = attrs.field(factory=OrderedDict, init=False)
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._kept
-
-    def get(self, key: Hashable, prepare: Callable[[], bytes]) -> bytes:
-        """The module that is kept under a key, or else a new one."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        data = prepare()
-        with self._lock:
-            self._kept[key] = data
-            while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self.size:
-                self._kept.popitem(last=False)
-        return data

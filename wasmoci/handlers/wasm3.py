@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.base import Workload
     from wasmoci.module import Module
+    from wasmoci.wasi import Wasi
 
 Result = TypeVar("Result")
 
@@ -57,7 +58,8 @@ class Wasm3Handler(BaseHandler):
     )
 
     def __init__(self) -> None:
-        self._prepared = _host.ModuleCache()
+        self._valid = _host.new_cache()
+        self._prepared = _host.new_cache()
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""
@@ -69,11 +71,7 @@ class Wasm3Handler(BaseHandler):
         wasm3 compiles a function when it is first called. All are compiled here, once for each module, so that none turns
         out to be impossible in the middle of a run.
         """
-        if (module.digest, _MOST) in self._prepared:
-            return
-        super().validate(module)
-        _host.check_signatures(module)
-        self._prepare(module, _MOST)
+        self._valid.get(module.digest, 0, lambda: self._validate(module))
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
@@ -83,21 +81,27 @@ class Wasm3Handler(BaseHandler):
             data = self._prepare(workload.module, _MOST if pages is None else min(pages, _MOST))
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(limits.memory, detail=error.message)
-        with _host.open_wasi(workload) as wasi:
+
+        def run(wasi: Wasi) -> Outcome:
             guest = Guest(workload, data, wasi)
             return _on_large_stack(guest.run, guest.abandon)
 
+        return _host.with_wasi(workload, run)
+
+    def _validate(self, module: Module) -> None:
+        super().validate(module)
+        _host.check_signatures(module)
+        data = self._prepare(module, _MOST)
+        _on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+
     def _prepare(self, module: Module, pages: int) -> bytes:
-        """The module as wasm3 can read it, with a limit on its memory; known to compile."""
+        """The module as wasm3 can read it, with a limit on its memory."""
 
         def prepare() -> bytes:
             data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
-            data = mark_exports(data, source=module.source)
-            if (module.digest, _MOST) not in self._prepared:
-                _on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
-            return data
+            return mark_exports(data, source=module.source)
 
-        return self._prepared.get((module.digest, pages), prepare)
+        return self._prepared.get((module.digest, pages), len(module.data), prepare)
 
 
 def _on_large_stack(function: Callable[[int], Result], abandon: Callable[[], None]) -> Result:

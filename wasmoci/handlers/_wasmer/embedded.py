@@ -56,7 +56,7 @@ class Embedded:
     features = FEATURES
 
     def __init__(self) -> None:
-        self._compiled = _host.ModuleCache()
+        self._compiled = _host.new_cache()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
@@ -64,10 +64,13 @@ class Embedded:
             compiled = self._compile(workload.module, _host.max_pages(workload.limits))
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
-        with _host.open_wasi(workload) as wasi:
+
+        def run(wasi: Wasi) -> Outcome:
             return on_stack(
                 lambda _: _run(workload, compiled, wasi), _STACK, _SMALLEST_STACK, abandon=_nothing_to_abandon
             )
+
+        return _host.with_wasi(workload, run)
 
     def _compile(self, module: Module, pages: int | None) -> bytes:
         def compile_() -> bytes:
@@ -78,7 +81,7 @@ class Embedded:
                 raise UnsupportedModule(f"{module.source}: wasmer can't run it: {error}") from None
             return artifact
 
-        return self._compiled.get((module.digest, pages), compile_)
+        return self._compiled.get((module.digest, pages), len(module.data), compile_)
 
 
 def _run(workload: Workload, compiled: bytes, wasi: Wasi) -> Outcome:

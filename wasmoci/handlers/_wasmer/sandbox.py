@@ -63,7 +63,7 @@ class Sandboxed:
     features = FEATURES
 
     def __init__(self) -> None:
-        self._rewritten = _host.ModuleCache()
+        self._rewritten = _host.new_cache()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
@@ -71,12 +71,16 @@ class Sandboxed:
             data = self._rewrite(workload)
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
-        with _host.open_wasi(workload) as wasi, cache_root() as cache, SdkProcess(data, cache) as process:
-            answer = process.status()
-            if "started" not in answer:
-                raise _refusal(answer["failed"], workload.module)
-            workload.started()
-            return _serve(process, workload, wasi)
+
+        def run(wasi: Wasi) -> Outcome:
+            with cache_root() as cache, SdkProcess(data, cache) as process:
+                answer = process.status()
+                if "started" not in answer:
+                    raise _refusal(answer["failed"], workload.module)
+                workload.started()
+                return _serve(process, workload, wasi)
+
+        return _host.with_wasi(workload, run)
 
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, _host.max_pages(workload.limits)
@@ -86,7 +90,7 @@ class Sandboxed:
             limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
             return tunnel(limited, calls, original=module.data, source=module.source)
 
-        return self._rewritten.get((module.digest, pages, calls), rewrite)
+        return self._rewritten.get((module.digest, pages, calls), len(module.data), rewrite)
 
 
 def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
