@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import signal
 import stat
@@ -248,6 +249,13 @@ def test_a_refusal_is_known_without_another_call(handler: WasmerHandler, make_bu
     result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null(), limits=Limits(memory=1 << 20))
 
     assert result.reason is ExitReason.OUT_OF_MEMORY
+
+
+def test_the_version_is_that_of_the_back_end(handler: WasmerHandler) -> None:
+    """Of the two packages the one is named that is used."""
+    package = "wasmer" if sys.version_info < (3, 11) else "wasmer-sdk"
+
+    assert handler.engine_version == f"{package} {importlib.metadata.version(package)}"
 
 
 def test_without_the_engine_the_import_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ class WasmerHandler(BaseHandler):
     """Runs core modules on wasmer."""
 
     name = "wasmer"
-    packages = ("wasmer-sdk", "wasmer")
+    packages = (BackEnd.package,)
 
     def __init__(self) -> None:
         self._back_end = BackEnd()

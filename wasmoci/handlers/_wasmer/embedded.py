@@ -52,6 +52,7 @@ FEATURES = frozenset(
 class Embedded:
     """Runs core modules on wasmer 1.1. A guest holds the GIL and can't be interrupted."""
 
+    package = "wasmer"
     capabilities = CAPABILITIES
     features = FEATURES
 

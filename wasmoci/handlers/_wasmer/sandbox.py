@@ -59,6 +59,7 @@ FEATURES = frozenset(
 class Sandboxed:
     """Runs core modules in the sandboxes of the SDK."""
 
+    package = "wasmer-sdk"
     capabilities = CAPABILITIES
     features = FEATURES
 
