@@ -374,6 +374,12 @@ def test_a_feature_that_is_missing_is_named(handler: BaseHandler, execute: Calla
         execute('(module (func $f (return_call $f)) (func (export "_start") (call $f)))')
 
 
+def test_a_shared_memory_is_refused(execute: Callable[..., ExecutionResult]) -> None:
+    """There are no threads to share it, wherever atomic instructions are known."""
+    with pytest.raises(UnsupportedModule, match="threads"):
+        execute('(module (memory 1 1 shared) (func (export "_start")))')
+
+
 def test_it_runs_within_an_event_loop(execute: Callable[..., ExecutionResult], guest: Callable[..., Path]) -> None:
     """An engine that is asynchronous itself doesn't mind that its caller is."""
 

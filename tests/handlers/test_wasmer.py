@@ -168,6 +168,21 @@ def test_many_buffers_are_written(
 
 
 @only_sandboxed
+def test_atomic_instructions_run(handler: WasmerHandler, make_bundle: Callable[..., Path]) -> None:
+    """Programs that were built for threads, and run without, have them on a memory that isn't shared."""
+    text = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)
+        (func (export "_start") (i32.atomic.store (i32.const 400) (i32.const 5))
+          (if (i32.ne (i32.atomic.rmw.add (i32.const 400) (i32.const 3)) (i32.const 5)) (then unreachable))
+          (if (i32.ne (i32.atomic.rmw.cmpxchg (i32.const 400) (i32.const 8) (i32.const 9)) (i32.const 8)) (then unreachable))
+          atomic.fence (drop (memory.atomic.notify (i32.const 400) (i32.const 1)))
+          (call $exit (i32.atomic.load (i32.const 400)))))"""
+    bundle = Bundle.load(make_bundle(assembled(text)))
+    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null(), limits=Limits(memory=1 << 20))
+
+    assert (result.reason, result.exit_code) == (ExitReason.EXITED, 9)
+
+
+@only_sandboxed
 def test_an_sdk_that_fails_tells_why(
     handler: WasmerHandler,
     guest: Callable[..., Path],

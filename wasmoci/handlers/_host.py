@@ -46,6 +46,16 @@ def check_signatures(module: Module) -> None:
                 raise UnsupportedModule(f"{module.source}: imports {item} as {found}; WASI has it as {expected}")
 
 
+def check_memories(module: Module) -> None:
+    """Refuse a module with a shared memory; atomic instructions work on any other as well.
+
+    Raises:
+        UnsupportedModule: It has one.
+    """
+    if any(memory.shared for memory in module.memories):
+        raise UnsupportedModule(f"{module.source}: has a memory for several threads to share; a guest has one thread")
+
+
 def open_wasi(workload: Workload) -> Wasi:
     """The WASI host of a workload, to be closed by the caller.
 

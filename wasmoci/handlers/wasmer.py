@@ -45,6 +45,7 @@ class WasmerHandler(BaseHandler):
         """See :meth:`EngineHandler.validate`."""
         super().validate(module)
         _host.check_signatures(module)
+        _host.check_memories(module)
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import wasmtime
 
 from wasmoci.capabilities import Capability
-from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
+from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
 from wasmoci.handlers._wasmtime.context import configure, never_waits
@@ -88,10 +88,7 @@ class WasmtimeHandler(BaseHandler):
             components.check_imports(module)
             return
         _host.check_signatures(module)
-        if any(memory.shared for memory in module.memories):
-            raise UnsupportedModule(
-                f"{module.source}: has a memory for several threads to share; a guest has one thread"
-            )
+        _host.check_memories(module)
 
     def check_features(self, module: Module) -> None:
         """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""

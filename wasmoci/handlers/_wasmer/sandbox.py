@@ -52,6 +52,7 @@ FEATURES = frozenset(
         Feature.EXTENDED_CONST,
         Feature.EXCEPTIONS,
         Feature.WIDE_ARITHMETIC,
+        Feature.THREADS,  # atomic instructions, on a memory that isn't shared
     }
 )
 
