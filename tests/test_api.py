@@ -18,6 +18,7 @@ import wasmoci
 from tests.support.descriptors import descriptors
 from wasmoci.errors import (
     GuestFailed,
+    InvalidBundle,
     InvalidConfiguration,
     InvalidMount,
     InvalidSpec,
@@ -367,3 +368,27 @@ for name in ("wasmtime", "wasm3"):
         "install it with: pip install 'wasmoci[wasmtime]'",
         "install it with: pip install 'wasmoci[wasm3]'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("missing", "missing: doesn't exist, and no image in the local store has that name", "wasmoci pull"),
+        ("app.wasm", "app.wasm: is a module; a bundle's directory or an image was expected", "wasmoci build app.wasm"),
+        ("file", "file: is not a directory; a bundle is a directory with", ""),
+        ("a\0b", "'a\\x00b' has a NUL byte", ""),
+    ],
+)
+def test_what_is_no_workload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str, hint: str
+) -> None:
+    """Whoever names something else is told what it is, and what to do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
+    Path("app.wasm").write_bytes(b"\0asm\1\0\0\0")
+    Path("file").touch()
+    with pytest.raises(InvalidBundle) as caught:
+        wasmoci.run(name)
+    assert caught.value.message.startswith(message)
+    assert hint in (caught.value.hint or "")
+    assert not (tmp_path / "store").exists()

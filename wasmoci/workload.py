@@ -58,6 +58,16 @@ def opened(
         yield adapt(workload, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
         return
     if not _is_image(workload):
+        if not os.path.lexists(workload):
+            raise InvalidBundle(
+                f"{os.fspath(workload)}: doesn't exist, and no image in the local store has that name",
+                hint="name a bundle's directory or an image; one of a registry is got with: wasmoci pull NAME",
+            )
+        if os.fspath(workload).endswith(".wasm") and os.path.isfile(workload):  # noqa: PTH113
+            raise InvalidBundle(
+                f"{os.fspath(workload)}: is a module; a bundle's directory or an image was expected",
+                hint=f"make an image of it with: wasmoci build {os.fspath(workload)} -t NAME",
+            )
         bundle = Bundle.load(workload)
         yield adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
         return
