@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _WAITING = frozenset({"poll_oneoff", "path_open", "sock_accept", "sock_recv", "sock_send"})
 
 _OLDER_WASI = "wasi_unstable"
+_LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
 _ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
 
 
@@ -198,11 +199,13 @@ def _results(module: Module, function: str) -> int:
 def _needs_host(workload: Workload) -> bool:
     """Whether wasmtime's own WASI can't serve a workload.
 
-    That is the older interface, output to a function, which is to be called on this thread, and a tree that isn't one
-    directory.
+    That is the older interface, a function that it lacks, output to a function, which is to be called on this thread, and a
+    tree that isn't one directory.
     """
     imports, files = workload.module.imports, workload.files
-    if takes_function(workload.streams) or any(item.module == _OLDER_WASI for item in imports):
+    if takes_function(workload.streams):
+        return True
+    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
         return True
     one_directory = files.cwd == "/" and not files.mounts
     return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)

@@ -14,6 +14,7 @@ from tests.support.guests import build
 from wasmoci.bundle import Bundle
 from wasmoci.errors import WasmociError
 from wasmoci.stdio import Stdio
+from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
@@ -89,6 +90,22 @@ def test_directory_is_removed_by_a_name_with_a_slash(run: Run, name: str, errno:
     guest = REMOVING.replace("NAME", name).replace("LENGTH", str(len(name)))
     result = run(guest.encode(), files=FILES, directories=["/empty"])
     assert result.exit_code == errno
+
+
+GIVING_UP = """(module
+  (import "wasi_snapshot_preview1" "fd_fdstat_set_rights" (func $set (param i32 i64 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "new")
+  (func (export "_start")
+    (if (call $set (i32.const 3) (i64.const 0) (i64.const 0)) (then (call $exit (i32.const 1))))
+    (call $exit (call $make (i32.const 3) (i32.const 0) (i32.const 3)))))"""
+
+
+def test_rights_that_are_given_up(run: Run) -> None:
+    """Whether or not wasmtime's own WASI has rights, a guest that gives them up has them no more all the same."""
+    assert run(GIVING_UP.encode()).exit_code == Errno.NOTCAPABLE
 
 
 RELATIVE = """(module
