@@ -436,8 +436,8 @@ def test_odd_artifacts(tmp_path: Path, layers: Any, config: Any, words: str) -> 
 
 def test_docker_archive_names(tmp_path: Path) -> None:
     """Docker's archives are asked by name, with the tag and the registry implied, or by number."""
-    path = docker_archive(tmp_path / "a.tar", LAYERS, ["hub.local/library/hello:latest"])
-    for selector in ("", ":hub.local/library/hello:latest", ":hello:latest", ":@0"):
+    path = docker_archive(tmp_path / "a.tar", LAYERS, ["example.com/library/hello:latest"])
+    for selector in ("", ":example.com/library/hello:latest", ":hello:latest", ":@0"):
         with open_image(f"docker-archive:{path}{selector}") as image:
             assert image.config.cmd == ("/hello.wasm",)
     for selector in (":other", ":@1", ":@x"):

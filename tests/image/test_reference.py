@@ -9,7 +9,7 @@ import pytest
 from tests.image.making import WASM, make_layout, member, tar
 from wasmoci.errors import InvalidReference
 from wasmoci.image import Name, Reference, looks_like_image, parse_name, parse_reference, parse_target
-from wasmoci.image.reference import candidates
+from wasmoci.image.reference import local_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "a" * 64
         ("oci-archive:a.tar:v1", Reference("oci-archive", "a.tar", "v1")),
         ("docker-archive:a.tar:x:v1", Reference("docker-archive", "a.tar", "x:v1")),
         ("docker-archive:a.tar:@0", Reference("docker-archive", "a.tar", "@0")),
-        ("docker://alpine", Reference("docker", "hub.local/library/alpine:latest")),
+        ("docker://h.io/alpine", Reference("docker", "h.io/alpine:latest")),
         ("docker://h:5000/x/y:v1", Reference("docker", "h:5000/x/y:v1")),
         (f"docker://h.io/x@{DIGEST}", Reference("docker", f"h.io/x@{DIGEST}")),
         ("containers-storage:localhost/x:1", Reference("containers-storage", "localhost/x:1")),
@@ -47,6 +47,8 @@ def test_references(text: str, expected: Reference) -> None:
         ("docker:x", "expected docker://"),
         ("docker://", "not a repository"),
         ("docker://X", "not a repository"),
+        ("docker://alpine", "names no registry"),
+        ("docker://some/name", "names no registry"),
         ("docker://h.io/x:", "not a tag"),
         ("docker://h.io/x:v 1", "not a tag"),
         ("docker://h.io/x@sha256:1", "not a digest"),
@@ -69,25 +71,23 @@ def test_bad_references(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("alpine", Name("hub.local", "library/alpine", "latest")),
-        ("a/b", Name("hub.local", "a/b", "latest")),
         ("localhost/b", Name("localhost", "b", "latest")),
         ("localhost:5000/b", Name("localhost:5000", "b", "latest")),
-        ("index.hub.local/library/b:1", Name("hub.local", "library/b", "1")),
         (f"h.io/b:1@{DIGEST}", Name("h.io", "b", "1", DIGEST)),
         ("[::1]:5000/b", Name("[::1]:5000", "b", "latest")),
     ],
 )
 def test_names(text: str, expected: Name) -> None:
-    """Names are completed the way Docker completes them, and print as what they mean."""
+    """Names are completed by the tag, and print as what they mean."""
     assert parse_name(text) == expected
     assert parse_name(str(expected)) == expected
 
 
 def test_short_names_in_the_store() -> None:
-    """A short name may be a local one or Docker Hub's; a full one is itself."""
-    assert [str(name) for name in candidates("x")] == ["localhost/x:latest", "hub.local/library/x:latest"]
-    assert [str(name) for name in candidates("h.io/x:1")] == ["h.io/x:1"]
+    """A name without a registry is a local one; a full one is itself."""
+    assert str(local_name("x")) == "localhost/x:latest"
+    assert str(local_name("some/x:1")) == "localhost/some/x:1"
+    assert str(local_name("h.io/x:1")) == "h.io/x:1"
 
 
 def test_targets() -> None:
@@ -120,5 +120,5 @@ def test_recognition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_reference(str(tmp_path / "both.tar")).transport == "oci-archive"
     assert parse_reference(str(layout)) == Reference("oci", str(layout))
     assert not looks_like_image("some/name")
-    assert looks_like_image("docker://some/name")
+    assert looks_like_image("docker://h.io/some/name")
     assert not (tmp_path / "store").exists()

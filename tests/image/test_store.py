@@ -48,7 +48,7 @@ def test_names(store: Store, layout: Path) -> None:
     digest = store.images()[0].descriptor.digest
     for name in ("hello", "hello:latest", "localhost/hello:latest", f"localhost/hello@{digest}", digest, digest[7:19]):
         assert store.find(name).name == "localhost/hello:latest"
-    for name in ("other", "hello:2", "hub.local/library/hello", digest[7:18], "sha256:" + "0" * 64):
+    for name in ("other", "hello:2", "example.com/library/hello", digest[7:18], "sha256:" + "0" * 64):
         with pytest.raises(ImageNotFound):
             store.find(name)
 

@@ -82,8 +82,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Build it, and say where it is and which engines run it."""
     from wasmoci.errors import InvalidReference  # noqa: PLC0415
-    from wasmoci.image import Store, import_image, parse_name, parse_target, push  # noqa: PLC0415
-    from wasmoci.image.reference import candidates  # noqa: PLC0415
+    from wasmoci.image import Store, import_image, parse_target, push  # noqa: PLC0415
+    from wasmoci.image.reference import local_name  # noqa: PLC0415
 
     if options.tag is None and options.output is None:
         raise InvalidReference(
@@ -91,8 +91,7 @@ def run(options: argparse.Namespace) -> int:
         )
     name = None
     if options.tag is not None:
-        parse_name(options.tag)
-        name = str(candidates(options.tag)[0])
+        name = str(local_name(options.tag))
     target = None if options.output is None else parse_target(options.output)
     if target is not None and target.transport not in ("oci", "oci-archive"):
         raise InvalidReference(f"{target}: expected oci:DIR[:TAG] or oci-archive:FILE[:TAG]")

@@ -190,8 +190,14 @@ class DockerArchive:
             number = int(reference[1:]) if reference[1:].isdigit() else -1
             found = [image for position, image in enumerate(images) if position == number]
         elif reference:
-            wanted = {reference, f"{reference}:latest", f"hub.local/library/{reference}", f"hub.local/{reference}"}
-            found = [image for image, tags in zip(images, names, strict=True) if wanted & set(tags)]
+            wanted = (reference, f"{reference}:latest")
+            # Docker's names may have a registry in front that nobody writes.
+            ends = tuple(f"/{name}" for name in wanted)
+            found = [
+                image
+                for image, tags in zip(images, names, strict=True)
+                if any(tag in wanted or tag.endswith(ends) for tag in tags)
+            ]
         else:
             found = images
         if len(found) != 1:

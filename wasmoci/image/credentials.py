@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import ImageError
-from wasmoci.image.reference import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 _MAX_FILE = 1 << 20
 _HELPER = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _HELPER_SECONDS = 60
-_HUB = ("hub.local", "index.hub.local", "registry-1.hub.local")
-_HUB_KEY = "https://index.hub.local/v1/"
 
 
 @attrs.frozen
@@ -90,29 +87,22 @@ def find_credential(registry: str, repository: str, *, authfile: Path | None = N
     for path in auth_files(authfile):
         content = _load(path, required=authfile is not None)
         helpers = _member(content, "credHelpers", path)
-        for host in _hosts(registry):
-            if isinstance(helpers.get(host), str):
-                return _ask_helper(helpers[host], _HUB_KEY if host in _HUB else host, path)
+        if isinstance(helpers.get(registry), str):
+            return _ask_helper(helpers[registry], registry, path)
         found = _stored(_member(content, "auths", path), registry, repository, path)
         if found is not None:
             return found
         if isinstance(content.get("credsStore"), str) and content["credsStore"]:
-            for host in _hosts(registry):
-                found = _ask_helper(content["credsStore"], _HUB_KEY if host in _HUB else host, path)
-                if found is not None:
-                    return found
+            found = _ask_helper(content["credsStore"], registry, path)
+            if found is not None:
+                return found
     return None
-
-
-def _hosts(registry: str) -> tuple[str, ...]:
-    return _HUB if registry in _HUB else (registry,)
 
 
 def _keys(registry: str, repository: str) -> Iterator[str]:
     parts = repository.split("/")
-    for host in _hosts(registry):
-        for count in range(len(parts), -1, -1):
-            yield "/".join((host, *parts[:count]))
+    for count in range(len(parts), -1, -1):
+        yield "/".join((registry, *parts[:count]))
 
 
 def _stored(auths: dict[str, Any], registry: str, repository: str, path: Path) -> Credential | None:
@@ -189,4 +179,4 @@ def _member(content: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
     return value
 
 
-_LOGIN = f"'podman login REGISTRY' writes such a file; for Docker Hub the registry is {DEFAULT_REGISTRY}."
+_LOGIN = "'podman login REGISTRY' writes such a file."

@@ -10,7 +10,8 @@ import attrs
 from wasmoci.errors import InvalidReference
 from wasmoci.image.recognise import recognise
 
-DEFAULT_REGISTRY = "hub.local"
+LOCAL = "localhost"
+"""The registry of names in the local store that name none, as Buildah and Podman have it."""
 
 _DOMAIN = re.compile(
     r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
@@ -107,7 +108,7 @@ def parse_reference(text: str) -> Reference:
     if text.startswith(("/", "./", "../")) or text in (".", "..", ""):
         what = "there is nothing of this name" if not path.exists() else "it is neither an image layout nor an archive"
         raise InvalidReference(f"{text!r} holds no image: {what}")
-    parse_name(text)
+    local_name(text)
     return Reference("store", text)
 
 
@@ -115,7 +116,7 @@ def parse_target(text: str) -> Reference:
     """Read a reference to where an image is to be written: as :func:`parse_reference`, but nothing has to be there yet.
 
     Args:
-        text: ``docker://NAME``, ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, or a name, which means its registry.
+        text: ``docker://NAME``, ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, or a name with its registry.
 
     Raises:
         InvalidReference: It is of another form.
@@ -131,14 +132,36 @@ def parse_target(text: str) -> Reference:
 
 
 def parse_name(text: str) -> Name:
-    """Read a name as registries know it, completed the way Docker and containers/image do.
+    """Read a name as registries know it.
+
+    No registry stands for those that aren't named: whose images are run is not for a default to decide.
 
     Args:
-        text: ``[REGISTRY/]REPOSITORY[:TAG][@DIGEST]``; a registry has a dot, a colon, or is ``localhost``.
+        text: ``REGISTRY/REPOSITORY[:TAG][@DIGEST]``; a registry has a dot, a colon, or is ``localhost``.
+
+    Raises:
+        InvalidReference: It names no registry, or a part breaks the grammar of the distribution specification.
+    """
+    name = _parse(text)
+    if not name.registry:
+        raise InvalidReference(f"{text!r}: names no registry", hint=f"Write it as REGISTRY/{text}.")
+    return name
+
+
+def local_name(text: str) -> Name:
+    """Read a name in the local store, where one without a registry is :data:`LOCAL`'s.
+
+    Args:
+        text: ``[REGISTRY/]REPOSITORY[:TAG][@DIGEST]``.
 
     Raises:
         InvalidReference: A part breaks the grammar of the distribution specification.
     """
+    name = _parse(text)
+    return name if name.registry else attrs.evolve(name, registry=LOCAL)
+
+
+def _parse(text: str) -> Name:
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.match(digest):
         raise InvalidReference(f"{text!r}: {digest!r} is not a digest; expected sha256:<64 hex digits>")
@@ -151,26 +174,11 @@ def parse_name(text: str) -> Name:
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         registry, repository = first, remainder
     else:
-        registry = DEFAULT_REGISTRY
-        repository = path if slash else f"library/{path}"
-    if registry == "index.hub.local":
-        registry = DEFAULT_REGISTRY
-    if not _DOMAIN.match(registry):
+        registry, repository = "", path
+    if registry and not _DOMAIN.match(registry):
         raise InvalidReference(f"{text!r}: {registry!r} is not a registry's host")
     if not _REPOSITORY.match(repository) or len(repository) > _MAX_NAME:
         raise InvalidReference(
             f"{text!r}: {repository!r} is not a repository; expected lower-case letters and digits, separated by '/', '.', '_' or '-'"
         )
     return Name(registry, repository, tag if colon else ("" if digest else "latest"), digest)
-
-
-def candidates(text: str) -> tuple[Name, ...]:
-    """Return the full names that a name in the store may stand for, the likeliest first."""
-    try:
-        name = parse_name(text)
-    except InvalidReference:
-        return ()
-    if name.registry == DEFAULT_REGISTRY and not text.startswith(DEFAULT_REGISTRY + "/"):
-        short = name.repository.removeprefix("library/")
-        return (attrs.evolve(name, registry="localhost", repository=short), name)
-    return (name,)

@@ -13,7 +13,6 @@ from wasmoci.image import media
 from wasmoci.image.credentials import find_credential
 from wasmoci.image.digest import CHUNK, digest_of
 from wasmoci.image.model import MAX_JSON, Descriptor
-from wasmoci.image.reference import DEFAULT_REGISTRY
 from wasmoci.image.registry_auth import authorize
 from wasmoci.image.registry_connection import BlobStream, Connection, RegistryOptions
 from wasmoci.image.registry_errors import TEMPORARY, Passing, status_error
@@ -46,8 +45,7 @@ class Repository:
         self._registry = registry
         self._repository = repository
         self._options = options
-        host = "registry-1.hub.local" if registry == DEFAULT_REGISTRY else registry
-        self._connection = Connection(self.name, host, options)
+        self._connection = Connection(self.name, registry, options)
         self._authorization: dict[str, str] = {}
         self._lock = threading.Lock()
 

@@ -15,7 +15,7 @@ from wasmoci.image.image import open_file_reference
 from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import Platform
 from wasmoci.image.private_copy import private_copy
-from wasmoci.image.reference import Reference, candidates, parse_name, parse_reference
+from wasmoci.image.reference import Reference, local_name, parse_name, parse_reference
 from wasmoci.image.runtime_spec import Volume, Wishes
 from wasmoci.image.store import Store, Stored
 from wasmoci.image.unpacked import spec_of
@@ -113,12 +113,12 @@ def pull(
     if parsed.transport in ("store", "docker"):
         found = transfer.pull(parse_name(parsed.location), where, platform=wanted, options=registry, progress=progress)
         if name is not None:
-            where.writer.tag(found.descriptor, str(parse_name(name)))
-        return found if name is None else Stored(str(parse_name(name)), found.descriptor)
+            where.writer.tag(found.descriptor, str(local_name(name)))
+        return found if name is None else Stored(str(local_name(name)), found.descriptor)
     called = name or parsed.selector or (parsed.location if parsed.transport == "containers-storage" else "")
     if not called or called.startswith("@"):
         raise InvalidReference(f"{reference}: the image has no name for the store", hint="Give it one with --tag NAME.")
-    full = candidates(called)[0]
+    full = local_name(called)
     with open_image(parsed, platform=wanted, store=where) as image:
         return transfer.import_image(image, where, str(full), progress=progress)
 

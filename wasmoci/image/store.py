@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, StoreError
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError
 from wasmoci.image import media
 from wasmoci.image.blobs import read_document
 from wasmoci.image.image import Image, load_image
@@ -31,7 +31,7 @@ from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
 from wasmoci.image.mounts import sync_file_system
 from wasmoci.image.private_copy import release
-from wasmoci.image.reference import Name, candidates, parse_name
+from wasmoci.image.reference import Name, local_name, parse_name
 from wasmoci.image.staging import hold, locked, staged, sweep
 from wasmoci.image.store_path import default_store
 from wasmoci.image.unpacking import unpack_layers
@@ -105,14 +105,14 @@ class Store:
         """Look up an image.
 
         Args:
-            text: A name; a short one is looked for as ``localhost/NAME`` and then as Docker Hub's. Or a digest, or at least
-                its first 12 digits.
+            text: A name; one without a registry is ``localhost/NAME``. Or a digest, or at least its first 12 digits.
 
         Raises:
             ImageNotFound: The store doesn't have it.
         """
         images = self.images()
-        for name in candidates(text):
+        with contextlib.suppress(InvalidReference):  # a digest, or a part of one
+            name = local_name(text)
             for image in images:
                 if _is(image, name):
                     return image
