@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wasmoci.api import engines as engines
     from wasmoci.api import explain as explain
     from wasmoci.api import run as run
+    from wasmoci.api import start as start
     from wasmoci.bundle import Bundle as Bundle
     from wasmoci.capabilities import Capability as Capability
     from wasmoci.classify import Classification as Classification
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import EntrypointError as EntrypointError
     from wasmoci.errors import EntrypointNotFound as EntrypointNotFound
     from wasmoci.errors import GuestFailed as GuestFailed
+    from wasmoci.errors import GuestNotReady as GuestNotReady
     from wasmoci.errors import InvalidBundle as InvalidBundle
     from wasmoci.errors import InvalidConfiguration as InvalidConfiguration
     from wasmoci.errors import InvalidInput as InvalidInput
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import WasmociError as WasmociError
     from wasmoci.explanation import Explanation as Explanation
     from wasmoci.isolation import Isolation as Isolation
+    from wasmoci.isolation.guest import RunningGuest as RunningGuest
     from wasmoci.limits import Limits as Limits
     from wasmoci.module import Feature as Feature
     from wasmoci.module import Module as Module
@@ -81,6 +84,7 @@ _HOMES = {
     "Explanation": "wasmoci.explanation",
     "Feature": "wasmoci.module",
     "GuestFailed": "wasmoci.errors",
+    "GuestNotReady": "wasmoci.errors",
     "InvalidBundle": "wasmoci.errors",
     "InvalidConfiguration": "wasmoci.errors",
     "InvalidInput": "wasmoci.errors",
@@ -94,6 +98,7 @@ _HOMES = {
     "NativeRuntimeError": "wasmoci.errors",
     "NativeRuntimeNotFound": "wasmoci.errors",
     "NoSuitableEngine": "wasmoci.errors",
+    "RunningGuest": "wasmoci.isolation.guest",
     "Settings": "wasmoci.configuration",
     "Spec": "wasmoci.spec",
     "Stdio": "wasmoci.stdio",
@@ -106,6 +111,7 @@ _HOMES = {
     "engines": "wasmoci.api",
     "explain": "wasmoci.api",
     "run": "wasmoci.api",
+    "start": "wasmoci.api",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list all the same

@@ -1,7 +1,8 @@
-"""The calls behind ``wasmoci.run``, ``wasmoci.explain`` and ``wasmoci.engines``."""
+"""The calls behind ``wasmoci.run``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from wasmoci import registry
@@ -14,9 +15,11 @@ from wasmoci.workload import opened
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wasmoci.bundle import Bundle
+    from wasmoci.isolation.attendant import Launched
+    from wasmoci.isolation.guest import RunningGuest
     from wasmoci.registry import EngineStatus
     from wasmoci.result import ExecutionResult
     from wasmoci.stdio import Source
@@ -80,6 +83,67 @@ def run(
             limits=Limits(time=timeout, memory=memory, fuel=fuel),
             isolation=None if isolation is None else Isolation(isolation),
         )
+
+
+def start(
+    bundle: str | os.PathLike[str] | Bundle,
+    *,
+    engine: str | None = None,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+    stdin: Source | None = None,
+    timeout: float | None = None,
+    memory: int | None = None,
+    fuel: int | None = None,
+    platform: str | None = None,
+) -> RunningGuest:
+    """Start a bundle or an image without waiting for its end; always in a process of its own.
+
+    Nothing of it outlives the ``with`` block, nor this process, however that ends.
+
+    Args:
+        bundle: As for :func:`run`.
+        engine: As for :func:`run`.
+        args: As for :func:`run`.
+        env: As for :func:`run`.
+        volumes: As for :func:`run`.
+        cwd: As for :func:`run`.
+        read_only: As for :func:`run`.
+        stdin: What the guest reads; None for what :meth:`RunningGuest.write` writes.
+        timeout: Seconds of wall-clock time until it is stopped, from its beginning.
+        memory: As for :func:`run`.
+        fuel: As for :func:`run`.
+        platform: As for :func:`run`.
+
+    Returns:
+        A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
+        ``WasmociError`` when the guest can't be started.
+    """
+    from wasmoci.isolation.attendant import Launched  # noqa: PLC0415  most callers only run
+    from wasmoci.isolation.guest import RunningGuest  # noqa: PLC0415
+    from wasmoci.isolation.places import Places  # noqa: PLC0415
+
+    @contextlib.contextmanager
+    def launch(stdio: Stdio) -> Iterator[Launched]:
+        limits = Limits(time=timeout, memory=memory, fuel=fuel)
+        with (
+            opened(
+                bundle,
+                args=args,
+                env=env,
+                volumes=volumes,
+                cwd=cwd,
+                read_only=read_only,
+                image=lambda: {"platform": platform},
+            ) as loaded,
+            Dispatcher().launch(loaded, engine=engine, stdio=stdio, limits=limits) as running,
+        ):
+            yield Launched(running, Places(loaded))
+
+    return RunningGuest(launch, stdin=stdin)
 
 
 def explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ from wasmoci.selection import Selection, Wasm, select, suggest
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from wasmoci.bundle import Bundle
     from wasmoci.isolation import Isolation
     from wasmoci.module import Module
     from wasmoci.registry import Registry
     from wasmoci.result import ExecutionResult
+    from wasmoci.running import Running
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()
@@ -93,7 +95,7 @@ class Dispatcher:
         if classification.kind is Kind.NATIVE:
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
-        try:
+        with self._suggesting(selection):
             return isolations.execute(
                 selection.handler,
                 bundle.spec,
@@ -102,6 +104,42 @@ class Dispatcher:
                 limits=selection.workload.limits,
                 isolation=selection.isolation,
             )
+
+    @contextlib.contextmanager
+    def launch(
+        self, bundle: Bundle, *, engine: str | None = None, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
+    ) -> Iterator[Running]:
+        """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
+
+        Args:
+            bundle: As for :meth:`run`.
+            engine: As for :meth:`run`.
+            stdio: As for :meth:`run`.
+            limits: As for :meth:`run`.
+
+        Raises:
+            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
+        """
+        classification = self.classify(bundle)
+        if classification.kind is Kind.NATIVE:
+            with native.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits) as container:
+                yield container
+            return
+        isolation = isolations.Isolation.PROCESS
+        selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
+        with (
+            self._suggesting(selection),
+            isolations.launch(
+                selection.handler, bundle.spec, bundle.rootfs, stdio=stdio, limits=selection.workload.limits
+            ) as worker,
+        ):
+            yield worker
+
+    @contextlib.contextmanager
+    def _suggesting(self, selection: Selection) -> Iterator[None]:
+        """Have an engine's refusal tell which other engine may take the workload."""
+        try:
+            yield
         except (UnsupportedModule, UnsupportedWorkload) as error:
             if error.hint is None:
                 suggest(error, selection.workload, self.registry, selection.handler.name)

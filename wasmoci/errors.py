@@ -30,6 +30,7 @@
     │       └── RegistryDenied        401 and 403
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
+    ├── GuestNotReady                 a guest that was started was waited for in vain
     └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
 
 ``exit_status`` is what the commands exit with when the guest never ran, the same numbers as Docker's and Podman's.
@@ -261,6 +262,23 @@ class NativeRuntimeNotFound(NativeRuntimeError):
     """Neither crun nor runc nor youki is installed, or the one that was named isn't."""
 
     exit_status = 127
+
+
+class GuestNotReady(WasmociError):
+    """What was waited for in a guest did not come: it ended before, or the time to wait was over.
+
+    Args:
+        message: What was waited for, why it didn't come, and the end of the output.
+        stdout: The standard output so far, as far as it is kept.
+        stderr: The standard error so far.
+        result: The result of a guest that has ended; None while it runs.
+    """
+
+    def __init__(self, message: str, *, stdout: bytes, stderr: bytes, result: ExecutionResult | None = None) -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
+        self.result = result
 
 
 class GuestFailed(WasmociError):

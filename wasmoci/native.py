@@ -8,15 +8,13 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.errors import NativeRuntimeError, NativeRuntimeNotFound, UnsupportedWorkload
-from wasmoci.pump import Pump
-from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
+from wasmoci.container import Container
+from wasmoci.errors import NativeRuntimeNotFound, UnsupportedWorkload
 from wasmoci.scratch import scratch_directory
 from wasmoci.spec import CONFIG
 from wasmoci.stdio import Stream
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.limits import Limits
+    from wasmoci.result import ExecutionResult
+    from wasmoci.running import Running
     from wasmoci.stdio import Stdio
 
 RUNTIMES = ("crun", "runc", "youki")
@@ -85,7 +85,14 @@ def find(name: str | None = None) -> NativeRuntime:
 
 
 def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> ExecutionResult:
-    """Run a native container to its end.
+    """Run a native container to its end; the arguments and errors are those of :func:`launch`."""
+    with launch(bundle, runtime=runtime, stdio=stdio, limits=limits) as container:
+        return container.wait()
+
+
+@contextlib.contextmanager
+def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[Running]:
+    """Start a native container, which is gone at the end of the context, and when this process is killed.
 
     Args:
         bundle: Its bundle; where its spec isn't that of the ``config.json`` any more, a derived bundle is run.
@@ -95,56 +102,30 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
 
     Raises:
         NativeRuntimeNotFound: See :func:`find`.
-        NativeRuntimeError: The runtime could not run it.
+        NativeRuntimeError: The runtime could not run it; by :meth:`Running.finish`.
         UnsupportedWorkload: A limit of fuel, which native programs don't have.
     """
     if limits.fuel is not None:
         raise UnsupportedWorkload("a native workload has no fuel to limit")
     chosen = find(runtime)
     identifier = f"wasmoci-{secrets.token_hex(8)}"
+    remove = [str(chosen.path), "delete", "--force", identifier]
     with contextlib.ExitStack() as stack:
-        scratch = stack.enter_context(scratch_directory("wasmoci-native-"))
-        log = scratch / "log"
+        scratch = stack.enter_context(scratch_directory("wasmoci-native-", at_kill=remove))
         directory = _bundle_directory(bundle, limits, scratch, terminal=_has_terminal(stdio))
         streams = stack.enter_context(stdio.open())
-        pump = stack.enter_context(Pump())
-        began = time.monotonic()
         # After the runtime is gone, however far it had come.
-        stack.callback(_remove, chosen, identifier)
-        process = stack.enter_context(
-            _process(
-                [
-                    str(chosen.path),
-                    *("--log", str(log), "--log-format", "json"),
-                    *("run", "--bundle", str(directory), identifier),
-                ],
-                stdin=streams.stdin,
-                stdout=pump.output(streams.stdout),
-                stderr=pump.output(streams.stderr),
+        stack.callback(_run_silently, remove)
+        yield stack.enter_context(
+            Container(
+                chosen.path,
+                chosen.name,
+                bundle=directory,
+                identifier=identifier,
+                log=scratch / "log",
+                streams=streams,
+                limits=limits,
             )
-        )
-        pump.release_child_ends()
-        pump.stop_at_end_of(process)
-        in_time = pump.serve(lambda: None if limits.time is None else began + limits.time)
-        if not in_time:
-            process.kill()
-        status = process.wait()
-        pump.drain()
-        problem = _problem(log) if in_time and status != 0 else ""
-        if problem:
-            raise NativeRuntimeError(f"{chosen.name} could not run {bundle.path}: {problem}")
-        if in_time and status < 0:
-            raise NativeRuntimeError(f"{chosen.name} was stopped by signal {-status} while it ran {bundle.path}")
-        return ExecutionResult(
-            exit_code=status if in_time else EXIT_TIMED_OUT,
-            reason=ExitReason.EXITED if in_time else ExitReason.TIMED_OUT,
-            engine=chosen.name,
-            stdout=streams.stdout.captured,
-            stderr=streams.stderr.captured,
-            stdout_truncated=streams.stdout.truncated,
-            stderr_truncated=streams.stderr.truncated,
-            duration=time.monotonic() - began,
-            message="" if in_time else f"it ran past its time limit of {limits.time:g} s",
         )
 
 
@@ -181,36 +162,7 @@ def _make_absolute(mount: dict[str, Any], directory: str) -> None:
         mount["source"] = str(Path(directory, mount["source"]))
 
 
-@contextlib.contextmanager
-def _process(command: list[str], *, stdin: int, stdout: int, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)  # noqa: S603  the user's runtime
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _remove(runtime: NativeRuntime, identifier: str) -> None:
-    """Kill and delete a container, if it is still there."""
+def _run_silently(command: list[str]) -> None:
     subprocess.run(  # noqa: S603
-        [str(runtime.path), "delete", "--force", identifier],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
     )
-
-
-def _problem(log: Path) -> str:
-    """The runtime's own error, from its log; empty when it had none, so that the status is the container's."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError, AttributeError):
-            entry = json.loads(line)
-            if entry.get("level") in ("error", "fatal"):
-                return str(entry.get("msg", ""))
-    return ""

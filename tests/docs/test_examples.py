@@ -28,5 +28,6 @@ def test_examples(page: Path, tmp_path: Path) -> None:
         write_bundle(tmp_path / "bundle", build("show"))
         write_bundle(tmp_path / "loop", build("loop"))
         write_bundle(tmp_path / "hungry", build("allocate"), args=["abort"])
+        write_bundle(tmp_path / "server", build("serve"))
         shutil.copy(build("show"), tmp_path / "app.wasm")
     run(page, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,27 @@ def running(bundle: str | Path) -> None:
     wasmoci.run(wasmoci.Bundle.load(bundle), env=["A=1"], stdin=Path("file"), fuel=1000)
     wasmoci.run(bundle, stdio=wasmoci.Stdio.inherit(), isolation=wasmoci.Isolation.INLINE)
     wasmoci.run(bundle, stdio=wasmoci.Stdio(stdin=wasmoci.Stream.NULL, stdout=print, stderr=wasmoci.Capture(1024)))
+
+
+def starting(bundle: Path) -> None:
+    """A guest that is talked to."""
+    with wasmoci.start(bundle, engine="wasm3", args=["-v"], env={"A": "1"}, timeout=5.0, memory=64 << 20) as guest:
+        assert_type(guest, wasmoci.RunningGuest)
+        assert_type(guest.wait_for_line("ready").string, str)
+        guest.wait_for_line(re.compile("x"), stream="stderr", timeout=1)
+        guest.wait_for_file("/run/ready")
+        guest.wait_for_time(0.5)
+        guest.write("text\n")
+        guest.write(b"bytes\n", timeout=1)
+        guest.close_stdin()
+        for line in guest.lines():
+            assert_type(line, str)
+        assert_type(guest.stdout, bytes)
+        assert_type(guest.poll(), wasmoci.ExecutionResult | None)
+        assert_type(guest.wait(timeout=1.0), wasmoci.ExecutionResult)
+        assert_type(guest.stop(signal.SIGINT, grace=1), wasmoci.ExecutionResult)
+        assert_type(guest.pid, int)
+        guest.wait_for_line("x", stream="both")  # type: ignore[arg-type]
 
 
 def mistakes(bundle: Path) -> None:

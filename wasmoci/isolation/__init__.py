@@ -13,12 +13,14 @@ from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers.base import Interruptible
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.result import ExecutionResult
+    from wasmoci.running import Running
     from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio
 
@@ -89,9 +91,17 @@ def execute(
     """
     if isolation is Isolation.INLINE:
         return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
-    from wasmoci.isolation.process import execute_in_worker  # noqa: PLC0415  most runs don't need it
+    with launch(handler, spec, rootfs, stdio=stdio, limits=limits) as running:
+        return running.wait()
 
-    return execute_in_worker(handler, spec, rootfs, stdio=stdio, limits=limits)
+
+def launch(
+    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits
+) -> AbstractContextManager[Running]:
+    """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
+    from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it
+
+    return process.launch(handler, spec, rootfs, stdio=stdio, limits=limits)
 
 
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:

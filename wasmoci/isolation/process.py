@@ -14,9 +14,10 @@ from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory, messages
 from wasmoci.isolation.ending import Ending, as_result
-from wasmoci.pump import Pump
+from wasmoci.running import Running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
@@ -52,7 +53,14 @@ main(fd, parent, request)
 def execute_in_worker(
     handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits
 ) -> ExecutionResult:
-    """Run a guest in a process of its own, which is gone when this returns or raises.
+    """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
+    with launch(handler, spec, rootfs, stdio=stdio, limits=limits) as worker:
+        return worker.wait()
+
+
+@contextlib.contextmanager
+def launch(handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits) -> Iterator[Running]:
+    """Start a guest in a process of its own, which is gone at the end of the context.
 
     Args:
         handler: The engine; its class has to be importable, and to be made without arguments.
@@ -62,21 +70,14 @@ def execute_in_worker(
         limits: What it may use.
 
     Raises:
-        EngineCrashed: The process died of a fault, or gave no answer.
-        WasmociError: The guest could not be started.
+        EngineCrashed: The process died of a fault, or gave no answer; by :meth:`Running.finish`.
+        WasmociError: The guest could not be started; by the same.
     """
     path = [entry for entry in sys.path if isinstance(entry, str)]  # Python itself ignores others
     request = messages.request(reference_of(handler), spec, str(rootfs), limits, path)
-    with stdio.open() as streams, _Worker(handler.name, streams) as worker:
+    with stdio.open() as streams, _Worker(handler.name, streams, limits) as worker:
         worker.send(request)
-        result = worker.wait(limits)
-        return messages.with_output(
-            result,
-            stdout=streams.stdout.captured,
-            stderr=streams.stderr.captured,
-            stdout_truncated=streams.stdout.truncated,
-            stderr_truncated=streams.stderr.truncated,
-        )
+        yield worker
 
 
 def reference_of(handler: EngineHandler) -> str:
@@ -94,27 +95,29 @@ def reference_of(handler: EngineHandler) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-class _Worker:
+class _Worker(Running):
     """A worker process, the socket to it, and its outputs."""
 
-    def __init__(self, engine: str, streams: Streams) -> None:
+    def __init__(self, engine: str, streams: Streams, limits: Limits) -> None:
+        super().__init__()
         self._engine = engine
         self._streams = streams
+        self._limits = limits
         self._decoder = messages.Decoder()
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
         self._memory: memory.Watch | None = None
         with contextlib.ExitStack() as stack:
-            self._pump = stack.enter_context(Pump())
+            stack.enter_context(self.pump)
             self._channel, theirs = socket.socketpair()
             stack.enter_context(self._channel)
             with theirs:
                 self._process = self._launch(streams, theirs)
             self._launched = time.monotonic()
             stack.callback(self._end)
-            self._pump.release_child_ends()
-            self._pump.watch(self._channel, self._listen)
-            self._pump.stop_at_end_of(self._process)
+            self.pump.release_child_ends()
+            self.pump.watch(self._channel, self._listen)
+            self.pump.stop_at_end_of(self._process)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> _Worker:
@@ -134,23 +137,48 @@ class _Worker:
             # Without warnings: they would turn up in the guest's standard error.
             [sys.executable, "-I", "-W", "ignore", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
             stdin=streams.stdin,
-            stdout=self._pump.output(streams.stdout),
-            stderr=self._pump.output(streams.stderr),
+            stdout=self.pump.output(streams.stdout),
+            stderr=self.pump.output(streams.stderr),
             pass_fds=[theirs.fileno()],
         )
 
     def send(self, request: dict[str, Any]) -> None:
         """Hand the request over."""
-        # A worker that died at once has closed its end: how it died is found out by wait().
+        # A worker that died at once has closed its end: how it died is found out by finish().
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(messages.encode(request))
 
-    def wait(self, limits: Limits) -> ExecutionResult:
-        """Serve the worker's outputs until it has answered or ended, or its time is over."""
-        in_time = self._pump.serve(lambda: self._deadline(limits.time))
+    def signal(self, number: int) -> None:
+        """See :class:`Running`."""
+        self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """See :class:`Running`."""
+        return self._process.pid
+
+    def deadline(self) -> float | None:
+        """See :class:`Running`."""
+        limit = self._limits.time
+        if limit is None:
+            return None
+        return self._launched + START_LIMIT if self._started is None else self._started + limit
+
+    def finish(self, *, in_time: bool) -> ExecutionResult:
+        """See :class:`Running`."""
         # An answer is the last thing that a worker has to do; what the guest wrote came before it.
         self._end()
-        self._pump.drain()
+        self.pump.drain()
+        return messages.with_output(
+            self._ending(in_time=in_time),
+            stdout=self._streams.stdout.captured,
+            stderr=self._streams.stderr.captured,
+            stdout_truncated=self._streams.stdout.truncated,
+            stderr_truncated=self._streams.stderr.truncated,
+        )
+
+    def _ending(self, *, in_time: bool) -> ExecutionResult:
+        limits = self._limits
         duration = time.monotonic() - (self._started or self._launched)
         if self._answer is None and not in_time:
             if self._started is None:
@@ -166,18 +194,13 @@ class _Worker:
             exhausted=limits.memory if exhausted else None,
         ).result()
 
-    def _deadline(self, limit: float | None) -> float | None:
-        if limit is None:
-            return None
-        return self._launched + START_LIMIT if self._started is None else self._started + limit
-
     def _listen(self) -> None:
         try:
             data = self._channel.recv(_CHUNK)
         except ConnectionResetError:
             data = b""
         if not data:
-            self._pump.unwatch(self._channel)
+            self.pump.unwatch(self._channel)
             return
         try:
             for message in self._decoder.feed(data):
@@ -188,11 +211,13 @@ class _Worker:
     def _hear(self, message: dict[str, Any]) -> None:
         # What is said again counts for nothing: no guest gains time or memory by it.
         if message["event"] == "started":
-            self._started = self._started or time.monotonic()
+            if self._started is None:
+                self._started = time.monotonic()
+                self.begun()
         elif message["event"] == "bounded":
             if self._memory is None:
                 self._memory = memory.Watch(self._process.pid, int(message["held"]))
-                self._pump.repeat(self._memory.look, memory.INTERVAL)
+                self.pump.repeat(self._memory.look, memory.INTERVAL)
         elif self._answer is None:
             self._answer = message
-            self._pump.stop()
+            self.pump.stop()
