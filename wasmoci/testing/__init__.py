@@ -1,0 +1,13 @@
+"""For tests: bundles in one call.
+
+::
+
+    from wasmoci.testing import bundle
+
+    made = bundle(tmp_path / "bundle", Path("app.wasm"), args=["--name", "x"], files={"/etc/name": "x"})
+    wasmoci.run(made).check()
+"""
+
+from wasmoci.testing.bundles import assemble, bundle
+
+__all__ = ["assemble", "bundle"]

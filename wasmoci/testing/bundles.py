@@ -1,0 +1,166 @@
+"""Writes OCI bundles, and assembles the modules in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wasmoci import registry
+from wasmoci.bundle import Bundle
+from wasmoci.capabilities import Capability
+from wasmoci.classify import HANDLER
+from wasmoci.errors import EngineError, InvalidBundle, NoSuitableEngine
+from wasmoci.handlers.base import BaseHandler
+from wasmoci.module import Module
+from wasmoci.spec import CONFIG
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+Content: TypeAlias = "str | bytes | Path"
+"""What a file has in it: a text (written as UTF-8), bytes, or a host file to copy."""
+
+ROOTFS = "rootfs"
+
+_VERSION = "1.0.2"  # of the OCI runtime specification
+_EXECUTABLE = 0o755
+
+
+def bundle(
+    directory: str | os.PathLike[str],
+    wasm: Content,
+    *,
+    args: Sequence[str] = (),
+    program: str = "/app.wasm",
+    entry: str | None = None,
+    env: Mapping[str, str] | Iterable[str] = (),
+    cwd: str = "/",
+    files: Mapping[str, Content] | None = None,
+    directories: Iterable[str] = (),
+    symlinks: Mapping[str, str] | None = None,
+    mounts: Iterable[Mapping[str, Any] | Sequence[str | Path]] = (),
+    annotations: Mapping[str, str] | None = None,
+    readonly: bool = False,
+    memory: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Write a bundle and load it.
+
+    ::
+
+        bundle(tmp_path / "b", Path("app.wasm"), args=["in.txt"], cwd="/work", mounts=[(tmp_path / "data", "/work", "ro")])
+
+    Args:
+        directory: The host path at which it is made; at most an empty directory may be there.
+        wasm: The module: a host file (``.wasm`` or ``.wat``), its bytes, or as a string its text. Bytes are written as they are;
+            a text is assembled by an installed engine, unless ``program`` ends in ``.wat``.
+        args: The arguments after the program.
+        program: The guest path that the module gets.
+        entry: ``args[0]`` where it isn't that path: ``/app.wasm#function``, or a name to be looked up in ``PATH``.
+        env: Variables, as a mapping or as ``NAME=value`` strings; their order is kept.
+        cwd: The working directory, a guest path; it is made.
+        files: Guest paths and contents; the directories on the way are made.
+        directories: Guest paths of directories to make.
+        symlinks: Guest paths and where they lead; made last.
+        mounts: As in ``config.json``, or bind mounts as ``(host path, guest path, *options)``. Destinations aren't made.
+        annotations: ``run.oci.handler=wasm`` where there are none given.
+        readonly: Whether the guest may only read its root.
+        memory: ``linux.resources.memory.limit``, in bytes.
+        extra: More members of ``config.json``, written over those above.
+
+    Raises:
+        InvalidBundle: Something else is at ``directory`` already, or a guest path has a ``..``.
+        InvalidSpec: The specification doesn't allow what it was to be made of.
+        InvalidModule: The module's text has an error.
+        OSError: A host file can't be read.
+        NoSuitableEngine: It is text, and no engine is installed that can assemble it.
+    """
+    target = Path(directory).absolute()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InvalidBundle(f"{target}: is there already; a bundle was to be made at it")
+    rootfs = target / ROOTFS
+    rootfs.mkdir(parents=True)
+    for guest in (cwd, *directories):
+        _beneath(rootfs, guest).mkdir(parents=True, exist_ok=True)
+    _write(_beneath(rootfs, program), wasm if program.endswith(".wat") else _binary(wasm, program))
+    _beneath(rootfs, program).chmod(_EXECUTABLE)
+    for guest, content in (files or {}).items():
+        _write(_beneath(rootfs, guest), content)
+    for guest, leads_to in (symlinks or {}).items():
+        link = _beneath(rootfs, guest)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(leads_to)
+    variables = [f"{name}={value}" for name, value in env.items()] if isinstance(env, Mapping) else list(env)
+    document: dict[str, Any] = {
+        "ociVersion": _VERSION,
+        "process": {"args": [program if entry is None else entry, *args], "env": variables, "cwd": cwd},
+        "root": {"path": ROOTFS, "readonly": readonly},
+        "mounts": [dict(mount) if isinstance(mount, Mapping) else _bind(*mount) for mount in mounts],
+        "annotations": {HANDLER: "wasm"} if annotations is None else dict(annotations),
+    }
+    if memory is not None:
+        document["linux"] = {"resources": {"memory": {"limit": memory}}}
+    document.update(extra or {})
+    (target / CONFIG).write_text(json.dumps(document, indent=2), encoding="utf-8")
+    return Bundle.load(target)
+
+
+def assemble(text: str | bytes, *, source: str = "module") -> bytes:
+    """Make the binary format of a module in the text format, with the first installed engine that can.
+
+    Args:
+        text: The module's text.
+        source: How messages name it.
+
+    Raises:
+        InvalidModule: The text has an error; the message has its place.
+        NoSuitableEngine: No installed engine takes the text format.
+    """
+    module = Module.from_bytes(text.encode() if isinstance(text, str) else text, source=source)
+    handlers = registry.default()
+    for name in handlers.names():
+        with contextlib.suppress(EngineError):
+            handler = handlers.load(name)
+            if isinstance(handler, BaseHandler) and Capability.TEXT in handler.capabilities:
+                return handler.assemble(module).data
+    raise NoSuitableEngine(
+        f"{source}: is in the text format, and no engine that is installed can assemble it",
+        hint="install one with: pip install 'wasmoci[wasmtime]'",
+    )
+
+
+def _binary(wasm: Content, source: str) -> Content:
+    if isinstance(wasm, str):
+        return assemble(wasm, source=source)
+    if isinstance(wasm, Path) and wasm.suffix == ".wat":
+        return assemble(wasm.read_bytes(), source=str(wasm))
+    return wasm
+
+
+def _write(target: Path, content: Content) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, Path):
+        shutil.copyfile(content, target)
+    else:
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _beneath(rootfs: Path, guest: str) -> Path:
+    """The host path of a guest path."""
+    if ".." in guest.split("/"):
+        raise InvalidBundle(f'{guest!r} has a ".."; a plain guest path was expected')
+    return rootfs / guest.lstrip("/")
+
+
+def _bind(source: str | Path, destination: str | Path, *options: str | Path) -> dict[str, Any]:
+    return {
+        "destination": str(destination),
+        "type": "bind",
+        "source": str(source),
+        "options": ["bind", *map(str, options)],
+    }
