@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import EntrypointNotFound as EntrypointNotFound
     from wasmoci.errors import GuestFailed as GuestFailed
     from wasmoci.errors import GuestNotReady as GuestNotReady
+    from wasmoci.errors import IntegrationError as IntegrationError
     from wasmoci.errors import InvalidBundle as InvalidBundle
     from wasmoci.errors import InvalidConfiguration as InvalidConfiguration
     from wasmoci.errors import InvalidInput as InvalidInput
@@ -85,6 +86,7 @@ _HOMES = {
     "Feature": "wasmoci.module",
     "GuestFailed": "wasmoci.errors",
     "GuestNotReady": "wasmoci.errors",
+    "IntegrationError": "wasmoci.errors",
     "InvalidBundle": "wasmoci.errors",
     "InvalidConfiguration": "wasmoci.errors",
     "InvalidInput": "wasmoci.errors",

@@ -28,6 +28,7 @@
     │   ├── StoreError                the local store can't do it: in use, not writable
     │   └── RegistryError             a registry can't be reached, or refuses
     │       └── RegistryDenied        401 and 403
+    ├── IntegrationError              the configuration of a container engine can't be changed as asked for
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
     ├── GuestNotReady                 a guest that was started was waited for in vain
@@ -252,6 +253,25 @@ class RegistryError(ImageError):
 
 class RegistryDenied(RegistryError):
     """The registry wants credentials (401) or refuses these (403)."""
+
+
+class IntegrationError(WasmociError):
+    """The configuration of Podman, containerd, CRI-O or Docker can't be changed as asked for; nothing was changed.
+
+    Args:
+        message: What was found and what was expected.
+        source: The configuration file, a host path.
+        line: Where in it, counted from 1.
+        hint: What to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, source: str | None = None, line: int | None = None, hint: str | None = None
+    ) -> None:
+        where = ": ".join(part for part in (source, None if line is None else f"line {line}") if part)
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.source = source
+        self.line = line
 
 
 class NativeRuntimeError(WasmociError):

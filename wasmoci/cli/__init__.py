@@ -59,6 +59,7 @@ COMMANDS = {
     "prune": "prune",
     "engines": "engines",
     "doctor": "doctor",
+    "config": "config",
 }
 """The sub-commands, in the order in which they are listed, and their modules."""
 

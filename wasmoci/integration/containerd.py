@@ -1,0 +1,121 @@
+"""containerd: a runtime of its CRI plugin, in its ``config.toml`` or a drop-in.
+
+Releases before 2.0 replace the whole configuration of a plugin by that of an imported file, and their built-in table of
+runtimes by any that a file has. So there the tables go into the main file, and bring ``runc`` along where the file has none.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.errors import IntegrationError
+from wasmoci.integration.containerd_edit import SHIM, Edit, at, tables
+from wasmoci.integration.files import read
+from wasmoci.integration.model import ANNOTATIONS, HEADER, Plan, Request
+from wasmoci.integration.toml import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SYSTEM = "/etc/containerd/config.toml"
+_DROP_IN = "/etc/containerd/conf.d/50-wasmoci.toml"
+_USER = ".config/containerd/config.toml"
+
+VERSION = 2
+"""The version of a new configuration file: every release of containerd reads it."""
+_MERGING_VERSION = 3
+"""From this one on imported files are merged key by key."""
+PLUGINS = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
+"""The plugin that has the runtimes, for each version of the configuration from which on it is called so."""
+
+
+def plan(request: Request) -> Plan:
+    """The main file with our tables in it, or a drop-in where the main file imports it.
+
+    Raises:
+        IntegrationError: The file isn't TOML or of version 1, has a runtime of the name that isn't ours, or is written in such
+            a way that tables can't be added to it.
+    """
+    path = request.place(_SYSTEM, _USER)
+    before = read(path, request.root)
+    document = load(before or "", str(path))
+    version = _version(document, before, request, path)
+    base = ("plugins", PLUGINS[min(version, max(PLUGINS))], "containerd")
+    runtime = _runtime(request, at(document, (*base, "runtimes", "runc", "options")))
+    # A table of runtimes takes the place of the built-in one, which has runc.
+    runc = not at(document, (*base, "runtimes"))
+    wanted = tables(base, request.name, runtime, default=request.default, runc=runc)
+    if request.home is None and version >= _MERGING_VERSION and _imports(document, _DROP_IN):
+        text = f"{HEADER.format(target='containerd')}\nversion = {version}\n\n{wanted}"
+        drop_in = request.place(_DROP_IN, None)
+        return Plan(
+            fragment=text,
+            path=drop_in,
+            root=request.root,
+            before=read(drop_in, request.root),
+            after=text,
+            notes=_notes(request, document),
+        )
+    text = f"version = {version}\n" if before is None or not before.strip() else before
+    edit = Edit(text=text, source=str(path), base=base, name=request.name, runtime=runtime, default=request.default)
+    return Plan(
+        fragment=wanted,
+        path=path,
+        root=request.root,
+        before=before,
+        after=edit.result(),
+        notes=_notes(request, document),
+    )
+
+
+def _version(document: dict[str, Any], text: str | None, request: Request, path: Path) -> int:
+    if text is None or not text.strip():
+        return request.config_version or VERSION
+    version = document.get("version", 1)
+    if not isinstance(version, int) or version < VERSION:
+        raise IntegrationError(
+            f"the configuration's version is {version!r}; 2 or later was expected",
+            source=str(path),
+            line=next((n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*version\s*=", line)), 1),
+            hint="bring it up to date by hand, beginning with: version = 2",
+        )
+    if request.config_version not in {None, version}:
+        raise IntegrationError(
+            f"the configuration's version is {version}, and {request.config_version} was asked for", source=str(path)
+        )
+    return version
+
+
+def _imports(document: dict[str, Any], file: str) -> bool:
+    """Whether the main file imports a file; relative patterns begin where it is."""
+    patterns = document.get("imports", [])
+    return isinstance(patterns, list) and any(
+        fnmatch.fnmatch(file, str(PurePosixPath(_SYSTEM).parent / str(pattern))) for pattern in patterns
+    )
+
+
+def _runtime(request: Request, runc: Any) -> dict[str, Any]:
+    systemd = request.systemd_cgroup
+    if systemd is None:
+        systemd = isinstance(runc, dict) and runc.get("SystemdCgroup") is True
+    return {
+        "runtime_type": SHIM,
+        "pod_annotations": list(ANNOTATIONS),
+        "container_annotations": list(ANNOTATIONS),
+        "options": {"BinaryName": str(request.runtime), "SystemdCgroup": systemd},
+    }
+
+
+def _notes(request: Request, document: dict[str, Any]) -> tuple[str, ...]:
+    user = "" if request.home is None else "--user "
+    notes = [
+        f"restart containerd, whose containers go on running: systemctl {user}restart containerd",
+        "let pods choose it: wasmoci config kubernetes",
+    ]
+    disabled = document.get("disabled_plugins", [])
+    if isinstance(disabled, list) and {"cri", *PLUGINS.values()} & set(map(str, disabled)):
+        notes.insert(0, "disabled_plugins turns the CRI plugin off, without which Kubernetes can't use containerd")
+    return tuple(notes)

@@ -1,0 +1,151 @@
+"""Puts our tables into somebody's ``config.toml`` of containerd, and proves that nothing else became different."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import attrs
+
+from wasmoci.errors import IntegrationError
+from wasmoci.integration.toml import Path, assign, header, line_of, load, value
+
+SHIM = "io.containerd.runc.v2"
+"""The shim that runs OCI runtimes."""
+
+_DEFAULT = "default_runtime_name"
+_RUNC = {"runtime_type": SHIM}
+
+
+def at(document: Any, path: Path) -> Any:
+    """What stands in a document under some keys; an empty table where nothing does."""
+    for key in path:
+        document = document.get(key, {}) if isinstance(document, dict) else {}
+    return document
+
+
+def tables(base: Path, name: str, runtime: dict[str, Any] | None, *, default: bool, runc: bool = False) -> str:
+    """The tables, as lines.
+
+    Args:
+        base: The table of the CRI plugin that has the runtimes.
+        name: Our runtime's name.
+        runtime: Our runtime; None to leave it out.
+        default: Whether it is to be the default.
+        runc: Whether runc is to stand beside it.
+    """
+    wanted: list[tuple[Path, dict[str, Any]]] = [(base, {_DEFAULT: name})] if default else []
+    if runc:
+        wanted.append(((*base, "runtimes", "runc"), _RUNC))
+    if runtime is not None:
+        table = (*base, "runtimes", name)
+        wanted.append((table, {key: item for key, item in runtime.items() if key != "options"}))
+        wanted.append(((*table, "options"), runtime["options"]))
+    lines = []
+    for path, table_ in wanted:
+        lines.append(header(path))
+        lines += [f"  {key} = {value(item)}" for key, item in table_.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@attrs.frozen(kw_only=True)
+class Edit:
+    """A change of a configuration file.
+
+    Our tables stand between two comments, by which they are found again.
+
+    Args:
+        text: The file's text.
+        source: The file.
+        base: The table of the CRI plugin that has the runtimes.
+        name: Our runtime's name.
+        runtime: Our runtime.
+        default: Whether it is to be the default; one that it is already it stays.
+    """
+
+    text: str
+    source: str
+    base: Path
+    name: str
+    runtime: dict[str, Any]
+    default: bool
+
+    def result(self) -> str:
+        """The text with our tables in it, in the place that they have or at the end.
+
+        Raises:
+            IntegrationError: It has a runtime of the name that isn't ours, or is written in such a way that it can't be edited
+                line by line.
+        """
+        text = self.text if self.text.endswith("\n") else self.text + "\n"
+        document = load(text, self.source)
+        default = self.default or at(document, self.base).get(_DEFAULT) == self.name
+        before, block, after = self._parts(text)
+        others = load(before + after, self.source)
+        runtimes = at(others, (*self.base, "runtimes"))
+        there = runtimes.get(self.name)
+        if there is not None and there != self.runtime:
+            raise IntegrationError(
+                f"a runtime {self.name!r} is there already, and another one",
+                source=self.source,
+                line=line_of(before + after, (*self.base, "runtimes", self.name)),
+                hint="remove it, or give ours another name: --name",
+            )
+        missing = default and at(others, self.base).get(_DEFAULT) != self.name
+        if missing:
+            place = f"{self._begin}, here\n"
+            changed = assign(before + place + after, self.base, _DEFAULT, self.name)
+            if changed is not None:
+                before, _, after = changed.partition(place)
+                missing = False
+        runc = not runtimes or header((*self.base, "runtimes", "runc")) in block
+        ours = tables(self.base, self.name, None if there else self.runtime, default=missing, runc=runc and not there)
+        if ours:
+            gap = "" if block else "\n"
+            before += f"{gap}{self._begin}\n{ours}{self._end}\n"
+        self._prove(document, before + after, default=default)
+        return before + after
+
+    @property
+    def _begin(self) -> str:
+        return f"# wasmoci config containerd: begin of {self.name}"
+
+    @property
+    def _end(self) -> str:
+        return f"# wasmoci config containerd: end of {self.name}"
+
+    def _parts(self, text: str) -> tuple[str, str, str]:
+        """What is before our tables, they themselves, and what is behind them."""
+        match = re.search(rf"^{re.escape(self._begin)}\n.*?^{re.escape(self._end)}\n", text, re.MULTILINE | re.DOTALL)
+        return (text, "", "") if match is None else (text[: match.start()], match[0], text[match.end() :])
+
+    def _prove(self, document: dict[str, Any], text: str, *, default: bool) -> None:
+        """See that the edited text says what it said before, and what is wanted; else it isn't used."""
+        expected = _with(document, (*self.base, "runtimes", self.name), self.runtime)
+        if default:
+            expected = _with(expected, (*self.base, _DEFAULT), self.name)
+        if not at(document, (*self.base, "runtimes")):
+            expected = _with(expected, (*self.base, "runtimes", "runc"), _RUNC)
+        try:
+            proved = load(text, self.source) == expected
+        except IntegrationError:
+            proved = False
+        if not proved:
+            raise IntegrationError(
+                "the runtime can't be added to it without a risk for the rest",
+                source=self.source,
+                line=self._culprit(),
+                hint="print the tables without --write, and add them by hand",
+            )
+
+    def _culprit(self) -> int | None:
+        """The line with a table that is written otherwise than in lines of its own, as far as it can be told."""
+        pattern = re.compile(rf"\s*(?:plugins\b|[\"']?{re.escape(self.base[1])}|containerd\b|runtimes\b).*=")
+        return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line)), None)
+
+
+def _with(document: Any, path: Path, item: Any) -> Any:
+    if not path:
+        return item
+    table = document if isinstance(document, dict) else {}
+    return {**table, path[0]: _with(table.get(path[0]), path[1:], item)}

@@ -1,0 +1,117 @@
+"""Docker: entries of ``daemon.json``, merged into what is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from wasmoci.errors import IntegrationError
+from wasmoci.integration.files import read
+from wasmoci.integration.model import Plan, Request
+
+_SYSTEM = "/etc/docker/daemon.json"
+_USER = ".config/docker/daemon.json"
+_COMPAT = "module.wasm.image/variant=compat"
+
+
+def plan(request: Request) -> Plan:
+    """The file as it is, with two runtimes more.
+
+    Raises:
+        IntegrationError: The file isn't a JSON object, or one of the names is another kind of runtime there.
+    """
+    path = request.place(_SYSTEM, _USER)
+    before = read(path, request.root)
+    wanted: dict[str, Any] = {
+        "runtimes": {
+            request.name: {"path": str(request.runtime)},
+            request.forced_name: {"path": str(request.forced_runtime)},
+        }
+    }
+    if request.default:
+        wanted["default-runtime"] = request.name
+    document = _load(before, str(path)) if before is not None and before.strip() else {}
+    merged = _merge(document, wanted, before or "", str(path))
+    # What only looks different is left as somebody wrote it.
+    after = before if before is not None and merged == document else _dump(merged, before or "")
+    return Plan(
+        fragment=_dump(wanted, ""),
+        path=path,
+        root=request.root,
+        before=before,
+        after=after,
+        notes=(
+            "let Docker read it: systemctl reload docker"
+            if request.home is None
+            else "let Docker read it: systemctl --user reload docker",
+            f"with Docker 24 and later: docker run --rm --runtime {request.name} --annotation {_COMPAT} IMAGE",
+            f"with any: docker run --rm --runtime {request.forced_name} IMAGE",
+        ),
+    )
+
+
+def _load(text: str, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise IntegrationError(
+            f"not JSON: {error.msg}", source=source, line=error.lineno, hint="mend the file first"
+        ) from None
+    except _RepeatedKeyError as error:
+        raise IntegrationError(
+            f"the key {error.key!r} stands twice in an object",
+            source=source,
+            line=_line(text, error.key, last=True),
+            hint="mend the file first",
+        ) from None
+    if not isinstance(document, dict):
+        raise IntegrationError("found no object, which was expected", source=source, line=1)
+    return document
+
+
+def _merge(document: dict[str, Any], wanted: dict[str, Any], text: str, source: str) -> dict[str, Any]:
+    runtimes = document.get("runtimes", {})
+    if not isinstance(runtimes, dict):
+        raise IntegrationError(
+            "'runtimes' is no object, which was expected", source=source, line=_line(text, "runtimes")
+        )
+    added = {}
+    for name, entry in wanted["runtimes"].items():
+        there = runtimes.get(name, {})
+        if not isinstance(there, dict) or "runtimeType" in there:
+            raise IntegrationError(
+                f"the runtime {name!r} is there already, and is no OCI runtime with a path",
+                source=source,
+                line=_line(text, name),
+                hint="give ours another name: --name",
+            )
+        added[name] = {**there, **entry}
+    return {**document, **wanted, "runtimes": {**runtimes, **added}}
+
+
+def _dump(document: dict[str, Any], like: str) -> str:
+    """The document as text, indented as the text before."""
+    indent = re.search(r"^\s*\{\s*\n([ \t]+)\"", like)
+    return json.dumps(document, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
+
+
+class _RepeatedKeyError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in pairs:
+        if key in found:
+            raise _RepeatedKeyError(key)
+        found[key] = item
+    return found
+
+
+def _line(text: str, key: str, *, last: bool = False) -> int | None:
+    """The line, counted from 1, of a key."""
+    places = [match.start() for match in re.finditer(rf"{re.escape(json.dumps(key))}\s*:", text)]
+    return text.count("\n", 0, places[-1 if last else 0]) + 1 if places else None

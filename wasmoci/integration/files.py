@@ -1,0 +1,160 @@
+"""Reads and writes configuration files: in one step, with a backup, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import itertools
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import IntegrationError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from wasmoci.integration.model import Plan
+
+_BACKUP = "wasmoci-backup"
+_MODE = 0o644
+
+
+class Outcome(enum.Enum):
+    """What became of a file."""
+
+    UNCHANGED = "unchanged"
+    """It has what it is to have."""
+    WRITTEN = "written"
+    """It is new."""
+    CHANGED = "changed"
+    """It was there, and a backup of it is."""
+
+
+@attrs.frozen
+class Installed:
+    """What was done.
+
+    Args:
+        outcome: What became of the file.
+        backup: Where its former content is, if it had one that was changed.
+    """
+
+    outcome: Outcome
+    backup: Path | None = None
+
+
+def read(path: Path, root: Path | None) -> str | None:
+    """The text of a configuration file; None when it isn't there.
+
+    Args:
+        path: The file, a host path.
+        root: A directory that it must not leave through a symbolic link; None for any.
+
+    Raises:
+        IntegrationError: It can't be read, isn't UTF-8, or leads out of the root.
+    """
+    _keep_beneath(path, root)
+    try:
+        # A byte order mark at the beginning stays part of the text, and so of what is written again.
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise IntegrationError("not UTF-8", source=str(path), line=line) from None
+    except OSError as error:
+        _refuse(path, "read", error)
+
+
+def install(plan: Plan) -> Installed:
+    """Do what was planned.
+
+    Args:
+        plan: What to do; one that has a file.
+
+    Raises:
+        IntegrationError: The file can't be written, or changed in the meantime; it is as it was.
+    """
+    if plan.path is None:
+        raise IntegrationError(
+            "there is no file to write", hint="apply what is printed: wasmoci config kubernetes | kubectl apply -f -"
+        )
+    if read(plan.path, plan.root) != plan.before:
+        raise IntegrationError("it was changed in the meantime", source=str(plan.path), hint="call it again")
+    if plan.before == plan.after:
+        return Installed(Outcome.UNCHANGED)
+    target = Path(os.path.realpath(plan.path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if plan.before is None:
+            _replace(target, plan.after, None)
+            return Installed(Outcome.WRITTEN)
+        backup = _keep(target, plan.before)
+        _replace(target, plan.after, target.stat())
+    except OSError as error:
+        _refuse(plan.path, "written", error)
+    return Installed(Outcome.CHANGED, backup)
+
+
+def _keep_beneath(path: Path, root: Path | None) -> None:
+    if root is None:
+        return
+    for part in (path, *path.parents):
+        if part == root:
+            return
+        if part.is_symlink():
+            raise IntegrationError(
+                f"it is a symbolic link, which on this machine leads to {os.path.realpath(part)}",
+                source=str(part),
+                hint=f"below {root} only plain files and directories are written",
+            )
+
+
+def _keep(target: Path, text: str) -> Path:
+    """Write a backup next to a file, or above a directory of which every file is read as configuration."""
+    directory = target.parent.parent if target.parent.suffix == ".d" else target.parent
+    for number in itertools.count():
+        backup = directory / f"{target.name}.{_BACKUP}{f'.{number}' if number else ''}"
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                _resemble(file.fileno(), target.stat())
+                file.write(text.encode("utf-8"))
+            return backup
+    raise AssertionError("unreachable: numbers have no end")
+
+
+def _replace(target: Path, text: str, like: os.stat_result | None) -> None:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _resemble(file.fileno(), like)
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(name, target)  # noqa: PTH104  beside the other calls of os
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _resemble(descriptor: int, like: os.stat_result | None) -> None:
+    """Give a new file the owner and the mode of another."""
+    if like is None:
+        os.fchmod(descriptor, _MODE)
+        return
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+        os.fchown(descriptor, like.st_uid, like.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+
+
+def _refuse(path: Path, done: str, error: OSError) -> NoReturn:
+    hint = "run it as root, or with --user for your own configuration" if isinstance(error, PermissionError) else None
+    raise IntegrationError(f"can't be {done}: {error.strerror}", source=str(path), hint=hint) from None

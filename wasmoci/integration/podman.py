@@ -1,0 +1,49 @@
+"""Podman, Buildah and Skopeo: a drop-in for ``containers.conf``, which containers.conf(5) describes."""
+
+from __future__ import annotations
+
+from wasmoci.integration.files import read
+from wasmoci.integration.model import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
+from wasmoci.integration.toml import header, value
+
+_SYSTEM = "/etc/containers/containers.conf.d/50-wasmoci.conf"
+_USER = ".config/containers/containers.conf.d/50-wasmoci.conf"
+
+_SUPPORT_JSON = ("crun", "runc", "kata", "runsc", "youki", "krun", "ocijail")
+"""The runtimes that Podman takes for able to log as JSON, in any of its versions: a list in a drop-in replaces its own."""
+
+_PLATFORMS = ("wasi/wasm", "wasi/wasm32", "wasi/wasm64")
+"""The platforms of Wasm images for which Podman has another runtime, crun-wasm, in its own table."""
+
+
+def plan(request: Request) -> Plan:
+    """The drop-in: our file alone, which is written as a whole."""
+    path = request.place(_SYSTEM, _USER)
+    # Podman calls a runtime that is given as a path by its file's name.
+    names = dict.fromkeys((*_SUPPORT_JSON, request.name, request.forced_name, PROGRAM, FORCED_PROGRAM))
+    lines = [HEADER.format(target="podman"), header(("engine",))]
+    if request.default:
+        lines.append(f"runtime = {value(request.name)}")
+    lines += [
+        f"runtime_supports_json = {value(names)}",
+        "",
+        header(("engine", "runtimes")),
+        f"{request.name} = {value([str(request.runtime)])}",
+        f"{request.forced_name} = {value([str(request.forced_runtime)])}",
+        "",
+        "# For images of these platforms, with Podman 4.4 and later; older ones don't look at it.",
+        header(("engine", "platform_to_oci_runtime")),
+        *(f"{value(platform)} = {value(request.forced_name)}" for platform in _PLATFORMS),
+    ]
+    text = "\n".join(lines) + "\n"
+    return Plan(
+        fragment=text,
+        path=path,
+        root=request.root,
+        before=read(path, request.root),
+        after=text,
+        notes=(
+            "Podman and Buildah read it at their next call; a service of Podman's: systemctl restart podman",
+            f"try it: podman --runtime {request.name} run --rm --annotation module.wasm.image/variant=compat IMAGE",
+        ),
+    )
