@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from wasmoci.classify import Kind as Kind
     from wasmoci.classify import classify as classify
     from wasmoci.configuration import Settings as Settings
+    from wasmoci.determinism import Determinism as Determinism
+    from wasmoci.determinism import deterministic as deterministic
     from wasmoci.dispatcher import Dispatcher as Dispatcher
     from wasmoci.errors import DuplicateEngine as DuplicateEngine
     from wasmoci.errors import EngineCrashed as EngineCrashed
@@ -72,6 +74,7 @@ _HOMES = {
     "Capture": "wasmoci.stdio",
     "Classification": "wasmoci.classify",
     "Detection": "wasmoci.classify",
+    "Determinism": "wasmoci.determinism",
     "Dispatcher": "wasmoci.dispatcher",
     "DuplicateEngine": "wasmoci.errors",
     "EngineCrashed": "wasmoci.errors",
@@ -110,6 +113,7 @@ _HOMES = {
     "UnsupportedWorkload": "wasmoci.errors",
     "WasmociError": "wasmoci.errors",
     "classify": "wasmoci.classify",
+    "deterministic": "wasmoci.determinism",
     "engines": "wasmoci.api",
     "explain": "wasmoci.api",
     "run": "wasmoci.api",

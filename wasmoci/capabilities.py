@@ -24,3 +24,5 @@ class Capability(enum.Enum):
     """A time limit that holds in the caller's process."""
     FUEL = "fuel"
     """A limit of instructions."""
+    DETERMINISM = "determinism"
+    """Time and random bytes in the place of the host's; see :mod:`wasmoci.determinism`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci import isolation
+from wasmoci import determinism, isolation
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
     EngineError,
@@ -62,6 +62,8 @@ class Wasm:
             needs.add(Capability.FILE_MOUNTS)
         if self.limits.fuel is not None:
             needs.add(Capability.FUEL)
+        if determinism.current() is not None:
+            needs.add(Capability.DETERMINISM)
         return frozenset(needs)
 
     @property

@@ -235,6 +235,8 @@ def test_the_deterministic_harness_of_the_documentation() -> None:
     require(importlib.util.find_spec("wasm3"), "wasm3 is missing: pip install pywasm3")
     names: dict[str, Any] = {"wasm": _assemble(TELL), "run": run_on_wasm3}
     for example in examples("deterministic-guests.md"):
+        if "wasmoci.run" in example:  # of a bundle, which tests/docs runs
+            continue
         exec(example, names)  # noqa: S102 - it is what is tested
     output = names["output"]
     first = output(b"12345678")

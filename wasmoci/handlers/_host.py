@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,11 +13,12 @@ from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
-from wasmoci.wasi import FUNCTIONS, MODULES, Wasi
+from wasmoci.wasi import FUNCTIONS, MODULES, VirtualClocks, Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wasmoci.determinism import Determinism
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Import, Module
@@ -60,12 +62,12 @@ def open_wasi(workload: Workload) -> Wasi:
     """The WASI host of a workload, to be closed by the caller.
 
     Args:
-        workload: Its arguments, environment, files and streams are the guest's.
+        workload: Its arguments, environment, files, streams and determinism are the guest's.
 
     Raises:
         InvalidInput: The guest can't have them; see :class:`wasmoci.wasi.Wasi`.
     """
-    streams = workload.streams
+    streams, determinism = workload.streams, workload.determinism
     return Wasi(
         args=workload.entrypoint.argv,
         env=workload.entrypoint.env,
@@ -73,7 +75,19 @@ def open_wasi(workload: Workload) -> Wasi:
         stdin=streams.stdin,
         stdout=_output(streams.stdout),
         stderr=_output(streams.stderr),
+        clocks=None if determinism is None else _clocks(determinism),
+        random=os.urandom if determinism is None else _random(determinism),
     )
+
+
+def _clocks(determinism: Determinism) -> VirtualClocks:
+    return VirtualClocks(round(determinism.time * 1e9), round(determinism.tick * 1e9))
+
+
+def _random(determinism: Determinism) -> Callable[[int], bytes]:
+    from random import Random  # noqa: PLC0415  most runs don't need it
+
+    return Random(determinism.seed).randbytes  # noqa: S311  it is to be foreseen
 
 
 def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
+from wasmoci import determinism
 from wasmoci.capabilities import Capability
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from wasmoci.determinism import Determinism
     from wasmoci.spec import Spec
 
 INHERIT = Stdio.inherit()
@@ -92,6 +94,8 @@ class Workload:
         streams: Open streams.
         limits: What the guest may use, the spec's limit included.
         started: To be called right before the entry function: from there time counts.
+        determinism: What the guest gets in the place of the host's time and random bytes, from an engine with
+            ``Capability.DETERMINISM``; None for those of the host.
     """
 
     entrypoint: Entrypoint
@@ -100,6 +104,7 @@ class Workload:
     streams: Streams
     limits: Limits
     started: Callable[[], None]
+    determinism: Determinism | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -234,6 +239,7 @@ class BaseHandler(ABC):
                     streams=streams,
                     limits=limits,
                     started=clock.start,
+                    determinism=determinism.current(),
                 )
                 outcome = self.run(workload)
                 return ExecutionResult(

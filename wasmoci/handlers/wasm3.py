@@ -44,7 +44,13 @@ class Wasm3Handler(BaseHandler):
     name = "wasm3"
     packages = ("pywasm3",)
     capabilities = frozenset(
-        {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
+        {
+            Capability.WASI_PREVIEW1,
+            Capability.LIVE_FILES,
+            Capability.FILE_MOUNTS,
+            Capability.MEMORY_LIMIT,
+            Capability.DETERMINISM,
+        }
     )
     features = frozenset(
         {

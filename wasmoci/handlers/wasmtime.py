@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
+from wasmoci import determinism
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
 from wasmoci.handlers._wasmtime.context import configure, never_waits
 from wasmoci.handlers._wasmtime.engines import Engine, Needs
+from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
 from wasmoci.handlers._wasmtime.outputs import on_own_thread, takes_function
 from wasmoci.handlers._wasmtime.paths import GuestPaths
@@ -55,6 +57,7 @@ class WasmtimeHandler(BaseHandler):
             Capability.MEMORY_LIMIT,
             Capability.TIME_LIMIT,
             Capability.FUEL,
+            Capability.DETERMINISM,
         }
     )
     features = FEATURES
@@ -98,6 +101,11 @@ class WasmtimeHandler(BaseHandler):
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
         """See :meth:`BaseHandler.check`."""
         super().check(module, entrypoint, files)
+        if module.kind is ModuleKind.COMPONENT and determinism.current() is not None:
+            raise UnsupportedWorkload(
+                f"{module.source}: {self.name} gives a component the host's own time and random bytes, and no others",
+                hint="a core module can be run deterministically",
+            )
         if module.kind is ModuleKind.COMPONENT and files.has_file_mounts:
             destinations = ", ".join(mount.destination for mount in files.mounts if mount.is_file)
             raise UnsupportedWorkload(
@@ -156,11 +164,11 @@ def _run(workload: Workload, engine: Engine) -> Iterator[tuple[Run, wasmtime.Sto
 
 def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
     """Run a core module; the error or trap that ended it."""
-    in_python = _needs_host(workload)
-    program = engine.program(workload.module, in_python=in_python)
+    host = _host_for(workload)
+    program = engine.program(workload.module, host)
     context = calls.context_of(store)
     with contextlib.ExitStack() as stack:
-        if in_python:
+        if host is not Host.OWN:
             config = stack.enter_context(hosted.host(workload, run))
         else:
             run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, engine.inner)))
@@ -194,6 +202,13 @@ def _run_component(workload: Workload, engine: Engine, run: Run, store: wasmtime
 def _results(module: Module, function: str) -> int:
     export = module.export(function)
     return len(export.type.results) if export is not None and isinstance(export.type, FuncType) else 0
+
+
+def _host_for(workload: Workload) -> Host:
+    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
+    if workload.determinism is not None:
+        return Host.DETERMINISTIC
+    return Host.PYTHON if _needs_host(workload) else Host.OWN
 
 
 def _needs_host(workload: Workload) -> bool:

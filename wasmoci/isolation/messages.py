@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from wasmoci import errors
+from wasmoci import determinism, errors
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
 
@@ -63,7 +63,7 @@ class Decoder:
 
 
 def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[str]) -> dict[str, Any]:
-    """What a caller asks its worker for.
+    """What a caller asks its worker for; what :mod:`wasmoci.determinism` says now is part of it.
 
     Args:
         reference: The handler's class, ``module:qualified.name``.
@@ -79,12 +79,18 @@ def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[
         "rootfs": rootfs,
         "limits": {"memory": limits.memory, "fuel": limits.fuel},
         "path": path,
+        "determinism": attrs.asdict(chosen) if (chosen := determinism.current()) else None,
     }
 
 
 def limits_of(message: dict[str, Any]) -> Limits:
     """The limits in a request."""
     return Limits(**message["limits"])
+
+
+def determinism_of(message: dict[str, Any]) -> determinism.Determinism | None:
+    """The determinism in a request."""
+    return None if message["determinism"] is None else determinism.Determinism(**message["determinism"])
 
 
 def result_message(result: ExecutionResult) -> dict[str, Any]:

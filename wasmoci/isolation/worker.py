@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.capabilities import Capability
+from wasmoci.determinism import applied
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, on_start
 from wasmoci.isolation import memory, messages
@@ -63,7 +64,7 @@ def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
         started()
     if bounded and limits.memory is not None:
         channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
-    with on_start(started):
+    with on_start(started), applied(messages.determinism_of(request)):
         try:
             result = handler.execute(spec, Path(request["rootfs"]), stdio=Stdio.inherit(), limits=limits)
         except MemoryError:

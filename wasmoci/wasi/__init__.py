@@ -15,7 +15,7 @@ The package stands alone: it imports nothing of ``wasmoci`` but the errors, and 
 """
 
 from wasmoci.wasi.abi import Errno, Fdflags, Filetype, Fstflags, Oflags, Rights
-from wasmoci.wasi.clocks import Clocks, SystemClocks
+from wasmoci.wasi.clocks import Clocks, SystemClocks, VirtualClocks
 from wasmoci.wasi.memory import Memory
 from wasmoci.wasi.process import ProcExit
 from wasmoci.wasi.signatures import FUNCTIONS, MODULES, Signature
@@ -42,5 +42,6 @@ __all__ = [
     "Signature",
     "Stream",
     "SystemClocks",
+    "VirtualClocks",
     "Wasi",
 ]

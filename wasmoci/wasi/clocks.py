@@ -39,3 +39,34 @@ class SystemClocks:
     def sleep(self, duration: int) -> None:
         """Suspend the host's thread, for a year at most: :func:`time.sleep` refuses what overflows its clock."""
         time.sleep(min(duration, 365 * 86_400 * 10**9) / 1e9)
+
+
+class VirtualClocks:
+    """Clocks that don't depend on the host's: time passes while the guest sleeps, and with each look at it.
+
+    Args:
+        start: The time of day to begin with, in nanoseconds since 1970-01-01T00:00:00Z. The monotonic clock begins at zero.
+        tick: Nanoseconds that pass with each look.
+    """
+
+    def __init__(self, start: int = 0, tick: int = 0) -> None:
+        self._start = start
+        self._tick = tick
+        self._passed = 0
+
+    def realtime(self) -> int:
+        """Give the time of day, wrapped as a 64-bit counter."""
+        return (self._start + self._look()) % (1 << 64)
+
+    def monotonic(self) -> int:
+        """Give the time since the start."""
+        return self._look() % (1 << 64)
+
+    def sleep(self, duration: int) -> None:
+        """Let time pass, at once."""
+        self._passed += duration
+
+    def _look(self) -> int:
+        seen = self._passed
+        self._passed += self._tick
+        return seen

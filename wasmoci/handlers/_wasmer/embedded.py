@@ -32,7 +32,13 @@ _SMALLEST_STACK = 1 << 20
 _MAX_FRAMES = 64
 
 CAPABILITIES = frozenset(
-    {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
+    {
+        Capability.WASI_PREVIEW1,
+        Capability.LIVE_FILES,
+        Capability.FILE_MOUNTS,
+        Capability.MEMORY_LIMIT,
+        Capability.DETERMINISM,
+    }
 )
 FEATURES = frozenset(
     {

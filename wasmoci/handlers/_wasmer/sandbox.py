@@ -35,7 +35,13 @@ _FAILED = "command execution failed: "
 _TRAP = "RuntimeError: "
 
 CAPABILITIES = frozenset(
-    {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.FILE_MOUNTS, Capability.MEMORY_LIMIT}
+    {
+        Capability.WASI_PREVIEW1,
+        Capability.LIVE_FILES,
+        Capability.FILE_MOUNTS,
+        Capability.MEMORY_LIMIT,
+        Capability.DETERMINISM,
+    }
 )
 FEATURES = frozenset(
     {

@@ -16,6 +16,7 @@ from wasmtime import component
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import components, exits, hosted, inner, memory, paths
+from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
 
@@ -53,10 +54,10 @@ class Needs:
 
 @attrs.frozen
 class _Compiled:
-    """A core module, and what it became when linked with either WASI host."""
+    """A core module, and what it became when linked with each WASI host."""
 
     module: wasmtime.Module
-    linked: dict[bool, wasmtime.InstancePre] = attrs.field(factory=dict, init=False)
+    linked: dict[Host, wasmtime.InstancePre] = attrs.field(factory=dict, init=False)
 
 
 class Engine:
@@ -78,7 +79,7 @@ class Engine:
         self._kept = Cache(_KEPT_MODULES, _KEPT_BYTES)
         self._valid = Cache(_KEPT_MODULES, _KEPT_BYTES)
         self._lock = threading.Lock()
-        self._linkers: dict[bool, wasmtime.Linker] = {}
+        self._linkers: dict[Host, wasmtime.Linker] = {}
         self._components: component.Linker | None = None
         self._inner: wasmtime.InstancePre | None = None
 
@@ -98,12 +99,12 @@ class Engine:
 
         self._valid.get(module.digest, 0, look)
 
-    def program(self, module: Module, *, in_python: bool) -> wasmtime.InstancePre:
+    def program(self, module: Module, host: Host) -> wasmtime.InstancePre:
         """A core module, compiled and linked.
 
         Args:
             module: The module.
-            in_python: Whether it gets the WASI host in Python, not wasmtime's own.
+            host: The WASI that it gets.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
@@ -111,13 +112,13 @@ class Engine:
         """
         compiled = self._kept.get(module.digest, len(module.data), lambda: self._compile(module))
         with self._lock:
-            program = compiled.linked.get(in_python)
+            program = compiled.linked.get(host)
             if program is None:
                 try:
-                    program = self._linker(in_python=in_python).instantiate_pre(compiled.module)
+                    program = self._linker(host).instantiate_pre(compiled.module)
                 except wasmtime.WasmtimeError as error:
                     raise UnsupportedModule(f"{module.source}: {summary(error)}") from None
-                compiled.linked[in_python] = program
+                compiled.linked[host] = program
             return program
 
     def component(self, module: Module) -> tuple[component.Component, component.Linker]:
@@ -159,13 +160,13 @@ class Engine:
         except wasmtime.WasmtimeError as error:
             raise refused(module, error) from None
 
-    def _linker(self, *, in_python: bool) -> wasmtime.Linker:
-        linker = self._linkers.get(in_python)
+    def _linker(self, host: Host) -> wasmtime.Linker:
+        linker = self._linkers.get(host)
         if linker is None:
-            linker = self._linkers[in_python] = wasmtime.Linker(self.engine)
+            linker = self._linkers[host] = wasmtime.Linker(self.engine)
             linker.allow_shadowing = True
-            if in_python:
-                hosted.define(linker)
+            if host is not Host.OWN:
+                hosted.define(linker, host)
             else:
                 linker.define_wasi()
                 exits.define(linker)

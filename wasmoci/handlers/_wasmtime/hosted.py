@@ -7,6 +7,7 @@ about as long as with wasmtime's own, which has another thread do it.
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +29,28 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
 
 
+class Host(enum.Enum):
+    """Whose functions a core module is linked with."""
+
+    OWN = "wasmtime's own WASI"
+    PYTHON = "the WASI host in Python"
+    DETERMINISTIC = "the WASI host in Python, time and random bytes as well"
+
+
 # They know nothing of descriptors, so wasmtime's own do, which are a hundred times as fast.
-_NATIVE = frozenset(
-    {"args_get", "args_sizes_get", "environ_get", "environ_sizes_get"}
-    | {"clock_res_get", "clock_time_get", "random_get", "sched_yield"}
-)
+_CONSTANT = frozenset({"args_get", "args_sizes_get", "environ_get", "environ_sizes_get", "sched_yield"})
+_NATIVE = {
+    Host.PYTHON: _CONSTANT | {"clock_res_get", "clock_time_get", "random_get"},
+    Host.DETERMINISTIC: _CONSTANT,
+}
 
 
-def define(linker: wasmtime.Linker) -> None:
+def define(linker: wasmtime.Linker, host: Host) -> None:
     """Define all functions in a linker, for the host of the run that is current."""
     linker.define_wasi()
     for module in MODULES:
         for name, signature in FUNCTIONS.items():
-            if module != WASI or name not in _NATIVE:
+            if module != WASI or name not in _NATIVE[host]:
                 calls.define(linker, module, name, signature, _functions[name])
 
 

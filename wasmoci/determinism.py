@@ -1,0 +1,81 @@
+"""Time and random bytes that are the same at every run.
+
+::
+
+    with wasmoci.deterministic(seed=7):
+        first, second = wasmoci.run("bundle/"), wasmoci.run("bundle/")
+
+What is chosen holds for the guests that are started in the context, wherever they run. It is kept in a context variable and
+not among the arguments of a handler, whose contract is older and the same for all engines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EPOCH = 946_684_800  # 2000-01-01T00:00:00Z
+_LATEST = (1 << 64) / 1e9  # seconds that a clock of WASI can tell
+
+
+def _time(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not (math.isfinite(value) and 0 <= value < _LATEST):
+        msg = f"{attribute.name} is {value!r}; expected seconds, 0 or more"
+        raise ValueError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class Determinism:
+    """What a guest is given in the place of time and chance.
+
+    Args:
+        time: The time of day when the guest starts, in seconds since 1970-01-01T00:00:00Z. From there it passes while the guest
+            sleeps, which takes no time on the host, and with each look at a clock.
+        seed: What its random bytes follow from.
+        tick: Seconds that pass with each look at a clock, so that a guest that waits for a clock without sleeping goes on.
+    """
+
+    time: float = attrs.field(default=EPOCH, validator=_time)
+    seed: int = 0
+    tick: float = attrs.field(default=1e-6, validator=_time)
+
+
+def current() -> Determinism | None:
+    """What the guests that are started now are given; None for the host's clocks and random generator."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def applied(determinism: Determinism | None) -> Iterator[None]:
+    """Give it to all guests that are started in the context."""
+    token = _current.set(determinism)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextlib.contextmanager
+def deterministic(*, time: float = EPOCH, seed: int = 0, tick: float = 1e-6) -> Iterator[None]:
+    """Give all guests that are started in the context the same time and the same random bytes at every run.
+
+    Args:
+        time: The time of day when a guest starts, in seconds since 1970-01-01T00:00:00Z.
+        seed: What its random bytes follow from.
+        tick: Seconds that pass with each look at a clock.
+
+    Raises:
+        ValueError: A time is none that a guest's clock can tell.
+    """
+    with applied(Determinism(time=time, seed=seed, tick=tick)):
+        yield
+
+
+_current: contextvars.ContextVar[Determinism | None] = contextvars.ContextVar("determinism", default=None)
