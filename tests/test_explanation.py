@@ -176,7 +176,27 @@ def test_native_workload(explain: Callable[..., Explanation], tmp_path: Path, mo
         {},
         {},
     )
-    assert f"\n  runs on youki ({tmp_path}/youki)\nrules" in str(explained)
+    assert f"\n  runs on youki ({tmp_path}/youki)\n" in str(explained)
+
+
+def test_annotation_that_never_arrived(explain: Callable[..., Explanation]) -> None:
+    """A native workload whose program is WebAssembly is told of, with the line that is missing; an ELF program isn't."""
+    made = {"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": "shop"}
+    explained = explain(annotations=made)
+    line = 'pod_annotations = ["module.wasm.image/*", "run.oci.*"]'
+    lines = str(explained).splitlines()
+    assert lines[lines.index("rules") - 6 : lines.index("rules")] == [
+        "  but '/app.wasm' begins as WebAssembly does, and no annotation about it arrived (made by containerd)",
+        "    let containerd pass it on, in the table of the runtime:",
+        f"      {line}",
+        "      (written by: wasmoci config containerd --write)",
+        "    and annotate the pod itself, as the image's own don't count:",
+        "      module.wasm.image/variant: compat-smart",
+    ]
+    document = json.loads(json.dumps(explained.to_dict()))["missing"]
+    assert (document["origin"], document["fixes"][0]["line"]) == ("containerd", line)
+    assert explain(wasm=b"\x7fELF", annotations=made).missing is None
+    assert explain().missing is None
 
 
 def test_native_workload_without_a_runtime(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci.arrival import Missing, missing
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective, program
 from wasmoci.entrypoint import Entrypoint
@@ -53,6 +54,7 @@ class Explanation:
         engines: Every engine that was looked at, for a Wasm workload.
         module: What is known of the module: kind, size, digest, imports' modules, features.
         guest: What the guest would see: arguments, directories, limits, what is left out.
+        missing: For a native workload whose program is WebAssembly: the annotation that it lacks, and how it gets one.
     """
 
     bundle: str
@@ -65,6 +67,7 @@ class Explanation:
     engines: tuple[Candidate, ...] = ()
     module: Mapping[str, Any] = attrs.field(factory=dict)
     guest: Mapping[str, Any] = attrs.field(factory=dict)
+    missing: Missing | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same for ``json.dumps``."""
@@ -101,6 +104,7 @@ def explain_bundle(
         bundle=str(bundle.path), classification=classification, rules=tuple(_rules(classification))
     )
     if classification.kind is Kind.NATIVE:
+        explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
         return _explain_native(explanation, dispatcher)
     try:
         module, files = program(bundle)
@@ -202,19 +206,34 @@ def _lines(explanation: Explanation) -> Iterable[str]:
         yield f"  can't be run: {explanation.problem}"
     if explanation.hint:
         yield f"  {explanation.hint}"
+    if explanation.missing is not None:
+        yield from _missing_lines(explanation.missing)
     yield "rules"
     for rule in explanation.rules:
         yield f"  {rule.row:>2}  {rule.outcome:<14}  {rule.condition}"
     if explanation.engines:
-        yield "engines"
-        width = max(len(candidate.engine) for candidate in explanation.engines)
-        for candidate in explanation.engines:
-            mark = "->" if candidate.chosen and explanation.runs_on else "  "
-            yield f"  {mark} {candidate.engine:<{width}}  {candidate.reason}"
+        yield from _engine_lines(explanation)
     if explanation.module:
         yield from _module_lines(explanation.module)
     if explanation.guest:
         yield from _guest_lines(explanation.guest)
+
+
+def _missing_lines(lack: Missing) -> Iterable[str]:
+    yield f"  but {lack.reason}{f' (made by {lack.origin})' if lack.origin else ''}"
+    for fix in lack.fixes:
+        yield f"    {fix.what}:"
+        yield f"      {fix.line}"
+        if fix.command:
+            yield f"      (written by: {fix.command})"
+
+
+def _engine_lines(explanation: Explanation) -> Iterable[str]:
+    yield "engines"
+    width = max(len(candidate.engine) for candidate in explanation.engines)
+    for candidate in explanation.engines:
+        mark = "->" if candidate.chosen and explanation.runs_on else "  "
+        yield f"  {mark} {candidate.engine:<{width}}  {candidate.reason}"
 
 
 def _module_lines(module: Mapping[str, Any]) -> Iterable[str]:
