@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,3 +146,35 @@ def test_containerd_reads_it(tmp_path: Path, content: str | None, default: bool)
         runc = document["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]["runc"]
         runc["options"] = {key: item for key, item in runc["options"].items() if item}
     assert after == before
+
+
+def test_containerd_loads_its_cri_plugin(tmp_path: Path) -> None:
+    """With our runtime in its configuration containerd still serves Kubernetes, which it wouldn't without runc beside it."""
+    require(shutil.which("containerd"), "containerd is missing: apt install containerd")
+    path = file(tmp_path, "containerd", CONTAINERD.format(directory=tmp_path))
+    apply("containerd", tmp_path)
+    with (tmp_path / "log").open("w") as log:
+        daemon = subprocess.Popen(["containerd", "-c", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(500):
+            assert daemon.poll() is None, (tmp_path / "log").read_text()
+            command = ["ctr", "-a", str(tmp_path / "socket"), "plugins", "ls"]
+            listed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+            if listed.returncode == 0:
+                break
+            time.sleep(0.02)
+        plugins = {tuple(line.split()[:2]): line.split()[-1] for line in listed.stdout.splitlines()[1:]}
+        assert plugins["io.containerd.grpc.v1", "cri"] == "ok", (tmp_path / "log").read_text()
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+CONTAINERD = """version = 2
+root = "{directory}/root"
+state = "{directory}/state"
+[grpc]
+  address = "{directory}/socket"
+[plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
+"""
