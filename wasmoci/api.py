@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from wasmoci import registry
+from wasmoci import determinism, registry
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.explanation import Explanation, explain_bundle
 from wasmoci.isolation import Isolation
@@ -126,10 +126,13 @@ def start(
     from wasmoci.isolation.guest import RunningGuest  # noqa: PLC0415
     from wasmoci.isolation.places import Places  # noqa: PLC0415
 
+    chosen = determinism.current()  # on this thread; the guest is started on another one
+
     @contextlib.contextmanager
     def launch(stdio: Stdio) -> Iterator[Launched]:
         limits = Limits(time=timeout, memory=memory, fuel=fuel)
         with (
+            determinism.applied(chosen),
             opened(
                 bundle,
                 args=args,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import wasmoci
-from wasmoci import configuration, errors
+from wasmoci import configuration, errors, pytest_plugin
 from wasmoci.classify import HANDLER, NAME_KEYS, RULES, SANDBOX_KEYS, VARIANT
 from wasmoci.cli import COMMANDS, DEBUG_VARIABLE, parser
 
@@ -83,6 +83,15 @@ def test_names() -> None:
     """Each public name stands in the reference of the API; the errors have their own."""
     text = page("api") + page("errors")
     assert [name for name in wasmoci.__all__ if not re.search(rf"`{name}\b", text)] == []
+
+
+def test_pytest_plugin() -> None:
+    """Each fixture, option, key and marker of the pytest plug-in has a row."""
+    rows = set(re.findall(r"^\| `([\w-]+)", page("pytest"), re.MULTILINE))
+    fixtures = {name for name in vars(pytest_plugin) if name.startswith("wasm_")}
+    options = {pytest_plugin.ENGINE_OPTION, pytest_plugin.STRICT_OPTION}
+    keys = {value for name, value in vars(pytest_plugin).items() if name.endswith(("_INI", "_MARKER"))}
+    assert (fixtures | options | keys) - rows == set()
 
 
 def test_ends() -> None:

@@ -9,5 +9,7 @@
 """
 
 from wasmoci.testing.bundles import assemble, bundle
+from wasmoci.testing.changes import Changes
+from wasmoci.testing.guest_run import GuestRun
 
-__all__ = ["assemble", "bundle"]
+__all__ = ["Changes", "GuestRun", "assemble", "bundle"]

@@ -1,0 +1,37 @@
+"""Runs pytest on a project of its own, with the plug-in as it is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ENGINES, usable
+from tests.support.guests import CACHE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All engines are here, and the project's pytest isn't told anything by the environment."""
+    for engine in ENGINES:
+        usable(engine)
+    for name in ("WASMOCI_ENGINE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(CACHE / "zig"))
+    monkeypatch.setenv("CI", "1")  # differences are shown whole
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Runs a project's tests: ``run(test_file, *options, ini="")`` with warnings as errors."""
+
+    def run(test: str, *options: str, ini: str = "") -> pytest.RunResult:
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+        pytester.makepyfile(test_project=test)
+        # At its end the inner session's faulthandler would put back the signal handlers from before wasmtime's.
+        return pytester.runpytest_inprocess("-p", "no:faulthandler", "--strict-markers", "-rs", *options)
+
+    return run

@@ -1,0 +1,187 @@
+"""Makes what a test names into a bundle or an image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from wasmoci.bundle import Bundle
+from wasmoci.errors import InvalidBundle
+from wasmoci.filesystem import plan
+from wasmoci.testing.bundles import bundle
+from wasmoci.testing.tracebacks import short_traceback
+from wasmoci.workload import opened
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from wasmoci.testing.bundles import Content
+
+Wasm: TypeAlias = "str | os.PathLike[str] | bytes | Bundle"
+"""What a test names: a ``.wasm``, ``.wat`` or ``.c`` file, a module's bytes or its text; or a bundle or an image that is there."""
+
+_WISHES = {"args": "args", "env": "env", "cwd": "cwd", "mounts": "volumes", "readonly": "read_only"}
+"""What can be asked of a bundle or an image that is there, and how :func:`wasmoci.run` calls it."""
+
+
+class Builder:
+    """Builds for one test.
+
+    Args:
+        root: The host directory where relative paths start.
+        new_directory: Gives the host path of a new directory, which isn't made yet.
+        compile_c: Compiles a file in C, and gives the module's path.
+    """
+
+    def __init__(self, root: Path, new_directory: Callable[[], Path], compile_c: Callable[[Path], Path]) -> None:
+        self._root = root
+        self._new_directory = new_directory
+        self._compile_c = compile_c
+
+    def __repr__(self) -> str:
+        return "wasmoci"  # pytest shows the fixtures of a test that fails
+
+    @short_traceback
+    def bundle(self, wasm: Wasm, **options: Any) -> Bundle:
+        """Write a bundle.
+
+        Args:
+            wasm: A ``.wasm``, ``.wat`` or ``.c`` file, a module's bytes, or its text.
+            **options: See :func:`wasmoci.testing.bundle`.
+
+        Raises:
+            WasmociError: See :func:`wasmoci.testing.bundle`.
+            InvalidBundle: There is no such file.
+        """
+        program = self._program(wasm)
+        if program is None:
+            raise InvalidBundle(
+                f"{_name(wasm)}: there is no such file beneath {self._root}",
+                hint="name a .wasm, .wat or .c file, or give the module's bytes or text",
+            )
+        return bundle(self._new_directory(), program, **options)
+
+    @short_traceback
+    def image(self, wasm: Wasm, *, variant: str | None = "compat", **options: Any) -> str:
+        """Build an image.
+
+        Args:
+            wasm: As for :meth:`bundle`.
+            variant: The annotation ``module.wasm.image/variant``; None for none.
+            **options: As for :meth:`bundle`, but for ``mounts``, ``readonly``, ``memory`` and ``extra``, which images don't have.
+
+        Returns:
+            A reference, as ``oci-archive:/.../image.tar``.
+
+        Raises:
+            TypeError: An image doesn't have one of the options.
+            WasmociError: As for :meth:`bundle`.
+        """
+        from wasmoci.image import Copy, build, parse_target, push  # noqa: PLC0415  most tests have no image
+
+        _refuse(set(options) & {"mounts", "readonly", "memory", "extra"}, "an image has none; give it to the run")
+        annotations = options.pop("annotations", None)
+        made = self.bundle(wasm, **options)
+        process = made.spec.process
+        if process is None:
+            raise InvalidBundle(f"{made.path}: has no process")
+        program = options.get("program", "/app.wasm")
+        target = made.path / "image.tar"
+        with build(
+            made.rootfs / program.lstrip("/"),
+            copies=[Copy(made.rootfs, "/")],
+            destination=program,
+            entrypoint=process.args[:1],
+            cmd=process.args[1:],
+            env=dict(variable.split("=", 1) for variable in process.env),
+            workdir=process.cwd,
+            annotations=annotations,
+            variant=variant,
+            compression="none",
+        ) as built:
+            push(built.image, parse_target(f"oci-archive:{target}"))
+        return f"oci-archive:{target}"
+
+    def workload(self, wasm: Wasm, options: Mapping[str, Any]) -> Bundle | contextlib.AbstractContextManager[Bundle]:
+        """What is to be run: a bundle that was made, or one of what is there, for as long as its context lasts.
+
+        Args:
+            wasm: See :data:`Wasm`.
+            options: As for :meth:`bundle`; of a bundle or an image that is there, its ``args``, ``env``, ``cwd``, ``mounts`` and
+                ``readonly``.
+
+        Raises:
+            TypeError: What is there can't be given one of the options any more.
+            WasmociError: It can't be made, or isn't there.
+        """
+        program = self._program(wasm)
+        if program is not None:
+            return bundle(self._new_directory(), program, **options)
+        _refuse(set(options) - set(_WISHES), "the bundle or image is there; give it where it is built")
+        wishes = {_WISHES[name]: value for name, value in options.items()}
+        if "volumes" in wishes:
+            wishes["volumes"] = [_volume(*mount) for mount in wishes["volumes"]]
+        return opened(self._existing(wasm), **wishes)
+
+    def copy(self, original: Bundle) -> Bundle:
+        """A bundle with files of its own: its root file system, and what is bound into it writable."""
+        target = self._new_directory()
+        rootfs = target / "rootfs"
+        shutil.copytree(original.rootfs, rootfs, symlinks=True)
+        writable = {
+            mount.destination: mount
+            for mount in plan(original.spec, original.rootfs).mounts
+            if mount.source is not None and not mount.read_only
+        }
+        mounts = []
+        for number, mount in enumerate(original.spec.mounts):
+            found = writable.get("/" + "/".join(part for part in mount.destination.split("/") if part not in ("", ".")))
+            if found is not None and found.source is not None:
+                source = target / f"mount{number}"
+                _copy(found.source, source)
+                mounts.append(attrs.evolve(mount, source=str(source)))
+            else:
+                mounts.append(mount)
+        return Bundle(original.path, attrs.evolve(original.spec, mounts=tuple(mounts)), rootfs)
+
+    def _program(self, wasm: Wasm) -> Content | None:
+        """The module, if a module is meant."""
+        if isinstance(wasm, (bytes, Bundle)):
+            return wasm if isinstance(wasm, bytes) else None
+        if isinstance(wasm, str) and wasm.lstrip().startswith(("(", ";;")):
+            return wasm
+        path = self._root / os.fspath(wasm)
+        if path.suffix == ".c":
+            return self._compile_c(path)
+        return path if path.suffix in (".wasm", ".wat") and path.is_file() else None
+
+    def _existing(self, wasm: Wasm) -> str | Bundle:
+        if isinstance(wasm, Bundle):
+            return wasm
+        name = _name(wasm)
+        return str(self._root / name) if os.path.lexists(self._root / name) else name
+
+
+def _name(wasm: Wasm) -> str:
+    return os.fspath(wasm) if isinstance(wasm, (str, os.PathLike)) else "it"
+
+
+def _refuse(names: set[str], reason: str) -> None:
+    if names:
+        raise TypeError(f"{', '.join(sorted(names))}: {reason}")
+
+
+def _volume(source: str | os.PathLike[str], destination: str, *options: str) -> str:
+    return f"{os.fspath(source)}:{destination}:{'ro' if 'ro' in options else 'rw'}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copyfile(source, target)

@@ -1,0 +1,102 @@
+"""What a guest changed in the files that it sees."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.filesystem import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from wasmoci.bundle import Bundle
+
+
+@attrs.frozen(kw_only=True)
+class Changes:
+    """The difference that a run made; all paths are absolute guest paths, sorted.
+
+    Args:
+        files: Files that were made or written to, with their content afterwards.
+        directories: Directories that were made.
+        links: Symbolic links that were made or changed, and where they lead.
+        removed: What is no longer there.
+    """
+
+    files: Mapping[str, bytes] = attrs.field(factory=dict)
+    directories: tuple[str, ...] = ()
+    links: Mapping[str, str] = attrs.field(factory=dict)
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.directories or self.links or self.removed)
+
+
+class Watch:
+    """Sees what changes in a bundle's root file system, and in what is bound into it writable.
+
+    Args:
+        bundle: Its files as they are now are what is compared with.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        files = plan(bundle.spec, bundle.rootfs)
+        self._places = [] if files.read_only else [("/", files.rootfs)]
+        self._places += [
+            (mount.destination, mount.source)
+            for mount in files.mounts
+            if mount.source is not None and not mount.read_only
+        ]
+        self._before = self._look()
+
+    def changes(self) -> Changes:
+        """What has changed until now."""
+        after = self._look()
+        new = {path: entry for path, entry in sorted(after.items()) if self._before.get(path) != entry}
+        return Changes(
+            files={path: entry.path.read_bytes() for path, entry in new.items() if stat.S_ISREG(entry.mode)},
+            directories=tuple(
+                path
+                for path, entry in new.items()
+                if stat.S_ISDIR(entry.mode) and not _is_directory(self._before.get(path))
+            ),
+            links={path: str(entry.path.readlink()) for path, entry in new.items() if stat.S_ISLNK(entry.mode)},
+            removed=tuple(sorted(set(self._before) - set(after))),
+        )
+
+    def _look(self) -> dict[str, _Entry]:
+        return {guest: entry for start, place in self._places for guest, entry in _walk(start, place)}
+
+
+@attrs.frozen
+class _Entry:
+    """A file as it is: whatever is done to it changes one of these."""
+
+    path: Path = attrs.field(eq=False)
+    mode: int
+    size: int
+    inode: int
+    modified: int
+    changed: int
+
+
+def _is_directory(entry: _Entry | None) -> bool:
+    return entry is not None and stat.S_ISDIR(entry.mode)
+
+
+def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
+    try:
+        status = place.lstat()
+    except FileNotFoundError:  # removed in the meantime, as a mount's source may be
+        return
+    yield (
+        guest,
+        _Entry(place, status.st_mode, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns),
+    )
+    if stat.S_ISDIR(status.st_mode):
+        for child in place.iterdir():
+            yield from _walk(f"{guest.rstrip('/')}/{child.name}", child)

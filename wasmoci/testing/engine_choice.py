@@ -1,0 +1,72 @@
+"""Which engines a test runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci import registry
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.errors import UnknownEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ALL = "all"
+NONE_INSTALLED = "no engine is installed: pip install 'wasmoci[wasmtime]', or another engine"
+
+
+@attrs.frozen
+class EngineChoice:
+    """An engine that a test runs on, or would.
+
+    Args:
+        name: Its name; ``none`` where there is no engine at all.
+        missing: Why it can't be used here, and what to do; empty when it can.
+        excluded: Why the test doesn't want it; empty when it does.
+    """
+
+    name: str
+    missing: str = ""
+    excluded: str = ""
+
+
+def choose_engines(
+    wanted: Sequence[str] = (), configured: Sequence[str] = (), marked: Sequence[str] | None = None
+) -> tuple[EngineChoice, ...]:
+    """Choose the engines for a test.
+
+    Args:
+        wanted: The names on the command line, ``all`` among them for all that are registered.
+        configured: Those of the configuration, which count when the command line has none.
+        marked: Those that the test itself is for; None for any.
+
+    Returns:
+        In the order of the user's settings; without any names those that are installed.
+
+    Raises:
+        UnknownEngine: No engine has one of the names.
+    """
+    order = Dispatcher().order()
+    for name in (*wanted, *configured, *(marked or ())):
+        if name not in order and name != ALL:
+            raise UnknownEngine(f"no engine is called {name!r}; registered are: {', '.join(order)}")
+    named = wanted or configured
+    names = order if not named or ALL in named else tuple(name for name in order if name in named)
+    if marked is not None:
+        # A test that is for one engine says so itself, and shows when that one is missing.
+        fitting = tuple(name for name in order if name in marked and (not named or name in names))
+        if not fitting:
+            reason = f"it is for {', '.join(marked)}, and the engines asked for are: {', '.join(names)}"
+            return tuple(EngineChoice(name, excluded=reason) for name in names[:1])
+        names, named = fitting, marked
+    choices = tuple(EngineChoice(name, missing=_missing(name)) for name in names)
+    if named:
+        return choices
+    return tuple(choice for choice in choices if not choice.missing) or (EngineChoice("none", missing=NONE_INSTALLED),)
+
+
+def _missing(name: str) -> str:
+    status = registry.default().status(name)
+    return "" if status.available else "; ".join(part for part in (status.reason, status.hint) if part)

@@ -1,0 +1,45 @@
+"""Snapshots of runs with syrupy: one for all engines, readable in a review."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from syrupy.extensions.amber import AmberSnapshotExtension
+
+from wasmoci.testing.guest_run import GuestRun
+
+if TYPE_CHECKING:
+    from syrupy.location import PyTestLocation
+    from syrupy.types import SnapshotIndex
+
+ENGINE_FIXTURE = "wasm_engine"
+
+
+class GuestSnapshot(AmberSnapshotExtension):
+    """Keeps a run as its transcript, and anything else as syrupy does."""
+
+    def serialize(self, data: Any, **options: Any) -> str:
+        """See syrupy."""
+        return super().serialize(_Transcript(data) if isinstance(data, GuestRun) else data, **options)
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
+        """See syrupy; without the engine, so that all engines are held to one snapshot."""
+        name = super().get_snapshot_name(test_location=test_location, index=index)
+        callspec = getattr(test_location.item, "callspec", None)
+        choice = None if callspec is None else callspec.params.get(ENGINE_FIXTURE)
+        engine = re.escape(getattr(choice, "name", str(choice)))
+        # Parameters stand in brackets, with a hyphen between two.
+        name = re.sub(rf"\[{engine}\]", "", name, count=1)
+        return re.sub(rf"(\[){engine}-|-{engine}(?=[\]-])", r"\1", name, count=1)
+
+
+class _Transcript:
+    """A run whose ``repr``, which is what syrupy writes, is its transcript."""
+
+    def __init__(self, run: GuestRun) -> None:
+        self._run = run
+
+    def __repr__(self) -> str:
+        return self._run.transcript()

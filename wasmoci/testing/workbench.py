@@ -1,0 +1,312 @@
+"""What a test runs guests with: each run is kept until the test's end, to be shown when it fails."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from wasmoci.api import start
+from wasmoci.bundle import Bundle
+from wasmoci.determinism import Determinism, applied, current
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.errors import UnsupportedModule, UnsupportedWorkload, WasmociError
+from wasmoci.explanation import explain_bundle
+from wasmoci.isolation import Isolation
+from wasmoci.limits import Limits
+from wasmoci.result import ExecutionResult
+from wasmoci.stdio import Stdio
+from wasmoci.testing.changes import Watch
+from wasmoci.testing.comparison import report_differences
+from wasmoci.testing.guest_run import GuestRun
+from wasmoci.testing.tracebacks import short_traceback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wasmoci.explanation import Explanation
+    from wasmoci.isolation.guest import RunningGuest
+    from wasmoci.stdio import Source
+    from wasmoci.testing.building import Builder, Wasm
+    from wasmoci.testing.engine_choice import EngineChoice
+
+_KEPT = 8  # runs of a test that can be shown
+
+
+class _Default:
+    def __repr__(self) -> str:
+        return "the configured one"
+
+
+DEFAULT: Any = _Default()
+"""In the place of a limit: the one that is configured."""
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One run of a test.
+
+    Args:
+        bundle: What was to be run.
+        engine: On which engine; None for one to be chosen.
+        limits: What it was allowed.
+        determinism: The time and random bytes that it got in place of the host's.
+        run: How it went, once it has ended.
+        guest: The guest, if it was only started.
+        error: Why it could not be run.
+    """
+
+    bundle: Bundle
+    engine: str | None
+    limits: Limits
+    determinism: Determinism | None = None
+    run: GuestRun | None = None
+    guest: RunningGuest | None = None
+    error: WasmociError | None = None
+
+    def explain(self) -> Explanation:
+        """The dispatcher's decision.
+
+        Raises:
+            WasmociError: There is nothing to explain any more.
+        """
+        with applied(self.determinism):
+            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits)
+
+    def runs_elsewhere(self) -> bool:
+        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
+        with applied(self.determinism):
+            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits).runs_on is not None
+
+
+class Workbench:
+    """Runs the guests of one test. Close it at the end: then no guest is left.
+
+    Args:
+        builder: Makes bundles.
+        choices: Those that :meth:`compare` runs on.
+        timeout: Seconds that a guest may take, where the test doesn't say.
+        memory: Bytes of memory that it may have, where the test doesn't say.
+        determinism: Its time and random bytes, where the test doesn't say.
+        leave_out: Called with the reason when the engine can't run a workload that another one can; doesn't return.
+
+    Attributes:
+        engine: The engine that the test runs on; None for one to be chosen.
+        attempts: The last runs, in order.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        *,
+        choices: Callable[[], Sequence[EngineChoice]],
+        timeout: float | None,
+        memory: int | None,
+        determinism: Determinism | None,
+        leave_out: Callable[[str], NoReturn],
+    ) -> None:
+        self._builder = builder
+        self.engine: str | None = None
+        self._choices = choices
+        self._timeout = timeout
+        self._memory = memory
+        self._determinism = determinism
+        self._leave_out = leave_out
+        self._stack = contextlib.ExitStack()
+        self.attempts: collections.deque[Attempt] = collections.deque(maxlen=_KEPT)
+
+    def __repr__(self) -> str:
+        return "wasmoci"  # pytest shows the fixtures of a test that fails
+
+    def close(self) -> None:
+        """End the guests that run, and remove what was unpacked for the test."""
+        self._stack.close()
+
+    @short_traceback
+    def run(
+        self,
+        wasm: Wasm,
+        *,
+        stdin: Source = b"",
+        engine: str | None = None,
+        timeout: float | None = DEFAULT,
+        memory: int | None = DEFAULT,
+        fuel: int | None = None,
+        isolation: Isolation | str | None = None,
+        deterministic: Determinism | bool | None = None,
+        **options: Any,
+    ) -> GuestRun:
+        """Run a guest to its end.
+
+        Args:
+            wasm: See :data:`wasmoci.testing.building.Wasm`.
+            stdin: What it reads.
+            engine: The engine, in place of the test's.
+            timeout: Seconds of wall-clock time; None for no limit.
+            memory: Bytes of memory; None for no limit.
+            fuel: Instructions, on an engine that counts them.
+            isolation: ``inline`` or ``process``.
+            deterministic: Whether it gets the same time and random bytes at each run, or which.
+            **options: Of the bundle; see :meth:`Builder.workload`.
+
+        Raises:
+            WasmociError: It could not be run.
+        """
+        __tracebackhide__ = True
+        attempt = self._begin(
+            self._load(wasm, options), engine or self.engine, self._limits(timeout, memory, fuel), deterministic
+        )
+        try:
+            return self._execute(attempt, stdin, isolation)
+        except (UnsupportedModule, UnsupportedWorkload) as error:
+            if engine is None:
+                self._pass_over(attempt, error)
+            raise
+
+    @short_traceback
+    def compare(
+        self,
+        wasm: Wasm,
+        *,
+        stdin: bytes = b"",
+        timeout: float | None = DEFAULT,
+        memory: int | None = DEFAULT,
+        isolation: Isolation | str | None = None,
+        deterministic: Determinism | bool | None = None,
+        ignore: Sequence[str] = (),
+        **options: Any,
+    ) -> GuestRun:
+        """Run a guest on all engines, each time with files of its own, and see that all do the same.
+
+        Args:
+            wasm: As for :meth:`run`.
+            stdin: What it reads, on each engine.
+            timeout: As for :meth:`run`.
+            memory: As for :meth:`run`.
+            isolation: As for :meth:`run`.
+            deterministic: As for :meth:`run`.
+            ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
+            **options: As for :meth:`run`.
+
+        Returns:
+            What happened on the first engine.
+
+        Raises:
+            AssertionError: They don't agree; the message has the differences.
+            WasmociError: It could not be run on any.
+        """
+        __tracebackhide__ = True
+        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
+        runs, left_out, errors = [], [], []
+        for choice in self._choices():
+            if choice.missing or choice.excluded:
+                left_out.append(f"{choice.name}: {choice.missing or choice.excluded}")
+                continue
+            attempt = self._begin(self._builder.copy(bundle), choice.name, limits, deterministic)
+            try:
+                runs.append(self._execute(attempt, stdin, isolation))
+            except (UnsupportedModule, UnsupportedWorkload) as error:
+                errors.append(error)
+                left_out.append(f"{choice.name} can't run it: {error.message}")
+        if errors and not runs:
+            raise errors[0]
+        if len(runs) < 2:  # noqa: PLR2004  one has nobody to agree with
+            self._leave_out("\n".join(("there are no two engines to compare", *left_out)))
+        problem = report_differences(runs, ignore)
+        if problem:
+            raise AssertionError("\n".join((problem, *(f"left out: {reason}" for reason in left_out))))
+        return runs[0]
+
+    @short_traceback
+    def start(
+        self,
+        wasm: Wasm,
+        *,
+        stdin: Source | None = None,
+        engine: str | None = None,
+        timeout: float | None = DEFAULT,
+        memory: int | None = DEFAULT,
+        deterministic: Determinism | bool | None = None,
+        **options: Any,
+    ) -> RunningGuest:
+        """Start a guest, and return once it has begun. It is gone at the end of the test at the latest.
+
+        Args:
+            wasm: As for :meth:`run`.
+            stdin: What it reads; None for what is written to the guest that this gives.
+            engine: As for :meth:`run`.
+            timeout: As for :meth:`run`; from its beginning.
+            memory: As for :meth:`run`.
+            deterministic: As for :meth:`run`.
+            **options: As for :meth:`run`.
+
+        Raises:
+            WasmociError: It could not be started.
+        """
+        __tracebackhide__ = True
+        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
+        attempt = self._begin(bundle, engine or self.engine, limits, deterministic)
+        try:
+            with applied(attempt.determinism):
+                guest = start(bundle, engine=attempt.engine, stdin=stdin, timeout=limits.time, memory=limits.memory)
+                attempt.guest = self._stack.enter_context(guest)
+        except WasmociError as error:
+            attempt.error = error
+            if engine is None and isinstance(error, (UnsupportedModule, UnsupportedWorkload)):
+                self._pass_over(attempt, error)
+            raise
+        return attempt.guest
+
+    def _load(self, wasm: Wasm, options: dict[str, Any]) -> Bundle:
+        workload = self._builder.workload(wasm, options)
+        # An image stays unpacked until the test is over: its files can be looked at, and its run be explained.
+        return workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
+
+    def _limits(self, timeout: float | None, memory: int | None, fuel: int | None) -> Limits:
+        return Limits(
+            time=self._timeout if timeout is DEFAULT else timeout,
+            memory=self._memory if memory is DEFAULT else memory,
+            fuel=fuel,
+        )
+
+    def _begin(
+        self,
+        bundle: Bundle,
+        engine: str | None,
+        limits: Limits,
+        wish: Determinism | bool | None,  # noqa: FBT001  as the test has it
+    ) -> Attempt:
+        determinism = self._determinism or current()
+        if isinstance(wish, Determinism):
+            determinism = wish
+        elif wish is not None:
+            determinism = (determinism or Determinism()) if wish else None
+        attempt = Attempt(bundle, engine, limits, determinism)
+        self.attempts.append(attempt)
+        return attempt
+
+    def _execute(self, attempt: Attempt, stdin: Source, isolation: Isolation | str | None) -> GuestRun:
+        try:
+            watch = Watch(attempt.bundle)
+            with applied(attempt.determinism):
+                result = Dispatcher().run(
+                    attempt.bundle,
+                    engine=attempt.engine,
+                    stdio=Stdio.capture(stdin),
+                    limits=attempt.limits,
+                    isolation=None if isolation is None else Isolation(isolation),
+                )
+        except WasmociError as error:
+            attempt.error = error
+            raise
+        known = {field.name: getattr(result, field.name) for field in attrs.fields(ExecutionResult)}
+        attempt.run = GuestRun(**known, changes=watch.changes())
+        return attempt.run
+
+    def _pass_over(self, attempt: Attempt, error: WasmociError) -> None:
+        """Leave out the test's engine, unless no other could run the workload either."""
+        __tracebackhide__ = True
+        if self.engine is not None and attempt.runs_elsewhere():
+            self._leave_out(f"{self.engine} can't run it: {error.message}")
