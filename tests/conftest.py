@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -21,6 +23,10 @@ collect_ignore = ["core_only"]  # for an environment without engines: nox -s cor
 # A machine that is busy is no failure.
 hypothesis.settings.register_profile("wasmoci", deadline=None)
 hypothesis.settings.load_profile("wasmoci")
+
+# Nothing compiled is kept behind the tests, and what is kept of others has no part in them.
+_CACHE = tempfile.TemporaryDirectory(prefix="wasmoci-tests-", ignore_cleanup_errors=True)
+os.environ["WASMOCI_CACHE"] = _CACHE.name
 
 ENGINES = ("wasmtime", "wasmer", "wasm3")
 

@@ -98,6 +98,10 @@ def _commands(text: str) -> list[tuple[str, str]]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WASMOCI_", "PYTEST_", "COV_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "WASMOCI_CACHE" or not name.startswith(("WASMOCI_", "PYTEST_", "COV_"))
+    }
     scripts = sysconfig.get_path("scripts")
     return {**kept, "PATH": f"{scripts}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}  # noqa: PTH120

@@ -13,6 +13,7 @@ import wasmoci
 from wasmoci import configuration, errors, pytest_plugin
 from wasmoci.classify import HANDLER, NAME_KEYS, RULES, SANDBOX_KEYS, VARIANT
 from wasmoci.cli import COMMANDS, DEBUG_VARIABLE, parser
+from wasmoci.compiled import place
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -73,6 +74,8 @@ def test_settings() -> None:
         configuration.NATIVE_RUNTIME_VARIABLE,
         configuration.FILE_VARIABLE,
         DEBUG_VARIABLE,
+        place.VARIABLE,
+        place.SIZE_VARIABLE,
     )
     assert [name for name in variables if f"`{name}`" not in page("settings")] == []
     keys = ("engines", "detection", "native_runtime")

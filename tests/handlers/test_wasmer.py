@@ -206,6 +206,7 @@ def test_the_cache_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """It is made so that nobody else can put code into it."""
     from wasmoci.handlers._wasmer.cache import cache_root  # noqa: PLC0415
 
+    monkeypatch.delenv("WASMOCI_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with cache_root() as path:
         assert path == tmp_path / "wasmoci" / "wasmer"
@@ -228,6 +229,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
         place.symlink_to(tmp_path)
     else:
         place.write_text("")
+    monkeypatch.delenv("WASMOCI_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with cache_root() as path:
         assert path != place

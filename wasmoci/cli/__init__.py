@@ -57,6 +57,7 @@ COMMANDS = {
     "unpack": "unpack",
     "rm": "rm",
     "prune": "prune",
+    "cache": "cache",
     "engines": "engines",
     "doctor": "doctor",
     "config": "config",

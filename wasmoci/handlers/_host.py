@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci.binary.rewrite import PAGE
 from wasmoci.cache import Cache
+from wasmoci.compiled import identity
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
@@ -128,6 +131,23 @@ def imported_functions(module: Module) -> tuple[Import, ...]:
 def new_cache() -> Cache:
     """A cache for modules as they were prepared for an engine; the cost of one is its size in bytes as it came."""
     return Cache(_KEPT_MODULES, _KEPT_BYTES)
+
+
+@functools.cache
+def rewriter(package: str, file: str) -> str:
+    """The version of an engine and of our code that writes modules again for it, for the compile cache.
+
+    Args:
+        package: See :func:`wasmoci.compiled.identity.version`.
+        file: See there.
+    """
+    ours = Path(__file__).parent
+    written = max(
+        source.stat().st_mtime_ns
+        for directory in (ours.parent / "binary", ours / "_wasm3", ours / "_wasmer")
+        for source in directory.glob("*.py")
+    )
+    return f"{identity.version(package, file)}, {written}"
 
 
 def max_pages(limits: Limits) -> int | None:

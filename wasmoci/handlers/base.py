@@ -83,6 +83,27 @@ class Interruptible(Protocol):
         """Whether this module, with these streams, can always be stopped in-process: it can't block in the host."""
 
 
+@runtime_checkable
+class Precompiling(Protocol):
+    """An optional power: what the engine makes of a module is kept in the compile cache, see :mod:`wasmoci.compiled`."""
+
+    def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """Compile a module for runs with certain limits, unless that was done before.
+
+        Args:
+            module: The module.
+            limits: Limits of the kinds that the runs are to have.
+
+        Returns:
+            The file of it in the compile cache, a host path, to be given to :func:`wasmoci.compiled.provide` in another process;
+            None where there is no such file: no cache can be used, or the engine has one of its own.
+
+        Raises:
+            UnsupportedModule: The engine can't run it.
+            InvalidModule: It is damaged.
+        """
+
+
 @attrs.frozen(kw_only=True)
 class Workload:
     """Everything that an engine needs for one run.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from wasmoci import compiled
 from wasmoci.binary.rewrite import InitialMemoryTooLarge, rewrite
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
@@ -12,14 +14,15 @@ from wasmoci.handlers import _host
 from wasmoci.handlers._thread import on_stack
 from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
 from wasmoci.handlers._wasm3.guest import Guest
-from wasmoci.handlers._wasm3.library import RawCall, Runtime, Wasm3Error
-from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.handlers._wasm3.library import FILE, RawCall, Runtime, Wasm3Error
+from wasmoci.handlers.base import NO_LIMITS, BaseHandler, Outcome
 from wasmoci.module import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.handlers.base import Workload
+    from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
@@ -82,9 +85,8 @@ class Wasm3Handler(BaseHandler):
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         limits = workload.limits
-        pages = _host.max_pages(limits)
         try:
-            data = self._prepare(workload.module, _MOST if pages is None else min(pages, _MOST))
+            data = self._prepare(workload.module, _pages(limits))
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(limits.memory, detail=error.message)
 
@@ -94,20 +96,47 @@ class Wasm3Handler(BaseHandler):
 
         return _host.with_wasi(workload, run)
 
+    def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
+        self.validate(module)
+        pages = _pages(limits)
+        try:
+            _fetch(module, pages)
+        except InitialMemoryTooLarge as error:
+            raise UnsupportedModule(f"{module.source}: {error.message}") from None
+        return compiled.locate(_key(module, pages))
+
     def _validate(self, module: Module) -> None:
+        if compiled.known([_key(module, _MOST)]):
+            return
         super().validate(module)
         _host.check_signatures(module)
-        data = self._prepare(module, _MOST)
-        _on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+        self._prepare(module, _MOST)
 
     def _prepare(self, module: Module, pages: int) -> bytes:
-        """The module as wasm3 can read it, with a limit on its memory."""
+        return self._prepared.get((module.digest, pages), len(module.data), lambda: _fetch(module, pages))
 
-        def prepare() -> bytes:
-            data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
-            return mark_exports(data, source=module.source)
 
-        return self._prepared.get((module.digest, pages), len(module.data), prepare)
+def _pages(limits: Limits) -> int:
+    pages = _host.max_pages(limits)
+    return _MOST if pages is None else min(pages, _MOST)
+
+
+def _key(module: Module, pages: int) -> compiled.Key:
+    return compiled.Key(module.digest, "wasm3", _host.rewriter("pywasm3", FILE), f"{pages} pages")
+
+
+def _fetch(module: Module, pages: int) -> bytes:
+    """The module as wasm3 can read it, with a limit on its memory; with the highest one it has been tried."""
+
+    def make() -> bytes:
+        data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
+        data = mark_exports(data, source=module.source)
+        if pages == _MOST:
+            _on_large_stack(lambda stack: _compile(module, data, stack), lambda: None)
+        return data
+
+    return compiled.fetch(_key(module, pages), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
 
 
 def _on_large_stack(function: Callable[[int], Result], abandon: Callable[[], None]) -> Result:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from wasmoci.binary.rewrite import InitialMemoryTooLarge
+from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
-from wasmoci.handlers.base import BaseHandler
+from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.limits import Limits
     from wasmoci.module import Module
 
 if sys.version_info < (3, 11):
@@ -46,6 +51,14 @@ class WasmerHandler(BaseHandler):
         super().validate(module)
         _host.check_signatures(module)
         _host.check_memories(module)
+
+    def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        self.validate(module)
+        try:
+            return self._back_end.precompile(module, limits)
+        except InitialMemoryTooLarge as error:
+            raise UnsupportedModule(f"{module.source}: {error.message}") from None
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""

@@ -27,6 +27,7 @@ from wasmoci.module import FuncType, Module, ModuleKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.filesystem import GuestFiles
@@ -118,6 +119,12 @@ class WasmtimeHandler(BaseHandler):
         module = self.assemble(module)
         calls_that_wait = any(item.name in _WAITING for item in module.imports)
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
+
+    def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        module = self.assemble(module)
+        self.validate(module)
+        return self._engine(limits).precompile(module)
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from wasmoci import compiled
 from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory, messages
@@ -218,6 +219,8 @@ class _Worker(Running):
             if self._memory is None:
                 self._memory = memory.Watch(self._process.pid, int(message["held"]))
                 self.pump.repeat(self._memory.look, memory.INTERVAL)
+        elif message["event"] == "warning":
+            compiled.warn(str(message["text"]))
         elif self._answer is None:
             self._answer = message
             self.pump.stop()

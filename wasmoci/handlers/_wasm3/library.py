@@ -22,6 +22,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FILE = str(_extension.__file__)
+
 _MAX_FRAMES = 64  # of a backtrace; a stack that overflowed has hundreds of thousands
 
 #: ``M3RawCall``: runtime, context, the guest's stack, its memory -> what the call traps with, or NULL.

@@ -6,8 +6,10 @@ The package has wheels for CPython up to 3.10; for later versions pip installs o
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wasmoci import compiled
 from wasmoci.binary.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
@@ -19,6 +21,7 @@ from wasmoci.wasi import ProcExit
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
+    from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
@@ -79,8 +82,17 @@ class Embedded:
 
         return _host.with_wasi(workload, run)
 
+    def precompile(self, module: Module, limits: Limits) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        pages = _host.max_pages(limits)
+        self._fetch(module, pages)
+        return compiled.locate(_key(module, pages))
+
     def _compile(self, module: Module, pages: int | None) -> bytes:
-        def compile_() -> bytes:
+        return self._compiled.get((module.digest, pages), len(module.data), lambda: self._fetch(module, pages))
+
+    def _fetch(self, module: Module, pages: int | None) -> bytes:
+        def make() -> bytes:
             data = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
             try:
                 artifact: bytes = wasmer.Module(_store(), data).serialize()
@@ -88,7 +100,21 @@ class Embedded:
                 raise UnsupportedModule(f"{module.source}: wasmer can't run it: {error}") from None
             return artifact
 
-        return self._compiled.get((module.digest, pages), len(module.data), compile_)
+        return compiled.fetch(_key(module, pages), make=make, dump=bytes, load=_load)
+
+
+def _key(module: Module, pages: int | None) -> compiled.Key:
+    version = _host.rewriter("wasmer-compiler-cranelift", importlib.import_module(_compiler.__module__).__file__)
+    return compiled.Key(module.digest, "wasmer", version, f"{pages} pages")
+
+
+def _load(path: str) -> bytes | None:
+    artifact = Path(path).read_bytes()
+    try:
+        wasmer.Module.deserialize(_store(), artifact)
+    except RuntimeError:
+        return None
+    return artifact
 
 
 def _run(workload: Workload, compiled: bytes, wasi: Wasi) -> Outcome:

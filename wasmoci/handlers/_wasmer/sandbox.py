@@ -8,8 +8,10 @@ a process of its own for each run (:mod:`.sdk` says why).
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci import compiled
 from wasmoci.binary.rewrite import InitialMemoryTooLarge, limit_memory
 from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, UnsupportedModule, WasmociError
@@ -24,11 +26,15 @@ from wasmoci.wasi import ProcExit
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
+    from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
-if importlib.util.find_spec("wasmer_sdk") is None:
+_found = importlib.util.find_spec("wasmer_sdk")
+if _found is None:
     raise ImportError("there is no module wasmer_sdk")
+_SDK = str(_found.origin)
+_START = "_start"
 
 _MAX_FRAMES = 64
 _FAILED = "command execution failed: "
@@ -90,15 +96,32 @@ class Sandboxed:
 
         return _host.with_wasi(workload, run)
 
+    def precompile(self, module: Module, limits: Limits) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`.
+
+        The SDK keeps compiled code by itself; kept here is the module as a command is written again for it. That is no file for
+        another process, which needs the SDK's cache all the same.
+        """
+        if module.export(_START) is not None:
+            _fetch(module, _host.max_pages(limits), (_START,))
+        return None
+
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, _host.max_pages(workload.limits)
         calls = _host.functions_to_call(workload)
+        return self._rewritten.get(
+            (module.digest, pages, calls), len(module.data), lambda: _fetch(module, pages, calls)
+        )
 
-        def rewrite() -> bytes:
-            limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
-            return tunnel(limited, calls, original=module.data, source=module.source)
 
-        return self._rewritten.get((module.digest, pages, calls), len(module.data), rewrite)
+def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
+    def make() -> bytes:
+        limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
+        return tunnel(limited, calls, original=module.data, source=module.source)
+
+    version = _host.rewriter("wasmer-sdk", _SDK)
+    key = compiled.Key(module.digest, "wasmer", version, f"{pages} pages, {' '.join(calls)}")
+    return compiled.fetch(key, make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
 
 
 def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:

@@ -1,4 +1,4 @@
-"""Engines, and what is compiled by them.
+"""Engines, and what is compiled for them.
 
 A limit costs time in every loop of the guest, so there is an engine with what each kind of run needs. They are made when
 first used and shared by all runs; so are their linkers and the modules they have compiled, which are kept within bounds.
@@ -6,6 +6,7 @@ first used and shared by all runs; so are their linkers and the modules they hav
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,18 @@ import attrs
 import wasmtime
 from wasmtime import component
 
+from wasmoci import compiled
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import components, exits, hosted, inner, memory, paths
+from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, memory, paths
 from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
+from wasmoci.module import ModuleKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wasmoci.limits import Limits
     from wasmoci.module import Module
 
@@ -50,6 +55,12 @@ class Needs:
             fuel=limits.fuel is not None,
             accounts=limits.memory is not None,
         )
+
+    @property
+    def words(self) -> str:
+        """The same as words, for the compile cache."""
+        names = [name for name, needed in attrs.asdict(self).items() if needed]
+        return " ".join(names)
 
 
 @attrs.frozen
@@ -84,7 +95,7 @@ class Engine:
         self._inner: wasmtime.InstancePre | None = None
 
     def validate(self, module: Module) -> None:
-        """Have wasmtime look at a core module without compiling it.
+        """Have wasmtime look at a core module without compiling it, unless it has compiled it before.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
@@ -92,6 +103,8 @@ class Engine:
         """
 
         def look() -> None:
+            if compiled.known(code.key(module, needs.words) for needs in _ALL_NEEDS):
+                return
             try:
                 wasmtime.Module.validate(self.engine, module.data)
             except wasmtime.WasmtimeError as error:
@@ -110,15 +123,15 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks, or imports something under a wrong type.
         """
-        compiled = self._kept.get(module.digest, len(module.data), lambda: self._compile(module))
+        kept = self._kept.get(module.digest, len(module.data), lambda: self._compile(module))
         with self._lock:
-            program = compiled.linked.get(host)
+            program = kept.linked.get(host)
             if program is None:
                 try:
-                    program = self._linker(host).instantiate_pre(compiled.module)
+                    program = self._linker(host).instantiate_pre(kept.module)
                 except wasmtime.WasmtimeError as error:
                     raise UnsupportedModule(f"{module.source}: {summary(error)}") from None
-                compiled.linked[host] = program
+                kept.linked[host] = program
             return program
 
     def component(self, module: Module) -> tuple[component.Component, component.Linker]:
@@ -130,18 +143,15 @@ class Engine:
         """
 
         def make() -> tuple[component.Component, component.Linker]:
-            try:
-                compiled = component.Component(self.engine, module.data)
-            except wasmtime.WasmtimeError as error:
-                raise refused(module, error) from None
+            made = code.get(component.Component, self.engine, module, self.needs.words)
             if not components.needs_network(module):
                 with self._lock:
                     if self._components is None:
                         self._components = _component_linker(self.engine)
-                    return compiled, self._components
+                    return made, self._components
             linker = _component_linker(self.engine)
-            linker.define_unknown_imports_as_traps(compiled)
-            return compiled, linker
+            linker.define_unknown_imports_as_traps(made)
+            return made, linker
 
         return self._kept.get(module.digest, len(module.data), make)
 
@@ -154,11 +164,21 @@ class Engine:
                 self._inner = linker.instantiate_pre(wasmtime.Module(self.engine, inner.MODULE))
             return self._inner
 
+    def precompile(self, module: Module) -> Path | None:
+        """The compile cache's file of a module or component; None where there is no cache.
+
+        Raises:
+            InvalidModule: wasmtime finds it damaged.
+            UnsupportedModule: It needs what wasmtime lacks.
+        """
+        if module.kind is ModuleKind.COMPONENT:
+            code.get(component.Component, self.engine, module, self.needs.words)
+        else:
+            code.get(wasmtime.Module, self.engine, module, self.needs.words)
+        return compiled.locate(code.key(module, self.needs.words))
+
     def _compile(self, module: Module) -> _Compiled:
-        try:
-            return _Compiled(wasmtime.Module(self.engine, module.data))
-        except wasmtime.WasmtimeError as error:
-            raise refused(module, error) from None
+        return _Compiled(code.get(wasmtime.Module, self.engine, module, self.needs.words))
 
     def _linker(self, host: Host) -> wasmtime.Linker:
         linker = self._linkers.get(host)
@@ -178,3 +198,6 @@ def _component_linker(engine: wasmtime.Engine) -> component.Linker:
     linker = component.Linker(engine)
     linker.add_wasip2()
     return linker
+
+
+_ALL_NEEDS = tuple(Needs(*flags) for flags in itertools.product((False, True), repeat=3))

@@ -1,0 +1,108 @@
+"""``wasmoci cache``: what has been compiled and kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
+from wasmoci.cli.options import add_choice, add_json, count, size
+from wasmoci.cli.output import say, say_json, table
+from wasmoci.errors import InvalidInput, UnsupportedWorkload
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+HELP = "Show the compile cache, remove from it, or fill it."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands."""
+    commands = parser.add_subparsers(title="commands", metavar="info|prune|warm", required=True)
+    info = commands.add_parser("info", help="show where it is and what is in it", allow_abbrev=False)
+    add_json(info)
+    info.set_defaults(action=_info)
+    prune = commands.add_parser(
+        "prune",
+        help="remove damaged entries, the rest of processes that died, and what is too much",
+        allow_abbrev=False,
+    )
+    prune.add_argument("--size", metavar="SIZE", type=size, help="leave at most so much; by default what is allowed")
+    prune.add_argument("--all", "-a", action="store_true", help="remove everything")
+    prune.set_defaults(action=_prune)
+    warm = commands.add_parser(
+        "warm", help="compile a bundle or an image for runs with the same options", allow_abbrev=False
+    )
+    add_choice(warm)
+    warm.add_argument("--fuel", metavar="N", type=count, help="for runs that limit the instructions")
+    add_image(warm)
+    warm.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
+    warm.set_defaults(action=_warm)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    status: int = options.action(options)
+    return status
+
+
+def _info(options: argparse.Namespace) -> int:
+    from wasmoci.compiled.report import look  # noqa: PLC0415
+
+    report = look()
+    if options.json:
+        say_json({**report._asdict(), "size": report.size})
+    elif report.directory is None:
+        say(f"there is no compile cache: {report.problem}")
+    else:
+        say(f"{report.directory}: {len(report.entries)} entries, {human(report.size)} of {human(report.limit)}")
+        if report.entries:
+            say(table(_rows(report.entries)))
+    return 0
+
+
+def _rows(entries: Iterable[dict[str, object]]) -> Iterable[tuple[str, ...]]:
+    yield "ENGINE", "MODULE", "SIZE", "CONFIGURATION"
+    for entry in entries:
+        module = str(entry["module"] or "?")[:12]
+        yield str(entry["engine"] or "?"), module, human(int(str(entry["size"]))), str(entry["configuration"] or "")
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from wasmoci.compiled.place import Unusable, find, limit  # noqa: PLC0415
+    from wasmoci.compiled.report import prune  # noqa: PLC0415
+
+    try:
+        base = find()
+        if base is None:
+            say("there is no compile cache: it is switched off")
+            return 0
+        pruned = prune(base, 0 if options.all else options.size or limit())
+    except Unusable as problem:
+        raise InvalidInput(f"the compile cache can't be used: {problem}") from None
+    say(f"{pruned.entries} entries removed ({human(pruned.size)})")
+    return 0
+
+
+def _warm(options: argparse.Namespace) -> int:
+    from wasmoci.classify import Kind  # noqa: PLC0415
+    from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.handlers.base import Precompiling  # noqa: PLC0415
+    from wasmoci.isolation import Isolation  # noqa: PLC0415
+    from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.workload import opened  # noqa: PLC0415
+
+    limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
+    isolation = None if options.isolation is None else Isolation(options.isolation)
+    with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
+        dispatcher = Dispatcher()
+        classification = dispatcher.classify(bundle)
+        if classification.kind is not Kind.WASM:
+            raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
+        selection = dispatcher.select(bundle, classification, engine=options.engine, limits=limits, isolation=isolation)
+        handler = selection.handler
+        if not isinstance(handler, Precompiling):
+            raise UnsupportedWorkload(f"{handler.name} makes nothing of a module that could be kept")
+        kept = handler.precompile(selection.workload.module, selection.workload.limits)
+    say(f"{handler.name}: {kept}" if kept else f"{handler.name}: nothing was kept that another process could be given")
+    return 0

@@ -1,0 +1,155 @@
+"""The compile cache: what an engine has made of a module, kept on disk and loaded by every process that runs it again.
+
+An entry is native code that is run unchecked, so it is only believed where nobody but the user can have written it:
+:mod:`.place` says where that is, :mod:`.entries` what is looked at. Whatever is wrong with the cache costs time and one
+warning, and fails nothing.
+
+A process that must not have a cache, as in a container, is given the file by whoever started it; see :func:`provide`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from wasmoci.compiled import identity
+from wasmoci.compiled.entries import Entries
+from wasmoci.compiled.place import Unusable, find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+_T = TypeVar("_T")
+
+
+class Key(NamedTuple):
+    """What an entry depends on; the processor is always part of it.
+
+    Args:
+        module: The digest of the module as it came; see :attr:`wasmoci.module.Module.digest`.
+        engine: The engine's name.
+        version: Its version; see :func:`wasmoci.compiled.identity.version`.
+        configuration: How it was set up, in any words that tell two configurations apart.
+    """
+
+    module: str
+    engine: str
+    version: str
+    configuration: str
+
+    @property
+    def name(self) -> str:
+        """The entry's name in the cache."""
+        return identity.digest(*self, identity.processor())
+
+
+def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load: Callable[[str], _T | None]) -> _T:
+    """What an engine makes of a module: loaded from its entry, or made and kept.
+
+    Of all threads and processes that ask for the same at the same time one makes it, and the others wait.
+
+    Args:
+        key: What it depends on.
+        make: Makes it; what it raises comes out.
+        dump: The bytes of it to keep.
+        load: Makes it of a file of such bytes, a host path that is good during the call alone; None if it can't.
+    """
+    given = _provided.get(key.module)
+    if given is not None:
+        loaded = load(given)
+        return make() if loaded is None else loaded
+    with _opened() as entries:
+        if entries is None:
+            return make()
+        name = key.name
+        loaded = entries.load(name, load)
+        if loaded is not None:
+            return loaded
+        with entries.locked(name) as locked:
+            if not locked:
+                return make()
+            loaded = entries.load(name, load)  # of whoever was faster
+            if loaded is None:
+                loaded = make()
+                entries.store(name, dump(loaded), key._asdict())
+            return loaded
+
+
+def known(keys: Iterable[Key]) -> bool:
+    """Whether there is an entry for one of the keys: then the engine has accepted the module before."""
+    keys = tuple(keys)
+    if any(key.module in _provided for key in keys):
+        return True
+    with _opened() as entries:
+        return entries is not None and any(entries.has(key.name) for key in keys)
+
+
+def locate(key: Key) -> Path | None:
+    """The host path of an entry's file; None when there is none.
+
+    The file never changes. It may be removed when the cache is full, the ones that were used least recently first.
+    """
+    with _opened() as entries:
+        return entries.path(key.name) if entries is not None and entries.has(key.name) else None
+
+
+def provide(module: str, path: str | Path) -> None:
+    """Have the file of an entry used for a module in this process, which from then on has no cache.
+
+    This is for a process that a trusted caller starts where there is no cache, as in a container: the caller asks the handler
+    for the file (:meth:`wasmoci.handlers.base.Precompiling.precompile`), with the limits that the run is to have, and shows it
+    to the process under any path. Nothing about the file's owner or mode is checked here, as they look different in a user
+    namespace: **whoever calls this answers for the file**, whose code is run. One that the engine can't load is left alone.
+
+    Args:
+        module: The module's digest.
+        path: The file's path in this process.
+    """
+    _provided[module] = str(path)
+
+
+def on_warning(function: Callable[[str], None]) -> None:
+    """Have this process's warnings about the cache told to a function, not to the log."""
+    _listeners[:] = [function]
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[Entries | None]:
+    """The cache, if there is one to be used."""
+    if _provided:
+        yield None
+        return
+    try:
+        place = find()
+        entries = Entries.open(place, _unusable) if place is not None else None
+    except Unusable as problem:
+        _unusable(str(problem))
+        entries = None
+    if entries is None:
+        yield None
+        return
+    with entries:
+        yield entries
+
+
+def warn(message: str) -> None:
+    """Warn of the cache, once for each process."""
+    if _warnings:
+        return
+    _warnings.append(message)
+    if _listeners:
+        _listeners[0](message)
+        return
+    import logging  # noqa: PLC0415  most runs have nothing to say
+
+    logging.getLogger(__name__).warning(message)
+
+
+def _unusable(problem: str) -> None:
+    warn(f"the compile cache can't be used: {problem}")
+
+
+_provided: dict[str, str] = {}
+_warnings: list[str] = []  # the first of them, which is the only one that is told
+_listeners: list[Callable[[str], None]] = []

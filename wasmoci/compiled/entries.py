@@ -1,0 +1,241 @@
+"""The entries of the compile cache.
+
+An entry is a file of code, which never changes, and beside it a record: the code's checksum, what the entry is for, and a
+stamp, by which the file is known again without reading it. The kernel sets the time of a file's last change (ctime), and no
+user can set it back. A file that doesn't fit its stamp, as one that was copied, is read and compared with its checksum; so is one
+that was stamped right after it changed, when a second change could have got the same time.
+
+All names are resolved beneath a descriptor of the directory that was checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wasmoci.compiled import eviction, place
+from wasmoci.compiled.lock import lock
+from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+_T = TypeVar("_T")
+
+_FORMAT = 1
+_MOST_RECORD = 1 << 16  # bytes
+_TICK = 100_000_000  # nanoseconds: more than between two times that a file system tells apart
+_DESCRIPTORS = "/proc/self/fd"
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Entries:
+    """The open directory of the entries; a context manager.
+
+    Args:
+        path: Its host path, without links.
+        descriptor: Its descriptor, which is closed at the end.
+        warn: Told what is wrong with the cache.
+    """
+
+    def __init__(self, path: Path, descriptor: int, warn: Callable[[str], None]) -> None:
+        self._directory = path
+        self.descriptor = descriptor
+        self._warn = warn
+
+    @classmethod
+    def open(cls, base: Path, warn: Callable[[str], None]) -> Entries:
+        """The entries below the directory of all caches, which is made if need be.
+
+        Raises:
+            Unusable: It can't be used.
+        """
+        path = place.private(base / place.MODULES)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise place.Unusable(f"{path}: {error.strerror}") from None
+        return cls(path, descriptor, warn)
+
+    def __enter__(self) -> Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def path(self, name: str) -> Path:
+        """The host path of an entry's code."""
+        return self._directory / (name + CODE)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an entry, good or not."""
+        try:
+            os.stat(name + RECORD, dir_fd=self.descriptor, follow_symlinks=False)
+            os.stat(name + CODE, dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def load(self, name: str, load: Callable[[str], _T | None]) -> _T | None:
+        """What a function makes of an entry's code; None where there is no good entry."""
+        try:
+            with self._open(name + CODE) as code:
+                good = self._is_good(name, code)
+                return load(self._reachable(name, code)) if good else None
+        except FileNotFoundError:
+            return None
+        except place.Unusable as problem:
+            self._warn(str(problem))
+            return None
+        except OSError as error:
+            self._warn(f"{self.path(name)}: {error.strerror}")
+            return None
+
+    def store(self, name: str, code: bytes, about: Mapping[str, str]) -> None:
+        """Keep an entry, and remove others that there is no more room for; its lock has to be held.
+
+        Args:
+            name: The entry's name.
+            code: Its code.
+            about: What it is for, to be shown.
+        """
+        try:
+            room = place.limit()
+            if len(code) > room:
+                return
+            self._write(name + CODE, code)
+            with self._open(name + CODE) as written:
+                stamp = _stamp(written)
+            self._record(name, {**about, "checksum": zlib.crc32(code)}, stamp)
+            eviction.make_room(self, room)
+        except place.Unusable as problem:
+            self._warn(str(problem))
+        except OSError as error:
+            self._warn(f"{self._directory}: an entry can't be written: {error.strerror}")
+
+    def remove(self, name: str) -> None:
+        """Remove an entry; whoever has it open keeps it."""
+        for suffix in (RECORD, CODE):
+            with contextlib.suppress(OSError):
+                os.unlink(name + suffix, dir_fd=self.descriptor)
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[bool]:
+        """Be the only one to make an entry; False when that can't be had, and nothing may be kept."""
+        with contextlib.ExitStack() as stack:
+            try:
+                got = stack.enter_context(lock(self.descriptor, name + LOCK))
+            except OSError as error:
+                self._warn(f"{self._directory}: {error.strerror}")
+                got = False
+            yield got
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """What is written about an entry; None when nothing good is."""
+        try:
+            with self._open(name + RECORD) as descriptor:
+                record = json.loads(os.read(descriptor, _MOST_RECORD))
+        except (OSError, ValueError, RecursionError, place.Unusable):
+            return None
+        return record if isinstance(record, dict) and record.get("format") == _FORMAT else None
+
+    def is_sound(self, name: str) -> bool:
+        """Whether an entry's code is what was written, all of it read."""
+        try:
+            with self._open(name + CODE) as code:
+                record = self.record(name)
+                return record is not None and record.get("checksum") == _checksum(code)
+        except (OSError, place.Unusable):
+            return False
+
+    def _is_good(self, name: str, code: int) -> bool:
+        record = self.record(name)
+        if record is None:
+            return False
+        stamp = _stamp(code)
+        if _is_known(record.get("stamp"), stamp):
+            with contextlib.suppress(OSError):  # it was used now, for the eviction
+                os.utime(name + RECORD, dir_fd=self.descriptor, follow_symlinks=False)
+            return True
+        if record.get("checksum") != _checksum(code):
+            return False
+        with contextlib.suppress(OSError):
+            self._record(name, record, stamp)
+        return True
+
+    def _record(self, name: str, record: Mapping[str, object], stamp: list[int]) -> None:
+        self._write(name + RECORD, json.dumps({**record, "format": _FORMAT, "stamp": stamp}).encode())
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file, which appears whole or not at all."""
+        # A record may be written without the lock, by several that have all read the code; they write the same.
+        part = f"{name}.{os.getpid()}-{threading.get_ident()}{PART}" if name.endswith(RECORD) else name + PART
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=self.descriptor)
+        try:
+            descriptor = os.open(part, _WRITE, 0o600, dir_fd=self.descriptor)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                os.fchmod(descriptor, stat.S_IRUSR)
+            finally:
+                os.close(descriptor)
+            os.rename(part, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part, dir_fd=self.descriptor)
+            raise
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[int]:
+        """A file of the cache, open; only a regular one that is the user's own, and that nobody else may write to."""
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise place.Unusable(f"{self._directory / name}: {error.strerror}") from None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                raise place.Unusable(f"{self._directory / name}: is not a file of the user {os.geteuid()}")
+            place.check(self._directory / name, status)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _reachable(self, name: str, code: int) -> str:
+        path = f"{_DESCRIPTORS}/{code}"
+        return path if os.path.exists(path) else str(self.path(name))  # noqa: PTH110
+
+
+def _stamp(descriptor: int) -> list[int]:
+    """What a file is known by, and last when that was looked at; before its content is."""
+    now = time.time_ns()
+    status = os.fstat(descriptor)
+    return [status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns, now]
+
+
+def _is_known(recorded: object, stamp: list[int]) -> bool:
+    """Whether a file has not changed since its recorded stamp, when its last change had long been over."""
+    if not isinstance(recorded, list) or recorded[:-1] != stamp[:-1] or not isinstance(recorded[-1], int):
+        return False
+    changed, looked = recorded[-2:]
+    return bool(looked - changed > _TICK)
+
+
+def _checksum(descriptor: int) -> int:
+    value = position = 0
+    while data := os.pread(descriptor, 1 << 20, position):
+        value = zlib.crc32(data, value)
+        position += len(data)
+    return value

@@ -1,0 +1,56 @@
+"""What makes compiled code fit: the engine's version and the processor."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+_LEVELS = 3  # from an engine's file up to the directory that its distribution was installed in
+
+
+def digest(*parts: str) -> str:
+    """One name for several texts."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@functools.cache
+def version(package: str, file: str) -> str:
+    """An engine's version, found out without the cost of :mod:`importlib.metadata` where that is possible.
+
+    Args:
+        package: Its distribution.
+        file: The host path of the file that is the engine; its size tells a build of one's own from the published one.
+    """
+    path = Path(file)
+    found = next(filter(None, (_beside(parent, package) for parent in list(path.parents)[:_LEVELS])), "")
+    if not found:
+        from importlib import metadata  # noqa: PLC0415  most are found without
+
+        found = metadata.version(package)
+    return f"{package} {found} {path.stat().st_size}"
+
+
+def _beside(place: Path, package: str) -> str:
+    prefix = package.replace("-", "_") + "-"
+    for name in os.listdir(place):  # noqa: PTH208  faster
+        if name.startswith(prefix) and name.endswith(".dist-info"):
+            return name[len(prefix) : -len(".dist-info")]
+    return ""
+
+
+@functools.cache
+def processor() -> str:
+    """The machine's kind and its processor's features."""
+    features = ""
+    try:
+        with Path("/proc/cpuinfo").open("rb", buffering=0) as file:
+            for line in file.read(1 << 13).decode("ascii", "replace").split("\n"):
+                name, _, value = line.partition(":")
+                if name.strip() in ("flags", "Features", "isa"):
+                    features = value.strip()
+                    break
+    except OSError:  # the engines look by themselves, too
+        pass
+    return f"{os.uname().machine} {features}"
