@@ -213,25 +213,29 @@ def _wasm_workbench(request: pytest.FixtureRequest, _wasm_builder: Builder) -> I
 
     workbench = Workbench(
         _wasm_builder,
-        choices=lambda: _choices(request.config, request.node),
+        choices=lambda: _choices(request.config, request.node, all_if_none=True),
         timeout=_limit(request.config, TIMEOUT_INI),
         memory=_limit(request.config, MEMORY_INI),
         determinism=_determinism(request.node),
         leave_out=pytest.skip,
+        miss=lambda reason: _miss(request.config, reason),
     )
     request.node.stash[_workbench] = workbench
     yield workbench
     workbench.close()
 
 
-def _choices(config: pytest.Config, node: Any) -> Sequence[EngineChoice]:
+def _choices(config: pytest.Config, node: Any, *, all_if_none: bool = False) -> Sequence[EngineChoice]:
     from wasmoci.errors import UnknownEngine  # noqa: PLC0415
     from wasmoci.testing.engine_choice import choose_engines  # noqa: PLC0415
 
     marker = node.get_closest_marker(ENGINES_MARKER)
     try:
         return choose_engines(
-            config.getoption("wasm_engine"), config.getini(ENGINES_INI), None if marker is None else marker.args
+            config.getoption("wasm_engine"),
+            config.getini(ENGINES_INI),
+            None if marker is None else marker.args,
+            all_if_none=all_if_none,
         )
     except UnknownEngine as error:
         raise pytest.UsageError(str(error)) from None

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import ENGINES, usable
 from tests.support.guests import CACHE
+from wasmoci import registry
+from wasmoci.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,3 +37,15 @@ def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
         return pytester.runpytest_inprocess("-p", "no:faulthandler", "--strict-markers", "-rs", *options)
 
     return run
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has engines missing: ``without("wasm3")``."""
+
+    def remove(*names: str) -> None:
+        for name in names:
+            error = EngineUnavailable(f"the engine {name!r} can't be loaded: gone", hint=f"pip install {name}")
+            monkeypatch.setitem(registry.default()._loaded, name, error)
+
+    return remove

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci import registry
-from wasmoci.errors import EngineUnavailable, UnknownEngine
+from wasmoci.errors import UnknownEngine
 from wasmoci.testing.engine_choice import NONE_INSTALLED, EngineChoice, choose_engines
 
 if TYPE_CHECKING:
@@ -19,18 +19,6 @@ TEST = f"""
 def test_it(wasm_run):
     assert wasm_run({EMPTY!r}).ok
 """
-
-
-@pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has engines missing: ``without("wasm3")``."""
-
-    def remove(*names: str) -> None:
-        for name in names:
-            error = EngineUnavailable(f"the engine {name!r} can't be loaded: gone", hint=f"pip install {name}")
-            monkeypatch.setitem(registry.default()._loaded, name, error)
-
-    return remove
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,21 @@ def test_engines_that_disagree(run: Callable[..., pytest.RunResult], guest: Call
     )
 
 
+def test_engines_to_compare_missing(
+    run: Callable[..., pytest.RunResult], without: Callable[..., None], guest: Callable[..., Path]
+) -> None:
+    """Where the other engines aren't installed, a comparison says what to install, or fails where it may not be skipped."""
+    without("wasmer", "wasm3")
+    test = f"def test_it(wasm_compare): wasm_compare({str(guest('show'))!r})"
+    result = run(test)
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED * a comparison takes two engines, and has wasmtime; wasmer: *; pip install *"]
+    )
+    run(test, "--wasm-strict").assert_outcomes(failed=1)
+    run(test, "--wasm-strict", "--wasm-engine=wasmtime").assert_outcomes(skipped=1)
+
+
 def test_nothing_to_compare(run: Callable[..., pytest.RunResult]) -> None:
     """With one engine alone a comparison is skipped, and says why the others were left out."""
     result = run(
@@ -150,8 +165,10 @@ def test_nothing_to_compare(run: Callable[..., pytest.RunResult]) -> None:
         "--wasm-engine=wasmtime",
     )
     result.assert_outcomes(skipped=1)
-    assert "there are no two engines to compare" in result.stdout.str()
-    assert "wasm3 can't run it: /app.wasm: needs simd" in result.stdout.str()
+    assert (
+        "a comparison takes two engines, and has wasmtime; wasm3 can't run it: /app.wasm: needs simd"
+        in result.stdout.str()
+    )
 
 
 def made(engine: str, **parts: object) -> GuestRun:

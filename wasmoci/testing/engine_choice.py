@@ -33,7 +33,11 @@ class EngineChoice:
 
 
 def choose_engines(
-    wanted: Sequence[str] = (), configured: Sequence[str] = (), marked: Sequence[str] | None = None
+    wanted: Sequence[str] = (),
+    configured: Sequence[str] = (),
+    marked: Sequence[str] | None = None,
+    *,
+    all_if_none: bool = False,
 ) -> tuple[EngineChoice, ...]:
     """Choose the engines for a test.
 
@@ -41,6 +45,7 @@ def choose_engines(
         wanted: The names on the command line, ``all`` among them for all that are registered.
         configured: Those of the configuration, which count when the command line has none.
         marked: Those that the test itself is for; None for any.
+        all_if_none: Whether all engines are meant where there are no names, and not only those that are installed.
 
     Returns:
         In the order of the user's settings; without any names those that are installed.
@@ -62,7 +67,7 @@ def choose_engines(
             return tuple(EngineChoice(name, excluded=reason) for name in names[:1])
         names, named = fitting, marked
     choices = tuple(EngineChoice(name, missing=_missing(name)) for name in names)
-    if named:
+    if named or all_if_none:
         return choices
     return tuple(choice for choice in choices if not choice.missing) or (EngineChoice("none", missing=NONE_INSTALLED),)
 

@@ -91,6 +91,7 @@ class Workbench:
         memory: Bytes of memory that it may have, where the test doesn't say.
         determinism: Its time and random bytes, where the test doesn't say.
         leave_out: Called with the reason when the engine can't run a workload that another one can; doesn't return.
+        miss: Called with the reason when something isn't installed; doesn't return.
 
     Attributes:
         engine: The engine that the test runs on; None for one to be chosen.
@@ -106,6 +107,7 @@ class Workbench:
         memory: int | None,
         determinism: Determinism | None,
         leave_out: Callable[[str], NoReturn],
+        miss: Callable[[str], NoReturn],
     ) -> None:
         self._builder = builder
         self.engine: str | None = None
@@ -114,6 +116,7 @@ class Workbench:
         self._memory = memory
         self._determinism = determinism
         self._leave_out = leave_out
+        self._miss = miss
         self._stack = contextlib.ExitStack()
         self.attempts: collections.deque[Attempt] = collections.deque(maxlen=_KEPT)
 
@@ -200,7 +203,8 @@ class Workbench:
         __tracebackhide__ = True
         bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
         runs, left_out, errors = [], [], []
-        for choice in self._choices():
+        choices = self._choices()
+        for choice in choices:
             if choice.missing or choice.excluded:
                 left_out.append(f"{choice.name}: {choice.missing or choice.excluded}")
                 continue
@@ -213,7 +217,8 @@ class Workbench:
         if errors and not runs:
             raise errors[0]
         if len(runs) < 2:  # noqa: PLR2004  one has nobody to agree with
-            self._leave_out("\n".join(("there are no two engines to compare", *left_out)))
+            refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
+            refuse("; ".join((f"a comparison takes two engines, and has {_names(runs)}", *left_out)))
         problem = report_differences(runs, ignore)
         if problem:
             raise AssertionError("\n".join((problem, *(f"left out: {reason}" for reason in left_out))))
@@ -310,3 +315,7 @@ class Workbench:
         __tracebackhide__ = True
         if self.engine is not None and attempt.runs_elsewhere():
             self._leave_out(f"{self.engine} can't run it: {error.message}")
+
+
+def _names(runs: Sequence[GuestRun]) -> str:
+    return ", ".join(run.engine for run in runs) or "none"
