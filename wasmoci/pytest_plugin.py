@@ -91,7 +91,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     if workbench is not None and report.failed:
         from wasmoci.testing.reports import sections  # noqa: PLC0415
 
-        if report.when == "call":
+        if report.when != "teardown":  # by then the guests are gone
             report.sections.extend(sections(workbench.attempts))
         item.stash[_failed] = True
 

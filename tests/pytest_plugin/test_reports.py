@@ -239,3 +239,21 @@ def test_snapshots(run: Callable[..., pytest.RunResult], pytester: pytest.Pytest
     assert text.count("# name: ") == 4
     run(test).assert_outcomes(passed=6)
     run(test.replace("args=[name]", "args=['z']")).assert_outcomes(failed=6)
+
+
+def test_failed_fixture(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
+    """A guest that fails in a fixture is shown as well."""
+    result = run(
+        f"""
+        import pytest
+
+        @pytest.fixture
+        def output(wasm_run):
+            return wasm_run({str(guest("exit"))!r}, args=["3"]).check().out
+
+        def test_it(output): pass
+        """,
+        "--wasm-engine=wasmtime",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*- Wasm guest: exited with 3 on wasmtime -*"])

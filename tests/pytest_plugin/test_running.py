@@ -39,6 +39,7 @@ def test_one_expression(run: Callable[..., pytest.RunResult], guest: Callable[..
 
 
 KINDS = {
+    "no suffix": "wasm_run(written)",
     "path": "wasm_run(pathlib.Path('app.wat'))",
     "name": "wasm_run('app.wat')",
     "bytes": "wasm_run(wasmoci.testing.assemble(TEXT))",
@@ -68,7 +69,9 @@ def test_kinds_of_programs(run: Callable[..., pytest.RunResult], pytester: pytes
         f"""
         import pathlib, wasmoci, wasmoci.testing
         TEXT = {text!r}
-        def test_it(wasm_run, wasm_bundle, wasm_image, wasm_c):
+        def test_it(wasm_run, wasm_bundle, wasm_image, wasm_c, tmp_path):
+            written = tmp_path / "app"
+            written.write_bytes(wasmoci.testing.assemble(TEXT))
             assert {KINDS[kind]}.exit_code == 3
         """,
         "--rootdir",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from wasmoci.binary.preamble import MAGIC
 from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle
 from wasmoci.filesystem import plan
@@ -158,13 +159,18 @@ class Builder:
         path = self._root / os.fspath(wasm)
         if path.suffix == ".c":
             return self._compile_c(path)
-        return path if path.suffix in (".wasm", ".wat") and path.is_file() else None
+        return path if path.is_file() and (path.suffix == ".wat" or _is_wasm(path)) else None
 
     def _existing(self, wasm: Wasm) -> str | Bundle:
         if isinstance(wasm, Bundle):
             return wasm
         name = _name(wasm)
         return str(self._root / name) if os.path.lexists(self._root / name) else name
+
+
+def _is_wasm(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix == ".wasm" or file.read(len(MAGIC)) == MAGIC
 
 
 def _name(wasm: Wasm) -> str:
