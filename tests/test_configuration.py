@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci import configuration
+from wasmoci import configuration_file
 from wasmoci.classify import Detection
 from wasmoci.configuration import DEFAULT_ENGINES, Settings
 from wasmoci.errors import InvalidConfiguration
@@ -27,7 +27,7 @@ native_runtime = "/opt/bin/runc"
 def no_system_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without settings; gives where the system's file would be."""
     file = tmp_path / "etc" / "config.toml"
-    monkeypatch.setattr(configuration, "SYSTEM_FILE", file)
+    monkeypatch.setattr(configuration_file, "SYSTEM_FILE", str(file))
     return file
 
 

@@ -20,7 +20,7 @@ import pytest
 import wasmoci
 from tests.support.descriptors import descriptors
 from tests.support.requirements import require
-from wasmoci import native
+from wasmoci import native, native_programs
 from wasmoci.bundle import Bundle
 from wasmoci.configuration import Settings
 from wasmoci.dispatcher import Dispatcher
@@ -339,7 +339,7 @@ def test_runtimes_are_found(
     """Crun comes first, but not where it would refuse the machine's cgroups."""
     fake(tmp_path / "bin", *present)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(native, "_HYBRID_CGROUPS", tmp_path / ("bin" if hybrid else "none"))
+    monkeypatch.setattr(native_programs, "_HYBRID_CGROUPS", str(tmp_path / ("bin" if hybrid else "none")))
     assert [(runtime.name, runtime.path) for runtime in native.installed()] == [
         (name, tmp_path / "bin" / name) for name in expected
     ]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.classify import HANDLER, NAME_KEYS, VARIANT, Kind, classify
+from wasmoci.annotations import HANDLER, NAME_KEYS, VARIANT
+from wasmoci.classify import Kind, classify
 from wasmoci.integration.crio import ALLOWED
 from wasmoci.integration.model import ANNOTATIONS
 from wasmoci.integration.toml import header, value

@@ -26,11 +26,12 @@ class Bundle:
     rootfs: Path
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+    def load(cls, path: str | os.PathLike[str], *, config: str = CONFIG) -> Bundle:
         """Read a bundle.
 
         Args:
             path: The directory, a host path.
+            config: The file in it that holds the spec.
 
         Raises:
             InvalidBundle: The directory or its root file system is missing, or something else than a directory.
@@ -46,7 +47,7 @@ class Bundle:
                 f"{name}: {problem}; a bundle is a directory with {CONFIG} and a root file system",
                 hint="name the directory, not the file in it" if directory.name == CONFIG else None,
             )
-        spec = Spec.load(directory / CONFIG)
+        spec = Spec.load(directory / config)
         return cls(directory, spec, _rootfs(directory, spec))
 
 

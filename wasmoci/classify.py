@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.spec import Spec
-
-HANDLER = "run.oci.handler"
-VARIANT = "module.wasm.image/variant"
-SANDBOX_KEYS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
-NAME_KEYS = ("io.kubernetes.cri.container-name", "io.kubernetes.container.name")
 
 _SUFFIXES = (".wasm", ".wat")
 _WASM = b"\0asm"

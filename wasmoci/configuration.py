@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci import configuration_file
 from wasmoci.classify import Detection
+from wasmoci.configuration_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
 from wasmoci.errors import InvalidConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ENGINE_VARIABLE = "WASMOCI_ENGINE"
-NATIVE_RUNTIME_VARIABLE = "WASMOCI_NATIVE_RUNTIME"
-FILE_VARIABLE = "WASMOCI_CONFIG"
-SYSTEM_FILE = Path("/etc/wasmoci/config.toml")
+__all__ = ["DEFAULT_ENGINES", "ENGINE_VARIABLE", "FILE_VARIABLE", "NATIVE_RUNTIME_VARIABLE", "SYSTEM_FILE", "Settings"]
 
+ENGINE_VARIABLE = "WASMOCI_ENGINE"
 DEFAULT_ENGINES = ("wasmtime", "wasmer", "wasm3")
 
 
@@ -55,8 +54,8 @@ class Settings:
             InvalidConfiguration: The file can't be read, or has a key or a value that it can't have.
         """
         environment = os.environ if environment is None else environment
-        file = _find(environment)
-        settings = cls() if file is None else _from_file(file)
+        file = configuration_file.locate(environment)
+        settings = cls() if file is None else _from_file(Path(file))
         return attrs.evolve(
             settings,
             engine=environment.get(ENGINE_VARIABLE) or None,
@@ -64,34 +63,8 @@ class Settings:
         )
 
 
-def _find(environment: Mapping[str, str]) -> Path | None:
-    named = environment.get(FILE_VARIABLE)
-    if named:
-        return Path(named)
-    base = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")  # noqa: PTH118
-    for candidate in (Path(base, "wasmoci", "config.toml"), SYSTEM_FILE):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
 def _from_file(file: Path) -> Settings:
-    if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415  only with a configuration file
-    else:
-        import tomli as tomllib  # noqa: PLC0415
-
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidConfiguration(f"{file}: can't be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidConfiguration(f"{file}: not TOML: {error}") from None
-    unknown = sorted(set(document) - {"engines", "detection", "native_runtime"})
-    if unknown:
-        raise InvalidConfiguration(
-            f"{file}: {unknown[0]}: no such setting; engines, detection or native_runtime was expected"
-        )
+    document = configuration_file.read(str(file))
     return Settings(
         engines=_engines(file, document.get("engines", list(DEFAULT_ENGINES))),
         detection=_detection(file, document.get("detection", Detection.ANNOTATIONS.value)),

@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci import native_programs
 from wasmoci.container import Container
 from wasmoci.errors import NativeRuntimeNotFound, UnsupportedWorkload
 from wasmoci.scratch import scratch_directory
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
     from wasmoci.running import Running
     from wasmoci.stdio import Stdio
-
-RUNTIMES = ("crun", "runc", "youki")
-_HYBRID_CGROUPS = Path("/sys/fs/cgroup/unified/cgroup.controllers")
-_DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @attrs.frozen
@@ -48,15 +44,8 @@ class NativeRuntime:
 
 def installed() -> tuple[NativeRuntime, ...]:
     """The runtimes that are installed, the preferred one first."""
-    found = []
-    for name in RUNTIMES:
-        path = _which(name)
-        if path is not None:
-            found.append(NativeRuntime(name, path))
-    if _HYBRID_CGROUPS.exists():
-        # crun refuses to work on a host whose cgroups are half version 1, half version 2.
-        found.sort(key=lambda runtime: runtime.name == "crun")
-    return tuple(found)
+    found = ((name, _which(name)) for name in native_programs.order())
+    return tuple(NativeRuntime(name, path) for name, path in found if path is not None)
 
 
 def find(name: str | None = None) -> NativeRuntime:
@@ -130,9 +119,8 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
 
 
 def _which(name: str) -> Path | None:
-    # A runtime may be called with no PATH at all.
-    found = shutil.which(name, path=os.environ.get("PATH") or _DIRECTORIES)
-    return None if found is None else Path(found).absolute()
+    found = native_programs.which(name, os.environ)
+    return None if found is None else Path(found)
 
 
 def _has_terminal(stdio: Stdio) -> bool:

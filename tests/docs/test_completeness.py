@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import wasmoci
-from wasmoci import configuration, errors, pytest_plugin
-from wasmoci.classify import HANDLER, NAME_KEYS, RULES, SANDBOX_KEYS, VARIANT
+from wasmoci import configuration, configuration_file, errors, pytest_plugin
+from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
+from wasmoci.classify import RULES
 from wasmoci.cli import COMMANDS, DEBUG_VARIABLE, parser
 from wasmoci.compiled import place
 
@@ -78,8 +79,9 @@ def test_settings() -> None:
         place.SIZE_VARIABLE,
     )
     assert [name for name in variables if f"`{name}`" not in page("settings")] == []
-    keys = ("engines", "detection", "native_runtime")
-    assert [key for key in keys if not re.search(rf"^{key} = ", page("settings"), re.MULTILINE)] == []
+    assert [
+        key for key in configuration_file.KEYS if not re.search(rf"^{key} = ", page("settings"), re.MULTILINE)
+    ] == []
 
 
 def test_names() -> None:

@@ -132,7 +132,8 @@ def _engines() -> Iterator[Finding]:
 
 
 def _native_runtimes() -> Iterator[Finding]:
-    from wasmoci.native import RUNTIMES, installed  # noqa: PLC0415
+    from wasmoci.native import installed  # noqa: PLC0415
+    from wasmoci.native_programs import RUNTIMES  # noqa: PLC0415
 
     found = {runtime.name: runtime for runtime in installed()}
     for name, runtime in found.items():

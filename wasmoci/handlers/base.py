@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
@@ -73,6 +74,24 @@ class EngineHandler(Protocol):
         Raises:
             WasmociError: The guest could not be started.
         """
+
+
+def from_reference(reference: str) -> EngineHandler:
+    """A handler, made in a process of its own from where its class is.
+
+    Args:
+        reference: ``module:qualified.name``.
+
+    Raises:
+        ImportError: There is no such module, or its engine is missing.
+        AttributeError: The module has no such class.
+    """
+    module, _, name = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    handler: EngineHandler = found()
+    return handler
 
 
 @runtime_checkable

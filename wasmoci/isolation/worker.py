@@ -6,26 +6,22 @@ the process's own descriptors 0, 1 and 2.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wasmoci import compiled
 from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.errors import WasmociError
-from wasmoci.handlers.base import BaseHandler, on_start
+from wasmoci.handlers.base import BaseHandler, from_reference, on_start
 from wasmoci.isolation import memory, messages
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
-
-if TYPE_CHECKING:
-    from wasmoci.handlers.base import EngineHandler
 
 
 def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
@@ -54,7 +50,7 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
 
 
 def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
-    handler = _handler(request["handler"])
+    handler = from_reference(request["handler"])
     limits = messages.limits_of(request)
     spec = Spec.from_dict(request["spec"], directory=request["directory"])
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
@@ -75,15 +71,6 @@ def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
                 raise
             return {"event": "out-of-memory", "limit": limits.memory}
     return messages.result_message(result)
-
-
-def _handler(reference: str) -> EngineHandler:
-    module, _, name = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    handler: EngineHandler = found()
-    return handler
 
 
 def _die_with(parent: int) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wasmoci import registry
+from wasmoci.annotations import HANDLER
 from wasmoci.bundle import Bundle
 from wasmoci.capabilities import Capability
-from wasmoci.classify import HANDLER
 from wasmoci.errors import EngineError, InvalidBundle, NoSuitableEngine
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.module import Module

@@ -1,0 +1,22 @@
+"""The names of the annotations that decide whether a workload is Wasm; :mod:`wasmoci.classify` alone gives them a meaning.
+
+This module imports nothing, so that a runtime which only hands a native container on can ask :func:`mentioned`.
+"""
+
+HANDLER = "run.oci.handler"
+VARIANT = "module.wasm.image/variant"
+SANDBOX_KEYS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
+NAME_KEYS = ("io.kubernetes.cri.container-name", "io.kubernetes.container.name")
+
+_NAMES = (HANDLER.encode(), VARIANT.partition("/")[0].encode())
+_ESCAPES = (b"\\u006", b"\\u007", b"\\u002e", b"\\u002E")  # of lower-case letters and the dot
+
+
+def mentioned(document: bytes) -> bool:
+    """Whether a ``config.json`` may have an annotation that matters; False is certain, and costs no parsing.
+
+    Args:
+        document: The file's content.
+    """
+    # JSON may write a slash as "\/", which the names here leave out, and a letter as an escape.
+    return any(name in document for name in (*_NAMES, *_ESCAPES))

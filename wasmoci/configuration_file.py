@@ -1,0 +1,65 @@
+"""The configuration file as such: where it is, and what is in it. What its values mean is up to :mod:`wasmoci.configuration`.
+
+Nothing heavy is imported: a native container that ``wasmoci-runtime`` hands on needs one value of it at most.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+FILE_VARIABLE = "WASMOCI_CONFIG"
+NATIVE_RUNTIME_VARIABLE = "WASMOCI_NATIVE_RUNTIME"
+SYSTEM_FILE = "/etc/wasmoci/config.toml"
+KEYS = ("engines", "detection", "native_runtime")
+
+
+def locate(environment: Mapping[str, str]) -> str | None:
+    """The host path of the configuration file that applies; None when there is none.
+
+    Args:
+        environment: Environment variables. The file that ``WASMOCI_CONFIG`` names is taken whether or not it is there.
+    """
+    named = environment.get(FILE_VARIABLE)
+    if named:
+        return named
+    base = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")
+    for candidate in (os.path.join(base, "wasmoci", "config.toml"), SYSTEM_FILE):
+        if os.path.isfile(candidate):
+            return candidate
+    return None
+
+
+def read(file: str) -> dict[str, Any]:
+    """The keys of a configuration file and their values, which are not looked at.
+
+    Args:
+        file: A host path.
+
+    Raises:
+        InvalidConfiguration: It can't be read, isn't TOML, or has a key that it can't have.
+    """
+    from wasmoci.errors import InvalidConfiguration
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        with open(file, encoding="utf-8") as stream:
+            document: dict[str, Any] = tomllib.loads(stream.read())
+    except OSError as error:
+        raise InvalidConfiguration(f"{file}: can't be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidConfiguration(f"{file}: not TOML: {error}") from None
+    unknown = sorted(set(document) - set(KEYS))
+    if unknown:
+        expected = f"{', '.join(KEYS[:-1])} or {KEYS[-1]}"
+        raise InvalidConfiguration(f"{file}: {unknown[0]}: no such setting; {expected} was expected")
+    return document

@@ -1,0 +1,46 @@
+"""Where the programs of the native OCI runtimes are: crun, runc, youki.
+
+Nothing heavy is imported: ``wasmoci-runtime`` asks for one on the way of every native container.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUNTIMES = ("crun", "runc", "youki")
+"""Those that are known, the preferred one first."""
+
+_HYBRID_CGROUPS = "/sys/fs/cgroup/unified/cgroup.controllers"
+_DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def order() -> tuple[str, ...]:
+    """The names in the order in which they are to be tried on this host."""
+    if os.path.exists(_HYBRID_CGROUPS):
+        # crun refuses to work on a host whose cgroups are half version 1, half version 2.
+        return (*(name for name in RUNTIMES if name != "crun"), "crun")
+    return RUNTIMES
+
+
+def which(name: str, environment: Mapping[str, str]) -> str | None:
+    """The absolute host path of a program; None when it isn't there.
+
+    Args:
+        name: A name to look up in ``PATH``, or a host path.
+        environment: Environment variables; a runtime may be called with no ``PATH`` at all.
+    """
+    if "/" in name:
+        return os.path.abspath(name) if _is_program(name) else None
+    for directory in (environment.get("PATH") or _DIRECTORIES).split(":"):
+        candidate = os.path.join(directory or os.curdir, name)
+        if _is_program(candidate):
+            return os.path.abspath(candidate)
+    return None
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)

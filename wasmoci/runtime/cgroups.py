@@ -1,0 +1,96 @@
+"""The cgroups of a container that its native runtime no longer knows of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_OWN = Path("/proc/self/cgroup")
+_PATIENCE = 1.0  # seconds for a killed process to leave
+_STEP = 0.005
+
+
+def directories(path: str | None, identifier: str) -> list[Path]:
+    """Where a container's cgroups are, as native runtimes place them; only those that are there.
+
+    Args:
+        path: ``linux.cgroupsPath``; None where the spec has none. That of a systemd unit has nothing here: systemd removes
+            its own.
+        identifier: The container's id, by which a cgroup is named where the spec has no path.
+    """
+    if path is not None and ":" in path:
+        return []
+    found: dict[Path, None] = {}
+    for mount in _hierarchies():
+        names = [path] if path and path.startswith("/") else []
+        if not names:
+            name = path or identifier
+            names = [name, *(f"{own}/{name}" for own in _own_groups())]
+        for name in names:
+            directory = Path(os.path.normpath(f"{mount}/{name.lstrip('/')}"))
+            if directory != mount and directory.is_relative_to(mount) and directory.is_dir():
+                found[directory] = None
+    return list(found)
+
+
+def remove(directory: Path) -> None:
+    """Remove a cgroup with those beneath it, and end what a killed native runtime has left in them.
+
+    Args:
+        directory: The cgroup's, a host path.
+    """
+    groups = [Path(path) for path, _, _ in os.walk(directory, topdown=False)]
+    deadline = time.monotonic() + _PATIENCE
+    for group in groups:
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    group.rmdir()
+                except OSError:
+                    if _kill_unborn(group) and time.monotonic() < deadline:
+                        time.sleep(_STEP)
+                        continue
+            break
+
+
+def _kill_unborn(group: Path) -> bool:
+    """Kill the processes of a group that were to become a container's; False where it has others, which are let live."""
+    try:
+        processes = [int(line) for line in (group / "cgroup.procs").read_text(encoding="ascii").split()]
+    except OSError:
+        return False
+    for process in processes:
+        if not _is_unborn(process):
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return True
+
+
+def _is_unborn(process: int) -> bool:
+    try:
+        words = Path("/proc", str(process), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True  # it has just ended
+    # Between fork and exec a container's process is still the native runtime.
+    return words == [b""] or words[1:2] == [b"init"] or words[0].rpartition(b"/")[2][:4] in (b"crun", b"runc", b"youk")
+
+
+def _hierarchies() -> Iterator[Path]:
+    for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split()[0] in ("cgroup", "cgroup2"):
+            yield Path(before.split()[4])
+
+
+def _own_groups() -> set[str]:
+    groups = {line.split(":", 2)[2].strip("/") for line in _OWN.read_text(encoding="utf-8").splitlines()}
+    return groups - {""}

@@ -1,0 +1,138 @@
+"""``create`` and ``run`` of what may be a Wasm container."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.bundle import Bundle
+from wasmoci.classify import Classification, Kind
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.errors import NativeRuntimeError
+from wasmoci.runtime import interpreter, leftovers, native, private, program, staging
+from wasmoci.runtime.calls import Native
+from wasmoci.runtime.guest import variables
+from wasmoci.runtime.record import Record
+from wasmoci.spec import CONFIG
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from wasmoci.runtime.command_line import Invocation
+
+_BY_SIGNAL = 128
+
+
+def main(invocation: Invocation) -> int:
+    """Create a container, or run it to its end.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        WasmociError: It is Wasm, and can't be run.
+    """
+    options = invocation.parsed()
+    config = options.value("config", "f") or CONFIG
+    bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
+    dispatcher = Dispatcher(forced=invocation.forced)
+    classification = dispatcher.classify(bundle)
+    if classification.kind is Kind.NATIVE:
+        native.replace(invocation)
+    selection = program.choose(dispatcher, program.of_bundle(bundle), named=classification.engine)
+    creation = _Creation(
+        invocation=invocation,
+        bundle=bundle,
+        config=config,
+        classification=classification,
+        engine=selection.handler.name,
+        handler=dispatcher.registry.reference(selection.handler.name),
+        native=Native(invocation),
+    )
+    record = Record.of(invocation)
+    return creation.run(record) if invocation.command == "run" else creation.create(record)
+
+
+@attrs.frozen(kw_only=True)
+class _Creation:
+    """A Wasm container that is to be made."""
+
+    invocation: Invocation
+    bundle: Bundle
+    config: str
+    classification: Classification
+    engine: str
+    handler: str
+    native: Native
+
+    def create(self, record: Record) -> int:
+        with record.locked(make=True):
+            self._begin(record)
+            status = self.native.wait(self._start(record))
+            self._settle(record, status, alive=status == 0)
+        return status
+
+    def run(self, record: Record) -> int:
+        with record.locked(make=True):
+            self._begin(record)
+            child = self._start(record)
+        # Other commands on the container are not to wait until it has ended.
+        status = self.native.wait(child)
+        with record.locked() as there:
+            if there:
+                self._settle(record, status, alive=self.native.knows(record.identifier))
+        return status
+
+    def _begin(self, record: Record) -> None:
+        if record.read():
+            if self.native.knows(record.identifier):
+                raise NativeRuntimeError(f"container with id exists: {record.identifier}")
+            leftovers.end(record, self.native)
+        record.write(self._document("creating"))
+
+    def _settle(self, record: Record, status: int, *, alive: bool) -> None:
+        if alive:
+            record.write(self._document("created"))
+        elif status <= _BY_SIGNAL or not self.native.knows(record.identifier):
+            # Where the native runtime failed it has cleaned up; where it was killed, that is left to "delete --force".
+            leftovers.discard(record, self.native)
+
+    def _start(self, record: Record) -> int:
+        return private.in_child(lambda: self._become_native(record))
+
+    def _become_native(self, record: Record) -> NoReturn:
+        private.enter()
+        private.directory(str(record.root))
+        derived = record.write(self._derive(record), CONFIG)
+        private.cover(str(self.bundle.path / self.config), str(derived))
+        self.native.become()
+
+    def _derive(self, record: Record) -> dict[str, Any]:
+        process = self.bundle.spec.process
+        what = {"handler": self.handler, "rootfs": staging.ROOTFS, "cwd": process.cwd if process else "/"}
+        python = interpreter.for_handler(self.handler)
+        stage = staging.Stage(
+            root=record.root,
+            rootfs=Path(os.path.realpath(self.bundle.rootfs)),
+            interpreter=python,
+            variables=variables(what, python.path, process.env if process else ()),
+            keep_annotations=not self.native.has_engines,
+        )
+        return staging.derive(self.bundle.spec.raw, stage)
+
+    def _document(self, status: str) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "status": status,
+            "bundle": str(self.bundle.path),
+            "command": self.native.command,
+            "classification": self.classification.to_dict(),
+            "engine": self.engine,
+            "named": self.classification.engine,
+            "annotations": dict(self.bundle.spec.annotations),
+            "process": self.bundle.spec.raw.get("process"),
+            "cgroup": (self.bundle.spec.raw.get("linux") or {}).get("cgroupsPath"),
+        }

@@ -1,0 +1,32 @@
+"""``delete`` of a Wasm container: the native runtime's, and then our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmoci.runtime import leftovers, private
+from wasmoci.runtime.calls import Native
+from wasmoci.runtime.record import Record
+
+if TYPE_CHECKING:
+    from wasmoci.runtime.command_line import Invocation
+
+
+def main(invocation: Invocation) -> int:
+    """Delete a container.
+
+    Returns:
+        The native runtime's exit status.
+    """
+    record, native = Record.of(invocation), Native(invocation)
+    with record.locked() as there:
+        if not there:
+            native.become()
+        document = record.read()
+        if document.get("status") != "created":
+            # Whoever was to hold the lock while it made the container is gone; what it had started may not be.
+            leftovers.end(record, native)
+        status = native.wait(private.in_child(native.become))
+        if not native.knows(record.identifier):
+            leftovers.discard(record, native)
+    return status

@@ -1,0 +1,85 @@
+"""Where mounts on a root file system come to lie, symbolic links followed.
+
+The native runtime resolves a destination inside its own root. A container's root is not that one, so an absolute link in it has
+to be followed here.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.errors import InvalidMount
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_MOST_LINKS = 40  # as the kernel
+
+
+class Destinations:
+    """The places of mounts, one after the other, each in sight of those before it.
+
+    Args:
+        rootfs: The root file system, a host path.
+    """
+
+    def __init__(self, rootfs: Path) -> None:
+        self._sources: dict[str, str | None] = {"/": str(rootfs)}
+
+    def add(self, mount: Mapping[str, Any]) -> str:
+        """The absolute guest path of a mount without symbolic links; what is not there yet is taken as it is.
+
+        Args:
+            mount: A mount, as in ``config.json``.
+
+        Raises:
+            InvalidMount: Its destination is the root, or a loop of links.
+        """
+        place = self._resolve(mount["destination"])
+        if place == "/":
+            raise InvalidMount(f"$.mounts: {mount['destination']!r} is the root itself, which $.root gives")
+        options = mount.get("options") or ()
+        is_bind = mount.get("type") == "bind" or "bind" in options or "rbind" in options
+        self._sources[place] = mount.get("source") if is_bind else None
+        return place
+
+    def _resolve(self, destination: str) -> str:
+        place, links = "/", 0
+        remaining = destination.split("/")[::-1]
+        while remaining:
+            name = remaining.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                place = posixpath.dirname(place)
+                continue
+            inner = posixpath.join(place, name)
+            target = self._link(inner)
+            if target is None:
+                place = inner
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise InvalidMount(f"$.mounts: {destination!r} leads through too many symbolic links")
+            if target.startswith("/"):
+                place = "/"
+            remaining.extend(target.split("/")[::-1])
+        return place
+
+    def _link(self, place: str) -> str | None:
+        """Where a guest path leads that is a symbolic link; its directory is none, nor beneath one."""
+        if place in self._sources:
+            return None
+        above = place
+        while above not in self._sources:
+            above = posixpath.dirname(above)
+        source = self._sources[above]
+        if source is None:
+            return None
+        try:
+            return os.readlink(posixpath.join(source, place[len(above) :].lstrip("/")))
+        except OSError:
+            return None

@@ -1,0 +1,113 @@
+"""``exec`` in a Wasm container: another module of its files, in the same sandbox."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wasmoci._json import load_object
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.errors import EntrypointError, InvalidModule, NativeRuntimeError
+from wasmoci.runtime import interpreter, private, program, staging
+from wasmoci.runtime.calls import Native
+from wasmoci.runtime.guest import variables
+from wasmoci.runtime.record import Record
+from wasmoci.spec import Process, Spec
+
+if TYPE_CHECKING:
+    from wasmoci.runtime.command_line import Invocation, Options
+
+_KEPT = ("console-socket", "pid-file", "preserve-fds", "cgroup")
+_KEPT_FLAGS = (("detach", "d"), ("ignore-paused",))
+
+
+def main(invocation: Invocation) -> int:
+    """Run a module in a container.
+
+    Returns:
+        The exit status: the native runtime's, which is the guest's unless it is detached.
+
+    Raises:
+        NativeRuntimeError: The container doesn't run.
+        WasmociError: The program is none that an engine can run.
+    """
+    options = invocation.parsed()
+    record, native = Record.of(invocation), Native(invocation)
+    document = record.read()
+    state = native.state(record.identifier)
+    if state.get("status") not in ("running", "paused"):
+        raise NativeRuntimeError(
+            f"exec: container {record.identifier} is {state.get('status') or 'not there'}; a running one was expected"
+        )
+    wanted = _wanted(options, document.get("process") or {})
+    process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
+    handler = _handler(process, Path(f"/proc/{state['pid']}/root{staging.ROOTFS}"), document)
+    python = interpreter.for_handler(handler)
+    what = {"handler": handler, "rootfs": staging.ROOTFS, "cwd": process.cwd}
+    derived = staging.engine_process(wanted, python, variables(what, python.path, process.env))
+    with tempfile.NamedTemporaryFile("w", dir=record.directory, prefix="exec-", encoding="ascii") as file:
+        json.dump(derived, file)
+        file.flush()
+        command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
+        return native.wait(private.in_child(lambda: native.become(command)))
+
+
+def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:
+    """The ``process`` that is to run: a document of its own, or the container's with the options over it.
+
+    Raises:
+        InvalidSpec: The document can't be read.
+        NativeRuntimeError: There is nothing to run.
+    """
+    file = options.value("process", "p")
+    if file is not None:
+        return load_object(file)
+    args = options.rest[1:]
+    if not args:
+        raise NativeRuntimeError("exec: nothing to run; a program and its arguments, or --process FILE, were expected")
+    process = {**container, "args": args, "terminal": any(name in options.values for name in ("tty", "t"))}
+    process["env"] = [*(container.get("env") or ()), *options.values.get("env", ()), *options.values.get("e", ())]
+    process["cwd"] = options.value("cwd") or container.get("cwd") or "/"
+    user, more = options.value("user", "u"), options.values.get("additional-gids", options.values.get("g"))
+    if user is not None or more is not None:
+        process["user"] = _user(user, more, container.get("user") or {})
+    for option, member in (("process-label", "selinuxLabel"), ("apparmor", "apparmorProfile")):
+        value = options.value(option)
+        if value is not None:
+            process[member] = value
+    return process
+
+
+def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -> dict[str, Any]:
+    user = dict(container)
+    try:
+        if text is not None:
+            number, mark, group = text.partition(":")
+            user["uid"] = int(number)
+            if mark:
+                user["gid"] = int(group)
+        if more is not None:
+            user["additionalGids"] = [int(group) for group in more]
+    except ValueError:
+        found = text if text is not None else more
+        raise NativeRuntimeError(f"exec: found {found!r}; numbers of a user and of groups were expected") from None
+    return user
+
+
+def _handler(process: Process, rootfs: Path, document: dict[str, Any]) -> str:
+    """The handler's class for a program of a container's."""
+    dispatcher = Dispatcher()
+    try:
+        selection = program.choose(dispatcher, program.of_process(process, rootfs), named=document.get("named"))
+    except (EntrypointError, InvalidModule) as error:
+        error.hint = "this container runs WebAssembly: only a Wasm module of its own files can be executed in it"
+        raise
+    return dispatcher.registry.reference(selection.handler.name)
+
+
+def _options(options: Options) -> list[str]:
+    """The options that the native runtime is to have beside the process."""
+    kept = [f"--{name}={value}" for name in _KEPT for value in options.values.get(name, ())]
+    return kept + [f"--{names[0]}" for names in _KEPT_FLAGS if any(name in options.values for name in names)]

@@ -1,0 +1,102 @@
+"""The first process of a Wasm container: runs the guest in a child of its own, and ends as that ends.
+
+It is run as a program, ``python -I -S init.py PROGRAM ARGUMENT...``, and imports nothing but the standard library. The engine is
+in the child, because the first process of a PID namespace gets no signal but those that it has a handler for, and Python's
+handlers wait until an engine returns, which a guest may never let it do. The child has the kernel's own dispositions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+"""The signals that end a guest; all others that can be ignored are."""
+
+_IGNORED = (
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGPIPE,
+    signal.SIGIO,
+    signal.SIGWINCH,
+)
+
+
+def main() -> NoReturn:
+    """Run the guest, and exit with its status."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    awaited = {*ENDING, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    child = os.fork()
+    if child == 0:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+        _run()
+    os._exit(_wait(child, awaited))
+
+
+def _wait(child: int, awaited: set[signal.Signals]) -> int:
+    """Pass signals on to the guest until it has ended, and give its status."""
+    asked = False
+    while True:
+        number = signal.sigwait(awaited)
+        if number != signal.SIGCHLD:
+            os.kill(child, number)
+            asked = True
+            continue
+        status = _reap(child)
+        if status is None:
+            continue
+        if os.WIFEXITED(status):
+            return os.WEXITSTATUS(status)
+        signal_number = os.WTERMSIG(status)
+        if not asked:
+            _tell(signal_number)
+        return 128 + signal_number
+
+
+def _reap(child: int) -> int | None:
+    """Collect what has ended, orphans included; the status of the guest's process, if it is among it."""
+    found = None
+    while True:
+        try:
+            process, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if process == 0:
+            return found
+        if process == child:
+            found = status
+
+
+def _tell(number: int) -> None:
+    """Say what nobody else could: by whom a process is killed isn't known, and what most often does it is."""
+    text = f"wasmoci-runtime: the guest's process was ended by signal {number}"
+    if number == signal.SIGKILL:
+        text += ", as the kernel does to one that needs more memory than the container has"
+    elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP):
+        text += ": the engine crashed"
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
+def _run() -> NoReturn:
+    environment = os.environ
+    sys.path[:0] = environment["WASMOCI_PATH"].split(":")
+    from wasmoci.runtime.guest import main as run
+
+    os._exit(run(sys.argv[1:], environment))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The program ``wasmoci-runtime``: decides whose a call is, and hands native containers on."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from wasmoci.runtime import native, places
+from wasmoci.runtime.command_line import Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CREATING = frozenset({"create", "run"})
+_CONFIG = "config.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        argv: The program's name and its arguments; None for those of the process.
+
+    Returns:
+        The exit status, where the call isn't handed on to the native runtime for good.
+    """
+    invocation = Invocation(sys.argv if argv is None else argv)
+    try:
+        return _serve(invocation)
+    except Exception as error:  # noqa: BLE001  every error is the caller's to hear, in the form that it asked for
+        from wasmoci.runtime.reporting import report
+
+        return report(error, invocation)
+
+
+def _serve(invocation: Invocation) -> int:
+    if invocation.command in _CREATING and _may_be_wasm(invocation):
+        from wasmoci.runtime import create
+
+        return create.main(invocation)
+    if invocation.command in _OURS and places.exist():
+        identifier = invocation.container()
+        if (
+            identifier
+            and places.is_identifier(identifier)
+            and os.path.isdir(places.container(invocation.root, identifier))
+        ):
+            import importlib
+
+            status: int = importlib.import_module(f"wasmoci.runtime.{_OURS[invocation.command]}").main(invocation)
+            return status
+    if invocation.command == "features" or (not invocation.command and _asks_for_version(invocation)):
+        from wasmoci.runtime import about
+
+        return about.main(invocation)
+    return native.replace(invocation)
+
+
+_OURS = {"exec": "exec_", "delete": "delete", "state": "state"}
+"""The commands of which a Wasm container needs more than the native runtime gives, and their modules."""
+
+
+def _may_be_wasm(invocation: Invocation) -> bool:
+    """Whether a container's spec has to be read: where this is False, it is native for certain."""
+    if invocation.forced is not None or native.settings().get("detection", "annotations") != "annotations":
+        return True
+    options = invocation.parsed()
+    name = options.value("config", "f") or _CONFIG
+    try:
+        with open(os.path.join(options.value("bundle", "b") or os.curdir, name), "rb") as stream:
+            document = stream.read()
+    except OSError:
+        return False  # the native runtime will say so in its own words
+    from wasmoci.annotations import mentioned
+
+    return mentioned(document)
+
+
+def _asks_for_version(invocation: Invocation) -> bool:
+    return any(name in invocation.options.values for name in ("version", "v", "V"))

@@ -1,0 +1,62 @@
+"""Where what is known of Wasm containers is kept on the host.
+
+A directory for each container, from before it is created until it is deleted: ``BASE/ROOT/ID``, where ROOT stands for the
+native runtime's ``--root``, so that the same ids under other roots are other containers. Native containers have none.
+"""
+
+from __future__ import annotations
+
+import os
+
+_SYSTEM = "/run/wasmoci"
+_LONGEST = 200  # bytes of a directory's name
+_DEFAULT = "default"
+
+
+def base() -> str:
+    """The directory of all of them: that of the system, or the user's own."""
+    if os.geteuid() == 0 and not _in_user_namespace():
+        return _SYSTEM
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        return os.path.join(runtime, "wasmoci")
+    return _SYSTEM if os.access("/run", os.W_OK) else f"/tmp/wasmoci-{os.getuid()}"  # noqa: S108  checked when it is used
+
+
+def exist() -> bool:
+    """Whether there may be any Wasm container."""
+    return os.path.isdir(base())
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a container can be called so; native runtimes have the same rule."""
+    return text not in ("", ".", "..") and all(c.isascii() and (c.isalnum() or c in "_+-.") for c in text)
+
+
+def container(root: str | None, identifier: str) -> str:
+    """The directory of one.
+
+    Args:
+        root: The native runtime's ``--root``; None for its default.
+        identifier: The container's id.
+    """
+    return os.path.join(base(), _name(root), identifier)
+
+
+def _name(root: str | None) -> str:
+    if not root:
+        return _DEFAULT
+    name = os.path.abspath(root).replace("%", "%25").replace("/", "%2F")
+    if len(os.fsencode(name)) <= _LONGEST:
+        return name
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _in_user_namespace() -> bool:
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as stream:
+            return stream.read().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False

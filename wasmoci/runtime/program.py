@@ -1,0 +1,110 @@
+"""What a Wasm container runs: its module, and the engine for it, decided on the host before anything is made."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.entrypoint import Entrypoint
+from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.isolation import Isolation
+from wasmoci.limits import Limits
+from wasmoci.selection import Selection, Wasm, select
+from wasmoci.spec import Spec
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.dispatcher import Dispatcher
+    from wasmoci.module import Module
+    from wasmoci.spec import Mount, Process
+
+
+@attrs.frozen
+class Program:
+    """A container's program.
+
+    Args:
+        module: Its module.
+        rootfs: The guest's root, a host path.
+    """
+
+    module: Module
+    rootfs: Path
+
+
+def of_bundle(bundle: Bundle) -> Program:
+    """A bundle's program, looked for in its root file system and in what is bound into it.
+
+    Raises:
+        WasmociError: It isn't there, or can't be run on any engine.
+    """
+    return Program(_load(_on_host(bundle.spec), bundle.rootfs), bundle.rootfs)
+
+
+def of_process(process: Process, rootfs: Path) -> Program:
+    """The program of a process in a container that runs.
+
+    Args:
+        process: The process.
+        rootfs: Its root with all mounts, a host path.
+
+    Raises:
+        WasmociError: It isn't there, or can't be run on any engine.
+    """
+    return Program(_load(Spec(process=process), rootfs), rootfs)
+
+
+def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Selection:
+    """The engine for a program.
+
+    The kernel makes the mounts and holds the limits, and the engine's process is one of its own already. So nothing is asked of
+    an engine but to run the module.
+
+    Args:
+        dispatcher: Knows the engines and the user's preferences.
+        program: What is to run.
+        named: The engine that was asked for by name.
+
+    Raises:
+        WasmociError: None fits, or the named one doesn't.
+    """
+    workload = Wasm(
+        module=program.module,
+        files=GuestFiles(rootfs=program.rootfs, read_only=False, cwd="/"),
+        stdio=Stdio.inherit(),
+        limits=Limits(),
+        isolation=Isolation.INLINE,
+    )
+    engine = named or dispatcher.settings.engine
+    return select(workload, dispatcher.registry, named=engine, order=dispatcher.order())
+
+
+def _load(spec: Spec, rootfs: Path) -> Module:
+    entrypoint = Entrypoint.of(spec)
+    with plan(spec, rootfs).materialise() as files:
+        module = entrypoint.load(files)
+    entrypoint.check_function(module)
+    return module
+
+
+def _on_host(spec: Spec) -> Spec:
+    """A spec without the mounts that have no files on the host yet, and no working directory on one of them."""
+    kept = tuple(mount for mount in spec.mounts if _is_bind(mount))
+    process = spec.process
+    if process is not None and any(_covers(mount, process.cwd) for mount in spec.mounts if not _is_bind(mount)):
+        process = attrs.evolve(process, cwd="/")
+    return attrs.evolve(spec, mounts=kept, process=process)
+
+
+def _is_bind(mount: Mount) -> bool:
+    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
+
+
+def _covers(mount: Mount, path: str) -> bool:
+    place = posixpath.normpath("/" + mount.destination.lstrip("/"))
+    return posixpath.normpath(path).startswith(place.rstrip("/") + "/") or posixpath.normpath(path) == place

@@ -1,0 +1,75 @@
+"""An error, told in the ways in which an OCI runtime tells it: on the standard error, and in the log that the caller named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import EntrypointNotFound, WasmociError
+
+if TYPE_CHECKING:
+    from wasmoci.runtime.command_line import Invocation
+
+DEBUG_VARIABLE = "WASMOCI_DEBUG"
+_NOT_THERE = (
+    "no such file or directory"  # by which Podman tells a missing program (127) from one that can't be run (126)
+)
+
+
+def report(error: Exception, invocation: Invocation) -> int:
+    """Tell of an error.
+
+    Args:
+        error: The error.
+        invocation: The call, with its log and the log's format.
+
+    Returns:
+        The exit status.
+    """
+    if isinstance(error, WasmociError):
+        text = str(error)
+        status = error.exit_status
+        if isinstance(error, EntrypointNotFound):
+            text = f"{error.message}: {_NOT_THERE}" + (f"\n{error.hint}" if error.hint else "")
+    else:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise error
+        status = WasmociError.exit_status
+        where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        text = where if isinstance(error, OSError) else f"unexpected {type(error).__name__}: {error}"
+    log(text, "error", invocation)
+    _tell(f"error: {text}")
+    return status
+
+
+def log(text: str, level: str, invocation: Invocation) -> None:
+    """Add a line to the log that the caller named, if it named one.
+
+    Args:
+        text: What to tell.
+        level: ``error``, ``warning`` or ``info``.
+        invocation: The call.
+    """
+    file = invocation.options.value("log", "l")
+    if not file:
+        return
+    time = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if invocation.options.value("log-format") == "json":
+        line = json.dumps({"level": level, "msg": text, "time": time})
+    else:
+        line = f"time={json.dumps(time)} level={level} msg={json.dumps(text)}"
+    try:
+        with open(file, "a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        _tell(f"{file}: {error.strerror}")
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"wasmoci-runtime: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,156 @@
+"""The spec by which the native runtime makes a Wasm container, derived from the caller's.
+
+Its process is the engine's, and its root is a staged directory that holds nothing but mounts: the system's libraries, the
+interpreter, the engine, all read-only, and beneath :data:`ROOTFS` the container's root file system with the mounts on it. So
+cgroups, namespaces, seccomp, hooks and terminals are the native runtime's, as for any container.
+"""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.annotations import HANDLER, VARIANT
+from wasmoci.filesystem import KERNEL_FILESYSTEMS
+from wasmoci.runtime.destinations import Destinations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from wasmoci.runtime.interpreter import Interpreter
+
+ROOTFS = "/.container"
+"""Where the guest's files are in the staged root."""
+
+COMPILED = "/.compiled"
+"""Where the guest's module is in it, compiled."""
+
+_KERNEL_PLACES = ("/proc", "/sys", "/dev")
+_SAFE = ("nosuid", "nodev")
+_NOTHING: tuple[str, ...] = ()
+_SCRATCH = {
+    "destination": "/tmp",  # noqa: S108  of the container's own
+    "type": "tmpfs",
+    "source": "tmpfs",
+    "options": ["nosuid", "nodev", "noexec", "mode=1777"],
+}
+_PROC = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """What goes into a derived spec beside the caller's.
+
+    Args:
+        root: The staged root, a host path.
+        rootfs: The container's root file system, a host path.
+        interpreter: What runs the engine.
+        variables: The engine process's environment, as ``NAME=value``.
+        compiled: The compiled module, a host path; None where the engine compiles by itself.
+        keep_annotations: Whether the native runtime may see the annotations that make a container Wasm. One that has engines
+            of its own would use them.
+    """
+
+    root: Path
+    rootfs: Path
+    interpreter: Interpreter
+    variables: Sequence[str]
+    compiled: Path | None = None
+    keep_annotations: bool = True
+
+
+def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
+    """The derived spec.
+
+    Args:
+        document: The caller's ``config.json``, which is valid.
+        stage: What it gets in addition.
+    """
+    derived = copy.deepcopy(dict(document))
+    derived["process"] = engine_process(derived["process"], stage.interpreter, stage.variables)
+    readonly = bool(derived["root"].get("readonly"))
+    derived["root"] = {**derived["root"], "path": str(stage.root), "readonly": True}
+    derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, readonly=readonly)]
+    if not stage.keep_annotations:
+        derived["annotations"] = {
+            key: value for key, value in (derived.get("annotations") or {}).items() if not _decides(key)
+        }
+    return derived
+
+
+def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variables: Sequence[str]) -> dict[str, Any]:
+    """A ``process`` that runs an engine for what another one was to run.
+
+    Args:
+        process: The other one; its user, terminal, limits and labels stay.
+        interpreter: What runs the engine.
+        variables: Its environment, as ``NAME=value``.
+    """
+    return {
+        **process,
+        "args": [*interpreter.command, *process["args"]],
+        "env": list(variables),
+        "cwd": "/",
+        "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},
+        "noNewPrivileges": True,
+    }
+
+
+def _decides(annotation: str) -> bool:
+    return annotation in (HANDLER, VARIANT) or annotation.startswith(f"{VARIANT}.")
+
+
+def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool) -> Iterable[Mapping[str, Any]]:
+    outer = [dict(mount) for mount in mounts if _is_the_kernels(mount)]
+    if all(_normal(mount["destination"]) != "/proc" for mount in outer):
+        outer.append(_PROC)
+    yield from outer
+    yield _SCRATCH
+    rootfs = _bind(str(stage.rootfs), ROOTFS, "rbind", "rw")
+    yield rootfs
+    destinations = Destinations(stage.rootfs)
+    for mount in mounts:
+        if _is_seen(mount):
+            place = destinations.add(mount)
+            yield {**mount, "destination": ROOTFS + place}
+    if readonly:
+        # At the end: until then the native runtime makes mount points in it, as it does for any container.
+        yield {**rootfs, "options": ["bind", "remount", "ro", *_SAFE]}
+    # Above all others: wherever a mount of the container's has come to lie, the engine is what we have put there.
+    for path in stage.interpreter.directories:
+        yield _bind(path, path, "rbind", "ro")
+    if stage.compiled is not None:
+        yield _bind(str(stage.compiled), COMPILED, "bind", "ro")
+
+
+def _bind(source: str, destination: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": "bind", "source": source, "options": [*options, *_SAFE]}
+
+
+def _is_the_kernels(mount: Mapping[str, Any]) -> bool:
+    """Whether the engine's process, or the native runtime itself, needs a mount at its own place."""
+    if mount.get("type") in KERNEL_FILESYSTEMS:
+        return True
+    return _is_kernel_place(mount) or (mount.get("type") == "tmpfs" and _normal(mount["destination"]) == "/dev")
+
+
+def _is_seen(mount: Mapping[str, Any]) -> bool:
+    """Whether a mount is the guest's: all are but those of the kernel's interfaces."""
+    options = mount.get("options") or _NOTHING
+    is_bind = mount.get("type") == "bind" or "bind" in options or "rbind" in options
+    return (mount.get("type") not in KERNEL_FILESYSTEMS or is_bind) and not _is_kernel_place(mount)
+
+
+def _is_kernel_place(mount: Mapping[str, Any]) -> bool:
+    """Whether one of the host's own kernel interfaces is bound to its usual place, as it is where a namespace is shared."""
+    place = _normal(mount["destination"])
+    source = mount.get("source") or ""
+    return mount.get("type") != "tmpfs" and place == source and place.split("/")[1] in {p[1:] for p in _KERNEL_PLACES}
+
+
+def _normal(destination: str) -> str:
+    return posixpath.normpath("/" + destination.lstrip("/"))
