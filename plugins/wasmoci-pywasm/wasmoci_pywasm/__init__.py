@@ -1,0 +1,84 @@
+"""The handler for pywasm, an interpreter in Python: no native code at all, and a hundredth of the speed of others."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from wasmoci.binary.rewrite import InitialMemoryTooLarge, limit_memory
+from wasmoci.capabilities import Capability
+from wasmoci.errors import UnsupportedModule
+from wasmoci.handlers import host
+from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.module import Feature
+from wasmoci_pywasm.guest import Guest
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Workload
+    from wasmoci.module import Module
+
+pywasm: Any = importlib.import_module("pywasm")  # has no types
+
+if sys.flags.optimize:
+    # Its bounds checks are assertions.
+    raise ImportError("pywasm holds its guests by assertions, which python -O leaves out")
+
+
+class PywasmHandler(BaseHandler):
+    """Runs core modules on pywasm. A time limit needs a worker process."""
+
+    name = "pywasm"
+    packages = ("pywasm",)
+    capabilities = frozenset(
+        {
+            Capability.WASI_PREVIEW1,
+            Capability.LIVE_FILES,
+            Capability.FILE_MOUNTS,
+            Capability.MEMORY_LIMIT,
+            Capability.DETERMINISM,
+        }
+    )
+    features = frozenset(
+        {
+            Feature.MUTABLE_GLOBALS,
+            Feature.SIGN_EXTENSION,
+            Feature.SATURATING_FLOAT_TO_INT,
+            Feature.MULTI_VALUE,
+            Feature.BULK_MEMORY_OPT,
+            Feature.BULK_MEMORY,
+            Feature.REFERENCE_TYPES,
+            Feature.CALL_INDIRECT_OVERLONG,
+            Feature.SIMD,
+        }
+    )
+
+    def provides(self, module: str, name: str) -> bool:
+        """See :class:`BaseHandler`."""
+        return host.provides(module, name)
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`."""
+        super().validate(module)
+        host.check_signatures(module)
+
+    def run(self, workload: Workload) -> Outcome:
+        """See :class:`BaseHandler`."""
+        pages = host.max_pages(workload.limits)
+        module = workload.module
+        try:
+            data = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
+        except InitialMemoryTooLarge as error:
+            return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
+        description = _parse(module, data)
+        return host.with_wasi(workload, lambda wasi: Guest(workload, description, wasi).run())
+
+
+def _parse(module: Module, data: bytes) -> Any:
+    try:
+        return pywasm.ModuleDesc.from_reader(io.BytesIO(data))
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise UnsupportedModule(f"{module.source}: pywasm can't read it: {type(error).__name__}: {error}") from error
