@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import wasmtime
-from typing_extensions import Self
 from wasmtime import _ffi as ffi
 
 from wasmoci import compiled
@@ -14,6 +13,8 @@ from wasmoci.compiled import identity
 from wasmoci.handlers._wasmtime.refusals import refused
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from wasmoci.module import Module
 
 Code = TypeVar("Code", bound="_Code")
