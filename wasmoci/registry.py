@@ -131,8 +131,8 @@ class Registry:
             # DriverManager's own call swallows exceptions: take the class, and make the object here.
             handler: Any = DriverManager(self.group, name, invoke_on_load=False).driver()
             problem = _problem(handler, name, reference)
-        except KeyboardInterrupt:
-            raise
+        except (KeyboardInterrupt, EngineUnavailable):
+            raise  # a handler knows best what is missing, and what to do about it
         except (NoMatches, ImportError) as error:
             reason = str(error.__cause__ or error) or type(error).__name__
             hint = self._hint(name, reference)

@@ -193,7 +193,7 @@ def test_preopens(
     names: list[str],
 ) -> None:
     """With a working directory the directories in the root are given by name, but for those that it has, too."""
-    from wasmoci.handlers._wasmtime.preopens import preopens  # noqa: PLC0415  comes with the engine
+    from wasmoci.handlers.preopens import preopens  # noqa: PLC0415  comes with the engine
 
     for directory in ("etc", "work/usr", "usr", "data"):
         (tmp_path / directory).mkdir(parents=True)

@@ -14,16 +14,16 @@ from wasmtime import _ffi as ffi
 from wasmoci.errors import InvalidInput
 from wasmoci.handlers._wasmtime import stdin
 from wasmoci.handlers._wasmtime.outputs import GuardedSink
-from wasmoci.handlers._wasmtime.preopens import preopens
+from wasmoci.handlers.preopens import preopens
 from wasmoci.module import ModuleKind
 from wasmoci.stdio import Capture, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from wasmoci.handlers._wasmtime.preopens import Preopen
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
+    from wasmoci.handlers.preopens import Preopen
     from wasmoci.stdio import Sink, Source, Stdio, Streams, Target
 
 _STDOUT, _STDERR = 1, 2

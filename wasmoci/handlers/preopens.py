@@ -1,4 +1,4 @@
-"""The directories that a guest of wasmtime's own WASI has open from the start."""
+"""The directories that a guest has open from the start, for an engine with a WASI of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -21,13 +20,17 @@ if TYPE_CHECKING:
     from wasmoci.filesystem import GuestFiles
 
 
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
 @attrs.frozen
 class Preopen:
     """A directory that the guest has open from the start.
 
     Args:
         guest: What the guest is told it is called.
-        host: The host path.
+        host: The host path. One that begins with ``/proc/self/fd/`` is for this process; another one reaches the same
+            directory with this process's id in the place of ``self``.
         read_only: Whether the guest may only read it.
     """
 
@@ -71,7 +74,7 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
             def opened(guest: str, path: str) -> Preopen:
                 place = resolver.directory(root, components(os.fsencode(path))[0])
                 stack.callback(place.close)
-                return Preopen(guest, os.fsencode(DESCRIPTORS / str(place.fd)), place.layer.read_only)
+                return Preopen(guest, os.fsencode(_DESCRIPTORS / str(place.fd)), place.layer.read_only)
 
             cwd = opened(".", files.cwd)
             if by_name:

@@ -1,0 +1,214 @@
+"""The base of all engines that are programs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from wasmoci.capabilities import Capability
+from wasmoci.errors import EngineCrashed, UnsupportedWorkload
+from wasmoci.handlers import host
+from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.handlers.preopens import preopens
+from wasmoci.module import FuncType
+from wasmoci.pump import Pump
+from wasmoci.result import ExitReason
+from wasmoci.scratch import scratch_directory
+from wasmoci_command.output import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wasmoci.entrypoint import Entrypoint
+    from wasmoci.filesystem import GuestFiles
+    from wasmoci.handlers.base import Workload
+    from wasmoci.module import Module
+    from wasmoci.stdio import Stdio
+    from wasmoci_command.program import Found, Program
+
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
+_OF_OURS = ("PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR", "LD_LIBRARY_PATH")
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One run, as a program is told of it.
+
+    Args:
+        program: The program.
+        module: The host path of the module; it is in the program's own working directory, and no guest can know it.
+        workload: What runs.
+        directories: The guest path and the host path of each directory that is preopened, in order.
+    """
+
+    program: Found
+    module: Path
+    workload: Workload
+    directories: tuple[tuple[str, str], ...]
+
+    @property
+    def function(self) -> str | None:
+        """The function to call, where it isn't ``_start``."""
+        function = self.workload.entrypoint.function
+        return None if function == "_start" else function
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment, as ``NAME=value``."""
+        return tuple(f"{name}={value}" for name, value in self.workload.entrypoint.env)
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """How a program ended by itself.
+
+    Args:
+        status: Its exit status.
+        words: What it said itself on its standard error; where that can't be told from what its guest said, the end of both.
+        output: The end of its standard output.
+        workload: What ran.
+    """
+
+    status: int
+    words: str
+    output: str
+    workload: Workload
+
+
+class CommandHandler(BaseHandler):
+    """Runs core modules with a program, which it ends when time is over.
+
+    Attributes:
+        program: The program.
+    """
+
+    program: ClassVar[Program]
+    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT})
+
+    def __init__(self) -> None:
+        self.found = self.program.find()
+
+    @property
+    def engine_version(self) -> str:
+        """The program and its version."""
+        return f"{self.program.name} {self.found.version}"
+
+    @abstractmethod
+    def command(self, call: Call) -> list[str]:
+        """The whole command line of a run, the program included."""
+
+    @abstractmethod
+    def outcome(self, ending: Ending) -> Outcome:
+        """What the program's exit status and its words mean."""
+
+    def mark(self, call: Call) -> bytes | None:  # noqa: ARG002  for those that have one
+        """How the program's own words on its standard error begin, if that is known; see :class:`Report`."""
+        return None
+
+    def data(self, workload: Workload) -> bytes:
+        """What is written to the file that the program runs; the module."""
+        return workload.module.data
+
+    def provides(self, module: str, name: str) -> bool:
+        """WASI preview 1, by the program's own."""
+        return host.provides(module, name) and module == "wasi_snapshot_preview1"
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`."""
+        super().validate(module)
+        host.check_signatures(module)
+        host.check_memories(module)
+
+    def interrupts(self, module: Module, stdio: Stdio) -> bool:  # noqa: ARG002  whatever it does
+        """A program can be killed, whatever its guest does."""
+        return True
+
+    def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
+        """See :class:`BaseHandler`; what the command line has no words for is refused as well."""
+        super().check(module, entrypoint, files)
+        read_only = [mount.destination for mount in files.mounts if mount.read_only]
+        if files.read_only:
+            read_only.insert(0, "/")
+        if read_only:
+            raise UnsupportedWorkload(
+                f"{self.name} can't give a guest a directory to read only, as asked for at {', '.join(read_only)}"
+            )
+        self._check_named(module, entrypoint)
+
+    def _check_named(self, module: Module, entrypoint: Entrypoint) -> None:
+        """Programs take the arguments for those of a function that is named, and print what it returns."""
+        export = module.export(entrypoint.function or "_start")
+        if entrypoint.function in (None, "_start") or export is None:
+            return
+        if len(entrypoint.argv) > 1:
+            raise UnsupportedWorkload(f"{self.name} can't call {entrypoint.function!r} in a guest that has arguments")
+        if isinstance(export.type, FuncType) and export.type.results:
+            raise UnsupportedWorkload(f"{self.name} would print what {entrypoint.function!r} returns")
+
+    def run(self, workload: Workload) -> Outcome:
+        """See :class:`BaseHandler`."""
+        with scratch_directory("wasmoci-command-") as scratch, preopens(workload.files, by_name=True) as opened:
+            module = scratch / f"{os.path.basename(workload.entrypoint.program)}"  # noqa: PTH119  a guest path
+            module.write_bytes(self.data(workload))
+            ours = f"/proc/{os.getpid()}/"
+            directories = tuple(
+                (preopen.guest, os.fsdecode(preopen.host).replace("/proc/self/", ours, 1)) for preopen in opened
+            )
+            return self._serve(Call(program=self.found, module=module, workload=workload, directories=directories))
+
+    def _serve(self, call: Call) -> Outcome:
+        workload = call.workload
+        limit = workload.limits.time
+        output, errors = Report(workload.streams.stdout, None), Report(workload.streams.stderr, self.mark(call))
+        with Pump() as pump:
+            process = subprocess.Popen(  # noqa: S603  the engine; the function is one call of the system
+                self.command(call),
+                stdin=workload.streams.stdin,
+                stdout=pump.output(output.sink),
+                stderr=pump.output(errors.sink),
+                cwd=call.module.parent,
+                env={name: os.environ[name] for name in _OF_OURS if name in os.environ},
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before
+            )
+            try:
+                workload.started()
+                began = time.monotonic()
+                pump.release_child_ends()
+                pump.stop_at_end_of(process)
+                in_time = pump.serve(lambda: None if limit is None else began + limit)
+            finally:
+                process.kill()
+                status = process.wait()
+            pump.drain()
+        if not in_time:
+            errors.finish()
+            return Outcome.timed_out(limit)
+        errors.finish()
+        if status < 0:
+            return self._signaled(-status, _text(errors.words))
+        return self.outcome(
+            Ending(status=status, words=_text(errors.words), output=_text(output.words), workload=workload)
+        )
+
+    def _signaled(self, number: int, words: str) -> Outcome:
+        name = signal.Signals(number).name
+        if number in _FAULTS:
+            raise EngineCrashed(f"{self.name} crashed with {name} while it ran the guest", signal=number, stderr=words)
+        return Outcome(reason=ExitReason.SIGNALED, exit_code=128 + number, message=f"its process was stopped by {name}")
+
+
+def _die_with_parent() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _text(data: Any) -> str:
+    return bytes(data).decode("utf-8", "replace")

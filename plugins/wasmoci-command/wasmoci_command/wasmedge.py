@@ -1,0 +1,63 @@
+"""The program ``wasmedge``, from 0.13 on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wasmoci.handlers.base import Outcome
+from wasmoci.module import Feature
+from wasmoci_command.handler import CommandHandler
+from wasmoci_command.program import Program
+
+if TYPE_CHECKING:
+    from wasmoci_command.handler import Call, Ending
+
+_PAGE = 65536
+_FAILED = 1
+_ERROR = re.compile(r"\[error\] execution failed: (.+?)(?:, Code: \w+)?$", re.MULTILINE)
+_OTHER = re.compile(r"\[error\] (?:loading|validation|instantiation) failed: (.+?)(?:, Code: \w+)?$", re.MULTILINE)
+
+
+class WasmedgeProgram(CommandHandler):
+    """Runs core modules with ``wasmedge run``."""
+
+    name = "wasmedge-cli"
+    program = Program(
+        "wasmedge",
+        version=re.compile(r"wasmedge version (0\.(?:1[3-9]|[2-9]\d)\.\d+|[1-9]\d*\.\d+\.\d+)"),
+        hint="install it from https://github.com/WasmEdge/WasmEdge/releases, and put it into PATH",
+    )
+    features = frozenset(
+        {
+            Feature.MUTABLE_GLOBALS,
+            Feature.SIGN_EXTENSION,
+            Feature.SATURATING_FLOAT_TO_INT,
+            Feature.MULTI_VALUE,
+            Feature.BULK_MEMORY_OPT,
+            Feature.BULK_MEMORY,
+            Feature.REFERENCE_TYPES,
+            Feature.CALL_INDIRECT_OVERLONG,
+            Feature.SIMD,
+        }
+    )
+
+    def command(self, call: Call) -> list[str]:
+        """See :class:`CommandHandler`."""
+        options = [part for guest, source in call.directories for part in ("--dir", f"{guest}:{source}")]
+        options += [part for variable in call.variables for part in ("--env", variable)]
+        memory = call.workload.limits.memory
+        if memory is not None:
+            options += ["--memory-page-limit", str(int(memory) // _PAGE)]
+        if call.function is not None:
+            options.append("--reactor")
+        arguments = [call.function] if call.function is not None else list(call.workload.entrypoint.argv[1:])
+        return [*call.program.command, "run", *options, call.module.name, *arguments]
+
+    def outcome(self, ending: Ending) -> Outcome:
+        """The guest's exit code, unless the program logged that execution failed, and ended with 1."""
+        said = ending.words + ending.output  # the log is on one or the other, by version
+        failed = _ERROR.findall(said) or _OTHER.findall(said)
+        if ending.status == _FAILED and failed:
+            return Outcome.trapped(failed[-1].strip())
+        return Outcome.exited(ending.status)

