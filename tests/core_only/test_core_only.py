@@ -82,3 +82,13 @@ def test_doctor() -> None:
     result = subprocess.run([sys.executable, "-m", "wasmoci", "doctor"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "pip install 'wasmoci[wasmtime]'" in result.stdout
+
+
+@pytest.mark.parametrize(("options", "outcome"), [((), "1 skipped"), (("--wasm-strict",), "1 error")])
+def test_pytest_plugin(tmp_path: Path, options: tuple[str, ...], outcome: str) -> None:
+    """A test of a guest is skipped, or fails where it may not be, with what to install."""
+    (tmp_path / "test_it.py").write_text("def test_it(wasm_run): pass", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-rs", "-W", "error", *options, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome in result.stdout
+    assert "no engine is installed: pip install 'wasmoci[wasmtime]', or another engine" in result.stdout

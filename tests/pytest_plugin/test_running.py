@@ -149,6 +149,24 @@ def test_image(run: Callable[..., pytest.RunResult], guest: Callable[..., Path])
     result.assert_outcomes(passed=9)
 
 
+def test_wrong_options(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
+    """An option that there isn't is refused in the test's own line, and so is a text for a list of them."""
+    result = run(
+        f"""
+        def test_unknown(wasm_run):
+            wasm_run({str(guest("show"))!r}, arg=["x"])
+
+        def test_text(wasm_run):
+            wasm_run({str(guest("show"))!r}, args="--name x")
+        """,
+        "--wasm-engine=wasm3",
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E *WrongOption: arg: there is no such option; one of args, program, *"])
+    result.stdout.fnmatch_lines(["test_project.py:2: WrongOption"])
+    result.stdout.fnmatch_lines(["E *TypeError: args is the string '--name x'; a sequence of strings was expected"])
+
+
 def test_limits(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
     """A guest has the configured limits, unless its test says otherwise."""
     result = run(

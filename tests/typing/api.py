@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import wasmoci
+from wasmoci.testing import Changes, GuestRun, bundle
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type  # noqa: TC004  mypy brings it along, and nothing runs here
@@ -114,3 +115,13 @@ def dispatching(bundle: Path, tell: Callable[[str], None]) -> int:
     except wasmoci.GuestFailed as failed:
         assert_type(failed.result, wasmoci.ExecutionResult)
     return result.exit_status
+
+
+def testing(wasm_run: Callable[..., GuestRun], directory: Path) -> None:
+    """What tests are given."""
+    run = wasm_run(bundle(directory, "(module)"), deterministic=wasmoci.Determinism(seed=1)).check()
+    assert_type(run.out, str)
+    assert_type(run.files, Mapping[str, bytes])
+    assert_type(run.changes, Changes)
+    with wasmoci.deterministic(time=0.0):
+        assert_type(run.stdout, bytes | None)

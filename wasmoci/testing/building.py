@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +14,7 @@ from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle
 from wasmoci.filesystem import plan
 from wasmoci.testing.bundles import bundle
-from wasmoci.testing.tracebacks import short_traceback
+from wasmoci.testing.tracebacks import WrongOption, short_traceback
 from wasmoci.workload import opened
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Wasm: TypeAlias = "str | os.PathLike[str] | bytes | Bundle"
 """What a test names: a ``.wasm``, ``.wat`` or ``.c`` file, a module's bytes or its text; or a bundle or an image that is there."""
+
+_OPTIONS = tuple(inspect.signature(bundle).parameters)[2:]  # after the directory and the module
 
 _WISHES = {"args": "args", "env": "env", "cwd": "cwd", "mounts": "volumes", "readonly": "read_only"}
 """What can be asked of a bundle or an image that is there, and how :func:`wasmoci.run` calls it."""
@@ -65,7 +68,7 @@ class Builder:
                 f"{_name(wasm)}: there is no such file beneath {self._root}",
                 hint="name a .wasm, .wat or .c file, or give the module's bytes or text",
             )
-        return bundle(self._new_directory(), program, **options)
+        return self._write(program, options)
 
     @short_traceback
     def image(self, wasm: Wasm, *, variant: str | None = "compat", **options: Any) -> str:
@@ -83,6 +86,7 @@ class Builder:
             TypeError: An image doesn't have one of the options.
             WasmociError: As for :meth:`bundle`.
         """
+        __tracebackhide__ = True
         from wasmoci.image import Copy, build, parse_target, push  # noqa: PLC0415  most tests have no image
 
         _refuse(set(options) & {"mounts", "readonly", "memory", "extra"}, "an image has none; give it to the run")
@@ -122,12 +126,18 @@ class Builder:
         """
         program = self._program(wasm)
         if program is not None:
-            return bundle(self._new_directory(), program, **options)
+            return self._write(program, options)
         _refuse(set(options) - set(_WISHES), "the bundle or image is there; give it where it is built")
         wishes = {_WISHES[name]: value for name, value in options.items()}
         if "volumes" in wishes:
             wishes["volumes"] = [_volume(*mount) for mount in wishes["volumes"]]
         return opened(self._existing(wasm), **wishes)
+
+    def _write(self, program: Content, options: Mapping[str, Any]) -> Bundle:
+        for name in options:
+            if name not in _OPTIONS:
+                raise WrongOption(f"{name}: there is no such option; one of {', '.join(_OPTIONS)} was expected")
+        return bundle(self._new_directory(), program, **options)
 
     def copy(self, original: Bundle) -> Bundle:
         """A bundle with files of its own: its root file system, and what is bound into it writable."""
@@ -179,7 +189,7 @@ def _name(wasm: Wasm) -> str:
 
 def _refuse(names: set[str], reason: str) -> None:
     if names:
-        raise TypeError(f"{', '.join(sorted(names))}: {reason}")
+        raise WrongOption(f"{', '.join(sorted(names))}: {reason}")
 
 
 def _volume(source: str | os.PathLike[str], destination: str, *options: str) -> str:

@@ -74,12 +74,16 @@ def bundle(
         extra: More members of ``config.json``, written over those above.
 
     Raises:
+        TypeError: A string was given where several are meant.
         InvalidBundle: Something else is at ``directory`` already, or a guest path has a ``..``.
         InvalidSpec: The specification doesn't allow what it was to be made of.
         InvalidModule: The module's text has an error.
         OSError: A host file can't be read.
         NoSuitableEngine: It is text, and no engine is installed that can assemble it.
     """
+    for name, value in (("args", args), ("env", env), ("directories", directories)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
     target = Path(directory).absolute()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InvalidBundle(f"{target}: is there already; a bundle was to be made at it")

@@ -8,7 +8,7 @@ import attrs
 
 from wasmoci import registry
 from wasmoci.dispatcher import Dispatcher
-from wasmoci.errors import UnknownEngine
+from wasmoci.errors import EngineError, UnknownEngine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,5 +73,8 @@ def choose_engines(
 
 
 def _missing(name: str) -> str:
-    status = registry.default().status(name)
-    return "" if status.available else "; ".join(part for part in (status.reason, status.hint) if part)
+    try:
+        registry.default().load(name)
+    except EngineError as error:
+        return "; ".join(part for part in (error.message, error.hint) if part)
+    return ""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
+class WrongOption(TypeError):
+    """A test gives an option that there isn't, or that can't be given here."""
+
+
 def short_traceback(function: _F) -> _F:
     """Let a test that fails over an error of ours end with its own line: the message says what there is to say."""
 
@@ -21,7 +25,7 @@ def short_traceback(function: _F) -> _F:
         __tracebackhide__ = True
         try:
             return function(*args, **options)
-        except WasmociError as error:
+        except (WasmociError, WrongOption) as error:
             raise error.with_traceback(None) from None
 
     return cast("_F", called)
