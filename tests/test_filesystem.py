@@ -251,6 +251,7 @@ def test_tmpfs_without_permissions_is_gone_as_well() -> None:
     script = """
 import os, sys
 from pathlib import Path
+from wasmoci import scratch  # imported while the package can be read
 from wasmoci.filesystem import plan
 from wasmoci.spec import Mount, Spec
 if os.getuid() == 0:

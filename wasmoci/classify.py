@@ -6,13 +6,13 @@ The rules are crun's, in the order of the table "Classification" in ``docs/refer
 from __future__ import annotations
 
 import enum
-import logging
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.errors import InvalidSpec
+from wasmoci.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _SUFFIXES = (".wasm", ".wat")
 _WASM = b"\0asm"
 _NATIVE = {b"\x7fELF": "an ELF program", b"#!": "a script"}
-
-_log = logging.getLogger(__name__)
 
 
 class Kind(enum.Enum):
@@ -129,7 +127,7 @@ def classify(
     question = Question(spec=spec, rootfs=rootfs, handlers=handlers, detection=detection, forced=forced)
     decision = next(found for rule in RULES if (found := rule.decide(question)) is not None)
     if decision.warning:
-        _log.warning("%s", decision.warning)
+        warn(__name__, decision.warning)
     return decision
 
 

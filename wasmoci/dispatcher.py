@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci import isolation as isolations
-from wasmoci import native, registry
+from wasmoci import registry
 from wasmoci.classify import Classification, Kind, classify
 from wasmoci.configuration import Settings
 from wasmoci.entrypoint import Entrypoint
@@ -93,6 +93,8 @@ class Dispatcher:
         """
         classification = self.classify(bundle)
         if classification.kind is Kind.NATIVE:
+            from wasmoci import native  # noqa: PLC0415  a Wasm run doesn't need it
+
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
         with self._suggesting(selection):
@@ -122,6 +124,8 @@ class Dispatcher:
         """
         classification = self.classify(bundle)
         if classification.kind is Kind.NATIVE:
+            from wasmoci import native  # noqa: PLC0415
+
             with native.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits) as container:
                 yield container
             return

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import InvalidMount
-from wasmoci.scratch import scratch_directory
 from wasmoci.wasi.tree import FileTree
 from wasmoci.wasi.tree import Mount as TreeMount
 
@@ -86,6 +85,8 @@ class GuestFiles:
         if all(mount.source is not None for mount in self.mounts):
             yield self
             return
+        from wasmoci.scratch import scratch_directory  # noqa: PLC0415  few have a tmpfs
+
         with scratch_directory("wasmoci-tmpfs-") as scratch:
             mounts = []
             for index, mount in enumerate(self.mounts):

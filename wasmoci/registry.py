@@ -1,27 +1,27 @@
 """Which engine handlers there are: the only module that knows stevedore.
 
 Handlers are registered as entry points of the group :data:`GROUP`, ours like anybody's. Names are listed without importing
-an engine, and a plug-in that is broken harms no other.
+an engine, and a plug-in that is broken harms no other. stevedore takes as long to import as a guest to run, so it is asked only where
+the entry points aren't plain files in directories of the path.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
-import importlib.metadata
+import importlib
 import threading
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from stevedore import DriverManager, NamedExtensionManager
-from stevedore.exception import NoMatches
 
+from wasmoci import distributions
 from wasmoci.capabilities import Capability
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
 from wasmoci.handlers.base import EngineHandler
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from collections.abc import Iterable
 
 GROUP = "wasmoci.handlers"
 
@@ -73,10 +73,9 @@ class Registry:
         self._loaded: dict[str, EngineHandler | EngineError] = {}
 
     @functools.cached_property
-    def _entry_points(self) -> dict[str, list[EntryPoint]]:
-        manager: NamedExtensionManager[Any] = NamedExtensionManager(self.group, names=[], invoke_on_load=False)
-        found: dict[str, list[EntryPoint]] = {}
-        for point in manager.list_entry_points():
+    def _entry_points(self) -> dict[str, list[distributions.Point]]:
+        found: dict[str, list[distributions.Point]] = {}
+        for point in _listed(self.group):
             others = found.setdefault(point.name, [])
             # A distribution that is on the path twice, as an editable one may be, is no conflict.
             if all(point.value != other.value for other in others):
@@ -128,12 +127,11 @@ class Registry:
 
     def _load(self, name: str, reference: str) -> EngineHandler:
         try:
-            # DriverManager's own call swallows exceptions: take the class, and make the object here.
-            handler: Any = DriverManager(self.group, name, invoke_on_load=False).driver()
+            handler: Any = _resolve(reference)()
             problem = _problem(handler, name, reference)
         except (KeyboardInterrupt, EngineUnavailable):
             raise  # a handler knows best what is missing, and what to do about it
-        except (NoMatches, ImportError) as error:
+        except ImportError as error:
             reason = str(error.__cause__ or error) or type(error).__name__
             hint = self._hint(name, reference)
             raise EngineUnavailable(f"the engine {name!r} can't be loaded: {reason}", hint=hint) from error
@@ -197,8 +195,30 @@ def _problem(handler: Any, name: str, reference: str) -> str:
     return ""
 
 
-def _distribution(group: str, point: EntryPoint) -> str:
-    """The distribution that an entry point comes from, with its version; stevedore's cache doesn't keep it."""
+def _listed(group: str) -> Iterable[distributions.Point]:
+    """All entry points of a group; no module that they name is imported."""
+    found = distributions.scan(group)
+    if found is not None:
+        return found
+    from stevedore import NamedExtensionManager  # noqa: PLC0415  it takes longer than many a guest
+
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(group, names=[], invoke_on_load=False)
+    return [distributions.Point(point.name, point.value) for point in manager.list_entry_points()]
+
+
+def _resolve(reference: str) -> Any:
+    """What an entry point names."""
+    module, _, qualified = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in filter(None, qualified.split(".")):
+        found = getattr(found, name)
+    return found
+
+
+def _distribution(group: str, point: distributions.Point) -> str:
+    """The distribution that an entry point comes from, with its version."""
+    import importlib.metadata  # noqa: PLC0415  only for people
+
     for distribution in importlib.metadata.distributions():
         for other in distribution.entry_points:
             if (other.group, other.name, other.value) == (group, point.name, point.value):

@@ -10,7 +10,6 @@ import contextlib
 import enum
 import os
 import select
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -219,6 +218,8 @@ def _spool(data: bytes, stack: contextlib.ExitStack) -> int:
         descriptor = os.memfd_create("wasmoci-stdin", os.MFD_CLOEXEC)
         stack.callback(os.close, descriptor)
     else:
+        import tempfile  # noqa: PLC0415  only here, and it costs milliseconds
+
         descriptor = stack.enter_context(tempfile.TemporaryFile(buffering=0)).fileno()  # noqa: SIM115
     _write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)

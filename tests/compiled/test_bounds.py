@@ -24,9 +24,9 @@ RUN = """
 import sys, resource
 from pathlib import Path
 from tests.compiled.conftest import Counter
-from wasmoci import compiled
+from wasmoci import warning
 told = []
-compiled.on_warning(told.append)
+warning.listen(told.append)
 {setup}
 counter = Counter()
 print([len(counter.get("m", size={size})) for _ in range(2)], counter.made, len(told), told)

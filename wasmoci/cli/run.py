@@ -8,6 +8,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from wasmoci import warning
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
 from wasmoci.cli.options import add_choice, count
 from wasmoci.cli.output import complain, tell
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
 
-    _show_warnings()
+    warning.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
         with contextlib.ExitStack() as stack:
@@ -138,16 +139,6 @@ def _die(number: int) -> None:
     """End by a signal, so that the caller sees it."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-def _show_warnings() -> None:
-    import logging  # noqa: PLC0415
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            complain(record.getMessage(), kind=record.levelname.lower())
-
-    logging.getLogger("wasmoci").addHandler(Handler(logging.WARNING))
 
 
 def _report(result: ExecutionResult) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from wasmoci import warning
 from wasmoci.compiled import identity
 from wasmoci.compiled.entries import Entries
 from wasmoci.compiled.place import Unusable, find
@@ -109,11 +110,6 @@ def provide(module: str, path: str | Path) -> None:
     _provided[module] = str(path)
 
 
-def on_warning(function: Callable[[str], None]) -> None:
-    """Have this process's warnings about the cache told to a function, not to the log."""
-    _listeners[:] = [function]
-
-
 @contextlib.contextmanager
 def _opened() -> Iterator[Entries | None]:
     """The cache, if there is one to be used."""
@@ -138,12 +134,7 @@ def warn(message: str) -> None:
     if _warnings:
         return
     _warnings.append(message)
-    if _listeners:
-        _listeners[0](message)
-        return
-    import logging  # noqa: PLC0415  most runs have nothing to say
-
-    logging.getLogger(__name__).warning(message)
+    warning.warn(__name__, message)
 
 
 def _unusable(problem: str) -> None:
@@ -152,4 +143,3 @@ def _unusable(problem: str) -> None:
 
 _provided: dict[str, str] = {}
 _warnings: list[str] = []  # the first of them, which is the only one that is told
-_listeners: list[Callable[[str], None]] = []

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from wasmoci import compiled
+from wasmoci import warning
 from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.errors import WasmociError
@@ -35,7 +35,7 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
     channel = socket.socket(fileno=descriptor)
     _die_with(parent)
     # The standard error is the guest's.
-    compiled.on_warning(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
+    warning.listen(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
     # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 import wasmtime
-from wasmtime import component
 
 from wasmoci.errors import EntrypointError, UnsupportedModule
 from wasmoci.handlers._wasmtime.traps import summary
 
 if TYPE_CHECKING:
+    from wasmtime import component
+
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.module import Module
 
@@ -125,6 +126,8 @@ def call(context: wasmtime.Store, function: component.Func, run: Run) -> Excepti
         result = function(context)
     except wasmtime.WasmtimeError as error:
         return error
+    from wasmtime import component  # noqa: PLC0415  core modules don't need it
+
     if isinstance(result, component.Variant) and result.tag == "err":
         run.exit_code = 1
     return None

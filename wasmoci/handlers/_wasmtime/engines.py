@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 import wasmtime
-from wasmtime import component
 
 from wasmoci import compiled
 from wasmoci.cache import Cache
@@ -25,6 +24,8 @@ from wasmoci.module import ModuleKind
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from wasmtime import component
 
     from wasmoci.limits import Limits
     from wasmoci.module import Module
@@ -141,6 +142,7 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
+        from wasmtime import component  # noqa: PLC0415  it costs a tenth of a start, and core modules don't need it
 
         def make() -> tuple[component.Component, component.Linker]:
             made = code.get(component.Component, self.engine, module, self.needs.words)
@@ -172,6 +174,8 @@ class Engine:
             UnsupportedModule: It needs what wasmtime lacks.
         """
         if module.kind is ModuleKind.COMPONENT:
+            from wasmtime import component  # noqa: PLC0415
+
             code.get(component.Component, self.engine, module, self.needs.words)
         else:
             code.get(wasmtime.Module, self.engine, module, self.needs.words)
@@ -195,6 +199,8 @@ class Engine:
 
 
 def _component_linker(engine: wasmtime.Engine) -> component.Linker:
+    from wasmtime import component  # noqa: PLC0415
+
     linker = component.Linker(engine)
     linker.add_wasip2()
     return linker

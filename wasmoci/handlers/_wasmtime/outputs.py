@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from wasmoci.stdio import Sink, Streams
@@ -66,6 +65,8 @@ def on_own_thread(function: Callable[[], _T]) -> _T:
     """Call a function on a thread that may run a guest: not on one of wasmtime's, where another guest's output is taken."""
     if not getattr(_thread, "serves_engine", False):
         return function()
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  it is hardly ever needed
+
     with ThreadPoolExecutor(1, "wasmoci-guest") as executor:
         return executor.submit(function).result()
 

@@ -7,7 +7,6 @@ import ctypes
 import os
 import select
 import stat
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +103,8 @@ def _pump(config: wasmtime.WasiConfig, source: int) -> Iterator[None]:
 
 def _connect(config: wasmtime.WasiConfig) -> int:
     """Make a pipe the standard input, and give the descriptor to write to it, which doesn't block."""
+    import tempfile  # noqa: PLC0415  most guests read from elsewhere
+
     with tempfile.TemporaryDirectory(prefix="wasmoci-stdin-") as directory:
         path = Path(directory, "stdin")
         os.mkfifo(path, 0o600)
