@@ -10,7 +10,7 @@ import pytest
 from wasmoci_command.iwasm import IwasmProgram
 from wasmoci_command.wasmedge import WasmedgeProgram
 
-from wasmoci import EngineCrashed, EngineUnavailable, ExitReason, Limits, Stdio, UnsupportedWorkload
+from wasmoci import EngineCrashed, EngineUnavailable, ExitReason, Limits, Stdio, UnsupportedModule, UnsupportedWorkload
 from wasmoci.testing import bundle
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
         program = install(tmp_path, handler.program.name, VERSIONS[handler.program.name], part)
         monkeypatch.setenv("PATH", str(program.parent))
         monkeypatch.setenv("SECRET", "of the host")
-        made = bundle(tmp_path / "bundle", MODULE, **options)
+        made = bundle(tmp_path / "bundle", options.pop("module", MODULE), **options)
         result = handler().execute(made.spec, made.rootfs, stdio=Stdio.capture(b"in"), limits=limits)
         return result, json.loads((tmp_path / "bin" / "record.json").read_text())
 
@@ -178,3 +178,10 @@ def test_another_program_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(EngineUnavailable, match=said) as raised:
         IwasmProgram()
     assert "install it from" in (raised.value.hint or "")
+
+
+def test_native_code_in_a_module_is_refused(play: Play) -> None:
+    """Wasmedge would run what a module brings along compiled."""
+    module = b"\0asm\1\0\0\0" + b"\0\x0d\x08wasmedgecode"
+    with pytest.raises(UnsupportedModule, match="native code"):
+        play(WasmedgeProgram, module=module)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import Feature
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
 
 if TYPE_CHECKING:
+    from wasmoci.module import Module
     from wasmoci_command.handler import Call, Ending
 
 _PAGE = 65536
+_NATIVE = b"\x08wasmedge"  # the name of the section with native code
 _FAILED = 1
 _ERROR = re.compile(r"\[error\] execution failed: (.+?)(?:, Code: \w+)?$", re.MULTILINE)
 _OTHER = re.compile(r"\[error\] (?:loading|validation|instantiation) failed: (.+?)(?:, Code: \w+)?$", re.MULTILINE)
@@ -41,6 +44,12 @@ class WasmedgeProgram(CommandHandler):
             Feature.SIMD,
         }
     )
+
+    def validate(self, module: Module) -> None:
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; native code that a module brings along is not to be run."""
+        super().validate(module)
+        if _NATIVE in module.data:
+            raise UnsupportedModule(f"{module.source}: may bring native code along, which wasmedge would run")
 
     def command(self, call: Call) -> list[str]:
         """See :class:`CommandHandler`."""

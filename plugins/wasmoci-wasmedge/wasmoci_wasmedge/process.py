@@ -1,0 +1,138 @@
+"""The process that runs a guest: started, attended to, and ended."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.errors import EngineCrashed
+from wasmoci.pump import Pump
+
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Workload
+
+RUNNER = Path(__file__).with_name("library.py")
+_CHUNK = 1 << 16
+_PROBE_LIMIT = 60  # seconds that a library may take to be loaded
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+@attrs.frozen
+class Answer:
+    """What came of a process.
+
+    Args:
+        message: Its last message; None when it was ended, or died, without one.
+        status: Its exit status, as :attr:`subprocess.Popen.returncode` has it.
+        in_time: Whether it ended by itself.
+    """
+
+    message: dict[str, Any] | None
+    status: int
+    in_time: bool
+
+
+def probe(library: str) -> dict[str, Any]:
+    """Ask a library for its version.
+
+    Raises:
+        EngineCrashed: It doesn't answer.
+    """
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as answers:
+        try:
+            command = [sys.executable, "-I", str(RUNNER), library, "version", str(write)]
+            done = subprocess.run(  # noqa: S603  our own program
+                command, pass_fds=[write], capture_output=True, timeout=_PROBE_LIMIT, check=False
+            )
+        finally:
+            os.close(write)
+        line = answers.readline()
+    if not line:
+        stderr = done.stderr.decode("utf-8", "replace")
+        raise EngineCrashed(f"{library} ended the process that loaded it, with status {done.returncode}", stderr=stderr)
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def serve(library: str, request: Path, workload: Workload) -> Answer:
+    """Run a guest, and see that it ends.
+
+    Args:
+        library: WasmEdge's shared object.
+        request: The file with what to run.
+        workload: Its streams and its time limit.
+    """
+    messages = _Messages(workload)
+    read, write = os.pipe()
+    with Pump() as pump, os.fdopen(read, "rb", buffering=0) as answers:
+        try:
+            process = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, "-I", str(RUNNER), library, "run", str(write), str(request)],
+                stdin=workload.streams.stdin,
+                stdout=pump.output(workload.streams.stdout),
+                stderr=pump.output(workload.streams.stderr),
+                cwd=request.parent,
+                pass_fds=[write],
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before
+            )
+        finally:
+            os.close(write)
+        try:
+            pump.release_child_ends()
+
+            def listen() -> None:
+                data = os.read(answers.fileno(), _CHUNK)
+                if data:
+                    messages.feed(data)
+                else:
+                    pump.unwatch(answers)
+
+            pump.watch(answers, listen)
+            pump.stop_at_end_of(process)
+            in_time = pump.serve(messages.deadline)
+        finally:
+            process.kill()
+            status = process.wait()
+        pump.drain()
+    return Answer(messages.last, status, in_time)
+
+
+class _Messages:
+    """What the process says."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._data = b""
+        self._began: float | None = None
+        self.last: dict[str, Any] | None = None
+
+    def deadline(self) -> float | None:
+        """When the guest's time is over: it counts from its beginning."""
+        limit = self._workload.limits.time
+        return None if limit is None or self._began is None else self._began + limit
+
+    def feed(self, data: bytes) -> None:
+        """Take what came."""
+        *lines, self._data = (self._data + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if message["event"] == "started":
+                self._began = time.monotonic()
+                self._workload.started()
+            else:
+                self.last = message
+
+
+def _die_with_parent() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
