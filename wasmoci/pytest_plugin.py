@@ -161,10 +161,11 @@ def wasm_c(_wasm_compiler: Compiler, pytestconfig: pytest.Config) -> Callable[..
         __tracebackhide__ = True
         try:
             return _wasm_compiler.compile(*sources, flags=flags)
-        except CompilerMissing as error:
-            _miss(pytestconfig, str(error))
-        except CompileFailed as error:
-            pytest.fail(str(error), pytrace=False)
+        except (CompilerMissing, CompileFailed) as error:
+            problem = error
+        if isinstance(problem, CompilerMissing):
+            _miss(pytestconfig, str(problem))
+        pytest.fail(str(problem), pytrace=False)
 
     return compile_c
 
@@ -185,7 +186,7 @@ def _wasm_compiler(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPat
 
     cache = getattr(pytestconfig, "cache", None)
     directory = tmp_path_factory.mktemp("wasm") if cache is None else cache.mkdir("wasm")
-    return Compiler(directory, shlex.split(pytestconfig.getini(COMPILER_INI)) or None)
+    return Compiler(pytestconfig.rootpath, directory, shlex.split(pytestconfig.getini(COMPILER_INI)) or None)
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ def test_it(wasm_run):
         ((), (), ("wasm3", "wasmtime"), ("wasmtime", "wasm3")),
         (("wasmtime",), (), ("wasm3", "wasmtime"), ("wasmtime",)),
         (("all",), (), ("wasm3",), ("wasm3",)),
+        ((), ("wasmtime",), ("wasm3",), ("wasm3",)),
+        (("wasmer", "wasm3"), ("wasmtime",), ("wasm3", "wasmtime"), ("wasm3",)),
     ],
 )
 def test_choice(
@@ -40,7 +42,7 @@ def test_choice(
     marked: Sequence[str] | None,
     names: tuple[str, ...],
 ) -> None:
-    """The command line goes over the configuration; a test's marker restricts both; what isn't named has to be installed."""
+    """The command line goes over the configuration, and so does a test's marker, which it restricts; what isn't named has to be installed."""
     without("wasm3")
     choices = choose_engines(wanted, configured, marked)
     ours = tuple(choice for choice in choices if choice.name in ("wasmtime", "wasmer", "wasm3"))

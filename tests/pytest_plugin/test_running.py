@@ -46,11 +46,21 @@ KINDS = {
     "text": "wasm_run(TEXT)",
     "c file": "wasm_run('src/app.c')",
     "c text": "wasm_run(wasm_c('int main(void) { return 3; }'))",
+    "c files": "wasm_run(wasm_c('src/app.c', 'src/more.c', flags=['-Isrc', '-DMORE']))",
     "c flags": "wasm_run(wasm_c('int main(void) { return CODE; }', flags=['-DCODE=3']))",
     "bundle": "wasm_run(wasm_bundle(TEXT))",
     "directory": "wasm_run(wasm_bundle(TEXT).path)",
     "image": "wasm_run(wasm_image(TEXT))",
 }
+
+APP = """
+#ifdef MORE
+#include <app.h>
+int main(void) { return more(); }
+#else
+int main(void) { return 3; }
+#endif
+"""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,8 +71,12 @@ def test_kinds_of_programs(run: Callable[..., pytest.RunResult], pytester: pytes
         ' (func (export "_start") (call $exit (i32.const 3))))'
     )
     pytester.path.joinpath("app.wat").write_text(text, encoding="utf-8")
-    pytester.mkdir("src").joinpath("app.c").write_text("int main(void) { return 3; }\n", encoding="utf-8")
-    if kind in ("name", "c file"):
+    pytester.mkdir("src").joinpath("app.c").write_text(APP, encoding="utf-8")
+    pytester.path.joinpath("src", "app.h").write_text("int more(void);\n", encoding="utf-8")
+    pytester.path.joinpath("src", "more.c").write_text(
+        "#include <app.h>\nint more(void) { return 3; }\n", encoding="utf-8"
+    )
+    if kind in ("name", "c file", "c files"):
         pytester.path.joinpath("elsewhere").mkdir()
         pytester._monkeypatch.chdir(pytester.path / "elsewhere")
     result = run(
@@ -250,3 +264,17 @@ def test_start(run: Callable[..., pytest.RunResult], guest: Callable[..., Path])
     )
     result.assert_outcomes(passed=4, failed=3)
     result.stdout.fnmatch_lines(["*- Wasm guest: started on wasmtime -*", "stdout so far:", "  ready"])
+
+
+def test_compiled_again(run: Callable[..., pytest.RunResult], pytester: pytest.Pytester) -> None:
+    """A program is compiled once, and again when a header changes that it includes; also under another working directory."""
+    pytester.path.joinpath("app.c").write_text('#include "code.h"\nint main(void) { return CODE; }\n', encoding="utf-8")
+    test = "def test_it(wasm_run, wasm_c): assert wasm_run(wasm_c('app.c')).exit_code == CODE"
+
+    def modules() -> set[str]:
+        return {path.name for path in pytester.path.glob(".pytest_cache/d/wasm/*.wasm")}
+
+    for code, count in ((3, 1), (3, 1), (4, 2)):
+        pytester.path.joinpath("code.h").write_text(f"#define CODE {code}\n", encoding="utf-8")
+        run(test.replace("CODE", str(code))).assert_outcomes(passed=3)
+        assert len(modules()) == count

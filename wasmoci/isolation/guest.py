@@ -112,6 +112,7 @@ class RunningGuest:
         Raises:
             GuestNotReady: The guest ended without it, or the time is over.
         """
+        __tracebackhide__ = True  # for pytest: the message says it all
         expression = re.compile(re.escape(pattern)) if isinstance(pattern, str) else pattern
 
         def look() -> re.Match[str] | None:
@@ -152,6 +153,7 @@ class RunningGuest:
             GuestNotReady: The guest ended without it, or the time is over.
             UnsupportedWorkload: It can't be seen from outside, as in a tmpfs.
         """
+        __tracebackhide__ = True  # for pytest: the message says it all
         places = self._launched().places
         places.check(path)
         self._wait(lambda: places.exist(path) or None, f"the file {path}", timeout, interval=_LOOK)
@@ -162,6 +164,7 @@ class RunningGuest:
         Raises:
             GuestNotReady: It ended before.
         """
+        __tracebackhide__ = True  # for pytest: the message says it all
         end = time.monotonic() + seconds
         self._wait(lambda: time.monotonic() >= end or None, f"{seconds:g} s", seconds + TIMEOUT, interval=seconds)
 
@@ -235,6 +238,7 @@ class RunningGuest:
             GuestNotReady: The time is over.
             WasmociError: It could not be run to its end, as by :func:`wasmoci.run`.
         """
+        __tracebackhide__ = True  # for pytest: the message says it all
         self._wait(lambda: self._attendant.is_over or None, "its end", timeout)
         self._raise_error()
         result = self._attendant.result
@@ -263,6 +267,7 @@ class RunningGuest:
         self, look: Callable[[], _T | None], what: str, timeout: float | None, *, interval: float | None = None
     ) -> _T:
         """Look for something whenever there is news, and each ``interval`` seconds."""
+        __tracebackhide__ = True  # for pytest: the message says it all
         end = None if timeout is None else time.monotonic() + timeout
         with self._news:
             while True:

@@ -39,12 +39,14 @@ class Compiler:
     """A C compiler for WASI, and what it has compiled.
 
     Args:
+        root: The host directory where relative paths start, those of options too.
         cache: A host directory where modules are kept from one session to the next; several processes may share it.
         command: The compiler with its options, as ``clang --target=wasm32-wasi``; None to find one: clang with a libc for WASI,
             else the package ``ziglang``.
     """
 
-    def __init__(self, cache: Path, command: Sequence[str] | None = None) -> None:
+    def __init__(self, root: Path, cache: Path, command: Sequence[str] | None = None) -> None:
+        self._root = root
         self._cache = cache
         self._given = None if command is None else tuple(command)
         self._found: tuple[str, ...] | None = None
@@ -98,7 +100,7 @@ class Compiler:
                     Path(scratch, "source.c").write_text(source, encoding="utf-8")
                     Path(scratch, "source.c").replace(file)
             return file
-        return Path(source).absolute()
+        return self._root / source
 
     def _command(self) -> tuple[str, ...]:
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,7 @@ class Compiler:
         }  # else it is the working directory
         try:
             result = subprocess.run(  # noqa: S603  the user's compiler
-                command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
+                command, stdin=subprocess.DEVNULL, capture_output=True, cwd=self._root, env=environment, check=False
             )
         except OSError as error:
             raise CompilerMissing(f"{command[0]}: can't be run: {error.strerror}") from None

@@ -57,7 +57,7 @@ def choose_engines(
     for name in (*wanted, *configured, *(marked or ())):
         if name not in order and name != ALL:
             raise UnknownEngine(f"no engine is called {name!r}; registered are: {', '.join(order)}")
-    named = wanted or configured
+    named = wanted or (configured if marked is None else ())  # a test knows more than its project
     names = order if not named or ALL in named else tuple(name for name in order if name in named)
     if marked is not None:
         # A test that is for one engine says so itself, and shows when that one is missing.
