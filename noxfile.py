@@ -12,10 +12,11 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT, max_version="3.13")
+PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typing", "imports", "core_only", "docs", "tests"]
+nox.options.sessions = ["lint", "typing", "imports", "core_only", "plugins", "docs", "tests"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
@@ -33,6 +34,12 @@ def _name_pyenv_versions() -> None:
 
 
 _name_pyenv_versions()
+
+
+def _newest(least: str) -> str:
+    """The newest Python that is installed, or the one that all plug-ins can use at least."""
+    installed = [python for python in PYTHONS if shutil.which(f"python{python}")]
+    return installed[-1] if installed and PYTHONS.index(installed[-1]) >= PYTHONS.index(least) else least
 
 
 def _install(session: nox.Session, *groups: str) -> None:
@@ -57,6 +64,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["-n", "auto"]))
 
 
+@nox.session(python=_newest("3.11"))
+def plugins(session: nox.Session) -> None:
+    """Install the plug-ins as anybody does, and run their tests."""
+    session.install("-e", ".[wasmtime]", *nox.project.dependency_groups(PROJECT, "test", "plugins"))
+    session.install(*map(str, PLUGINS))
+    session.run("pytest", *(session.posargs or ["-n", "auto", "plugins"]))
+
+
 @nox.session
 def core_only(session: nox.Session) -> None:
     """Show that the library works without any engine, from the wheel."""
@@ -79,6 +94,9 @@ def typing(session: nox.Session) -> None:
     _install(session, "typing")
     session.run("mypy", "--strict", "-p", "wasmoci")
     session.run("mypy", "--strict", "tests/typing")
+    for plugin in PLUGINS:
+        package = plugin / plugin.name.replace("-", "_")
+        session.run("mypy", "--strict", str(package), env={"MYPYPATH": str(plugin)})
 
 
 @nox.session
