@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.binary.component import read_component
 from wasmoci.binary.core import CoreHead, read_head
 from wasmoci.binary.model import (
     Export,
@@ -28,7 +27,6 @@ from wasmoci.binary.model import (
     TableType,
     TagType,
 )
-from wasmoci.binary.need import needed_features
 from wasmoci.binary.preamble import check_text, kind_of
 from wasmoci.errors import InvalidModule
 
@@ -109,6 +107,8 @@ class Module:
             check_text(data, source=source)
             return cls(kind, data, source)
         if kind is ModuleKind.COMPONENT:
+            from wasmoci.binary.component import read_component  # noqa: PLC0415  few modules are components
+
             imports, exports = read_component(data, source=source)
             return cls(kind, data, source, imports, exports)
         head = read_head(data, source=source)
@@ -138,6 +138,8 @@ class Module:
             InvalidModule: The code, the elements or the data are damaged.
         """
         if self._head is not None:
+            from wasmoci.binary.need import needed_features  # noqa: PLC0415  not every engine has to know
+
             return needed_features(self.data, self._head, source=self.source)
         return frozenset({Feature.COMPONENT_MODEL} if self.kind is ModuleKind.COMPONENT else ())
 

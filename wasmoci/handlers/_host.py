@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.binary.rewrite import PAGE
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
-from wasmoci.wasi import FUNCTIONS, MODULES, VirtualClocks, Wasi
+from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Import, Module
-    from wasmoci.wasi import Stream
+    from wasmoci.wasi import Stream, VirtualClocks, Wasi
 
+_PAGE = 65536  # bytes
 _KEPT_MODULES = 32
 _KEPT_BYTES = 128 << 20  # of modules as they came
 
@@ -70,6 +70,8 @@ def open_wasi(workload: Workload) -> Wasi:
     Raises:
         InvalidInput: The guest can't have them; see :class:`wasmoci.wasi.Wasi`.
     """
+    from wasmoci.wasi import Wasi  # noqa: PLC0415  an engine may have a WASI of its own
+
     streams, determinism = workload.streams, workload.determinism
     return Wasi(
         args=workload.entrypoint.argv,
@@ -84,6 +86,8 @@ def open_wasi(workload: Workload) -> Wasi:
 
 
 def _clocks(determinism: Determinism) -> VirtualClocks:
+    from wasmoci.wasi import VirtualClocks  # noqa: PLC0415
+
     return VirtualClocks(round(determinism.time * 1e9), round(determinism.tick * 1e9))
 
 
@@ -152,7 +156,7 @@ def rewriter(package: str, file: str) -> str:
 
 def max_pages(limits: Limits) -> int | None:
     """The limit of memory in pages of 64 KiB; None for no limit."""
-    return None if limits.memory is None else limits.memory // PAGE
+    return None if limits.memory is None else limits.memory // _PAGE
 
 
 def exited(code: int, *, refused: int, limits: Limits) -> Outcome:

@@ -12,36 +12,71 @@
             code = exit.code
 
 The package stands alone: it imports nothing of ``wasmoci`` but the errors, and nothing that isn't in the standard library.
+
+The names below are loaded when they are first used: an engine may need a few of them, and not the host itself.
 """
 
-from wasmoci.wasi.abi import Errno, Fdflags, Filetype, Fstflags, Oflags, Rights
-from wasmoci.wasi.clocks import Clocks, SystemClocks, VirtualClocks
-from wasmoci.wasi.memory import Memory
-from wasmoci.wasi.process import ProcExit
-from wasmoci.wasi.signatures import FUNCTIONS, MODULES, Signature
-from wasmoci.wasi.streams import Stream
-from wasmoci.wasi.tree import FileTree, Mount, Preopen
-from wasmoci.wasi.wasi import Function, Wasi
+from __future__ import annotations
 
-__all__ = [
-    "FUNCTIONS",
-    "MODULES",
-    "Clocks",
-    "Errno",
-    "Fdflags",
-    "FileTree",
-    "Filetype",
-    "Fstflags",
-    "Function",
-    "Memory",
-    "Mount",
-    "Oflags",
-    "Preopen",
-    "ProcExit",
-    "Rights",
-    "Signature",
-    "Stream",
-    "SystemClocks",
-    "VirtualClocks",
-    "Wasi",
-]
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wasmoci.wasi.abi import Errno as Errno
+    from wasmoci.wasi.abi import Fdflags as Fdflags
+    from wasmoci.wasi.abi import Filetype as Filetype
+    from wasmoci.wasi.abi import Fstflags as Fstflags
+    from wasmoci.wasi.abi import Oflags as Oflags
+    from wasmoci.wasi.abi import Rights as Rights
+    from wasmoci.wasi.clocks import Clocks as Clocks
+    from wasmoci.wasi.clocks import SystemClocks as SystemClocks
+    from wasmoci.wasi.clocks import VirtualClocks as VirtualClocks
+    from wasmoci.wasi.memory import Memory as Memory
+    from wasmoci.wasi.process import ProcExit as ProcExit
+    from wasmoci.wasi.signatures import FUNCTIONS as FUNCTIONS
+    from wasmoci.wasi.signatures import MODULES as MODULES
+    from wasmoci.wasi.signatures import Signature as Signature
+    from wasmoci.wasi.streams import Stream as Stream
+    from wasmoci.wasi.tree import FileTree as FileTree
+    from wasmoci.wasi.tree import Mount as Mount
+    from wasmoci.wasi.tree import Preopen as Preopen
+    from wasmoci.wasi.wasi import Function as Function
+    from wasmoci.wasi.wasi import Wasi as Wasi
+
+_HOMES = {
+    "Clocks": "clocks",
+    "Errno": "abi",
+    "FUNCTIONS": "signatures",
+    "Fdflags": "abi",
+    "FileTree": "tree",
+    "Filetype": "abi",
+    "Fstflags": "abi",
+    "Function": "wasi",
+    "MODULES": "signatures",
+    "Memory": "memory",
+    "Mount": "tree",
+    "Oflags": "abi",
+    "Preopen": "tree",
+    "ProcExit": "process",
+    "Rights": "abi",
+    "Signature": "signatures",
+    "Stream": "streams",
+    "SystemClocks": "clocks",
+    "VirtualClocks": "clocks",
+    "Wasi": "wasi",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  a list all the same
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

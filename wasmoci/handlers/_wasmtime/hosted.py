@@ -51,7 +51,7 @@ def define(linker: wasmtime.Linker, host: Host) -> None:
     for module in MODULES:
         for name, signature in FUNCTIONS.items():
             if module != WASI or name not in _NATIVE[host]:
-                calls.define(linker, module, name, signature, _functions[name])
+                calls.define(linker, module, name, signature, _functions()[name])
 
 
 @contextlib.contextmanager
@@ -87,6 +87,8 @@ def _call(name: str, caller: Any, *arguments: int) -> int | None:
         leave(ended.code)
 
 
-_functions = {
-    name: calls.host_function(signature, functools.partial(_call, name)) for name, signature in FUNCTIONS.items()
-}
+@functools.cache
+def _functions() -> dict[str, Any]:
+    return {
+        name: calls.host_function(signature, functools.partial(_call, name)) for name, signature in FUNCTIONS.items()
+    }
