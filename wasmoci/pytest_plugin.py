@@ -184,8 +184,10 @@ def wasm_snapshot(request: pytest.FixtureRequest) -> Any:
 def _wasm_compiler(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Compiler:
     from wasmoci.testing.compilers import Compiler  # noqa: PLC0415
 
-    cache = getattr(pytestconfig, "cache", None)
-    directory = tmp_path_factory.mktemp("wasm") if cache is None else cache.mkdir("wasm")
+    try:
+        directory = pytestconfig.cache.mkdir("wasm")
+    except (AttributeError, OSError):  # left out by -p no:cacheprovider, or not writable
+        directory = tmp_path_factory.mktemp("wasm")
     return Compiler(pytestconfig.rootpath, directory, shlex.split(pytestconfig.getini(COMPILER_INI)) or None)
 
 

@@ -278,3 +278,11 @@ def test_compiled_again(run: Callable[..., pytest.RunResult], pytester: pytest.P
         pytester.path.joinpath("code.h").write_text(f"#define CODE {code}\n", encoding="utf-8")
         run(test.replace("CODE", str(code))).assert_outcomes(passed=3)
         assert len(modules()) == count
+
+
+def test_no_cache(run: Callable[..., pytest.RunResult], pytester: pytest.Pytester) -> None:
+    """Without pytest's cache, or with one that can't be written to, C is compiled all the same."""
+    test = "def test_it(wasm_run, wasm_c): assert wasm_run(wasm_c('int main(void) { return 3; }')).exit_code == 3"
+    run(test, "-p", "no:cacheprovider").assert_outcomes(passed=3)
+    pytester.path.joinpath("file").write_text("", encoding="utf-8")
+    run(test, "-W", "ignore::pytest.PytestCacheWarning", ini="cache_dir = file").assert_outcomes(passed=3)

@@ -13,11 +13,11 @@ from wasmoci.bundle import Bundle
 from wasmoci.determinism import Determinism, applied, current
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload, WasmociError
-from wasmoci.explanation import explain_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult
 from wasmoci.stdio import Stdio
+from wasmoci.testing.attempt import Attempt
 from wasmoci.testing.changes import Watch
 from wasmoci.testing.comparison import report_differences
 from wasmoci.testing.guest_run import GuestRun
@@ -26,7 +26,6 @@ from wasmoci.testing.tracebacks import short_traceback
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wasmoci.explanation import Explanation
     from wasmoci.isolation.guest import RunningGuest
     from wasmoci.stdio import Source
     from wasmoci.testing.building import Builder, Wasm
@@ -42,43 +41,6 @@ class _Default:
 
 DEFAULT: Any = _Default()
 """In the place of a limit: the one that is configured."""
-
-
-@attrs.define(eq=False)
-class Attempt:
-    """One run of a test.
-
-    Args:
-        bundle: What was to be run.
-        engine: On which engine; None for one to be chosen.
-        limits: What it was allowed.
-        determinism: The time and random bytes that it got in place of the host's.
-        run: How it went, once it has ended.
-        guest: The guest, if it was only started.
-        error: Why it could not be run.
-    """
-
-    bundle: Bundle
-    engine: str | None
-    limits: Limits
-    determinism: Determinism | None = None
-    run: GuestRun | None = None
-    guest: RunningGuest | None = None
-    error: WasmociError | None = None
-
-    def explain(self) -> Explanation:
-        """The dispatcher's decision.
-
-        Raises:
-            WasmociError: There is nothing to explain any more.
-        """
-        with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits)
-
-    def runs_elsewhere(self) -> bool:
-        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
-        with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits).runs_on is not None
 
 
 class Workbench:
