@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from wasmoci.cli import program
 
-from wasmoci.cli import main
-
-sys.exit(main())
+program()

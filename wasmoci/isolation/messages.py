@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -79,6 +80,7 @@ def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[
         "rootfs": rootfs,
         "limits": {"memory": limits.memory, "fuel": limits.fuel},
         "path": path,
+        "prefix": [sys.prefix, sys.exec_prefix],
         "determinism": attrs.asdict(chosen) if (chosen := determinism.current()) else None,
     }
 

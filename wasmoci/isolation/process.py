@@ -46,6 +46,7 @@ def read(n):
     return data
 request = json.loads(read(int.from_bytes(read(4), "little")))
 sys.path[:] = request["path"]
+sys.prefix, sys.exec_prefix = request["prefix"]
 from wasmoci.isolation.worker import main
 main(fd, parent, request)
 """
@@ -136,7 +137,7 @@ class _Worker(Running):
             raise EngineError("sys.executable is empty: no worker process can be started from this program")
         return subprocess.Popen(  # noqa: S603  our own interpreter
             # Without warnings: they would turn up in the guest's standard error.
-            [sys.executable, "-I", "-W", "ignore", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, *_options(), "-W", "ignore", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
             stdin=streams.stdin,
             stdout=self.pump.output(streams.stdout),
             stderr=self.pump.output(streams.stderr),
@@ -224,3 +225,18 @@ class _Worker(Running):
         elif self._answer is None:
             self._answer = message
             self.pump.stop()
+
+
+def _options() -> list[str]:
+    """How a worker's interpreter is started: without the files of ``site``, where nothing but the path comes from them.
+
+    They may also put something among the finders of modules, as an editable installation does.
+    """
+    plain = all(
+        getattr(finder, "__module__", type(finder).__module__).startswith(_HARMLESS) for finder in sys.meta_path
+    )
+    return ["-I", "-S"] if plain else ["-I"]
+
+
+# Python's own; setuptools' for distutils; pytest's, which rewrites assertions and isn't from there.
+_HARMLESS = ("_frozen_importlib", "importlib.", "_distutils_hack", "_pytest.")
