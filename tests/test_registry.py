@@ -312,6 +312,22 @@ def test_one_distribution_found_twice_is_no_conflict(site: Site, tmp_path: Path)
     assert (status["available"], status["reason"]) == (True, "")
 
 
+def test_handler_says_itself_what_is_missing(site: Site) -> None:
+    """``EngineUnavailable`` is passed on as the handler raises it, with its own hint."""
+    code = """
+        import wasmoci
+        class Handler:
+            def __init__(self): raise wasmoci.EngineUnavailable("the program x isn't in PATH", hint="apt install x")
+    """
+    site.add("beta", "beta", textwrap.dedent(code))
+    status = site.run(STATUSES)["beta"]
+    assert (status["available"], status["reason"], status["hint"]) == (
+        False,
+        "the program x isn't in PATH",
+        "apt install x",
+    )
+
+
 def test_cache_that_cannot_be_written(site: Site) -> None:
     """Where no cache can be kept, as for a system user without a home, all works the same."""
     site.add("alpha", "alpha")
