@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.wasi import Wasi
 
 wasmer = importlib.import_module("wasmer")
-_compiler = importlib.import_module("wasmer_compiler_cranelift").Compiler
+_cranelift = importlib.import_module("wasmer_compiler_cranelift")
+_compiler = _cranelift.Compiler
 
 # A guest that overflows its stack traps, even inside a host function; the frames of Python that are thereby left for ever
 # are those of a thread that ends.
@@ -104,7 +105,7 @@ class Embedded:
 
 
 def _key(module: Module, pages: int | None) -> compiled.Key:
-    version = _host.rewriter("wasmer-compiler-cranelift", importlib.import_module(_compiler.__module__).__file__)
+    version = _host.rewriter("wasmer-compiler-cranelift", str(_cranelift.__file__))
     return compiled.Key(module.digest, "wasmer", version, f"{pages} pages")
 
 
