@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from wasmoci.stdio import Capture as Capture
     from wasmoci.stdio import Stdio as Stdio
     from wasmoci.stdio import Stream as Stream
+    from wasmoci.worker_pool import WorkerPool as WorkerPool
 
 _HOMES = {
     "Bundle": "wasmoci.bundle",
@@ -112,6 +113,7 @@ _HOMES = {
     "UnsupportedModule": "wasmoci.errors",
     "UnsupportedWorkload": "wasmoci.errors",
     "WasmociError": "wasmoci.errors",
+    "WorkerPool": "wasmoci.worker_pool",
     "classify": "wasmoci.classify",
     "deterministic": "wasmoci.determinism",
     "engines": "wasmoci.api",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.isolation import Isolation
+    from wasmoci.isolation.servers import Servers
     from wasmoci.module import Module
     from wasmoci.registry import Registry
     from wasmoci.result import ExecutionResult
@@ -41,6 +42,7 @@ class Dispatcher:
         settings: The user's settings; None to read them from the configuration file and the environment.
         registry: The handlers; None for those that are registered.
         forced: ``wasm``, or an engine's name, to make every container but a sandbox Wasm.
+        servers: Where worker processes come from; None for those that all dispatchers share.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class Dispatcher:
         settings: Settings | None = None,
         registry: Registry | None = None,
         forced: str | None = None,
+        servers: Servers | None = None,
     ) -> None:
         self._engines = tuple(engines) if engines is not None else None
         self._settings = settings
         self._registry = registry
         self._forced = forced
+        self._servers = servers
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -105,6 +109,7 @@ class Dispatcher:
                 stdio=stdio,
                 limits=selection.workload.limits,
                 isolation=selection.isolation,
+                servers=self._servers,
             )
 
     @contextlib.contextmanager
@@ -134,7 +139,12 @@ class Dispatcher:
         with (
             self._suggesting(selection),
             isolations.launch(
-                selection.handler, bundle.spec, bundle.rootfs, stdio=stdio, limits=selection.workload.limits
+                selection.handler,
+                bundle.spec,
+                bundle.rootfs,
+                stdio=stdio,
+                limits=selection.workload.limits,
+                servers=self._servers,
             ) as worker,
         ):
             yield worker

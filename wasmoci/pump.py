@@ -105,6 +105,10 @@ class Pump:
         """End :meth:`serve` when a process ends, whoever else still holds its outputs open."""
         descriptor = os.pidfd_open(process.pid)
         self._stack.callback(os.close, descriptor)
+        self.stop_at_end(descriptor)
+
+    def stop_at_end(self, descriptor: int) -> None:
+        """The same for the process of a process descriptor, which stays open."""
 
         def ended() -> None:
             self.unwatch(descriptor)

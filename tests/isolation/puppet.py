@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,7 +26,6 @@ from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from wasmoci.module import Module
     from wasmoci.spec import Spec
@@ -136,6 +136,16 @@ class Puppet:
     def signals(self, number: str) -> int:
         os.kill(os.getpid(), int(number))
         time.sleep(60)
+        return 0
+
+    def tells_surroundings(self) -> int:
+        """Say what a process inherits: the environment, the working directory, and the process that has started it."""
+        found = {"environ": dict(os.environ), "cwd": str(Path.cwd()), "parent": os.getppid(), "argv": len(sys.argv)}
+        self.write(json.dumps(found).encode())
+        return 0
+
+    def tells_descriptors(self) -> int:
+        self.write(json.dumps(sorted(entry.name for entry in Path("/proc/self/fd").iterdir())).encode())
         return 0
 
     def tells_pid(self) -> int:

@@ -23,6 +23,7 @@ from tests.support.bundles import write_native_bundle
 from tests.support.descriptors import children, descriptors
 from tests.support.requirements import require
 from wasmoci.errors import EntrypointNotFound, GuestNotReady, InvalidBundle, UnsupportedWorkload
+from wasmoci.isolation import servers
 from wasmoci.isolation.lines import Output, Outputs
 from wasmoci.result import ExitReason
 
@@ -39,6 +40,7 @@ def nothing_left() -> Iterator[None]:
     def left() -> tuple[int, frozenset[str], int]:
         return len(descriptors()), children(), threading.active_count()
 
+    servers.DEFAULT.warm_up()
     before = left()
     yield
     assert left() == before

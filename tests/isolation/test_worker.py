@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -18,19 +20,24 @@ from tests.isolation.puppet import Guarded, Outer, Puppet
 from tests.support.descriptors import children, descriptors
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
 from wasmoci.isolation.process import execute_in_worker
+from wasmoci.isolation.servers import Servers
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.spec import Process, Spec
 from wasmoci.stdio import Capture, Stdio, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 NO_LIMITS = Limits()
 
 
-def run(
+Run: TypeAlias = "Callable[..., ExecutionResult]"
+
+
+def run_in(
+    servers: Servers | None,
     *args: str,
     stdio: Stdio | None = None,
     limits: Limits = NO_LIMITS,
@@ -43,11 +50,18 @@ def run(
         Path("/"),
         stdio=stdio or Stdio.capture(),
         limits=limits,
+        servers=servers,
     )
 
 
+@pytest.fixture
+def run(servers: Servers | None) -> Run:
+    """Has a puppet act in a worker of either kind."""
+    return functools.partial(run_in, servers)
+
+
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def nothing_left(servers: Servers | None) -> Iterator[None]:
     """After each test there are as many descriptors as before, and no child more."""
     before = len(descriptors()), children()
     yield
@@ -55,13 +69,13 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255, 2**32 - 1])
-def test_exit_code_arrives_whole(code: int) -> None:
+def test_exit_code_arrives_whole(run: Run, code: int) -> None:
     """A guest's code comes back as it was given."""
     result = run("exits", str(code))
     assert (result.exit_code, result.reason, result.engine) == (code, ExitReason.EXITED, "puppet")
 
 
-def test_trap_arrives_with_its_backtrace() -> None:
+def test_trap_arrives_with_its_backtrace(run: Run) -> None:
     """A trap comes with the engine's message and the guest's frames."""
     result = run("traps")
     assert (result.reason, result.message, result.backtrace) == (ExitReason.TRAPPED, "unreachable", ("inner", "outer"))
@@ -70,7 +84,7 @@ def test_trap_arrives_with_its_backtrace() -> None:
 @pytest.mark.parametrize(
     ("act", "number"), [("segfaults", signal.SIGSEGV), ("aborts", signal.SIGABRT)], ids=["segfault", "abort"]
 )
-def test_crash_is_one_exception(act: str, number: int) -> None:
+def test_crash_is_one_exception(run: Run, act: str, number: int) -> None:
     """An engine that crashes costs one EngineCrashed, which has the signal and the last words."""
     with pytest.raises(EngineCrashed) as caught:
         run(act)
@@ -92,14 +106,14 @@ def test_crash_is_one_exception(act: str, number: int) -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_broken_handler_is_one_exception(args: tuple[str, ...], message: str) -> None:
+def test_broken_handler_is_one_exception(run: Run, args: tuple[str, ...], message: str) -> None:
     """A handler that leaves, raises or returns nonsense costs one EngineCrashed that says so."""
     with pytest.raises(EngineCrashed) as caught:
         run(*args)
     assert caught.value.message.startswith(message)
 
 
-def test_python_failure_keeps_its_traceback() -> None:
+def test_python_failure_keeps_its_traceback(run: Run) -> None:
     """The traceback of a handler's failure is at hand."""
     with pytest.raises(EngineCrashed) as caught:
         run("raises")
@@ -113,7 +127,7 @@ def test_python_failure_keeps_its_traceback() -> None:
         ("finds_damage", InvalidModule("truncated", source="app.wasm", offset=17)),
     ],
 )
-def test_own_errors_cross_whole(act: str, expected: Exception) -> None:
+def test_own_errors_cross_whole(run: Run, act: str, expected: Exception) -> None:
     """An error of wasmoci's own is raised again as it was, class, message and attributes."""
     with pytest.raises(type(expected)) as caught:
         run(act)
@@ -133,14 +147,14 @@ def test_own_errors_cross_whole(act: str, expected: Exception) -> None:
     ],
     ids=["not JSON", "too long", "no object", "no event", "not UTF-8", "nested", "unknown event"],
 )
-def test_garbage_on_the_channel(data: bytes) -> None:
+def test_garbage_on_the_channel(run: Run, data: bytes) -> None:
     """Bytes that are no messages cost one EngineCrashed."""
     with pytest.raises(EngineCrashed) as caught:
         run("sends", data.hex(), limits=Limits(time=30))
     assert caught.value.message.startswith("puppet's process ")
 
 
-def test_answer_counts_though_the_process_stays() -> None:
+def test_answer_counts_though_the_process_stays(run: Run) -> None:
     """A worker that has answered is not waited for."""
     assert run("stays_after_answer").exit_code == 5
 
@@ -148,7 +162,7 @@ def test_answer_counts_though_the_process_stays() -> None:
 @pytest.mark.parametrize(
     "act", ["hangs", "loops", "spams_for_ever", "restarts_its_clock", "hangs_up"], ids=lambda act: act
 )
-def test_time_limit_holds(act: str) -> None:
+def test_time_limit_holds(run: Run, act: str) -> None:
     """Whatever the guest or its engine does, it is over 0.3 s after its limit."""
     result = run(act, limits=Limits(time=0.5), stdio=Stdio(stdin=b"", stdout=Stream.NULL, stderr=Stream.NULL))
     assert (result.reason, result.exit_code) == (ExitReason.TIMED_OUT, 124)
@@ -156,7 +170,7 @@ def test_time_limit_holds(act: str) -> None:
     assert 0.5 <= result.duration < 0.8
 
 
-def test_output_before_the_time_limit_is_kept() -> None:
+def test_output_before_the_time_limit_is_kept(run: Run) -> None:
     """What the guest had written when its time was over is in the result."""
     assert run("hangs", limits=Limits(time=0.3)).stdout == b"before"
 
@@ -165,7 +179,7 @@ def test_output_before_the_time_limit_is_kept() -> None:
     ("number", "reason"),
     [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT"), (40, "signal 40")],
 )
-def test_signal_from_outside(number: int, reason: str) -> None:
+def test_signal_from_outside(run: Run, number: int, reason: str) -> None:
     """A worker that somebody stops gives SIGNALED and 128 + the signal's number."""
     result = run("signals", str(int(number)))
     assert (result.reason, result.exit_code) == (ExitReason.SIGNALED, 128 + number)
@@ -173,7 +187,7 @@ def test_signal_from_outside(number: int, reason: str) -> None:
 
 
 @pytest.mark.parametrize("act", ["leaves_child", "hides_behind_child"])
-def test_child_that_keeps_the_streams_open(act: str) -> None:
+def test_child_that_keeps_the_streams_open(run: Run, act: str) -> None:
     """A process that the engine leaves behind doesn't keep its caller waiting."""
     chunks: list[bytes] = []
     stdio = Stdio(stdin=b"", stdout=chunks.append, stderr=Capture())
@@ -187,12 +201,14 @@ def test_child_that_keeps_the_streams_open(act: str) -> None:
     os.kill(int(b"".join(chunks)), signal.SIGKILL)
 
 
-def test_worker_dies_with_its_caller() -> None:
+@pytest.mark.parametrize("kind", ["None", "Servers(eager=True)"], ids=["cold", "warm"])
+def test_worker_dies_with_its_caller(kind: str) -> None:
     """A caller that is killed takes its worker along."""
-    script = """
-from tests.isolation.test_worker import run
+    script = f"""
+from tests.isolation.test_worker import run_in
+from wasmoci.isolation.servers import Servers
 from wasmoci.stdio import Stdio, Stream
-run("tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NULL))
+run_in({kind}, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NULL))
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY) as caller:
         assert caller.stdout is not None
@@ -203,7 +219,7 @@ run("tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NUL
         assert caller.stdout.read() == b""
 
 
-def test_callback_that_raises_ends_the_run() -> None:
+def test_callback_that_raises_ends_the_run(run: Run) -> None:
     """An exception of the caller's own function reaches the caller, and the worker is gone."""
 
     def refuse(_chunk: bytes) -> None:
@@ -213,7 +229,7 @@ def test_callback_that_raises_ends_the_run() -> None:
         run("spams_for_ever", stdio=Stdio(stdin=b"", stdout=refuse, stderr=Stream.NULL))
 
 
-def test_nothing_leaks_over_many_runs() -> None:
+def test_nothing_leaks_over_many_runs(run: Run) -> None:
     """Two dozen runs from four threads leave no process, descriptor or thread behind."""
     codes: list[int] = []
     before = threading.active_count()
@@ -230,14 +246,14 @@ def test_nothing_leaks_over_many_runs() -> None:
     assert threading.active_count() == before
 
 
-def test_caller_keeps_its_own_children() -> None:
+def test_caller_keeps_its_own_children(run: Run) -> None:
     """A child that the caller has started by itself is not reaped."""
     with subprocess.Popen(["sh", "-c", "exit 9"]) as child:
         assert run("exits", "1").exit_code == 1
         assert child.wait() == 9
 
 
-def test_limits_reach_the_handler() -> None:
+def test_limits_reach_the_handler(run: Run) -> None:
     """Memory and fuel are the handler's to hold; time is the caller's."""
     limits = Limits(time=20.0, memory=1 << 20, fuel=5)
     result = run("tells_limits", limits=limits, handler=Guarded())
@@ -245,17 +261,17 @@ def test_limits_reach_the_handler() -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(time=1e300, memory=1 << 90), Limits(time=float("inf"), memory=1 << 62)])
-def test_limits_that_nothing_reaches(limits: Limits) -> None:
+def test_limits_that_nothing_reaches(run: Run, limits: Limits) -> None:
     """A limit may be as high as one likes."""
     assert run("exits", "6", limits=limits).exit_code == 6
 
 
-def test_class_inside_a_class_can_be_imported() -> None:
+def test_class_inside_a_class_can_be_imported(run: Run) -> None:
     """A qualified name is followed."""
     assert run("exits", "3", handler=Outer.Inner()).exit_code == 3
 
 
-def test_class_inside_a_function_is_refused() -> None:
+def test_class_inside_a_function_is_refused(run: Run) -> None:
     """A handler that no worker can import is refused, with a hint."""
 
     class Hidden(Puppet):
@@ -268,4 +284,5 @@ def test_class_inside_a_function_is_refused() -> None:
 def test_path_may_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """What isn't text on ``sys.path`` is left out, as Python itself ignores it."""
     monkeypatch.setattr(sys, "path", [*sys.path, Path("/somewhere"), "", "/no/such/place", "/\udcff"])
-    assert run("exits", "6").exit_code == 6
+    with contextlib.closing(Servers(eager=True)) as warm:
+        assert [run_in(servers, "exits", "6").exit_code for servers in (None, warm)] == [6, 6]

@@ -46,6 +46,14 @@ def running(bundle: str | Path) -> None:
     wasmoci.run(bundle, stdio=wasmoci.Stdio(stdin=wasmoci.Stream.NULL, stdout=print, stderr=wasmoci.Capture(1024)))
 
 
+def pooling(bundle: Path) -> None:
+    """Many guests."""
+    with wasmoci.WorkerPool(4, engines=("wasm3", "wasmtime")) as pool:
+        assert_type(pool, wasmoci.WorkerPool)
+        assert_type(pool.run(bundle, args=["x"], timeout=5.0), wasmoci.ExecutionResult)
+        pool.run(bundle, isolation="inline")  # type: ignore[call-arg]
+
+
 def starting(bundle: Path) -> None:
     """A guest that is talked to."""
     with wasmoci.start(bundle, engine="wasm3", args=["-v"], env={"A": "1"}, timeout=5.0, memory=64 << 20) as guest:

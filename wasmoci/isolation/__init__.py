@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.servers import Servers
     from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.result import ExecutionResult
@@ -73,7 +74,14 @@ def choose(
 
 
 def execute(
-    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits, isolation: Isolation
+    handler: EngineHandler,
+    spec: Spec,
+    rootfs: Path,
+    *,
+    stdio: Stdio,
+    limits: Limits,
+    isolation: Isolation,
+    servers: Servers | None = None,
 ) -> ExecutionResult:
     """Run a guest where it was decided to run.
 
@@ -84,6 +92,7 @@ def execute(
         stdio: Its streams.
         limits: What it may use.
         isolation: Where; see :func:`choose`.
+        servers: Where a worker process comes from; None for those that all share.
 
     Raises:
         EngineCrashed: The worker process died under the guest.
@@ -91,17 +100,18 @@ def execute(
     """
     if isolation is Isolation.INLINE:
         return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
-    with launch(handler, spec, rootfs, stdio=stdio, limits=limits) as running:
+    with launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers) as running:
         return running.wait()
 
 
 def launch(
-    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits
+    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits, servers: Servers | None = None
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it
+    from wasmoci.isolation import servers as everybodys  # noqa: PLC0415
 
-    return process.launch(handler, spec, rootfs, stdio=stdio, limits=limits)
+    return process.launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers or everybodys.DEFAULT)
 
 
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,9 @@ from wasmoci import compiled
 from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory, messages
+from wasmoci.isolation.cold import ColdProcess
 from wasmoci.isolation.ending import Ending, as_result
+from wasmoci.isolation.warm import WarmProcess
 from wasmoci.running import Running
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.servers import Servers
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
     from wasmoci.spec import Spec
@@ -32,36 +34,31 @@ START_LIMIT = 300.0
 
 _CHUNK = 1 << 16
 
-# The worker can't import this package before it has the caller's path, so the request is read here, by hand.
-_BOOT = """
-import json, os, sys
-fd, parent = int(sys.argv[1]), int(sys.argv[2])
-def read(n):
-    data = b""
-    while len(data) < n:
-        chunk = os.read(fd, n - len(data))
-        if not chunk:
-            os._exit(1)
-        data += chunk
-    return data
-request = json.loads(read(int.from_bytes(read(4), "little")))
-sys.path[:] = request["path"]
-sys.prefix, sys.exec_prefix = request["prefix"]
-from wasmoci.isolation.worker import main
-main(fd, parent, request)
-"""
-
 
 def execute_in_worker(
-    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits
+    handler: EngineHandler,
+    spec: Spec,
+    rootfs: Path,
+    *,
+    stdio: Stdio,
+    limits: Limits,
+    servers: Servers | None = None,
 ) -> ExecutionResult:
     """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
-    with launch(handler, spec, rootfs, stdio=stdio, limits=limits) as worker:
+    with launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers) as worker:
         return worker.wait()
 
 
 @contextlib.contextmanager
-def launch(handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits) -> Iterator[Running]:
+def launch(
+    handler: EngineHandler,
+    spec: Spec,
+    rootfs: Path,
+    *,
+    stdio: Stdio,
+    limits: Limits,
+    servers: Servers | None = None,
+) -> Iterator[Running]:
     """Start a guest in a process of its own, which is gone at the end of the context.
 
     Args:
@@ -70,14 +67,18 @@ def launch(handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, li
         rootfs: Its root file system, a host path.
         stdio: Its streams.
         limits: What it may use.
+        servers: Where its process comes from; None for one that is started for it.
 
     Raises:
         EngineCrashed: The process died of a fault, or gave no answer; by :meth:`Running.finish`.
         WasmociError: The guest could not be started; by the same.
     """
+    reference = reference_of(handler)
     path = [entry for entry in sys.path if isinstance(entry, str)]  # Python itself ignores others
-    request = messages.request(reference_of(handler), spec, str(rootfs), limits, path)
-    with stdio.open() as streams, _Worker(handler.name, streams, limits) as worker:
+    request = messages.request(reference, spec, str(rootfs), limits, path)
+    with stdio.open() as streams, _Worker(handler.name, reference, streams, limits, servers) as worker:
+        if worker.is_forked:
+            request["environment"] = dict(os.environ)
         worker.send(request)
         yield worker
 
@@ -97,10 +98,17 @@ def reference_of(handler: EngineHandler) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+def _process(
+    reference: str, channel: socket.socket, streams: tuple[int, int, int], servers: Servers | None
+) -> ColdProcess | WarmProcess:
+    forked = None if servers is None else servers.fork(reference, channel, streams)
+    return forked or ColdProcess(channel, streams)
+
+
 class _Worker(Running):
     """A worker process, the socket to it, and its outputs."""
 
-    def __init__(self, engine: str, streams: Streams, limits: Limits) -> None:
+    def __init__(self, engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | None) -> None:
         super().__init__()
         self._engine = engine
         self._streams = streams
@@ -109,18 +117,26 @@ class _Worker(Running):
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
         self._memory: memory.Watch | None = None
+        self._status: int | None = None
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.pump)
             self._channel, theirs = socket.socketpair()
             stack.enter_context(self._channel)
             with theirs:
-                self._process = self._launch(streams, theirs)
+                outputs = self.pump.output(streams.stdout), self.pump.output(streams.stderr)
+                self._process = _process(reference, theirs, (streams.stdin, *outputs), servers)
+            stack.callback(self._process.close)
             self._launched = time.monotonic()
             stack.callback(self._end)
             self.pump.release_child_ends()
             self.pump.watch(self._channel, self._listen)
-            self.pump.stop_at_end_of(self._process)
+            self._process.watch(self.pump)
             self._stack = stack.pop_all()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether it comes from a server, and so doesn't have this process's environment."""
+        return isinstance(self._process, WarmProcess)
 
     def __enter__(self) -> _Worker:
         return self
@@ -129,20 +145,8 @@ class _Worker(Running):
         self._stack.close()
 
     def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _launch(self, streams: Streams, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        if not sys.executable:
-            raise EngineError("sys.executable is empty: no worker process can be started from this program")
-        return subprocess.Popen(  # noqa: S603  our own interpreter
-            # Without warnings: they would turn up in the guest's standard error.
-            [sys.executable, *_options(), "-W", "ignore", "-c", _BOOT, str(theirs.fileno()), str(os.getpid())],
-            stdin=streams.stdin,
-            stdout=self.pump.output(streams.stdout),
-            stderr=self.pump.output(streams.stderr),
-            pass_fds=[theirs.fileno()],
-        )
+        if self._status is None:
+            self._status = self._process.end()
 
     def send(self, request: dict[str, Any]) -> None:
         """Hand the request over."""
@@ -152,7 +156,7 @@ class _Worker(Running):
 
     def signal(self, number: int) -> None:
         """See :class:`Running`."""
-        self._process.send_signal(number)
+        self._process.signal(number)
 
     @property
     def pid(self) -> int:
@@ -190,7 +194,7 @@ class _Worker(Running):
         return Ending(
             engine=self._engine,
             answer=self._answer,
-            status=self._process.returncode,
+            status=self._status or 0,
             duration=duration,
             stderr=self._streams.stderr.captured or b"",
             exhausted=limits.memory if exhausted else None,
@@ -225,18 +229,3 @@ class _Worker(Running):
         elif self._answer is None:
             self._answer = message
             self.pump.stop()
-
-
-def _options() -> list[str]:
-    """How a worker's interpreter is started: without the files of ``site``, where nothing but the path comes from them.
-
-    They may also put something among the finders of modules, as an editable installation does.
-    """
-    plain = all(
-        getattr(finder, "__module__", type(finder).__module__).startswith(_HARMLESS) for finder in sys.meta_path
-    )
-    return ["-I", "-S"] if plain else ["-I"]
-
-
-# Python's own; setuptools' for distutils; pytest's, which rewrites assertions and isn't from there.
-_HARMLESS = ("_frozen_importlib", "importlib.", "_distutils_hack", "_pytest.")

@@ -1,7 +1,7 @@
 """The worker process: runs one guest, and tells its caller how that went.
 
-Started as ``python -I -c BOOT FD``: the request comes, and the answer goes, through the socket ``FD``. The guest's streams are
-the process's own descriptors 0, 1 and 2.
+Started as ``python -I -c BOOT FD``, or forked by :mod:`.server`: the request comes, and the answer goes, through the socket
+``FD``. The guest's streams are the process's own descriptors 0, 1 and 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci import warning
 from wasmoci.capabilities import Capability
@@ -23,8 +23,16 @@ from wasmoci.isolation import memory, messages
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
+    from wasmoci.handlers.base import EngineHandler
+
+
+_CHUNK = 1 << 16
+
+
+def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
     """Serve one request, and end the process.
 
     Args:
@@ -32,14 +40,39 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
         parent: The caller's process id.
         request: See :func:`wasmoci.isolation.messages.request`.
     """
-    channel = socket.socket(fileno=descriptor)
     _die_with(parent)
+    _answer(socket.socket(fileno=descriptor), lambda: request, lambda: from_reference(request["handler"]))
+
+
+def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
+    """The same in a process that the warm server has forked.
+
+    Args:
+        descriptor: The socket on which the request comes as well.
+        parent: The server's process id.
+        load: Gives the handler.
+    """
+    _die_with(parent)
+    channel = socket.socket(fileno=descriptor)
+
+    def receive() -> dict[str, Any]:
+        request = _receive(channel)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        return request
+
+    _answer(channel, receive, load)
+
+
+def _answer(
+    channel: socket.socket, receive: Callable[[], dict[str, Any]], load: Callable[[], EngineHandler]
+) -> NoReturn:
     # The standard error is the guest's.
     warning.listen(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
     # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        answer = messages.encode(_serve(request, channel))
+        answer = messages.encode(_serve(receive(), load(), channel))
     except WasmociError as error:
         answer = messages.encode(messages.error_message(error))
     except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
@@ -49,8 +82,17 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def _serve(request: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
-    handler = from_reference(request["handler"])
+def _receive(channel: socket.socket) -> dict[str, Any]:
+    decoder = messages.Decoder()
+    while data := channel.recv(_CHUNK):
+        for message in decoder.feed(data):
+            return message
+    os._exit(1)  # whoever asked is gone
+
+
+def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
+    if request["spec"] is None:
+        return {"event": "loaded"}
     limits = messages.limits_of(request)
     spec = Spec.from_dict(request["spec"], directory=request["directory"])
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities

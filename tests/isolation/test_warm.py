@@ -1,0 +1,280 @@
+"""The warm server: its workers are as if they were started now, and whatever dies is replaced or takes along what it should."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import wasmoci
+from tests.conftest import usable
+from tests.isolation.puppet import Guarded, Puppet
+from tests.isolation.test_worker import run_in
+from tests.support.descriptors import children, descriptors
+from wasmoci.errors import EngineCrashed
+from wasmoci.isolation.process import reference_of
+from wasmoci.isolation.servers import Servers
+from wasmoci.limits import Limits
+from wasmoci.result import ExitReason
+from wasmoci.stdio import Stdio, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def own_servers() -> Iterator[Servers]:
+    """Servers of one test, which are gone after it, with all that they opened."""
+    before = len(descriptors()), children()
+    with contextlib.closing(Servers(eager=True)) as servers:
+        yield servers
+    assert (len(descriptors()), children()) == before
+
+
+def surroundings(servers: Servers | None) -> dict[str, Any]:
+    """What a worker finds around it."""
+    found: dict[str, Any] = json.loads(run_in(servers, "tells_surroundings").stdout or b"")
+    return found
+
+
+def test_workers_share_a_server(own_servers: Servers) -> None:
+    """All workers come from one server, which is no child of this process."""
+    parents = {surroundings(own_servers)["parent"] for _ in range(3)}
+    assert len(parents) == 1
+    assert os.getpid() not in parents
+
+
+def test_the_first_worker_of_a_program_is_cold() -> None:
+    """A program that runs a single guest doesn't start a server for it."""
+    with contextlib.closing(Servers(eager=False)) as servers:
+        first, second = (surroundings(servers)["parent"] for _ in range(2))
+    assert first == os.getpid()
+    assert second != os.getpid()
+
+
+def test_surroundings_are_those_of_the_run(
+    own_servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Environment and working directory are this process's of now, as in a worker that is started; none are an earlier run's."""
+    monkeypatch.setenv("EARLIER", "1")
+    surroundings(own_servers)
+    monkeypatch.delenv("EARLIER")
+    monkeypatch.setenv("LATER", "\udcff=\n")
+    monkeypatch.chdir(tmp_path)
+    warm, cold = surroundings(own_servers), surroundings(None)
+    del warm["parent"], cold["parent"]
+    assert warm == cold
+    assert warm["cwd"] == str(tmp_path)
+    assert (warm["environ"]["LATER"], "EARLIER" in warm["environ"]) == ("\udcff=\n", False)
+
+
+def test_file_mode_mask_is_that_of_the_run(own_servers: Servers) -> None:
+    """What can't be handed over gets a server of its own."""
+    first = surroundings(own_servers)["parent"]
+    before = os.umask(0o077)
+    try:
+        assert surroundings(own_servers)["parent"] != first
+    finally:
+        os.umask(before)
+    assert surroundings(own_servers)["parent"] == first
+
+
+def test_worker_has_no_descriptor_of_another_run(own_servers: Servers) -> None:
+    """A worker that starts while others run has what it would have alone."""
+    alone = run_in(own_servers, "tells_descriptors").stdout
+    with ThreadPoolExecutor(4) as executor:
+        others = [executor.submit(run_in, own_servers, "hangs", limits=Limits(time=1.0)) for _ in range(3)]
+        time.sleep(0.3)
+        assert len(json.loads(run_in(own_servers, "tells_descriptors").stdout or b"")) == len(json.loads(alone or b""))
+        assert {other.result().reason for other in others} == {ExitReason.TIMED_OUT}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_server_that_dies_is_replaced(own_servers: Servers, number: int) -> None:
+    """The next run has another server."""
+    first = surroundings(own_servers)["parent"]
+    os.kill(first, number)
+    second = surroundings(own_servers)["parent"]
+    assert second not in (first, os.getpid())
+
+
+def test_server_that_dies_under_a_run(own_servers: Servers) -> None:
+    """Its workers die with it, and their runs end as those of any worker that is killed."""
+    server = surroundings(own_servers)["parent"]
+    threading.Timer(0.2, os.kill, (server, signal.SIGKILL)).start()
+    result = run_in(own_servers, "hangs")
+    assert (result.reason, result.exit_code, result.stdout) == (ExitReason.SIGNALED, 137, b"before")
+    assert run_in(own_servers, "exits", "4").exit_code == 4
+
+
+def test_interrupt_from_the_terminal_leaves_the_server(own_servers: Servers) -> None:
+    """Ctrl-C goes to every process of the terminal; a worker ends, its server doesn't."""
+    first = surroundings(own_servers)["parent"]
+    os.kill(first, signal.SIGINT)
+    assert surroundings(own_servers)["parent"] == first
+
+
+def test_a_fork_of_the_caller_has_servers_of_its_own(own_servers: Servers) -> None:
+    """A process that was forked from one with a server doesn't use that, nor end it."""
+    first = surroundings(own_servers)["parent"]
+    script = f"""
+import os, sys
+from tests.isolation.test_warm import surroundings
+from wasmoci.isolation.servers import Servers
+servers = Servers(eager=True)
+first = surroundings(servers)["parent"]
+child = os.fork()
+if child == 0:
+    second = surroundings(servers)["parent"]
+    servers.close()
+    os._exit(0 if second not in (first, os.getpid()) else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert surroundings(servers)["parent"] == first != {first}
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=REPOSITORY, check=True)
+
+
+def test_handler_that_is_loaded_is_kept(own_servers: Servers) -> None:
+    """The server loads a handler that a worker has loaded without starting a thread."""
+    own_servers.warm_up([reference_of(Guarded()), reference_of(Puppet())])
+    assert run_in(own_servers, "exits", "3", handler=Guarded()).exit_code == 3
+
+
+def test_handler_that_can_not_be_loaded(own_servers: Servers) -> None:
+    """It costs its own run, and no other."""
+
+    class Missing(Puppet):
+        pass
+
+    Missing.__module__, Missing.__qualname__ = "no_such_module", "Missing"
+    with pytest.raises(EngineCrashed, match="ModuleNotFoundError"):
+        run_in(own_servers, "exits", "0", handler=Missing())
+    assert run_in(own_servers, "exits", "0").ok
+
+
+def test_dies_with_its_caller() -> None:
+    """A caller that is killed takes its server along, and that the workers."""
+    script = """
+import threading
+from tests.isolation.test_warm import surroundings
+from tests.isolation.test_worker import run_in
+from wasmoci.isolation.servers import Servers
+from wasmoci.stdio import Stdio, Stream
+servers = Servers(eager=True)
+print(surroundings(servers)["parent"], flush=True)
+run_in(servers, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NULL))
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY) as caller:
+        assert caller.stdout is not None
+        server, worker = int(caller.stdout.readline()), int(caller.stdout.readline())
+        caller.kill()
+        assert caller.stdout.read() == b""
+    for pid in (worker, server):
+        _wait_for_end(pid)
+
+
+def test_ends_with_its_caller() -> None:
+    """A caller that ends has ended its server first."""
+    script = """
+from tests.isolation.test_warm import surroundings
+from wasmoci.isolation.servers import DEFAULT
+surroundings(DEFAULT)
+print(surroundings(DEFAULT)["parent"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY, check=True)
+    _wait_for_end(int(done.stdout))
+
+
+def test_nothing_leaks_when_anything_is_killed(own_servers: Servers) -> None:
+    """Runs end one way or another while their server is killed again and again, and nothing is left."""
+    chance = random.Random(5)  # noqa: S311
+    stop = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not stop.wait(chance.uniform(0.02, 0.2)):
+            with contextlib.suppress(EngineCrashed):
+                server = surroundings(own_servers)["parent"]
+                if server != os.getpid():
+                    os.kill(server, signal.SIGKILL)
+                    killed.append(server)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(4) as executor:
+            results = list(executor.map(lambda code: _outcome(own_servers, code), range(40)))
+    finally:
+        stop.set()
+        killer.join()
+    assert all(outcome in (code, 137) for code, outcome in enumerate(results))
+    for server in killed:
+        _wait_for_end(server)
+
+
+def _outcome(servers: Servers, code: int) -> int:
+    return run_in(servers, "exits", str(code)).exit_code
+
+
+def _wait_for_end(pid: int) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.05)
+                continue
+        return
+    raise AssertionError(f"process {pid} lives on")
+
+
+def test_pool_on_each_engine(engine: str, make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
+    """A pool gives the results of a run; from many threads too, and nothing is left of it."""
+    bundle = make_bundle(guest("show"))
+    expected = wasmoci.run(bundle, engine=engine, args=["x"])
+    before = len(descriptors()), children(), threading.active_count()
+    with wasmoci.WorkerPool(3, engines=(engine,)) as pool:
+        assert pool.size == 3
+        with ThreadPoolExecutor(8) as executor:
+            results = list(executor.map(lambda _: pool.run(bundle, args=["x"], env={"A": "1"}), range(16)))
+    assert {result.engine for result in results} == {engine}
+    assert {result.stdout for result in results} == {(expected.stdout or b"") + b"env: A=1\n"}
+    assert (len(descriptors()), children(), threading.active_count()) == before
+
+
+def test_pool_is_bounded(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
+    """No more guests run at a time than the pool is large."""
+    usable("wasm3")
+    bundle = make_bundle(guest("sleep"))
+    running: list[int] = []
+    most: list[int] = []
+
+    def tell(data: bytes) -> None:
+        running.append(1) if b"begun" in data else running.pop()
+        most.append(len(running))
+
+    with wasmoci.WorkerPool(2, engines=("wasm3",)) as pool, ThreadPoolExecutor(6) as executor:
+        stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
+        list(executor.map(lambda _: pool.run(bundle, args=["0.1"], stdio=stdio), range(6)))
+    assert max(most) == 2
+
+
+def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
+    """A pool runs nothing outside of its context, and has a size of 1 at least."""
+    pool = wasmoci.WorkerPool(1)
+    with pytest.raises(RuntimeError, match="isn't open"):
+        pool.run("bundle")
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        wasmoci.WorkerPool(0)

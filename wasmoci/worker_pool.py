@@ -1,0 +1,104 @@
+"""A pool of worker processes, for programs that run many containers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.isolation import Isolation
+from wasmoci.isolation.process import reference_of
+from wasmoci.isolation.servers import Servers
+from wasmoci.limits import Limits
+from wasmoci.stdio import Stdio
+from wasmoci.workload import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.result import ExecutionResult
+    from wasmoci.stdio import Source
+    from wasmoci.workload import Environment
+
+
+class WorkerPool:
+    """Runs guests in worker processes, so many at a time. A context manager; safe to use from several threads.
+
+    Its workers are forked from a warm server of the pool's own, which is started, with its engines loaded, at the beginning of
+    the context, and gone at its end. A run beyond the pool's size waits for its turn.
+
+    Args:
+        size: Workers at a time; None for one for each processor that this process may use.
+        engines: The engines to load, and to choose from where none is named; None for the user's settings, each loaded when it
+            is first used.
+
+    Raises:
+        ValueError: The size is less than 1.
+    """
+
+    def __init__(self, size: int | None = None, *, engines: Sequence[str] | None = None) -> None:
+        self.size = len(os.sched_getaffinity(0)) if size is None else size
+        if self.size < 1:
+            raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
+        self._engines = engines
+        self._turns = threading.BoundedSemaphore(self.size)
+        self._servers = Servers(eager=True)
+        self._dispatcher = Dispatcher(engines, servers=self._servers)
+        self._is_open = False
+
+    def __enter__(self) -> WorkerPool:
+        handlers = [self._dispatcher.registry.load(name) for name in self._engines or ()]
+        self._servers.warm_up([reference_of(handler) for handler in handlers])
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_open = False
+        self._servers.close()
+
+    def run(
+        self,
+        bundle: str | os.PathLike[str] | Bundle,
+        *,
+        engine: str | None = None,
+        args: Sequence[str] | None = None,
+        env: Environment | None = None,
+        volumes: Iterable[str] = (),
+        cwd: str | None = None,
+        read_only: bool | None = None,
+        stdin: Source = b"",
+        stdio: Stdio | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
+        fuel: int | None = None,
+        platform: str | None = None,
+    ) -> ExecutionResult:
+        """Run a bundle or an image to its end in a worker, once it is its turn; the arguments are those of :func:`wasmoci.run`.
+
+        The time limit counts from the start of the guest, as ever, and not while it waits for its turn.
+
+        Raises:
+            RuntimeError: The pool isn't open.
+            WasmociError: As of :func:`wasmoci.run`.
+        """
+        with self._turns:
+            if not self._is_open:
+                raise RuntimeError("the pool isn't open; use it as a context manager")
+            with opened(
+                bundle,
+                args=args,
+                env=env,
+                volumes=volumes,
+                cwd=cwd,
+                read_only=read_only,
+                image=lambda: {"platform": platform},
+            ) as loaded:
+                return self._dispatcher.run(
+                    loaded,
+                    engine=engine,
+                    stdio=Stdio.capture(stdin) if stdio is None else stdio,
+                    limits=Limits(time=timeout, memory=memory, fuel=fuel),
+                    isolation=Isolation.PROCESS,
+                )
