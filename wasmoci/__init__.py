@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wasmoci.api import engines as engines
     from wasmoci.api import explain as explain
     from wasmoci.api import run as run
+    from wasmoci.api import run_async as run_async
     from wasmoci.api import start as start
     from wasmoci.bundle import Bundle as Bundle
     from wasmoci.capabilities import Capability as Capability
@@ -119,6 +120,7 @@ _HOMES = {
     "engines": "wasmoci.api",
     "explain": "wasmoci.api",
     "run": "wasmoci.api",
+    "run_async": "wasmoci.api",
     "start": "wasmoci.api",
 }
 

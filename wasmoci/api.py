@@ -1,4 +1,4 @@
-"""The calls behind ``wasmoci.run``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
+"""The calls behind ``wasmoci.run``, ``wasmoci.run_async``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wasmoci.isolation.guest import RunningGuest
     from wasmoci.registry import EngineStatus
     from wasmoci.result import ExecutionResult
+    from wasmoci.running import Running
     from wasmoci.stdio import Source
     from wasmoci.workload import Environment
 
@@ -83,6 +84,73 @@ def run(
             limits=Limits(time=timeout, memory=memory, fuel=fuel),
             isolation=None if isolation is None else Isolation(isolation),
         )
+
+
+async def run_async(
+    bundle: str | os.PathLike[str] | Bundle,
+    *,
+    engine: str | None = None,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+    stdin: Source = b"",
+    stdio: Stdio | None = None,
+    timeout: float | None = None,
+    memory: int | None = None,
+    fuel: int | None = None,
+    platform: str | None = None,
+) -> ExecutionResult:
+    """Run a bundle or an image to its end, as :func:`run` does, in a task of asyncio or trio, also under anyio.
+
+    It always runs in a process of its own. A cancellation ends the guest, and is through once nothing of it is left; an image
+    that is being unpacked or pulled is waited for.
+
+    Args:
+        bundle: As for :func:`run`.
+        engine: As for :func:`run`.
+        args: As for :func:`run`.
+        env: As for :func:`run`.
+        volumes: As for :func:`run`.
+        cwd: As for :func:`run`.
+        read_only: As for :func:`run`.
+        stdin: As for :func:`run`.
+        stdio: As for :func:`run`; a function that takes an output is called on the loop's thread.
+        timeout: As for :func:`run`.
+        memory: As for :func:`run`.
+        fuel: As for :func:`run`.
+        platform: As for :func:`run`.
+
+    Raises:
+        WasmociError: As of :func:`run`.
+        RuntimeError: No event loop runs.
+    """
+    from wasmoci.isolation.servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
+    from wasmoci.isolation.task import attend  # noqa: PLC0415
+
+    @contextlib.contextmanager
+    def launch() -> Iterator[Running]:
+        with (
+            opened(
+                bundle,
+                args=args,
+                env=env,
+                volumes=volumes,
+                cwd=cwd,
+                read_only=read_only,
+                image=lambda: {"platform": platform},
+            ) as loaded,
+            Dispatcher(servers=OnlyForked(DEFAULT)).launch(
+                loaded,
+                engine=engine,
+                stdio=Stdio.capture(stdin) if stdio is None else stdio,
+                limits=Limits(time=timeout, memory=memory, fuel=fuel),
+            ) as running,
+        ):
+            yield running
+
+    return await attend(launch())
 
 
 def start(

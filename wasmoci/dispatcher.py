@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.isolation import Isolation
-    from wasmoci.isolation.servers import Servers
+    from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.module import Module
     from wasmoci.registry import Registry
     from wasmoci.result import ExecutionResult
@@ -52,7 +52,7 @@ class Dispatcher:
         settings: Settings | None = None,
         registry: Registry | None = None,
         forced: str | None = None,
-        servers: Servers | None = None,
+        servers: Servers | OnlyForked | None = None,
     ) -> None:
         self._engines = tuple(engines) if engines is not None else None
         self._settings = settings

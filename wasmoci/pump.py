@@ -26,7 +26,7 @@ class Pump:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._child_ends: list[int] = []
-        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        self._selector = self._stack.enter_context(selectors.EpollSelector())
         self._stopped = False
         self._repeated: Callable[[], None] | None = None
         self._interval = 0.0
@@ -84,18 +84,37 @@ class Pump:
         Returns:
             Whether it came to its end; False when the deadline passed.
         """
-        while self._selector.get_map() and not self._stopped:
-            end = deadline()
-            remaining = None if end is None else end - time.monotonic()
-            if remaining is not None and remaining <= 0:
+        while not self.is_over:
+            seconds = self.seconds_until(deadline())
+            if seconds <= 0:
                 return False
-            longest = _LONGEST
-            if self._repeated is not None:
-                self._repeated()
-                longest = self._interval
-            for key, _ in self._selector.select(longest if remaining is None else min(remaining, longest)):
-                key.data()
+            self.dispatch(seconds)
         return True
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when :meth:`dispatch` has something to do."""
+        return self._selector.fileno()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether :meth:`serve` would return."""
+        return self._stopped or not self._selector.get_map()
+
+    def seconds_until(self, end: float | None) -> float:
+        """How long to wait for events at most, before this is asked again; not more than 0 when the end has passed."""
+        if self._repeated is not None:
+            self._repeated()
+        longest = _LONGEST if self._repeated is None else self._interval
+        return longest if end is None else min(end - time.monotonic(), longest)
+
+    def dispatch(self, timeout: float) -> None:
+        """Wait for events, and serve them.
+
+        Args:
+            timeout: Seconds to wait for the first.
+        """
+        for key, _ in self._selector.select(timeout):
+            key.data()
 
     def stop(self) -> None:
         """End :meth:`serve` after the events that it is at."""

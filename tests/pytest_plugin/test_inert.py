@@ -28,7 +28,7 @@ def test_imports_nothing(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.makepyfile("def test_it(tmp_path): pass")
-    result = pytester.runpytest_subprocess("-s", "-p", "no:hypothesispytest", "-p", "no:xdist")
+    result = pytester.runpytest_subprocess("-s", "-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:xdist")
     result.assert_outcomes(passed=1)
     (loaded,) = (line for line in result.outlines if line.startswith("loaded"))
     assert set(loaded.split()[1:]) == LIGHT

@@ -54,6 +54,12 @@ def pooling(bundle: Path) -> None:
         pool.run(bundle, isolation="inline")  # type: ignore[call-arg]
 
 
+async def awaiting(bundle: Path) -> None:
+    """A guest in a task."""
+    assert_type(await wasmoci.run_async(bundle, engine="wasm3", timeout=5.0), wasmoci.ExecutionResult)
+    await wasmoci.run_async(bundle, isolation="inline")  # type: ignore[call-arg]
+
+
 def starting(bundle: Path) -> None:
     """A guest that is talked to."""
     with wasmoci.start(bundle, engine="wasm3", args=["-v"], env={"A": "1"}, timeout=5.0, memory=64 << 20) as guest:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
-    from wasmoci.isolation.servers import Servers
+    from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.result import ExecutionResult
@@ -81,7 +81,7 @@ def execute(
     stdio: Stdio,
     limits: Limits,
     isolation: Isolation,
-    servers: Servers | None = None,
+    servers: Servers | OnlyForked | None = None,
 ) -> ExecutionResult:
     """Run a guest where it was decided to run.
 
@@ -105,7 +105,13 @@ def execute(
 
 
 def launch(
-    handler: EngineHandler, spec: Spec, rootfs: Path, *, stdio: Stdio, limits: Limits, servers: Servers | None = None
+    handler: EngineHandler,
+    spec: Spec,
+    rootfs: Path,
+    *,
+    stdio: Stdio,
+    limits: Limits,
+    servers: Servers | OnlyForked | None = None,
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
-    from wasmoci.isolation.servers import Servers
+    from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
     from wasmoci.spec import Spec
@@ -42,7 +42,7 @@ def execute_in_worker(
     *,
     stdio: Stdio,
     limits: Limits,
-    servers: Servers | None = None,
+    servers: Servers | OnlyForked | None = None,
 ) -> ExecutionResult:
     """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
     with launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers) as worker:
@@ -57,7 +57,7 @@ def launch(
     *,
     stdio: Stdio,
     limits: Limits,
-    servers: Servers | None = None,
+    servers: Servers | OnlyForked | None = None,
 ) -> Iterator[Running]:
     """Start a guest in a process of its own, which is gone at the end of the context.
 
@@ -99,7 +99,7 @@ def reference_of(handler: EngineHandler) -> str:
 
 
 def _process(
-    reference: str, channel: socket.socket, streams: tuple[int, int, int], servers: Servers | None
+    reference: str, channel: socket.socket, streams: tuple[int, int, int], servers: Servers | OnlyForked | None
 ) -> ColdProcess | WarmProcess:
     forked = None if servers is None else servers.fork(reference, channel, streams)
     return forked or ColdProcess(channel, streams)
@@ -108,7 +108,9 @@ def _process(
 class _Worker(Running):
     """A worker process, the socket to it, and its outputs."""
 
-    def __init__(self, engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | None) -> None:
+    def __init__(
+        self, engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | OnlyForked | None
+    ) -> None:
         super().__init__()
         self._engine = engine
         self._streams = streams

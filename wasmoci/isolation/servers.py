@@ -13,6 +13,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci.errors import EngineError
 from wasmoci.isolation.warm import ServerGone, WarmServer
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Servers:
         Args:
             references: Handlers for it to load, as for :meth:`WarmServer.fork`.
         """
+        with self._lock:
+            self._seen = True
         with contextlib.suppress(ServerGone):
             server = self._get(_surroundings())
             for reference in references:
@@ -108,6 +111,29 @@ class Servers:
             if self._servers.get(key) is server:
                 del self._servers[key]
                 server.close()
+
+
+class OnlyForked:
+    """Servers that give no worker a process of its own, which would end with the thread that started it.
+
+    Args:
+        servers: Those that fork.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+
+    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
+        """See :meth:`Servers.fork`.
+
+        Raises:
+            EngineError: No server can be started.
+        """
+        self._servers.warm_up()
+        process = self._servers.fork(reference, channel, streams)
+        if process is None:
+            raise EngineError("the server that forks worker processes can't be started, or ends again and again")
+        return process
 
 
 def _surroundings() -> Hashable:
