@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from wasmoci.handlers.base import from_reference
 from wasmoci.isolation import worker
 
 if TYPE_CHECKING:

@@ -61,7 +61,11 @@ class WarmServer:
             subprocess.run(  # noqa: S603  our own interpreter
                 [
                     *(sys.executable, *options(), "-W", "ignore", "-c", _BOOT),
-                    *(str(theirs.fileno()), str(caller), json.dumps({"path": path, "prefix": [sys.prefix, sys.exec_prefix]})),
+                    *(
+                        str(theirs.fileno()),
+                        str(caller),
+                        json.dumps({"path": path, "prefix": [sys.prefix, sys.exec_prefix]}),
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
