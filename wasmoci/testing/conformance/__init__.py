@@ -1,0 +1,45 @@
+"""The conformance kit: the whole contract of an engine handler as tests.
+
+::
+
+    from wasmoci.testing import HandlerConformance
+
+    class TestMyHandler(HandlerConformance):
+        handler = MyHandler
+
+What a handler claims among its capabilities it has to pass; what it doesn't claim is skipped by name. Needs pytest.
+"""
+
+from __future__ import annotations
+
+from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
+from wasmoci.testing.conformance.ends import Exits, Traps
+from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
+from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
+from wasmoci.testing.conformance.modules import BadModules, Components, Contract
+from wasmoci.testing.conformance.process import Concurrency, Leaks, TheProcess
+from wasmoci.testing.conformance.streams import StandardStreams
+
+__all__ = ["HandlerConformance"]
+
+
+class HandlerConformance(
+    Contract,
+    ArgumentsAndEnvironment,
+    EntryFunction,
+    Files,
+    ReadOnly,
+    Confinement,
+    StandardStreams,
+    Exits,
+    Traps,
+    TimeLimits,
+    MemoryLimits,
+    FuelLimits,
+    BadModules,
+    Components,
+    Concurrency,
+    TheProcess,
+    Leaks,
+):
+    """Every test of the contract. Subclass it and set :attr:`handler`, or override the fixture ``subject``."""

@@ -1,0 +1,152 @@
+"""What all parts of the kit share: the handler under test, and one call to run a guest of the kit on it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import pytest
+
+from wasmoci import isolation
+from wasmoci.capabilities import Capability
+from wasmoci.errors import EngineError
+from wasmoci.isolation.process import reference_of
+from wasmoci.limits import Limits
+from wasmoci.stdio import Stdio
+from wasmoci.testing.bundles import bundle
+from wasmoci.testing.conformance.waiting import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.bundle import Bundle
+    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.result import ExecutionResult
+    from wasmoci.testing.conformance.waiting import WaitingGuest
+
+GUESTS = Path(__file__).parents[1] / "guests"
+NO_LIMITS = Limits()
+
+
+def guest_bytes(name: str) -> bytes:
+    """A guest of the kit: ``guests/NAME.wasm``, whose source is beside it."""
+    return (GUESTS / f"{name}.wasm").read_bytes()
+
+
+class Runner:
+    """Runs guests of the kit on one handler.
+
+    Args:
+        handler: The handler.
+        directory: A directory of the test's own.
+        patience: See :class:`Conformance`.
+    """
+
+    def __init__(self, handler: EngineHandler, directory: Path, patience: int) -> None:
+        self.handler = handler
+        self.directory = directory
+        self.patience = patience
+        self._numbers = itertools.count()
+
+    def claims(self, *capabilities: Capability) -> None:
+        """Go on when the handler claims all of these, else skip the test and say which it doesn't."""
+        missing = [capability.value for capability in capabilities if capability not in self.handler.capabilities]
+        if missing:
+            pytest.skip(f"{self.handler.name} doesn't claim {' and '.join(missing)}")
+
+    def bundle(self, guest: str | bytes, *args: str, **options: Any) -> Bundle:
+        """A new bundle with a guest, by its name or as bytes; the options are those of :func:`wasmoci.testing.bundle`."""
+        wasm = guest_bytes(guest) if isinstance(guest, str) else guest
+        return bundle(self.directory / f"bundle{next(self._numbers)}", wasm, args=args, **options)
+
+    def execute(self, made: Bundle, *, stdio: Stdio | None = None, limits: Limits = NO_LIMITS) -> ExecutionResult:
+        """Run a bundle on the handler in this process, with captured output where nothing else is said."""
+        try:
+            return self.handler.execute(made.spec, made.rootfs, stdio=stdio or Stdio.capture(), limits=limits)
+        except SystemExit as error:
+            message = f"execute called sys.exit({error.code!r}); it has to return a result, whatever the guest did"
+            raise AssertionError(message) from None
+
+    def __call__(
+        self,
+        guest: str | bytes,
+        *args: str,
+        stdio: Stdio | None = None,
+        limits: Limits = NO_LIMITS,
+        **options: Any,
+    ) -> ExecutionResult:
+        """Write a bundle with a guest and run it; see :meth:`bundle` and :meth:`execute`."""
+        return self.execute(self.bundle(guest, *args, **options), stdio=stdio, limits=limits)
+
+    def output(self, guest: str | bytes, *args: str, **options: Any) -> bytes:
+        """What a guest writes that has to exit with 0."""
+        result = self(guest, *args, **options)
+        assert result.ok, f"the guest was expected to exit with 0: {ended(result)}"
+        assert result.stdout is not None, "the standard output was to be captured, and the result has None"
+        return result.stdout
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[WaitingGuest]:
+        """A guest in the middle of its run, for as long as the context lasts."""
+        made = self.bundle("cat")
+        with waiting(lambda stdio: self.execute(made, stdio=stdio)) as guest:
+            yield guest
+
+    def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
+        """Run a bundle in a worker process, as the dispatcher does where a handler can't hold a limit by itself."""
+        try:
+            reference_of(self.handler)
+        except EngineError as error:
+            pytest.skip(f"{error.message}; {error.hint}")
+        return isolation.execute(
+            self.handler,
+            made.spec,
+            made.rootfs,
+            stdio=stdio or Stdio.capture(),
+            limits=limits,
+            isolation=isolation.Isolation.PROCESS,
+        )
+
+
+class Conformance:
+    """The base of the kit's parts.
+
+    Attributes:
+        handler: The class of the handler under test, which is made without arguments; or a handler.
+        patience: Seconds, a whole number, that a guest goes on when its time limit isn't held.
+    """
+
+    handler: ClassVar[Any]
+    patience: ClassVar[int] = 20
+
+    @pytest.fixture
+    def subject(self) -> EngineHandler:
+        """The handler under test. Override it where one has to be made in another way."""
+        return made(type(self).handler)
+
+    @pytest.fixture
+    def run(self, subject: EngineHandler, tmp_path: Path) -> Runner:
+        """Runs core modules of the kit on the handler under test."""
+        runner = Runner(subject, tmp_path, self.patience)
+        runner.claims(Capability.WASI_PREVIEW1)
+        return runner
+
+
+_made: dict[type, EngineHandler] = {}
+
+
+def made(handler: Any) -> EngineHandler:
+    """A handler of a class, the same at each call: it keeps what it has compiled; a handler as it is."""
+    if not isinstance(handler, type):
+        return cast("EngineHandler", handler)
+    if handler not in _made:
+        _made[handler] = handler()
+    return _made[handler]
+
+
+def ended(result: ExecutionResult) -> str:
+    """How a guest ended, for a message."""
+    shown = f"{result.reason.name} with {result.exit_code}"
+    return f"{shown} ({result.message})" if result.message else shown

@@ -1,0 +1,139 @@
+"""Limits of time, memory and fuel: those that the handler claims hold in this process, and others in a worker process."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from wasmoci.capabilities import Capability
+from wasmoci.handlers.base import Interruptible
+from wasmoci.isolation import Isolation, choose
+from wasmoci.limits import Limits
+from wasmoci.module import Module
+from wasmoci.result import ExitReason
+from wasmoci.stdio import Stdio
+from wasmoci.testing.conformance.base import Conformance, ended, guest_bytes
+
+if TYPE_CHECKING:
+    from wasmoci.testing.conformance.base import Runner
+
+MIB = 1 << 20
+TIMED_OUT, OUT_OF_MEMORY = 124, 137
+_SHORT = 0.3  # seconds
+_FEW = "1024"  # pages of 64 KiB
+_MANY = "8192"
+_PLENTY = 1 << 40  # instructions
+
+
+class TimeLimits(Conformance):
+    """A time limit."""
+
+    def test_time_limit_holds(self, run: Runner) -> None:
+        """A guest that computes is ended in this process: TIMED_OUT with 124. Needs ``time-limit``."""
+        run.claims(Capability.TIME_LIMIT)
+        result = run("spin", str(run.patience), limits=Limits(time=_SHORT))
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT} s didn't hold: {ended(result)}"
+
+    def test_output_before_a_time_out_arrives(self, run: Runner) -> None:
+        """What was written before isn't lost. Needs ``time-limit``."""
+        run.claims(Capability.TIME_LIMIT)
+        result = run("spin", "1", limits=Limits(time=_SHORT))
+        assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
+
+    def test_time_limit_that_is_not_reached_changes_nothing(self, run: Runner) -> None:
+        """A guest that ends in time ends by itself. Needs ``time-limit``."""
+        run.claims(Capability.TIME_LIMIT)
+        result = run("exit", "5", limits=Limits(time=1000.0))
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, 5), f"within its limit: {ended(result)}"
+
+    def test_time_limit_claims_can_be_asked(self, run: Runner) -> None:
+        """A handler that claims ``time-limit`` is Interruptible, and says no where a guest may wait for ever."""
+        run.claims(Capability.TIME_LIMIT)
+        assert isinstance(run.handler, Interruptible), "time-limit is claimed, and there is no method 'interrupts'"
+        computes = run.handler.interrupts(Module.from_bytes(guest_bytes("spin")), Stdio.capture())
+        assert computes, "time-limit is claimed, and 'interrupts' says no to a guest that computes"
+
+    def test_time_limit_holds_while_the_guest_waits(self, run: Runner) -> None:
+        """A guest that waits for input is ended too: in this process, or where 'interrupts' says no, in a worker."""
+        source, given = os.pipe()
+        try:
+            made = run.bundle("cat")
+            stdio, limits = Stdio(stdin=source, stdout=lambda _: None, stderr=lambda _: None), Limits(time=_SHORT)
+            where = choose(run.handler, Module.from_bytes(guest_bytes("cat")), stdio, limits)
+            if where is Isolation.INLINE:
+                result = run.execute(made, stdio=stdio, limits=limits)
+            else:
+                result = run.in_worker(made, limits, stdio)
+        finally:
+            os.close(source)
+            os.close(given)
+        assert result.reason is ExitReason.TIMED_OUT, f"a guest that waits for input wasn't ended: {ended(result)}"
+
+    def test_time_limit_holds_in_a_worker_process(self, run: Runner) -> None:
+        """For every handler: the process is ended that the guest runs in."""
+        result = run.in_worker(run.bundle("spin", str(run.patience)), Limits(time=_SHORT))
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT} s didn't hold: {ended(result)}"
+        assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
+
+
+class MemoryLimits(Conformance):
+    """A limit of memory."""
+
+    def test_memory_limit_holds(self, run: Runner) -> None:
+        """A guest that dies of the refusal: OUT_OF_MEMORY with 137. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("grow", "trap", _FEW, limits=Limits(memory=8 * MIB))
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.OUT_OF_MEMORY, OUT_OF_MEMORY), f"a limit of 8 MiB didn't hold: {ended(result)}"
+
+    def test_memory_limit_of_the_spec_holds(self, run: Runner) -> None:
+        """``linux.resources.memory.limit``, where the caller gives none. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("grow", "trap", _FEW, memory=8 * MIB)
+        assert result.reason is ExitReason.OUT_OF_MEMORY, f"the spec's limit of 8 MiB didn't hold: {ended(result)}"
+
+    def test_guest_may_cope_with_a_memory_limit(self, run: Runner) -> None:
+        """It is told that there is no more, and ends as it likes. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("grow", "cope", _FEW, limits=Limits(memory=8 * MIB))
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.EXITED, 7), f"a guest that copes with a refusal exits with 7, not {ended(result)}"
+
+    def test_memory_limit_holds_from_the_beginning(self, run: Runner) -> None:
+        """A module that wants more from the beginning is OUT_OF_MEMORY. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("huge", limits=Limits(memory=8 * MIB))
+        assert result.reason is ExitReason.OUT_OF_MEMORY, f"1 GiB within a limit of 8 MiB: {ended(result)}"
+
+    def test_memory_within_the_limit_is_given(self, run: Runner) -> None:
+        """What the limit allows the guest gets. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("grow", "trap", "64", limits=Limits(memory=8 * MIB))
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, 3), f"4 MiB of 8 were refused: {ended(result)}"
+
+    def test_memory_limit_holds_in_a_worker_process(self, run: Runner) -> None:
+        """For every handler: a guest never has much more than the limit."""
+        result = run.in_worker(run.bundle("grow", "cope", _MANY), Limits(memory=32 * MIB))
+        had_all = (result.reason, result.exit_code) == (ExitReason.EXITED, 3)
+        assert not had_all, "a guest was given 512 MiB by a worker with a limit of 32 MiB"
+
+
+class FuelLimits(Conformance):
+    """A limit of instructions."""
+
+    def test_fuel_limit_holds(self, run: Runner) -> None:
+        """A guest that runs out of it: TIMED_OUT with 124. Needs ``fuel``."""
+        run.claims(Capability.FUEL)
+        result = run("spin", str(run.patience), limits=Limits(fuel=1_000_000))
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.TIMED_OUT, TIMED_OUT), (
+            f"a limit of a million instructions didn't hold: {ended(result)}"
+        )
+
+    def test_enough_fuel_changes_nothing(self, run: Runner) -> None:
+        """A guest that gets by with it ends by itself. Needs ``fuel``."""
+        run.claims(Capability.FUEL)
+        result = run("exit", "5", limits=Limits(fuel=_PLENTY))
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, 5), f"with plenty of fuel: {ended(result)}"

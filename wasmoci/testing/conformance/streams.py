@@ -1,0 +1,127 @@
+"""The guest's standard streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wasmoci.stdio import Stdio, Stream
+from wasmoci.testing.conformance.base import Conformance, ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from wasmoci.testing.conformance.base import Runner
+
+EVERY_BYTE = bytes(range(256))
+LARGE = EVERY_BYTE * 2048  # half a MiB: more than any pipe holds
+
+
+class StandardStreams(Conformance):
+    """Bytes go in and come out as they are, through whatever the caller gives."""
+
+    @pytest.mark.parametrize(
+        "data", [b"", EVERY_BYTE, b"no newline at the end", b"\r\n\0\xff\xfe"], ids=["none", "all", "text", "odd"]
+    )
+    def test_stdin_and_stdout_are_exact(self, run: Runner, data: bytes) -> None:
+        """Every byte value passes, both ways."""
+        output = run.output("cat", stdio=Stdio.capture(data))
+        assert output == data, f"the guest was given {data!r} and wrote {output!r}; it copies what it reads"
+
+    def test_large_streams_are_whole(self, run: Runner) -> None:
+        """More than a pipe holds, in and out."""
+        output = run.output("cat", stdio=Stdio.capture(LARGE))
+        assert len(output) == len(LARGE), f"{len(output)} bytes came out of {len(LARGE)}"
+        assert output == LARGE, "large output came out of order"
+
+    def test_stdout_and_stderr_are_apart(self, run: Runner) -> None:
+        """Each in its own, in order."""
+        result = run("streams")
+        assert result.stdout == b"out 1\nout 2\n", f"stdout is {result.stdout!r}; expected what was written to it alone"
+        assert result.stderr == b"err 1\nerr 2\n", f"stderr is {result.stderr!r}; expected what was written to it alone"
+
+    def test_captures_are_bounded(self, run: Runner) -> None:
+        """What passes the bound is dropped, the result says so, and the guest goes on."""
+        result = run("cat", stdio=Stdio.capture(LARGE, limit=1000))
+        assert result.ok, f"the guest was held up by a bounded capture: {ended(result)}"
+        found = (result.stdout, result.stdout_truncated, result.stderr_truncated)
+        assert found == (LARGE[:1000], True, False), (
+            "expected the first 1000 bytes of stdout, and a note that it was cut"
+        )
+
+    def test_functions_take_the_output(self, run: Runner) -> None:
+        """A function gets every byte in order; one function for both streams gets them in the order of writing."""
+        chunks: list[bytes] = []
+        result = run("streams", stdio=Stdio(stdin=b"", stdout=chunks.append, stderr=chunks.append))
+        output = b"".join(chunks)
+        assert output == b"out 1\nerr 1\nout 2\nerr 2\n", f"the function was given {output!r}"
+        assert result.stdout is None, "the output went to a function, and the result has it too"
+
+    def test_error_of_a_function_reaches_the_caller(self, run: Runner) -> None:
+        """What a function raises that takes the output ends the run, and comes out of it as it is."""
+
+        def refuse(_: bytes) -> None:
+            raise KeyError("the caller's own")
+
+        with pytest.raises(KeyError, match="the caller's own"):
+            run("streams", stdio=Stdio(stdin=b"", stdout=refuse, stderr=Stream.NULL))
+
+    def test_files_take_and_give(self, run: Runner, tmp_path: Path) -> None:
+        """A path is read from, made anew and written to."""
+        given, taken = tmp_path / "given", tmp_path / "taken"
+        given.write_bytes(EVERY_BYTE)
+        taken.write_bytes(b"older and longer" * 100)
+        result = run("cat", stdio=Stdio(stdin=given, stdout=taken, stderr=Stream.NULL))
+        assert result.ok, f"the guest was expected to exit with 0: {ended(result)}"
+        assert taken.read_bytes() == EVERY_BYTE, "the file that was to take the output has something else in it"
+
+    def test_descriptors_take_and_give_and_stay_open(self, run: Runner, tmp_path: Path) -> None:
+        """A descriptor of the caller's is used as it is, from where it stands, and stays open."""
+        given, taken = tmp_path / "given", tmp_path / "taken"
+        given.write_bytes(b"skipped" + EVERY_BYTE)
+        with given.open("rb", buffering=0) as source, taken.open("wb", buffering=0) as target:
+            source.seek(len(b"skipped"))
+            run("cat", stdio=Stdio(stdin=source.fileno(), stdout=target.fileno(), stderr=Stream.NULL))
+            os.fstat(source.fileno())
+            os.fstat(target.fileno())
+        assert taken.read_bytes() == EVERY_BYTE, f"the descriptor was given {taken.read_bytes()!r}"
+
+    def test_null_gives_and_takes_nothing(self, run: Runner) -> None:
+        """Reads find the end at once, writes vanish."""
+        result = run("cat", stdio=Stdio.null())
+        assert result.ok, f"with NULL for its streams the guest was expected to exit with 0: {ended(result)}"
+        assert (result.stdout, result.stderr) == (None, None), "with NULL for its streams nothing is captured"
+
+    def test_output_arrives_while_the_guest_runs(self, run: Runner) -> None:
+        """What was written is there before the guest ends: it isn't kept until then."""
+        with run.waiting() as guest:
+            assert guest.answers(), "the guest wrote and went on to wait, and its output didn't arrive"
+
+    def test_inherited_streams_are_those_of_the_process(self, run: Runner, tmp_path: Path) -> None:
+        """With INHERIT the guest has the descriptors 0, 1 and 2, and what Python has in their place isn't asked."""
+        made = run.bundle("cat")
+        given, taken = tmp_path / "given", tmp_path / "taken"
+        given.write_bytes(EVERY_BYTE)
+        with (
+            given.open("rb") as source,
+            taken.open("wb") as target,
+            _in_place_of((0, source.fileno()), (1, target.fileno())),
+        ):
+            run.execute(made, stdio=Stdio.inherit())
+        assert taken.read_bytes() == EVERY_BYTE, "the guest didn't read descriptor 0 or didn't write to descriptor 1"
+
+
+@contextlib.contextmanager
+def _in_place_of(*pairs: tuple[int, int]) -> Iterator[None]:
+    """Put descriptors into the place of standard ones, for as long as the context lasts."""
+    with contextlib.ExitStack() as stack:
+        for standard, other in pairs:
+            kept = os.dup(standard)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, standard)
+            os.dup2(other, standard)
+        yield

@@ -1,0 +1,25 @@
+;; Copies its standard input to its standard output, and exits with the errno of what failed.
+(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 2)
+  (func $check (param $errno i32)
+    (if (local.get $errno) (then (call $proc_exit (local.get $errno)))))
+  (func (export "_start")
+    (local $at i32) (local $size i32)
+    (loop $chunk
+      (i32.store (i32.const 0) (i32.const 65536))
+      (i32.store (i32.const 4) (i32.const 65536))
+      (call $check (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (local.set $at (i32.const 65536))
+      (local.set $size (i32.load (i32.const 8)))
+      (if (i32.eqz (local.get $size)) (then return))
+      (loop $rest
+        (i32.store (i32.const 0) (local.get $at))
+        (i32.store (i32.const 4) (local.get $size))
+        (call $check (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (local.set $at (i32.add (local.get $at) (i32.load (i32.const 8))))
+        (local.set $size (i32.sub (local.get $size) (i32.load (i32.const 8))))
+        (br_if $rest (local.get $size)))
+      (br $chunk))))

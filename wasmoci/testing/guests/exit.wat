@@ -1,0 +1,26 @@
+;; exit CODE: writes "leaving", and exits with CODE.
+(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "leaving\n")
+  ;; The decimal number at an address.
+  (func $number (param $at i32) (result i32)
+    (local $value i32)
+    (block $done (loop $digit
+      (br_if $done (i32.eqz (i32.load8_u (local.get $at))))
+      (local.set $value (i32.add (i32.mul (local.get $value) (i32.const 10))
+        (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $digit)))
+    (local.get $value))
+  (func $line (param $at i32) (param $size i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $size))
+    (if (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable)))
+  (func (export "_start")
+    (if (call $args_get (i32.const 64) (i32.const 1024)) (then unreachable))
+    (call $line (i32.const 16) (i32.const 8))
+    (call $proc_exit (call $number (i32.load (i32.const 68))))
+    unreachable))

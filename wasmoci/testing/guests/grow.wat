@@ -1,0 +1,26 @@
+;; grow HOW PAGES: takes memory, 16 pages of 64 KiB at a time. When that is refused it exits with 7 (HOW is "cope") or traps; when it
+;; has PAGES it exits with 3.
+(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  ;; The decimal number at an address.
+  (func $number (param $at i32) (result i32)
+    (local $value i32)
+    (block $done (loop $digit
+      (br_if $done (i32.eqz (i32.load8_u (local.get $at))))
+      (local.set $value (i32.add (i32.mul (local.get $value) (i32.const 10))
+        (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $digit)))
+    (local.get $value))
+  (func (export "_start")
+    (local $most i32)
+    (if (call $args_get (i32.const 64) (i32.const 1024)) (then unreachable))
+    (local.set $most (call $number (i32.load (i32.const 72))))
+    (loop $more
+      (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then
+        (if (i32.eq (i32.load8_u (i32.load (i32.const 68))) (i32.const 99)) (then (call $proc_exit (i32.const 7))))
+        unreachable))
+      (br_if $more (i32.lt_u (memory.size) (local.get $most))))
+    (call $proc_exit (i32.const 3))))

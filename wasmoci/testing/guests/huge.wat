@@ -1,0 +1,4 @@
+;; Wants 1 GiB of memory from the beginning.
+(module
+  (memory (export "memory") 16384)
+  (func (export "_start")))

@@ -1,0 +1,38 @@
+;; spin SECONDS: writes "begun", computes for so long, and exits with 3.
+(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "begun\n")
+  ;; The decimal number at an address.
+  (func $number (param $at i32) (result i32)
+    (local $value i32)
+    (block $done (loop $digit
+      (br_if $done (i32.eqz (i32.load8_u (local.get $at))))
+      (local.set $value (i32.add (i32.mul (local.get $value) (i32.const 10))
+        (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $digit)))
+    (local.get $value))
+  (func $line (param $at i32) (param $size i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $size))
+    (if (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable)))
+  (func $now (result i64)
+    (if (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 32)) (then unreachable))
+    (i64.load (i32.const 32)))
+  (func (export "_start")
+    (local $end i64) (local $i i32)
+    (if (call $args_get (i32.const 64) (i32.const 1024)) (then unreachable))
+    (call $line (i32.const 16) (i32.const 6))
+    (local.set $end (i64.add (call $now)
+      (i64.mul (i64.extend_i32_u (call $number (i32.load (i32.const 68)))) (i64.const 1000000000))))
+    (loop $spin
+      (local.set $i (i32.const 4096))
+      (loop $inner
+        (local.set $i (i32.sub (local.get $i) (i32.const 1)))
+        (br_if $inner (local.get $i)))
+      (br_if $spin (i64.lt_u (call $now) (local.get $end))))
+    (call $proc_exit (i32.const 3))))
