@@ -1,0 +1,1 @@
+"""With the real ones: Podman, Buildah, containerd and its CRI, runc and crun, over ``wasmoci-runtime``."""

@@ -1,0 +1,80 @@
+"""Runs programs, and waits for what they bring about."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.requirements import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RUNTIME = Path(sys.executable).with_name("wasmoci-runtime")
+FORCING = Path(sys.executable).with_name("wasmoci-wasm")
+
+# Long enough for a busy machine, and far below the 10 s that Podman waits before it kills.
+PATIENCE = 60.0
+
+Done = subprocess.CompletedProcess[str]
+
+
+def program(name: str, package: str = "") -> str:
+    """The path of a program; a missing one skips the test.
+
+    Args:
+        name: Its name.
+        package: Debian's package that has it, when that is called otherwise.
+    """
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    require(found, f"{name} is missing: apt install {package or name}")
+    assert found is not None
+    return found
+
+
+def run(
+    *command: str | Path,
+    check: bool = True,
+    stdin: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Done:
+    """Run a program to its end, its output captured.
+
+    Args:
+        command: The program and its arguments.
+        check: Fail the test when its status isn't 0.
+        stdin: Its standard input; nothing by default.
+        environment: Its whole environment; the test's own by default.
+        directory: Where it runs.
+    """
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        input=stdin or "",
+        check=False,
+        timeout=PATIENCE,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def wait_for(what: str, holds: Callable[[], object]) -> None:
+    """Wait until something holds.
+
+    Args:
+        what: What is waited for, for the message when it never comes.
+        holds: Whether it is there.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
