@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from wasmoci.runtime.command_line import Invocation
+    from wasmoci.runtime.program import Compiled
 
 _BY_SIGNAL = 128
 
@@ -42,7 +43,8 @@ def main(invocation: Invocation) -> int:
     classification = dispatcher.classify(bundle)
     if classification.kind is Kind.NATIVE:
         native.replace(invocation)
-    selection = program.choose(dispatcher, program.of_bundle(bundle), named=classification.engine)
+    found = program.of_bundle(bundle)
+    selection = program.choose(dispatcher, found, named=classification.engine)
     creation = _Creation(
         invocation=invocation,
         bundle=bundle,
@@ -50,6 +52,7 @@ def main(invocation: Invocation) -> int:
         classification=classification,
         engine=selection.handler.name,
         handler=dispatcher.registry.reference(selection.handler.name),
+        compiled=program.compile_for(selection.handler, found),
         native=Native(invocation),
     )
     record = Record.of(invocation)
@@ -66,6 +69,7 @@ class _Creation:
     classification: Classification
     engine: str
     handler: str
+    compiled: Compiled | None
     native: Native
 
     def create(self, record: Record) -> int:
@@ -112,13 +116,22 @@ class _Creation:
 
     def _derive(self, record: Record) -> dict[str, Any]:
         process = self.bundle.spec.process
-        what = {"handler": self.handler, "rootfs": staging.ROOTFS, "cwd": process.cwd if process else "/"}
+        what: dict[str, Any] = {
+            "handler": self.handler,
+            "rootfs": staging.ROOTFS,
+            "cwd": process.cwd if process else "/",
+        }
+        # Another process may have taken it from the cache in the meantime: then the engine compiles by itself.
+        compiled = self.compiled if self.compiled is not None and self.compiled.file.exists() else None
+        if compiled is not None:
+            what["compiled"] = {compiled.module: staging.COMPILED}
         python = interpreter.for_handler(self.handler)
         stage = staging.Stage(
             root=record.root,
             rootfs=Path(os.path.realpath(self.bundle.rootfs)),
             interpreter=python,
             variables=variables(what, python.path, process.env if process else ()),
+            compiled=None if compiled is None else compiled.file,
             keep_annotations=not self.native.has_engines,
         )
         return staging.derive(self.bundle.spec.raw, stage)

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wasmoci import compiled
+from wasmoci.compiled.place import VARIABLE as CACHE_VARIABLE
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import from_reference
 from wasmoci.result import ExitReason
@@ -39,12 +41,14 @@ def variables(what: Mapping[str, Any], path: Sequence[str], env: Sequence[str]) 
     """The environment of an engine's process, as ``NAME=value``.
 
     Args:
-        what: The handler's ``module:qualified.name`` (``handler``), and the guest's ``rootfs`` and ``cwd`` in the container.
+        what: The handler's ``module:qualified.name`` (``handler``), the guest's ``rootfs`` and ``cwd`` in the container, and
+            the files of compiled modules by the modules' digests (``compiled``), where there are any.
         path: The directories in which Python finds wasmoci and the engine.
         env: The guest's own variables.
     """
     return [
         "PATH=/usr/local/bin:/usr/bin:/bin",
+        f"{CACHE_VARIABLE}=off",  # nothing of the host's is there, nor is anything to be written
         f"{PATH_VARIABLE}={':'.join(path)}",
         f"{GUEST_VARIABLE}={json.dumps(what)}",
         *(f"{ENVIRONMENT_PREFIX}{index}={variable}" for index, variable in enumerate(env)),
@@ -63,6 +67,8 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
     """
     try:
         what = description(environment)
+        for module, file in what.get("compiled", {}).items():
+            compiled.provide(module, file)
         spec = Spec(
             process=Process(args=tuple(args), env=_taken(environment), cwd=what["cwd"]), root=Root(path=what["rootfs"])
         )

@@ -9,6 +9,7 @@ import attrs
 
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.handlers.base import Precompiling
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.selection import Selection, Wasm, select
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.dispatcher import Dispatcher
+    from wasmoci.handlers.base import EngineHandler
     from wasmoci.module import Module
     from wasmoci.spec import Mount, Process
 
@@ -35,6 +37,19 @@ class Program:
 
     module: Module
     rootfs: Path
+
+
+@attrs.frozen
+class Compiled:
+    """What an engine has made of a module.
+
+    Args:
+        module: The module's digest.
+        file: The file in the compile cache, a host path.
+    """
+
+    module: str
+    file: Path
 
 
 def of_bundle(bundle: Bundle) -> Program:
@@ -82,6 +97,18 @@ def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Se
     )
     engine = named or dispatcher.settings.engine
     return select(workload, dispatcher.registry, named=engine, order=dispatcher.order())
+
+
+def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:
+    """Have a program compiled, unless it was before; None where the engine keeps nothing of it.
+
+    Raises:
+        WasmociError: The engine can't run it.
+    """
+    if not isinstance(handler, Precompiling):
+        return None
+    file = handler.precompile(program.module)
+    return None if file is None else Compiled(program.module.digest, file)
 
 
 def _load(spec: Spec, rootfs: Path) -> Module:
