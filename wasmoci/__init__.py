@@ -15,8 +15,8 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as typing has it, the import of which takes longer than all else here
 if TYPE_CHECKING:
     from wasmoci.api import engines as engines
     from wasmoci.api import explain as explain
