@@ -169,7 +169,7 @@ NOT_FOUND = [
 
 
 @pytest.mark.parametrize(("program", "process", "message"), NOT_FOUND)
-@pytest.mark.parametrize("mounts", [(), (Mount(destination="/tmp", type="tmpfs"),)], ids=["plain", "with mounts"])  # noqa: S108
+@pytest.mark.parametrize("mounts", [(), (Mount(destination="/tmp", type="tmpfs"),)], ids=["plain", "with mounts"])
 def test_program_that_is_not_there(
     rootfs: Path, program: str, process: dict[str, Any], message: str, mounts: tuple[Mount, ...]
 ) -> None:
@@ -193,7 +193,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("program", "message"), REFUSED)
-@pytest.mark.parametrize("mounts", [(), (Mount(destination="/tmp", type="tmpfs"),)], ids=["plain", "with mounts"])  # noqa: S108
+@pytest.mark.parametrize("mounts", [(), (Mount(destination="/tmp", type="tmpfs"),)], ids=["plain", "with mounts"])
 def test_program_that_cannot_be_run(rootfs: Path, program: str, message: str, mounts: tuple[Mount, ...]) -> None:
     """The error says what is there instead, and a command exits with 126; nothing blocks."""
     with pytest.raises(EntrypointError) as caught:

@@ -54,7 +54,7 @@ def test_text_of_a_wasm_workload(explain: Callable[..., Explanation], tmp_path: 
         env=["A=1", "B="],
         mounts=[
             (tmp_path / "data", "/data", "ro"),
-            {"destination": "/tmp", "type": "tmpfs"},  # noqa: S108
+            {"destination": "/tmp", "type": "tmpfs"},
             {"destination": "/proc", "type": "proc"},
         ],
         memory=1 << 20,

@@ -110,6 +110,7 @@ class _Creation:
     def _become_native(self, record: Record) -> NoReturn:
         private.enter()
         private.directory(str(record.root))
+        (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
         derived = record.write(self._derive(record), CONFIG)
         private.cover(str(self.bundle.path / self.config), str(derived))
         self.native.become()

@@ -36,13 +36,25 @@ def main() -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     awaited = {*ENDING, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        _end_with(parent)
         for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
         _run()
     os._exit(_wait(child, awaited))
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent is killed, which without a PID namespace it would survive."""
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _wait(child: int, awaited: set[signal.Signals]) -> int:

@@ -110,26 +110,39 @@ class GuestPaths:
         if self._inner is None:
             with current_run().unaccounted():
                 self._inner = Inner(context, self._link_inner())
+        inner = self._inner
         try:
             paths, text = call.read(arguments, memory)
         except FAILURES as failure:
             return errno_of(failure)
-        errno = self._inner.perform(context, call, arguments, paths, text)
+
+        def perform(asked: list[GuestPath]) -> int:
+            return inner.perform(context, call, arguments, asked, text)
+
+        errno = perform(paths)
         if errno in _REFUSALS:
             resolved = self._resolve(call, arguments, paths)
             if call.name == "path_readlink":
                 return self._read_link(arguments, resolved, memory, errno)
             if resolved != paths:
-                errno = self._inner.perform(context, call, arguments, resolved, text)
-        elif errno == Errno.INVAL and call.name == "path_remove_directory":
-            # rmdir(2) takes a slash at the end, as the WASI test suite has it; wasmtime's WASI doesn't.
-            (fd, path), *_ = paths
-            if path.endswith(b"/") and path.rstrip(b"/"):
-                errno = self._inner.perform(context, call, arguments, [(fd, path.rstrip(b"/"))], text)
+                errno = perform(resolved)
+        else:
+            errno = self._mended(errno, call, paths, perform)
         if errno == Errno.SUCCESS:
-            for pointer, data in self._inner.results(call, arguments):
+            for pointer, data in inner.results(call, arguments):
                 memory[pointer : pointer + len(data)] = data
             self._remember(call, arguments, paths, memory)
+        return errno
+
+    def _mended(self, errno: int, call: Call, paths: list[GuestPath], perform: Callable[[list[GuestPath]], int]) -> int:
+        """The answer that the system would give, where wasmtime's WASI has another."""
+        if errno == Errno.INVAL and call.name == "path_remove_directory":
+            # rmdir(2) takes a slash at the end, as the WASI test suite has it.
+            stripped = [(fd, path.rstrip(b"/")) for fd, path in paths]
+            if stripped != paths and all(path for _, path in stripped):
+                return perform(stripped)
+        if errno == Errno.IO and any(self._is_read_only(fd, path) for fd, path in paths):
+            return Errno.ROFS
         return errno
 
     def _read_link(self, arguments: Sequence[int], paths: list[GuestPath], memory: memoryview, errno: int) -> int:
@@ -183,6 +196,17 @@ class GuestPaths:
                 location.close()
         finally:
             place.close()
+
+    def _is_read_only(self, fd: int, path: bytes) -> bool:
+        """Whether a path is on a file system, or a mount, that can't be written to."""
+        start = self._position(self._descriptors.get(fd))
+        if start is None:
+            return False
+        try:
+            with self._located(start, path, follow=True, name=False) as location:
+                return bool(os.fstatvfs(location.fd).f_flag & os.ST_RDONLY)
+        except FAILURES:
+            return False
 
     def _position(self, descriptor: _Descriptor | None) -> Position | None:
         """Where a descriptor is; None when that can't be told any more."""
