@@ -52,13 +52,18 @@ def mount(*, read_only: bool = True, is_file: bool = False) -> GuestMount:
 @pytest.mark.parametrize(
     ("asked", "needs"),
     [
-        (workload(), {Capability.WASI_PREVIEW1}),
-        (workload(COMPONENT), {Capability.WASI_02}),
-        (workload(TEXT), {Capability.TEXT}),
-        (workload(mounts=(mount(),)), {Capability.WASI_PREVIEW1}),
-        (workload(mounts=(mount(is_file=True),)), {Capability.WASI_PREVIEW1, Capability.FILE_MOUNTS}),
-        (workload(limits=Limits(fuel=1)), {Capability.WASI_PREVIEW1, Capability.FUEL}),
-        (workload(limits=Limits(time=1, memory=1 << 20)), {Capability.WASI_PREVIEW1}),
+        (workload(read_only=False), {Capability.WASI_PREVIEW1}),
+        (workload(COMPONENT, read_only=False), {Capability.WASI_02}),
+        (workload(TEXT, read_only=False), {Capability.TEXT}),
+        (workload(read_only=False, mounts=(mount(read_only=False),)), {Capability.WASI_PREVIEW1}),
+        (
+            workload(read_only=False, mounts=(mount(read_only=False, is_file=True),)),
+            {Capability.WASI_PREVIEW1, Capability.FILE_MOUNTS},
+        ),
+        (workload(read_only=True), {Capability.WASI_PREVIEW1, Capability.READ_ONLY}),
+        (workload(read_only=False, mounts=(mount(read_only=True),)), {Capability.WASI_PREVIEW1, Capability.READ_ONLY}),
+        (workload(read_only=False, limits=Limits(fuel=1)), {Capability.WASI_PREVIEW1, Capability.FUEL}),
+        (workload(read_only=False, limits=Limits(time=1, memory=1 << 20)), {Capability.WASI_PREVIEW1}),
     ],
 )
 def test_needs(asked: Wasm, needs: set[Capability]) -> None:

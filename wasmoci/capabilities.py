@@ -18,6 +18,8 @@ class Capability(enum.Enum):
     """What the guest writes below its root and mounts is seen on the host, and the other way around."""
     FILE_MOUNTS = "file-mounts"
     """Bind mounts of a single file."""
+    READ_ONLY = "read-only"
+    """Roots and mounts that the guest may only read."""
     MEMORY_LIMIT = "memory-limit"
     """A memory limit that holds in the caller's process."""
     TIME_LIMIT = "time-limit"

@@ -60,6 +60,8 @@ class Wasm:
         needs = {KIND_NEEDS[self.module.kind]}
         if self.files.has_file_mounts:
             needs.add(Capability.FILE_MOUNTS)
+        if self.files.read_only or any(mount.read_only for mount in self.files.mounts):
+            needs.add(Capability.READ_ONLY)
         if self.limits.fuel is not None:
             needs.add(Capability.FUEL)
         if determinism.current() is not None:

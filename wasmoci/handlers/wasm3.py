@@ -51,6 +51,7 @@ class Wasm3Handler(BaseHandler):
             Capability.WASI_PREVIEW1,
             Capability.LIVE_FILES,
             Capability.FILE_MOUNTS,
+            Capability.READ_ONLY,
             Capability.MEMORY_LIMIT,
             Capability.DETERMINISM,
         }

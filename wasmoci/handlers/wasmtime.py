@@ -55,6 +55,7 @@ class WasmtimeHandler(BaseHandler):
             Capability.TEXT,
             Capability.LIVE_FILES,
             Capability.FILE_MOUNTS,
+            Capability.READ_ONLY,
             Capability.MEMORY_LIMIT,
             Capability.TIME_LIMIT,
             Capability.FUEL,

@@ -36,6 +36,7 @@ class PywasmHandler(BaseHandler):
             Capability.WASI_PREVIEW1,
             Capability.LIVE_FILES,
             Capability.FILE_MOUNTS,
+            Capability.READ_ONLY,
             Capability.MEMORY_LIMIT,
             Capability.DETERMINISM,
         }

@@ -40,6 +40,7 @@ CAPABILITIES = frozenset(
         Capability.WASI_PREVIEW1,
         Capability.LIVE_FILES,
         Capability.FILE_MOUNTS,
+        Capability.READ_ONLY,
         Capability.MEMORY_LIMIT,
         Capability.DETERMINISM,
     }
