@@ -13,6 +13,7 @@ What a handler claims among its capabilities it has to pass; what it doesn't cla
 from __future__ import annotations
 
 from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
+from wasmoci.testing.conformance.chance import TimeAndChance
 from wasmoci.testing.conformance.ends import Exits, Traps
 from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
 from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
@@ -36,6 +37,7 @@ class HandlerConformance(
     TimeLimits,
     MemoryLimits,
     FuelLimits,
+    TimeAndChance,
     BadModules,
     Components,
     Concurrency,

@@ -1,0 +1,25 @@
+;; Writes the time of day, eight random bytes, sleeps for a fifth of a second, and writes how long that took: 24 bytes, times in
+;; nanoseconds as 64-bit little endian.
+(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $check (param $errno i32)
+    (if (local.get $errno) (then unreachable)))
+  (func $now (param $at i32)
+    (call $check (call $clock_time_get (i32.const 1) (i64.const 1) (local.get $at))))
+  (func (export "_start")
+    (call $check (call $clock_time_get (i32.const 0) (i64.const 1) (i32.const 64)))
+    (call $check (call $random_get (i32.const 72) (i32.const 8)))
+    (call $now (i32.const 88))
+    ;; a subscription: the monotonic clock, a fifth of a second from now
+    (i32.store (i32.const 144) (i32.const 1))
+    (i64.store (i32.const 152) (i64.const 200000000))
+    (call $check (call $poll_oneoff (i32.const 128) (i32.const 256) (i32.const 1) (i32.const 8)))
+    (call $now (i32.const 80))
+    (i64.store (i32.const 80) (i64.sub (i64.load (i32.const 80)) (i64.load (i32.const 88))))
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 24))
+    (call $check (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
