@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import attrs
+from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidBundle
 from wasmoci.spec import CONFIG, Spec
+
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 
 @attrs.frozen

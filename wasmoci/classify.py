@@ -8,8 +8,6 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.errors import InvalidSpec
 from wasmoci.warning import warn
@@ -18,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.spec import Spec
+else:
+    from wasmoci import _attrs as attrs
 
 _SUFFIXES = (".wasm", ".wat")
 _WASM = b"\0asm"

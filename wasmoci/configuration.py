@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci import configuration_file
 from wasmoci.classify import Detection
 from wasmoci.configuration_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
@@ -15,6 +13,10 @@ from wasmoci.errors import InvalidConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 __all__ = ["DEFAULT_ENGINES", "ENGINE_VARIABLE", "FILE_VARIABLE", "NATIVE_RUNTIME_VARIABLE", "SYSTEM_FILE", "Settings"]
 

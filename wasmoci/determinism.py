@@ -16,10 +16,12 @@ import contextvars
 import math
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 EPOCH = 946_684_800  # 2000-01-01T00:00:00Z
 _LATEST = (1 << 64) / 1e9  # seconds that a clock of WASI can tell

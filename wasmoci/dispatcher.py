@@ -6,8 +6,6 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci import isolation as isolations
 from wasmoci import registry
 from wasmoci.classify import Classification, Kind, classify
@@ -22,6 +20,8 @@ from wasmoci.stdio import Stdio
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import attrs
+
     from wasmoci.bundle import Bundle
     from wasmoci.isolation import Isolation
     from wasmoci.isolation.servers import OnlyForked, Servers
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from wasmoci.registry import Registry
     from wasmoci.result import ExecutionResult
     from wasmoci.running import Running
+else:
+    from wasmoci import _attrs as attrs
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()

@@ -10,8 +10,6 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.cache import Cache
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.filesystem import GuestFiles, plan
@@ -24,7 +22,11 @@ from wasmoci.wasi.resolver import Resolver
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.spec import Spec
+else:
+    from wasmoci import _attrs as attrs
 
 _SHOWN = 8  # names that a message lists
 _SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse

@@ -12,8 +12,6 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.errors import InvalidMount
 from wasmoci.wasi.tree import FileTree
 from wasmoci.wasi.tree import Mount as TreeMount
@@ -21,7 +19,11 @@ from wasmoci.wasi.tree import Mount as TreeMount
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import attrs
+
     from wasmoci.spec import Mount, Spec
+else:
+    from wasmoci import _attrs as attrs
 
 KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
 """Mount types that a guest has no use for: it has no kernel. They are left out."""

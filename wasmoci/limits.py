@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:

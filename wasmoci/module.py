@@ -11,8 +11,6 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.binary.core import CoreHead, read_head
 from wasmoci.binary.model import (
     Export,
@@ -33,6 +31,10 @@ from wasmoci.errors import InvalidModule
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 __all__ = [
     "Export",

@@ -13,8 +13,6 @@ import importlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci import distributions
 from wasmoci.capabilities import Capability
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
@@ -22,6 +20,10 @@ from wasmoci.handlers.base import EngineHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 GROUP = "wasmoci.handlers"
 

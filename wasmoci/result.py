@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
-
-import attrs
+from typing import TYPE_CHECKING
 
 from wasmoci.errors import GuestFailed
+
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 _TAIL = 2000  # characters of the guest's standard error that an error message quotes
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci import determinism, isolation
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
@@ -23,11 +21,15 @@ from wasmoci.module import Module, ModuleKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import attrs
+
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
     from wasmoci.registry import Registry
     from wasmoci.stdio import Stdio
+else:
+    from wasmoci import _attrs as attrs
 
 KIND_NEEDS = {
     ModuleKind.CORE: Capability.WASI_PREVIEW1,

@@ -11,11 +11,14 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from wasmoci._json import Node, load_object
+
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 CONFIG = "config.json"
 _VERSION = re.compile(r"([0-9]+)\.[0-9]+\.[0-9]+(?:[-+].*)?")

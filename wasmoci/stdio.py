@@ -14,10 +14,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 CAPTURE_LIMIT = 16 << 20  # bytes
 
@@ -31,6 +33,11 @@ class Stream(enum.Enum):
     """Reads find the end, writes vanish."""
 
 
+def _is_count(_instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name} is {value}; expected 0 bytes or more")
+
+
 @attrs.frozen
 class Capture:
     """Keep what is written, for the result.
@@ -39,7 +46,7 @@ class Capture:
         limit: Bytes to keep; what comes after them is dropped, and the result says so.
     """
 
-    limit: int = attrs.field(default=CAPTURE_LIMIT, validator=attrs.validators.ge(0))
+    limit: int = attrs.field(default=CAPTURE_LIMIT, validator=_is_count)
 
 
 Source: TypeAlias = "Stream | bytes | int | Path"

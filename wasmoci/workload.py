@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
 from wasmoci._json import Node
 from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
@@ -17,6 +15,10 @@ from wasmoci.spec import CONFIG, Mount, Process, Root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
 """Variables, as a mapping or as ``NAME=value`` strings."""

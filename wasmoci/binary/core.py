@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.binary.instructions import constant
 from wasmoci.binary.model import (
     Export,
@@ -27,6 +25,10 @@ from wasmoci.binary.valtypes import global_type, memory_type, table_type, type_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL = range(7)
 EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT, TAG = range(7, 14)

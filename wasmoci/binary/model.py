@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
-import attrs
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 
 class ModuleKind(enum.Enum):

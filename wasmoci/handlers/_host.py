@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
 from wasmoci.errors import UnsupportedModule
@@ -20,11 +18,15 @@ from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import attrs
+
     from wasmoci.determinism import Determinism
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Import, Module
     from wasmoci.wasi import Stream, VirtualClocks, Wasi
+else:
+    from wasmoci import _attrs as attrs
 
 _PAGE = 65536  # bytes
 _KEPT_MODULES = 32

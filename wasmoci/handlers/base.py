@@ -14,8 +14,6 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-import attrs
-
 from wasmoci import determinism
 from wasmoci.capabilities import Capability
 from wasmoci.entrypoint import Entrypoint
@@ -30,8 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.determinism import Determinism
     from wasmoci.spec import Spec
+else:
+    from wasmoci import _attrs as attrs
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -17,7 +15,11 @@ from wasmoci.wasi.walk import components
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import attrs
+
     from wasmoci.filesystem import GuestFiles
+else:
+    from wasmoci import _attrs as attrs
 
 
 _DESCRIPTORS = Path("/proc/self/fd")

@@ -10,7 +10,6 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-import attrs
 import wasmtime
 
 from wasmoci import compiled
@@ -25,10 +24,13 @@ from wasmoci.module import ModuleKind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import attrs
     from wasmtime import component
 
     from wasmoci.limits import Limits
     from wasmoci.module import Module
+else:
+    from wasmoci import _attrs as attrs
 
 _KEPT_MODULES = 64
 _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times as much
@@ -60,8 +62,8 @@ class Needs:
     @property
     def words(self) -> str:
         """The same as words, for the compile cache."""
-        names = [name for name, needed in attrs.asdict(self).items() if needed]
-        return " ".join(names)
+        names = {"stoppable": self.stoppable, "fuel": self.fuel, "accounts": self.accounts}
+        return " ".join(name for name, needed in names.items() if needed)
 
 
 @attrs.frozen

@@ -11,7 +11,6 @@ import enum
 import functools
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import wasmtime
 
 from wasmoci.handlers._host import open_wasi
@@ -25,8 +24,12 @@ from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import attrs
+
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
+else:
+    from wasmoci import _attrs as attrs
 
 
 class Host(enum.Enum):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import Refusal
@@ -18,7 +16,10 @@ from wasmoci.wasi.memory import region
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import attrs
     import wasmtime
+else:
+    from wasmoci import _attrs as attrs
 
 WASI = "wasi_snapshot_preview1"
 _PATH_MAX = 4096  # bytes, the limit of Linux, with its NUL

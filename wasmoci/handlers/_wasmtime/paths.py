@@ -16,7 +16,6 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from wasmtime import _ffi as ffi
 
 from wasmoci.handlers._wasmtime import calls
@@ -31,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import attrs
     import wasmtime
 
     from wasmoci.wasi.place import Location, Position
+else:
+    from wasmoci import _attrs as attrs
 
 _ROOT = 3  # the descriptor of the preopen /
 _CREATE, _EXCLUSIVE = 1, 4  # of the $oflags of path_open, its argument 4
