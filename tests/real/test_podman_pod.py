@@ -1,0 +1,64 @@
+"""Pods of Wasm containers and native side-cars with ``podman play kube``, and ``podman build`` over the runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.real import programs
+from tests.real.images import NATIVE, WASM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.real.podman import Podman
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {pod}
+  annotations:
+    module.wasm.image/variant: compat-smart
+spec:
+  restartPolicy: Never
+  containers:
+    - name: shop
+      image: {wasm}
+      command: ["/files.wasm", "write", "/shared/from-wasm", "hello"]
+      volumeMounts: [{{name: shared, mountPath: /shared}}]
+    - name: proxy
+      image: {native}
+      command: ["/bin/sh", "-c", "until cat /shared/from-wasm; do sleep 0.05; done 2>/dev/null; exit 3"]
+      volumeMounts: [{{name: shared, mountPath: /shared}}]
+  volumes:
+    - name: shared
+      hostPath: {{path: {shared}, type: Directory}}
+"""
+
+
+@pytest.mark.smoke
+def test_pod_with_side_car(podman: Podman, tmp_path: Path) -> None:
+    """A pod's one annotation makes its Wasm container Wasm, and leaves its side-car and its sandbox native."""
+    (tmp_path / "pod.yaml").write_text(POD.format(pod="mixed", wasm=WASM, native=NATIVE, shared=tmp_path))
+    try:
+        podman("play", "kube", tmp_path / "pod.yaml")
+        programs.wait_for("the side-car", lambda: podman.inspect("mixed-proxy")["Status"] in {"exited", "stopped"})
+        assert podman("logs", "mixed-shop").stdout == "wrote /shared/from-wasm: 5\n"
+        assert podman("logs", "mixed-proxy").stdout == "hello"
+        assert podman.inspect("mixed-shop")["ExitCode"] == 0
+        assert podman.inspect("mixed-proxy")["ExitCode"] == 3
+    finally:
+        podman("pod", "rm", "--force", "--time=0", "mixed", check=False)
+
+
+def test_build(podman: Podman, tmp_path: Path) -> None:
+    """The steps of a build are native, run by our runtime, even when they make a Wasm image."""
+    (tmp_path / "Containerfile").write_text(
+        f'FROM {NATIVE} AS base\nRUN ["/bin/sh", "-c", "echo built > /made"]\n'
+        f'FROM {WASM}\nCOPY --from=base /made /made\nCMD ["/files.wasm", "read", "/made"]\n'
+    )
+    podman("build", "--quiet", "--isolation=oci", "--network=none", "-t", "localhost/built:1", tmp_path)
+    podman("run", "--rm", "localhost/built:1", "/hello.wasm")
+    assert podman("run", "--rm", "localhost/built:1").stdout.startswith("read /made: built")
