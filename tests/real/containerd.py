@@ -101,4 +101,4 @@ class Containerd:
             programs.program("buildah"), "push", "--quiet", image, f"oci-archive:{archive}:{image}", **podman.place
         )
         for namespace in ("default", "k8s.io"):
-            self.ctr("images", "import", "--index-name", image, archive, namespace=namespace)
+            self.ctr("images", "import", archive, namespace=namespace)
