@@ -28,10 +28,11 @@ def _project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Runs a project's tests: ``run(test_file, *options, ini="")`` with warnings as errors."""
+    """Runs a project's tests, with warnings as errors: ``run(test_file, *options, ini="")``; on ours, if it doesn't say."""
 
     def run(test: str, *options: str, ini: str = "") -> pytest.RunResult:
-        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+        engines = "" if "wasm_engines" in ini else f"wasm_engines = {' '.join(ENGINES)}"
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{engines}\n{ini}")
         pytester.makepyfile(test_project=test)
         # At its end the inner session's faulthandler would put back the signal handlers from before wasmtime's.
         return pytester.runpytest_inprocess("-p", "no:faulthandler", "--strict-markers", "-rs", *options)
