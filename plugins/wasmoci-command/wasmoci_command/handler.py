@@ -168,13 +168,18 @@ class CommandHandler(BaseHandler):
     def _serve(self, call: Call) -> Outcome:
         workload = call.workload
         limit = workload.limits.time
-        output, errors = Report(workload.streams.stdout, None), Report(workload.streams.stderr, self.mark(call))
+        errors = Report(workload.streams.stderr, self.mark(call))
+        is_one = workload.streams.stdout is workload.streams.stderr
+        output = errors if is_one else Report(workload.streams.stdout, None)
         with Pump() as pump:
+            # One target for both is one pipe, so that the order of what is written is kept.
+            stderr = pump.output(errors.sink)
+            stdout = stderr if is_one else pump.output(output.sink)
             process = subprocess.Popen(  # noqa: S603  the engine; the function is one call of the system
                 self.command(call),
                 stdin=workload.streams.stdin,
-                stdout=pump.output(output.sink),
-                stderr=pump.output(errors.sink),
+                stdout=stdout,
+                stderr=stderr,
                 cwd=call.module.parent,
                 env={name: os.environ[name] for name in _OF_OURS if name in os.environ},
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before
@@ -189,10 +194,9 @@ class CommandHandler(BaseHandler):
                 process.kill()
                 status = process.wait()
             pump.drain()
-        if not in_time:
-            errors.finish()
-            return Outcome.timed_out(limit)
         errors.finish()
+        if not in_time:
+            return Outcome.timed_out(limit)
         if status < 0:
             return self._signaled(-status, _text(errors.words))
         return self.outcome(

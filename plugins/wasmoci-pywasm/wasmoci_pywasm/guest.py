@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.binary.rewrite import REFUSED_EXPORT
 from wasmoci.handlers import host
 from wasmoci.wasi import ProcExit
+from wasmoci_pywasm.names import function_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 pywasm: Any = importlib.import_module("pywasm")  # has no types
 
 _MOST_FRAMES = 1024  # calls within calls that pywasm allows
+_SHOWN_FRAMES = 64
 _OPERATIONS = {
     "unreachable": "unreachable was executed",
     "call_indirect": "an indirect call of no function, or of one of another type",
@@ -76,7 +79,7 @@ class Guest:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  pywasm traps by whatever exception comes up
-            return host.trapped(self._message(error), (), refused=self._refused(), limits=limits)
+            return host.trapped(self._message(error), self._backtrace(), refused=self._refused(), limits=limits)
         finally:
             self._wasi.bind(host.NO_MEMORY)
         return host.exited(0, refused=self._refused(), limits=limits)
@@ -94,6 +97,21 @@ class Guest:
             return 0
         count: int = self._runtime.exported_global(self._instance, REFUSED_EXPORT).data.into_i32()
         return count
+
+    def _backtrace(self) -> tuple[str, ...]:
+        """The functions that were running, innermost first: by their names, or else by their numbers."""
+        machine = self._runtime.machine
+        if not machine.stack.frame:
+            return ()
+        numbers = {
+            id(function.code.expr.data): number
+            for number, address in enumerate(machine.stack.frame[-1].module.func)
+            if hasattr(function := machine.store.func[address], "code")
+        }
+        names = function_names(self._workload.module.data)
+        running = (numbers.get(id(label.instr)) for label in reversed(machine.stack.label))
+        found = itertools.islice((number for number in running if number is not None), _SHOWN_FRAMES)
+        return tuple(names.get(number, f"function {number}") for number in found)
 
     def _message(self, error: Exception) -> str:
         """What went wrong, by the instruction that pywasm was at: its exceptions say nothing."""

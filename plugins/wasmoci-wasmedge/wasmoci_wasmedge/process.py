@@ -77,11 +77,15 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
     read, write = os.pipe()
     with Pump() as pump, os.fdopen(read, "rb", buffering=0) as answers:
         try:
+            # One target for both is one pipe, so that the order of what is written is kept.
+            stdout = pump.output(workload.streams.stdout)
+            is_one = workload.streams.stdout is workload.streams.stderr
+            stderr = stdout if is_one else pump.output(workload.streams.stderr)
             process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-I", str(RUNNER), library, "run", str(write), str(request)],
                 stdin=workload.streams.stdin,
-                stdout=pump.output(workload.streams.stdout),
-                stderr=pump.output(workload.streams.stderr),
+                stdout=stdout,
+                stderr=stderr,
                 cwd=request.parent,
                 pass_fds=[write],
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before

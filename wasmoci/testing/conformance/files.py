@@ -29,7 +29,8 @@ class Files(Conformance):
     @pytest.mark.parametrize("cwd", ["/", "/work/inner"])
     def test_preopens_are_those_of_the_spec(self, run: Runner, tmp_path: Path, cwd: str) -> None:
         """``/``, each mounted directory and, where it isn't ``/``, the working directory as ``.``; nothing else."""
-        mounts = [(_directory(tmp_path / name), f"/{name}", *options) for name, options in (("a", []), ("b", ["ro"]))]
+        flags = ["ro"] if Capability.READ_ONLY in run.handler.capabilities else []
+        mounts = [(_directory(tmp_path / name), f"/{name}", *options) for name, options in (("a", []), ("b", flags))]
         made = run.bundle("preopens", mounts=mounts, directories=["/a", "/b"], cwd=cwd)
         found = set((run.execute(made).stdout or b"").decode().splitlines())
         expected = {"/", "/a", "/b"} if cwd == "/" else {"/", "/a", "/b", "."}
@@ -111,12 +112,14 @@ class ReadOnly(Conformance):
     @pytest.mark.parametrize("change", ["write", "overwrite", "mkdir", "unlink", "symlink"])
     def test_read_only_root_stays_as_it_is(self, run: Runner, change: str) -> None:
         """With ``root.readonly`` every change is refused, and nothing is changed on the host."""
+        run.claims(Capability.READ_ONLY)
         made = run.bundle("files", *_change(change, ""), files={"/old": "old"}, readonly=True)
         _expect_unchanged(made.rootfs, lambda: run.execute(made).exit_code, f"{change} in a read-only root")
 
     @pytest.mark.parametrize("change", ["write", "overwrite", "mkdir", "unlink", "symlink"])
     def test_read_only_mount_stays_as_it_is(self, run: Runner, tmp_path: Path, change: str) -> None:
         """With the option ``ro`` the same holds for a mount, whatever the root is."""
+        run.claims(Capability.READ_ONLY)
         volume = _directory(tmp_path / "volume", old="old")
         mounts = [(volume, "/data", "ro")]
         _expect_unchanged(
@@ -125,9 +128,15 @@ class ReadOnly(Conformance):
             f"{change} in a read-only mount",
         )
 
+    def test_read_only_is_held_or_refused(self, run: Runner) -> None:
+        """Without ``read-only`` claimed, UnsupportedWorkload names the place; the guest isn't run with less."""
+        if Capability.READ_ONLY not in run.handler.capabilities:
+            with pytest.raises(UnsupportedWorkload, match="/"):
+                run("return", readonly=True)
+
     def test_writable_mount_in_a_read_only_root(self, run: Runner, tmp_path: Path) -> None:
         """A mount has its own flag."""
-        run.claims(Capability.LIVE_FILES)
+        run.claims(Capability.LIVE_FILES, Capability.READ_ONLY)
         volume = _directory(tmp_path / "volume")
         result = run(
             "files", "write", "/data/new", "x", mounts=[(volume, "/data")], directories=["/data"], readonly=True
