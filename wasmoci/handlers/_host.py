@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,6 +98,14 @@ def _random(determinism: Determinism) -> Callable[[int], bytes]:
     from random import Random  # noqa: PLC0415  most runs don't need it
 
     return Random(determinism.seed).randbytes  # noqa: S311  it is to be foreseen
+
+
+def preload() -> None:
+    """Have the WASI host loaded, which a run otherwise does when it needs it."""
+    from wasmoci.wasi import Wasi  # noqa: PLC0415
+
+    with Wasi():
+        importlib.import_module("wasmoci.wasi.linux")
 
 
 def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:

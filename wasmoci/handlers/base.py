@@ -97,6 +97,14 @@ def from_reference(reference: str) -> EngineHandler:
 
 
 @runtime_checkable
+class Preloading(Protocol):
+    """An optional power: less to do for each worker process that is forked."""
+
+    def preload(self) -> None:
+        """Load what every run needs, and start no thread: a process is forked from this one for each run."""
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """An optional power: a time limit that holds without a process to kill."""
 

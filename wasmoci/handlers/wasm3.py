@@ -83,6 +83,10 @@ class Wasm3Handler(BaseHandler):
         """
         self._valid.get(module.digest, 0, lambda: self._validate(module))
 
+    def preload(self) -> None:
+        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        _host.preload()
+
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         limits = workload.limits

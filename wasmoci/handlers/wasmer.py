@@ -60,6 +60,10 @@ class WasmerHandler(BaseHandler):
         except InitialMemoryTooLarge as error:
             raise UnsupportedModule(f"{module.source}: {error.message}") from None
 
+    def preload(self) -> None:
+        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        _host.preload()
+
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         return self._back_end.run(workload)

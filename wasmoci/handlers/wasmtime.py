@@ -23,6 +23,7 @@ from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
 from wasmoci.handlers._wasmtime.run import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
+from wasmoci.limits import Limits
 from wasmoci.module import FuncType, Module, ModuleKind
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import Outcome, Workload
-    from wasmoci.limits import Limits
     from wasmoci.stdio import Stdio
 
 # Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.
@@ -126,6 +126,12 @@ class WasmtimeHandler(BaseHandler):
         module = self.assemble(module)
         self.validate(module)
         return self._engine(limits).precompile(module)
+
+    def preload(self) -> None:
+        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        _host.preload()
+        for limits in (NO_LIMITS, Limits(time=1.0)):
+            self._engine(limits).preload()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""

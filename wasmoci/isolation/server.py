@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasmoci.handlers.base import from_reference
+from wasmoci.handlers.base import Preloading, from_reference
 from wasmoci.isolation import worker
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Server:
         """In a worker: its handler. One that can be loaded in the server as well is reported to it."""
         handler = self._handlers.get(reference)
         if handler is None:
-            handler = from_reference(reference)
+            handler = _loaded(reference)
             if len(list(Path("/proc/self/task").iterdir())) == 1:
                 os.write(self._report, FORKED.pack(os.getpid()))
         os.close(self._report)
@@ -169,7 +169,7 @@ class Server:
 
     def _load(self) -> None:
         for reference in self._fit - self._handlers.keys():
-            self._handlers[reference] = from_reference(reference)
+            self._handlers[reference] = _loaded(reference)
         gc.collect()
         gc.freeze()  # or the collector of each worker would copy all of it
         self._fit.clear()
@@ -192,6 +192,13 @@ class Server:
     def _forget(self, one: _Worker) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(one.lifeline)
+
+
+def _loaded(reference: str) -> EngineHandler:
+    handler = from_reference(reference)
+    if isinstance(handler, Preloading):
+        handler.preload()
+    return handler
 
 
 def main(control: int, caller: int) -> NoReturn:

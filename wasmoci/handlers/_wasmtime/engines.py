@@ -168,6 +168,11 @@ class Engine:
                 self._inner = linker.instantiate_pre(wasmtime.Module(self.engine, inner.MODULE))
             return self._inner
 
+    def preload(self) -> None:
+        """Make the linker that most modules need."""
+        with self._lock:
+            self._linker(Host.OWN)
+
     def precompile(self, module: Module) -> Path | None:
         """The compile cache's file of a module or component; None where there is no cache.
 
