@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, image_options, tidy
 from wasmoci.cli.options import add_choice, add_json
@@ -11,7 +15,9 @@ from wasmoci.cli.output import say, say_json
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Say what a run would do with a bundle or an image, and why; nothing of it runs."
+    from wasmoci.runtime.known import Container
+
+HELP = "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,11 +25,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_choice(parser)
     add_json(parser)
     add_image(parser)
-    parser.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
+    parser.add_argument(
+        "--runtime-root", metavar="DIR", help="where the native runtime keeps a container; by default the usual places"
+    )
+    parser.add_argument(
+        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or the id of a container, or its beginning"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the explanation."""
+    container = _container(options)
+    if container is not None:
+        options.bundle = str(container.bundle)
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.explanation import explain_bundle  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
@@ -39,7 +53,23 @@ def run(options: argparse.Namespace) -> int:
             isolation=None if options.isolation is None else Isolation(options.isolation),
         )
     if options.json:
-        say_json(explanation.to_dict())
+        what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}
+        say_json({**explanation.to_dict(), **what})
     else:
+        if container is not None:
+            say(container)
         say(explanation)
     return 0
+
+
+def _container(options: argparse.Namespace) -> Container | None:
+    """The container that is meant; None where it is a bundle, or is to be looked for among images."""
+    if os.path.lexists(options.bundle):
+        return None
+    from wasmoci.runtime.known import find  # noqa: PLC0415
+
+    return find(options.bundle, options.runtime_root)
+
+
+def _plain(_instance: object, _field: object, value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
