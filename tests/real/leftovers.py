@@ -39,6 +39,8 @@ def _processes(marks: tuple[str, ...]) -> Iterator[str]:
             continue
         with contextlib.suppress(OSError):
             text = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if not text:
+                continue  # it has ended, and its parent has yet to ask
             # An engine's command line doesn't tell whose it is.
             text += (process / "cgroup").read_text(encoding="utf-8")
             if any(mark in text for mark in marks):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tests.support.requirements import require
 
@@ -65,6 +65,28 @@ def run(
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def run_into(output: IO[bytes], *command: str, environment: Mapping[str, str], directory: Path) -> int:
+    """Run a program whose descendants may live on with its streams, and give its status.
+
+    Args:
+        output: The file that gets both its streams.
+        command: The program and its arguments.
+        environment: Its whole environment.
+        directory: Where it runs.
+    """
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        check=False,
+        timeout=PATIENCE,
+    )
+    return done.returncode
 
 
 def wait_for(what: str, holds: Callable[[], object]) -> None:
