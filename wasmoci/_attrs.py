@@ -9,6 +9,7 @@ taken from there, and :func:`attrs.evolve`, :func:`attrs.asdict` and :func:`attr
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def define(
             "__attrs_attrs__": _AttrsFields(),
         }
         if eq and "__eq__" not in vars(cls):
-            members |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
+            equal, hashed = _comparing(fields)
+            members |= {"__eq__": equal, "__hash__": hashed if frozen else None}
         if frozen:
             members |= {"__setattr__": _refuse, "__delattr__": _refuse}
         if repr and "__repr__" not in vars(cls):
@@ -219,17 +221,18 @@ def _refuse(_self: object, *_: object) -> NoReturn:
     raise FrozenInstanceError
 
 
-def _compared(instance: Any) -> tuple[Any, ...]:
-    values = vars(instance)
-    return tuple([values[item.name] for item in instance.__wasmoci_fields__ if item.eq])
+def _comparing(fields: tuple[Field, ...]) -> tuple[Callable[[Any, Any], Any], Callable[[Any], int]]:
+    """``__eq__`` and ``__hash__`` of a class."""
+    names = [item.name for item in fields if item.eq]
+    values: Callable[[Any], Any] = attrgetter(*names) if names else type
 
+    def __eq__(self: Any, other: Any) -> Any:  # noqa: N807
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
-def _eq(self: Any, other: Any) -> Any:
-    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+    def __hash__(self: Any) -> int:  # noqa: N807
+        return hash(values(self))
 
-
-def _hash(self: Any) -> int:
-    return hash((type(self), _compared(self)))
+    return __eq__, __hash__
 
 
 def _repr(self: Any) -> str:
