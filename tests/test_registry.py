@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -358,3 +359,64 @@ def test_errors_do_not_pile_up(site: Site) -> None:
     """)
     assert messages == ["the engine 'broken' can't be loaded: gone"]
     assert depth < 5
+
+
+def test_distributions_in_an_archive(site: Site, tmp_path: Path) -> None:
+    """A distribution that isn't a directory of the path is found as well."""
+    site.add("alpha", "alpha")
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", site.path)
+    shutil.rmtree(site.path)
+    site.path.mkdir()
+    names, engine = site.run(
+        """
+        import json
+        from wasmoci import registry
+        print(json.dumps([registry.default().names(), registry.default().load("alpha").name]))
+        """,
+        Path(archive),
+    )
+    assert OURS | {"alpha"} <= set(names)
+    assert engine == "alpha"
+
+
+ENTRY_POINTS = """
+# wasmoci.handlers = of a comment
+top = level:Handler
+
+[console_scripts]
+other = other:main
+
+[wasmoci.handlers]
+  one=one:Handler
+; two = two:Handler
+# three = three:Handler
+four = four.inner : Handler.Inner [extra]
+
+[wasmoci.handlers.more]
+five = five:Handler
+"""
+
+
+def test_entry_points_as_importlib_reads_them(site: Site) -> None:
+    """The files are read as the standard library does, for all groups, eggs and broken files among them."""
+    site.add("alpha", "alpha")
+    (site.path / "alpha-1.2.dist-info" / "entry_points.txt").write_text(ENTRY_POINTS)
+    egg = site.path / "beta.egg-info"
+    egg.mkdir()
+    (egg / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: beta\nVersion: 1\n")
+    (egg / "entry_points.txt").write_text("[wasmoci.handlers]\nbeta = beta:Handler\n")
+    (site.path / "gamma-1.dist-info").mkdir()
+    (site.path / "gamma-1.dist-info" / "entry_points.txt").mkdir()
+    ours, theirs = site.run("""
+        import json
+        from importlib.metadata import entry_points
+        from wasmoci import distributions
+        ours = distributions.scan("wasmoci.handlers")
+        theirs = entry_points(group="wasmoci.handlers")
+        print(json.dumps([sorted(set(ours)), sorted({(point.name, point.value) for point in theirs})]))
+    """)
+    assert [name for name, _ in ours] == [name for name, _ in theirs]
+    assert {name: value for name, value in ours if name in ("one", "beta")} == {
+        "one": "one:Handler",
+        "beta": "beta:Handler",
+    }
