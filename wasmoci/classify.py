@@ -69,7 +69,15 @@ class Classification:
 
     def to_dict(self) -> dict[str, object]:
         """The same for ``json.dumps``."""
-        return {**attrs.asdict(self), "kind": self.kind.value}
+        return {
+            "kind": self.kind.value,
+            "rule": self.rule,
+            "reason": self.reason,
+            "annotation": self.annotation,
+            "value": self.value,
+            "engine": self.engine,
+            "warning": self.warning,
+        }
 
 
 @attrs.frozen(kw_only=True)

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci.bundle import Bundle
 from wasmoci.classify import Classification, Kind
 from wasmoci.dispatcher import Dispatcher
@@ -21,8 +19,12 @@ from wasmoci.spec import CONFIG
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    import attrs
+
     from wasmoci.runtime.command_line import Invocation
     from wasmoci.runtime.program import Compiled
+else:
+    from wasmoci import _attrs as attrs
 
 _BY_SIGNAL = 128
 

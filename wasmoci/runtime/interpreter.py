@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-
-import attrs
+from typing import TYPE_CHECKING
 
 from wasmoci.errors import EngineError
 from wasmoci.runtime import init
+
+if TYPE_CHECKING:
+    import attrs
+else:
+    from wasmoci import _attrs as attrs
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store", "/gnu/store")
 _PACKAGES = ("site-packages", "dist-packages")

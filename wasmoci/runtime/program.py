@@ -5,8 +5,6 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.handlers.base import Precompiling
@@ -19,11 +17,15 @@ from wasmoci.stdio import Stdio
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.bundle import Bundle
     from wasmoci.dispatcher import Dispatcher
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.module import Module
     from wasmoci.spec import Mount, Process
+else:
+    from wasmoci import _attrs as attrs
 
 
 @attrs.frozen

@@ -11,8 +11,6 @@ import copy
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci.annotations import HANDLER, VARIANT
 from wasmoci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.destinations import Destinations
@@ -21,7 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.runtime.interpreter import Interpreter
+else:
+    from wasmoci import _attrs as attrs
 
 ROOTFS = "/.container"
 """Where the guest's files are in the staged root."""
