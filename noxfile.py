@@ -58,6 +58,13 @@ def demo(session: nox.Session) -> None:
     session.run("python", "demo/demo.py", *session.posargs)
 
 
+@nox.session
+def podman_demo(session: nox.Session) -> None:
+    """Run Wasm images with Podman: on every engine, stopped and entered, in a pod with a native side-car."""
+    _install(session, "demo")
+    session.run("python", "demo/podman_demo.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests, on each Python that is installed."""
