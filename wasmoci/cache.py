@@ -15,12 +15,16 @@ _T = TypeVar("_T")
 class Cache:
     """Keeps the values that were used last. Safe to use from several threads; each value is made once.
 
+    Attributes:
+        made: How many values were made.
+
     Args:
         count: How many values are kept at most.
         cost: What they may cost together. The latest is kept at any cost.
     """
 
     def __init__(self, count: int, cost: int) -> None:
+        self.made = 0
         self._count = count
         self._cost = cost
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
@@ -39,6 +43,7 @@ class Cache:
             if not entry.made:
                 entry.value = make()
                 entry.made = True
+                self.made += 1
         return cast("_T", entry.value)
 
     def _drop_others(self) -> None:

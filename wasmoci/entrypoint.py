@@ -31,7 +31,7 @@ else:
 _SHOWN = 8  # names that a message lists
 _SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
 
-_modules = Cache(count=32, cost=128 << 20)
+modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -162,7 +162,7 @@ def _read(descriptor: int, program: str) -> Module:
     if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < _SETTLED:
         return Module.read(descriptor, source=program)
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return _modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))
+    return modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))
 
 
 def _split(variable: str) -> tuple[str, str]:

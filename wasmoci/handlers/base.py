@@ -305,6 +305,25 @@ class BaseHandler(ABC):
                     backtrace=outcome.backtrace,
                 )
 
+    def remember(self, spec: Spec, rootfs: Path, limits: Limits) -> None:
+        """Keep a container's program at hand for the processes that are forked from this one, and start no thread.
+
+        Args:
+            spec: The container's spec.
+            rootfs: Its root file system, a host path.
+            limits: What it may use, but for the time.
+
+        Raises:
+            WasmociError: It can't be read.
+        """
+        files = plan(spec, rootfs)
+        files = attrs.evolve(files, mounts=tuple(mount for mount in files.mounts if mount.source is not None))
+        self.recall(Entrypoint.of(spec).load(files), limits)
+
+    def recall(self, module: Module, limits: Limits) -> None:  # noqa: ARG002  what there is to do, an engine knows
+        """Keep what a run of a module needs, as far as it can be had without compiling and without a thread that stays."""
+        _ = module.digest
+
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
         """Refuse what can't be run, before anything of the guest runs.
 

@@ -87,6 +87,12 @@ class Wasm3Handler(BaseHandler):
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         _host.preload()
 
+    def recall(self, module: Module, limits: Limits) -> None:
+        """See :meth:`BaseHandler.recall`."""
+        pages = _host.max_pages(limits)
+        self._prepare(module, _MOST if pages is None else min(pages, _MOST))
+        self.validate(module)
+
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         limits = workload.limits

@@ -133,6 +133,11 @@ class WasmtimeHandler(BaseHandler):
         for limits in (NO_LIMITS, Limits(time=1.0)):
             self._engine(limits).preload()
 
+    def recall(self, module: Module, limits: Limits) -> None:
+        """See :meth:`BaseHandler.recall`."""
+        if module.kind is not ModuleKind.TEXT:
+            self._engine(limits).recall(module)
+
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""
         return on_own_thread(lambda: self._run(workload))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import sys
@@ -81,6 +82,7 @@ def launch(
             request["environment"] = dict(os.environ)
         worker.send(request)
         yield worker
+        worker.remember({**request, "rootfs": os.path.abspath(rootfs)})  # noqa: PTH100  the server is elsewhere
 
 
 def reference_of(handler: EngineHandler) -> str:
@@ -155,6 +157,11 @@ class _Worker(Running):
         # A worker that died at once has closed its end: how it died is found out by finish().
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(messages.encode(request))
+
+    def remember(self, request: dict[str, Any]) -> None:
+        """Have the server keep the program at hand, when the worker says that it had to read it."""
+        if isinstance(self._process, WarmProcess) and self._answer is not None and self._answer.get("novel") is True:
+            self._process.server.remember(request["handler"], json.dumps(request).encode())
 
     def signal(self, number: int) -> None:
         """See :class:`Running`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import selectors
 import signal
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasmoci.handlers.base import Preloading, from_reference
+from wasmoci.handlers.base import BaseHandler, Preloading, from_reference
 from wasmoci.isolation import worker
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Server:
     """The loop of the server.
 
     Args:
-        control: The socket on which requests come; its end asks the server to end with its last worker.
+        control: The socket on which requests come: a handler's name, and what comes with it is for a worker, or the request of a
+            run whose program is to be kept at hand. Its end asks the server to end with its last worker.
         caller: The process descriptor of the program that has started it.
     """
 
@@ -114,6 +116,8 @@ class Server:
         try:
             if len(descriptors) == DESCRIPTORS:
                 self._fork(data.decode(), descriptors)
+            else:
+                self._remember(data.decode(), descriptors[0])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -156,7 +160,7 @@ class Server:
         handler = self._handlers.get(reference)
         if handler is None:
             handler = _loaded(reference)
-            if len(list(Path("/proc/self/task").iterdir())) == 1:
+            if _threads() == 1:
                 os.write(self._report, FORKED.pack(os.getpid()))
         os.close(self._report)
         return handler
@@ -170,9 +174,26 @@ class Server:
     def _load(self) -> None:
         for reference in self._fit - self._handlers.keys():
             self._handlers[reference] = _loaded(reference)
-        gc.collect()
-        gc.freeze()  # or the collector of each worker would copy all of it
         self._fit.clear()
+        self._freeze()
+
+    def _remember(self, reference: str, descriptor: int) -> None:
+        handler = self._handlers.get(reference)
+        if isinstance(handler, BaseHandler):
+            request = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+            worker.surround(request)
+            with contextlib.suppress(Exception):  # it is worth some milliseconds, and nothing else
+                handler.remember(*worker.workload(request))
+            self._freeze()
+
+    def _freeze(self) -> None:
+        """Spare the workers what is here: the collector of each would copy all of it."""
+        gc.collect()
+        gc.freeze()
+        if self._accepts and _threads() > 1:
+            self._selector.unregister(self._control)  # what should not be: no fork may come of this any more
+            self._control.close()
+            self._accepts = False
 
     def _reap(self, ended: _Worker) -> None:
         _, status = os.waitpid(ended.pid, 0)
@@ -192,6 +213,10 @@ class Server:
     def _forget(self, one: _Worker) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(one.lifeline)
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _loaded(reference: str) -> EngineHandler:

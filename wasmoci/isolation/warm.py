@@ -116,7 +116,19 @@ class WarmServer:
         finally:
             if directory >= 0:
                 os.close(directory)
-        return WarmProcess(FORKED.unpack(data)[0], descriptors[0], lifeline)
+        return WarmProcess(FORKED.unpack(data)[0], descriptors[0], lifeline, self)
+
+    def remember(self, reference: str, request: bytes) -> None:
+        """Have the program of a request kept at hand, for the next run of it.
+
+        Args:
+            reference: As for :meth:`fork`.
+            request: The request, as JSON.
+        """
+        descriptor = os.memfd_create("wasmoci-request", os.MFD_CLOEXEC)
+        with os.fdopen(descriptor, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            file.write(request)
+            socket.send_fds(self._control, [reference.encode()], [descriptor])
 
     def load(self, reference: str) -> None:
         """Have a handler loaded, by a worker first, which then has nothing to do; returns when the worker has.
@@ -161,10 +173,12 @@ class WarmProcess:
         pid: Its process id.
         descriptor: Its process descriptor.
         lifeline: The socket on which the server tells its status.
+        server: The server.
     """
 
-    def __init__(self, pid: int, descriptor: int, lifeline: socket.socket) -> None:
+    def __init__(self, pid: int, descriptor: int, lifeline: socket.socket, server: WarmServer) -> None:
         self.pid = pid
+        self.server = server
         self._descriptor = descriptor
         self._lifeline = lifeline
         self._lock = threading.Lock()

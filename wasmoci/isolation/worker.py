@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from wasmoci import warning
 from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
+from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, from_reference, on_start
 from wasmoci.isolation import memory, messages
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.limits import Limits
 
 
 _CHUNK = 1 << 16
@@ -57,8 +59,7 @@ def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler])
 
     def receive() -> dict[str, Any]:
         request = _receive(channel)
-        os.environ.clear()
-        os.environ.update(request["environment"])
+        surround(request)
         return request
 
     _answer(channel, receive, load)
@@ -82,6 +83,18 @@ def _answer(
     os._exit(0)
 
 
+def surround(request: dict[str, Any]) -> None:
+    """Have the environment of whoever asks."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+
+
+def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
+    """What is to be run."""
+    spec = Spec.from_dict(request["spec"], directory=request["directory"])
+    return spec, Path(request["rootfs"]), messages.limits_of(request)
+
+
 def _receive(channel: socket.socket) -> dict[str, Any]:
     decoder = messages.Decoder()
     while data := channel.recv(_CHUNK):
@@ -93,9 +106,10 @@ def _receive(channel: socket.socket) -> dict[str, Any]:
 def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
     if request["spec"] is None:
         return {"event": "loaded"}
-    limits = messages.limits_of(request)
-    spec = Spec.from_dict(request["spec"], directory=request["directory"])
+    spec, rootfs, limits = workload(request)
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
+
+    known = modules.made
 
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
@@ -107,12 +121,13 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
         channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
     with on_start(started), applied(messages.determinism_of(request)):
         try:
-            result = handler.execute(spec, Path(request["rootfs"]), stdio=Stdio.inherit(), limits=limits)
+            result = handler.execute(spec, rootfs, stdio=Stdio.inherit(), limits=limits)
         except MemoryError:
             if not bounded:
                 raise
             return {"event": "out-of-memory", "limit": limits.memory}
-    return messages.result_message(result)
+    # What the server could have had at hand.
+    return {**messages.result_message(result), "novel": modules.made > known}
 
 
 def _die_with(parent: int) -> None:

@@ -6,6 +6,7 @@ first used and shared by all runs; so are their linkers and the modules they hav
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, m
 from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
-from wasmoci.module import ModuleKind
+from wasmoci.module import Module, ModuleKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from wasmtime import component
 
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
 else:
     from wasmoci import _attrs as attrs
 
@@ -165,13 +165,26 @@ class Engine:
             if self._inner is None:
                 linker = wasmtime.Linker(self.engine)
                 linker.define_wasi()
-                self._inner = linker.instantiate_pre(wasmtime.Module(self.engine, inner.MODULE))
+                made = code.get(wasmtime.Module, self.engine, _inner_module(), self.needs.words)
+                self._inner = linker.instantiate_pre(made)
             return self._inner
 
     def preload(self) -> None:
-        """Make the linker that most modules need."""
+        """Make the linker that most modules need, and load what there is already of what may be called through it."""
         with self._lock:
             self._linker(Host.OWN)
+        if compiled.known([code.key(_inner_module(), self.needs.words)]):
+            self.inner()
+
+    def recall(self, module: Module) -> None:
+        """Load a module's code when the compile cache has it; wasmtime compiles and validates with threads that stay."""
+        if compiled.known([code.key(module, self.needs.words)]):
+            if module.kind is ModuleKind.COMPONENT:
+                self.component(module)
+            else:
+                self.preload()
+                self.validate(module)
+                self.program(module, Host.OWN)
 
     def precompile(self, module: Module) -> Path | None:
         """The compile cache's file of a module or component; None where there is no cache.
@@ -203,6 +216,11 @@ class Engine:
                 exits.define(linker)
                 paths.define(linker)
         return linker
+
+
+@functools.cache
+def _inner_module() -> Module:
+    return Module.from_bytes(bytes(wasmtime.wat2wasm(inner.MODULE)), source="wasmoci's own module")
 
 
 def _component_linker(engine: wasmtime.Engine) -> component.Linker:
