@@ -29,7 +29,7 @@ else:
     from wasmoci import _attrs as attrs
 
 _SHOWN = 8  # names that a message lists
-_SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
+SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
 
 modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
@@ -159,7 +159,7 @@ def _read(descriptor: int, program: str) -> Module:
     """Read a module, or take the one that was read before from the same file in the same state."""
     status = os.fstat(descriptor)
     # A file that has just changed may change again without its times telling.
-    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < _SETTLED:
+    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED:
         return Module.read(descriptor, source=program)
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))

@@ -22,9 +22,11 @@ from tests.conftest import usable
 from tests.isolation.puppet import Guarded, Puppet
 from tests.isolation.test_worker import run_in
 from tests.support.descriptors import children, descriptors
+from wasmoci.entrypoint import SETTLED
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation.process import reference_of
 from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm import WarmServer
 from wasmoci.limits import Limits
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
@@ -135,6 +137,7 @@ def test_a_fork_of_the_caller_has_servers_of_its_own(own_servers: Servers) -> No
 import os, sys
 from tests.isolation.test_warm import surroundings
 from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm import WarmServer
 servers = Servers(eager=True)
 first = surroundings(servers)["parent"]
 child = os.fork()
@@ -173,6 +176,7 @@ import threading
 from tests.isolation.test_warm import surroundings
 from tests.isolation.test_worker import run_in
 from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm import WarmServer
 from wasmoci.stdio import Stdio, Stream
 servers = Servers(eager=True)
 print(surroundings(servers)["parent"], flush=True)
@@ -278,3 +282,38 @@ def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
         pool.run("bundle")
     with pytest.raises(ValueError, match="expected 1 or more"):
         wasmoci.WorkerPool(0)
+
+
+def test_programs_of_recent_runs_are_at_hand(
+    engine: str, make_bundle: Callable[..., Path], guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that read its module has the server read it, so that the next one needn't; a file that changes is read again."""
+    told: list[str] = []
+    remember = WarmServer.remember
+
+    def listen(server: WarmServer, reference: str, request: bytes) -> None:
+        told.append(reference)
+        remember(server, reference, request)
+
+    monkeypatch.setattr(WarmServer, "remember", listen)
+    bundle = make_bundle(guest("exit"))
+    with wasmoci.WorkerPool(1, engines=(engine,)) as pool:
+
+        def settles() -> bool:
+            told.clear()
+            assert pool.run(bundle, args=["3"]).exit_code == 3
+            return not told
+
+        time.sleep(SETTLED / 1e9)
+        assert not settles()
+        _wait_until(settles)
+        (bundle / "rootfs/app.wasm").write_bytes(guest("hello").read_bytes())
+        assert pool.run(bundle, args=["3"]).exit_code == 0
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError
