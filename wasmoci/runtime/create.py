@@ -14,6 +14,7 @@ from wasmoci.runtime import interpreter, leftovers, native, private, program, st
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.guest import variables
 from wasmoci.runtime.record import Record
+from wasmoci.runtime.reporting import report
 from wasmoci.spec import CONFIG
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class _Creation:
             leftovers.discard(record, self.native)
 
     def _start(self, record: Record) -> int:
-        return private.in_child(lambda: self._become_native(record))
+        return private.in_child(lambda: self._become_native(record), lambda error: report(error, self.invocation))
 
     def _become_native(self, record: Record) -> NoReturn:
         private.enter()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wasmoci.runtime import leftovers, private
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.record import Record
+from wasmoci.runtime.reporting import report
 
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
@@ -26,7 +27,7 @@ def main(invocation: Invocation) -> int:
         if document.get("status") != "created":
             # Whoever was to hold the lock while it made the container is gone; what it had started may not be.
             leftovers.end(record, native)
-        status = native.wait(private.in_child(native.become))
+        status = native.wait(private.in_child(native.become, lambda error: report(error, invocation)))
         if not native.knows(record.identifier):
             leftovers.discard(record, native)
     return status

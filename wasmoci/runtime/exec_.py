@@ -14,6 +14,7 @@ from wasmoci.runtime import interpreter, private, program, staging
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.guest import variables
 from wasmoci.runtime.record import Record
+from wasmoci.runtime.reporting import report
 from wasmoci.spec import Process, Spec
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def main(invocation: Invocation) -> int:
         json.dump(derived, file)
         file.flush()
         command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
-        return native.wait(private.in_child(lambda: native.become(command)))
+        child = private.in_child(lambda: native.become(command), lambda error: report(error, invocation))
+        return native.wait(child)
 
 
 def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:

@@ -63,8 +63,12 @@ def cover(path: str, source: str) -> None:
     _mount(source, path, None, _MS_BIND)
 
 
-def in_child(function: Callable[[], NoReturn]) -> int:
+def in_child(function: Callable[[], NoReturn], failed: Callable[[Exception], int]) -> int:
     """Call a function in a child process, which is killed should this process be.
+
+    Args:
+        function: Puts another program in the child's place.
+        failed: Tells of an exception of the function's, and gives the child's exit status.
 
     Returns:
         The child's process id.
@@ -73,12 +77,15 @@ def in_child(function: Callable[[], NoReturn]) -> int:
     child = os.fork()
     if child:
         return child
+    status = 1
     try:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:
             function()
+    except Exception as error:  # noqa: BLE001  nobody else hears of it
+        status = failed(error)
     finally:
-        os._exit(1)
+        os._exit(status)
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def report(error: Exception, invocation: Invocation) -> int:
             text = f"{error.message}: {_NOT_THERE}" + (f"\n{error.hint}" if error.hint else "")
     else:
         if os.environ.get(DEBUG_VARIABLE):
-            raise error
+            traceback.print_exception(error)
         status = WasmociError.exit_status
         where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         text = where if isinstance(error, OSError) else f"unexpected {type(error).__name__}: {error}"
