@@ -116,10 +116,12 @@ class Conformance:
     Attributes:
         handler: The class of the handler under test, which is made without arguments; or a handler.
         patience: Seconds, a whole number, that a guest goes on when its time limit isn't held.
+        gives_backtraces: Whether the engine can tell a guest's frames after a trap.
     """
 
     handler: ClassVar[Any]
     patience: ClassVar[int] = 20
+    gives_backtraces: ClassVar[bool] = True
 
     @pytest.fixture
     def subject(self) -> EngineHandler:
