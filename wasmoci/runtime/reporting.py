@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -38,6 +37,8 @@ def report(error: Exception, invocation: Invocation) -> int:
             text = f"{error.message}: {_NOT_THERE}" + (f"\n{error.hint}" if error.hint else "")
     else:
         if os.environ.get(DEBUG_VARIABLE):
+            import traceback  # noqa: PLC0415  costs time, and only a defect needs it
+
             traceback.print_exception(error)
         status = WasmociError.exit_status
         where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
