@@ -34,8 +34,11 @@ STATUS = struct.Struct("<i")
 READY = b"ready"
 """What the server says first."""
 
+FORK, REMEMBER = b"f", b"r"
+"""What a request begins with; a handler's name follows."""
+
 DESCRIPTORS = 6
-"""What comes with a request: lifeline, channel, working directory, and the guest's three streams."""
+"""What comes with a request to fork: lifeline, channel, working directory, and the guest's three streams."""
 
 MAX_REQUEST = 1 << 12
 """Bytes of the name of a handler's class."""
@@ -114,21 +117,35 @@ class Server:
             self._accepts = False
             return
         try:
-            if len(descriptors) == DESCRIPTORS:
-                self._fork(data.decode(), descriptors)
-            else:
-                self._remember(data.decode(), descriptors[0])
+            # Where this process may open no more, some descriptors are missing; whoever asked sees that nothing comes of it.
+            if data[:1] == FORK and len(descriptors) == DESCRIPTORS:
+                self._fork(data[1:].decode(), descriptors)
+            elif data[:1] == REMEMBER and descriptors:
+                self._remember(data[1:].decode(), descriptors[0])
+        except OSError:
+            pass  # no process or descriptor is to be had now
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
     def _fork(self, reference: str, descriptors: list[int]) -> None:
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._work(parent, reference, descriptors)
         lifeline = socket.socket(fileno=os.dup(descriptors[0]))
-        process = os.pidfd_open(pid)
+        try:
+            pid = os.fork()
+        except OSError:
+            lifeline.close()
+            raise
+        if pid == 0:
+            lifeline.close()
+            self._work(parent, reference, descriptors)
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            lifeline.close()
+            raise
         self._workers[pid] = made = _Worker(process, pid, lifeline, reference)
         with contextlib.suppress(OSError):  # whoever asked is gone, which the lifeline tells as well
             socket.send_fds(lifeline, [FORKED.pack(pid)], [process])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.isolation import messages
 from wasmoci.isolation.cold import options
-from wasmoci.isolation.server import FORKED, READY, STATUS
+from wasmoci.isolation.server import FORK, FORKED, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
     from wasmoci.pump import Pump
@@ -103,10 +103,10 @@ class WarmServer:
             with theirs:
                 directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
                 descriptors = [theirs.fileno(), channel.fileno(), directory, *streams]
-                socket.send_fds(self._control, [reference.encode()], descriptors)
+                socket.send_fds(self._control, [FORK, reference.encode()], descriptors)
             lifeline.settimeout(_FORK)
             data, descriptors, _, _ = socket.recv_fds(lifeline, FORKED.size, 1, socket.MSG_CMSG_CLOEXEC)
-            _expect(data, FORKED.size)
+            _expect(data if descriptors else b"", FORKED.size)  # none: this process may open no more
         except OSError as error:
             lifeline.close()
             raise ServerGone from error
@@ -128,7 +128,7 @@ class WarmServer:
         descriptor = os.memfd_create("wasmoci-request", os.MFD_CLOEXEC)
         with os.fdopen(descriptor, "wb", buffering=0) as file, contextlib.suppress(OSError):
             file.write(request)
-            socket.send_fds(self._control, [reference.encode()], [descriptor])
+            socket.send_fds(self._control, [REMEMBER, reference.encode()], [descriptor])
 
     def load(self, reference: str) -> None:
         """Have a handler loaded, by a worker first, which then has nothing to do; returns when the worker has.
