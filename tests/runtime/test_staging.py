@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from wasmoci.errors import InvalidMount
 from wasmoci.runtime.destinations import Destinations
 from wasmoci.runtime.interpreter import Interpreter
 from wasmoci.runtime.staging import COMPILED, ROOTFS, Stage, derive
+
+if TYPE_CHECKING:
+    from tests.runtime.containers import Runtime
 
 INTERPRETER = Interpreter(command=("/py", "-I", "init.py"), path=("/lib",), directories=("/usr", "/opt/python"))
 
@@ -154,3 +158,20 @@ def test_no_destination(tmp_path: Path, destination: str) -> None:
     (tmp_path / "out").symlink_to("/")
     with pytest.raises(InvalidMount):
         Destinations(tmp_path).add(bind("/x", destination))
+
+
+def test_mounts_beneath_the_system_are_read_only_too(runtime: Runtime, tmp_path: Path) -> None:
+    """A file system that the host has mounted beneath /usr can't be written to from the container either."""
+    (tmp_path / "share").mkdir()
+    bundle = runtime.bundle("sleep")
+    inner = f'mount --bind "{tmp_path}/share" /usr/local/share && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", inner, "sh", *runtime.command("create", "--bundle", bundle, "c")]
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, check=True, timeout=60, **silent)
+    pid = json.loads(runtime.ok("state", "c"))["pid"]
+    runtime.ok("start", "c")
+    flags = {}
+    for line in Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8").splitlines():
+        fields = line.split()
+        flags[fields[4]] = fields[5].split(",")[0]
+    assert (flags["/usr"], flags["/usr/local/share"]) == ("ro", "ro")

@@ -26,7 +26,7 @@ class Interpreter:
     Args:
         command: The command; the guest's program and arguments follow.
         path: The directories in which Python finds modules.
-        directories: All that has to be there, as absolute host paths, none beneath another. Some are files.
+        directories: All that has to be there, as absolute host paths. Some are files. One beneath another is a mount of its own.
     """
 
     command: tuple[str, ...]
@@ -60,7 +60,7 @@ def for_handler(reference: str) -> Interpreter:
     return Interpreter(
         command=command,
         path=tuple(dict.fromkeys([*packages, *(os.path.dirname(home) for home in homes)])),
-        directories=_outermost(needed),
+        directories=_with_mounts(_outermost(needed)),
     )
 
 
@@ -82,3 +82,17 @@ def _outermost(paths: list[str]) -> tuple[str, ...]:
         if path not in kept and not _beneath(path, kept):
             kept.append(path)
     return tuple(kept)
+
+
+def _with_mounts(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths, and the mounts beneath them, each after what it lies on: one that is bound along is not made read-only along."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        points = {_unescaped(line.split()[4]) for line in stream}
+    return (*paths, *sorted(point for point in points if _beneath(point, list(paths))))
+
+
+def _unescaped(text: str) -> str:
+    """A path of mountinfo, which writes blanks and backslashes in octal."""
+    for character in " \t\n\\":
+        text = text.replace(f"\\{ord(character):03o}", character)
+    return text

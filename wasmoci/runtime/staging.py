@@ -124,7 +124,7 @@ def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool
         yield {**rootfs, "options": ["bind", "remount", "ro", *_SAFE]}
     # Above all others: wherever a mount of the container's has come to lie, the engine is what we have put there.
     for path in stage.interpreter.directories:
-        yield _bind(path, path, "rbind", "ro")
+        yield _bind(path, path, "bind", "ro")
     if stage.compiled is not None:
         yield _bind(str(stage.compiled), COMPILED, "bind", "ro")
 
