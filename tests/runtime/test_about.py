@@ -21,6 +21,13 @@ def test_version(runtime: Runtime, option: str) -> None:
     assert any(line.startswith("spec: 1.") for line in lines)
 
 
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(runtime: Runtime, option: str) -> None:
+    """The native runtime's options and commands, and our own options."""
+    text = runtime.ok(option)
+    assert all(word in text for word in ("--systemd-cgroup", "update", "--handler NAME", "--native-runtime NAME"))
+
+
 def test_features(runtime: Runtime) -> None:
     """The native runtime's features, with our version and engines among the annotations."""
     document = json.loads(runtime.ok("features"))

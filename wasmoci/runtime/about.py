@@ -1,4 +1,4 @@
-"""``--version`` and ``features``: the native runtime's, and our own beside them."""
+"""``--version``, ``--help`` and ``features``: the native runtime's, and our own beside them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from wasmoci.runtime.calls import Native
+from wasmoci.runtime.command_line import VERSION_OPTIONS
 
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
+
+
+_OPTIONS = """\
+OPTIONS OF WASMOCI-RUNTIME:
+   --handler NAME         make every container but a pod's sandbox Wasm: wasm, or an engine's name
+   --native-runtime NAME  the native runtime, a name or a path; all other options and commands are its own
+"""
 
 
 def main(invocation: Invocation) -> int:
@@ -19,12 +27,17 @@ def main(invocation: Invocation) -> int:
     Returns:
         The native runtime's exit status.
     """
-    return _features(invocation) if invocation.command == "features" else _version(invocation)
+    if invocation.command == "features":
+        return _features(invocation)
+    if invocation.asks_for(*VERSION_OPTIONS):
+        return _version(Native(invocation))
+    answer = Native(invocation).call()
+    sys.stdout.write(f"{answer.stdout.rstrip()}\n\n{_OPTIONS}")
+    return answer.returncode
 
 
-def _version(invocation: Invocation) -> int:
-    native = Native(invocation)
-    answer = native.call("--version")
+def _version(native: Native) -> int:
+    answer = native.alone("--version")
     lines = answer.stdout.splitlines() or [f"{native.name} of an unknown version"]
     sys.stdout.write(
         "\n".join([f"wasmoci-runtime version {version('wasmoci')}", f"native: {lines[0]}", *lines[1:], ""])

@@ -67,15 +67,17 @@ class Native:
             check=False,
         )
 
+    def alone(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Call it for an answer to a question of our own, without the call's options."""
+        return subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+
     def state(self, identifier: str) -> dict[str, Any]:
         """A container's state, as the OCI runtime specification has it; empty when it knows no such container.
 
         Raises:
             NativeRuntimeError: Its answer makes no sense.
         """
-        answer = subprocess.run(  # noqa: S603
-            [*_root(self.global_options), "state", identifier], capture_output=True, text=True, check=False
-        )
+        answer = self.alone(*_root(self.global_options)[1:], "state", identifier)
         if answer.returncode != 0:
             return {}
         try:

@@ -37,6 +37,9 @@ COMMANDS = frozenset(
     ]
 )
 
+VERSION_OPTIONS = ("version", "v", "V")
+HELP_OPTIONS = ("help", "h", "?")
+
 _OWN = ("handler", "native-runtime")
 _GLOBAL = frozenset({"root", "r", "log", "l", "log-format", "log-level", "criu", "rootless", "cgroup-manager", *_OWN})
 _COMMAND = {
@@ -130,6 +133,10 @@ class Invocation:
         self.forced = self.options.value("handler")
         if self.forced is None and os.path.basename(argv[0]) in FORCING_NAMES:
             self.forced = "wasm"
+
+    def asks_for(self, *options: str) -> bool:
+        """Whether one of some global options is there, and no command."""
+        return not self.command and any(name in self.options.values for name in options)
 
     def parsed(self) -> Options:
         """The command's own options; the container's id is the first of the rest."""

@@ -6,7 +6,7 @@ import os
 import sys
 
 from wasmoci.runtime import native, places
-from wasmoci.runtime.command_line import Invocation
+from wasmoci.runtime.command_line import HELP_OPTIONS, VERSION_OPTIONS, Invocation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _serve(invocation: Invocation) -> int:
 
             status: int = importlib.import_module(f"wasmoci.runtime.{_OURS[invocation.command]}").main(invocation)
             return status
-    if invocation.command == "features" or (not invocation.command and _asks_for_version(invocation)):
+    if invocation.command == "features" or invocation.asks_for(*VERSION_OPTIONS, *HELP_OPTIONS):
         from wasmoci.runtime import about
 
         return about.main(invocation)
@@ -75,7 +75,3 @@ def _may_be_wasm(invocation: Invocation) -> bool:
     from wasmoci.annotations import mentioned
 
     return mentioned(document)
-
-
-def _asks_for_version(invocation: Invocation) -> bool:
-    return any(name in invocation.options.values for name in ("version", "v", "V"))
