@@ -15,6 +15,7 @@ from tests.isolation.puppet import Puppet
 from tests.support.descriptors import descriptors
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
+from wasmoci.isolation.servers import Servers
 from wasmoci.limits import Limits
 from wasmoci.spec import Process, Spec
 from wasmoci.stdio import CAPTURE_LIMIT, Capture, Sink, Stdio, Stream
@@ -33,6 +34,7 @@ def run(request: pytest.FixtureRequest) -> Callable[..., ExecutionResult]:
 
     def call(stdio: Stdio, *args: str) -> ExecutionResult:
         before = descriptors()
+        servers = Servers(eager=False)  # those that all share stay
         result = isolation.execute(
             Puppet(),
             Spec(process=Process(args=args)),
@@ -40,7 +42,9 @@ def run(request: pytest.FixtureRequest) -> Callable[..., ExecutionResult]:
             stdio=stdio,
             limits=Limits(),
             isolation=request.param,
+            servers=servers,
         )
+        servers.close()
         assert descriptors() <= before
         return result
 
