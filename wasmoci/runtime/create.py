@@ -103,9 +103,10 @@ class _Creation:
     def _settle(self, record: Record, status: int, *, alive: bool) -> None:
         if alive:
             record.write(self._document("created"))
-        elif status <= _BY_SIGNAL or not self.native.knows(record.identifier):
-            # Where the native runtime failed it has cleaned up; where it was killed, that is left to "delete --force".
-            leftovers.discard(record, self.native)
+        elif not self.native.knows(record.identifier):
+            leftovers.discard(record)
+        elif status <= _BY_SIGNAL:
+            record.remove()  # It is another container that has the name, and has had it before.
 
     def _start(self, record: Record) -> int:
         return private.in_child(lambda: self._become_native(record), lambda error: report(error, self.invocation))

@@ -28,6 +28,6 @@ def main(invocation: Invocation) -> int:
             # Whoever was to hold the lock while it made the container is gone; what it had started may not be.
             leftovers.end(record, native)
         status = native.wait(private.in_child(native.become, lambda error: report(error, invocation)))
-        if not native.knows(record.identifier):
-            leftovers.discard(record, native)
+        if status == 0 or not native.knows(record.identifier):
+            leftovers.discard(record)
     return status

@@ -34,15 +34,13 @@ def end(record: Record, native: Native) -> None:
         _sweep(record, document)
 
 
-def discard(record: Record, native: Native) -> None:
-    """Remove a record, and what is left of its container should the native runtime have it no more.
+def discard(record: Record) -> None:
+    """Remove a record, and what is left of its container.
 
     Args:
-        record: The container's, locked.
-        native: The native runtime.
+        record: The container's, locked; the native runtime has it no more.
     """
-    if not native.knows(record.identifier):
-        _sweep(record, record.read())
+    _sweep(record, record.read())
     record.remove()
 
 
