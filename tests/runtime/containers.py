@@ -121,7 +121,7 @@ class Runtime:
                 for path in Path("/sys/fs/cgroup").glob(pattern)
             ],
             "states": sorted(entry.name for entry in self.root.iterdir()),
-            "records": [str(path) for path in Path("/run/wasmoci").glob(f"*{self.directory.name}*/*")],
+            "records": [str(path) for path in Path("/run/wasmoci").glob(f"*{self.directory.name}*")],
             "mounts": [line for line in _lines("/proc/self/mountinfo") if self.directory.name in line],
             "processes": [pid for pid in _processes() if self._owns(pid)],
         }

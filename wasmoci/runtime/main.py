@@ -41,15 +41,15 @@ def _serve(invocation: Invocation) -> int:
         return create.main(invocation)
     if invocation.command in _OURS and places.exist():
         identifier = invocation.container()
-        if (
-            identifier
-            and places.is_identifier(identifier)
-            and os.path.isdir(places.container(invocation.root, identifier))
-        ):
-            import importlib
+        if identifier and places.is_identifier(identifier):
+            directory = places.container(invocation.root, identifier)
+            if os.path.isdir(directory):
+                import importlib
 
-            status: int = importlib.import_module(f"wasmoci.runtime.{_OURS[invocation.command]}").main(invocation)
-            return status
+                status: int = importlib.import_module(f"wasmoci.runtime.{_OURS[invocation.command]}").main(invocation)
+                return status
+            if invocation.command == "delete":
+                places.tidy(directory)
     if invocation.command == "features" or invocation.asks_for(*VERSION_OPTIONS, *HELP_OPTIONS):
         from wasmoci.runtime import about
 

@@ -43,6 +43,20 @@ def container(root: str | None, identifier: str) -> str:
     return os.path.join(base(), _name(root), identifier)
 
 
+def tidy(directory: str) -> None:
+    """Remove what is above a container's directory where it was the last, as also after a command that was killed.
+
+    Args:
+        directory: The container's, which is gone.
+    """
+    try:
+        for _ in range(2):
+            directory = os.path.dirname(directory)
+            os.rmdir(directory)
+    except OSError:
+        pass  # there are others
+
+
 def _name(root: str | None) -> str:
     if not root:
         return _DEFAULT

@@ -125,9 +125,7 @@ class Record:
     def remove(self) -> None:
         """Remove the directory, and those above it when it was the last."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        for parent in (self.directory.parent, self.directory.parent.parent):
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+        places.tidy(str(self.directory))
 
 
 def _make(root: Path) -> None:
