@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 import wasmoci
+from tests.support.containers import listed
 from tests.support.descriptors import descriptors
 from tests.support.requirements import require
 from wasmoci import native, native_programs
@@ -77,8 +78,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 
 def _containers(beneath: Path) -> list[str]:
     """The containers whose bundles are beneath a directory."""
-    listed = subprocess.run(["runc", "list", "--format", "json"], check=True, capture_output=True).stdout
-    return [item["id"] for item in json.loads(listed) or [] if Path(item["bundle"]).is_relative_to(beneath)]
+    return [item["id"] for item in listed() if Path(item["bundle"]).is_relative_to(beneath)]
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 125, 126, 127, 255])

@@ -20,6 +20,7 @@ import pytest
 import wasmoci
 from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
+from tests.support.containers import listed
 from tests.support.descriptors import children, descriptors
 from tests.support.requirements import require
 from wasmoci.errors import EntrypointNotFound, GuestNotReady, InvalidBundle, UnsupportedWorkload
@@ -319,8 +320,7 @@ with wasmoci.start(sys.argv[1]) as guest:
 
 
 def _containers(bundle: Path) -> list[int]:
-    listed = subprocess.run(["runc", "list", "--format", "json"], check=True, capture_output=True).stdout
-    return [found["pid"] for found in json.loads(listed) or [] if found["bundle"] == str(bundle)]
+    return [found["pid"] for found in listed() if found["bundle"] == str(bundle)]
 
 
 def _wait_for_end(pid: int) -> None:
