@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
 from typing import TYPE_CHECKING
 
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.process import reference_of
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.servers import OnlyForked, Servers
+from wasmoci.isolation.task import attend
+from wasmoci.isolation.turns import Turns
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
 from wasmoci.workload import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wasmoci.bundle import Bundle
     from wasmoci.result import ExecutionResult
+    from wasmoci.running import Running
     from wasmoci.stdio import Source
     from wasmoci.workload import Environment
 
@@ -43,7 +46,7 @@ class WorkerPool:
         if self.size < 1:
             raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
         self._engines = engines
-        self._turns = threading.BoundedSemaphore(self.size)
+        self._turns = Turns(self.size)
         self._servers = Servers(eager=True)
         self._dispatcher = Dispatcher(engines, servers=self._servers)
         self._is_open = False
@@ -83,9 +86,8 @@ class WorkerPool:
             RuntimeError: The pool isn't open.
             WasmociError: As of :func:`wasmoci.run`.
         """
-        with self._turns:
-            if not self._is_open:
-                raise RuntimeError("the pool isn't open; use it as a context manager")
+        with self._turns.turn():
+            self._check()
             with opened(
                 bundle,
                 args=args,
@@ -102,3 +104,56 @@ class WorkerPool:
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
                     isolation=Isolation.PROCESS,
                 )
+
+    async def run_async(
+        self,
+        bundle: str | os.PathLike[str] | Bundle,
+        *,
+        engine: str | None = None,
+        args: Sequence[str] | None = None,
+        env: Environment | None = None,
+        volumes: Iterable[str] = (),
+        cwd: str | None = None,
+        read_only: bool | None = None,
+        stdin: Source = b"",
+        stdio: Stdio | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
+        fuel: int | None = None,
+        platform: str | None = None,
+    ) -> ExecutionResult:
+        """The same as :meth:`run` in a task of asyncio or trio; see :func:`wasmoci.run_async`.
+
+        Raises:
+            RuntimeError: The pool isn't open, or no event loop runs.
+            WasmociError: As of :func:`wasmoci.run`.
+        """
+
+        @contextlib.contextmanager
+        def launch() -> Iterator[Running]:
+            with (
+                opened(
+                    bundle,
+                    args=args,
+                    env=env,
+                    volumes=volumes,
+                    cwd=cwd,
+                    read_only=read_only,
+                    image=lambda: {"platform": platform},
+                ) as loaded,
+                Dispatcher(self._engines, servers=OnlyForked(self._servers)).launch(
+                    loaded,
+                    engine=engine,
+                    stdio=Stdio.capture(stdin) if stdio is None else stdio,
+                    limits=Limits(time=timeout, memory=memory, fuel=fuel),
+                ) as running,
+            ):
+                yield running
+
+        async with self._turns.turn_async():
+            self._check()
+            return await attend(launch())
+
+    def _check(self) -> None:
+        if not self._is_open:
+            raise RuntimeError("the pool isn't open; use it as a context manager")

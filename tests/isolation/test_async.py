@@ -147,6 +147,33 @@ def test_many_in_flight(sleeper: Path) -> None:
     assert turns >= 10
 
 
+def test_pool_in_tasks(loop: Start, sleeper: Path) -> None:
+    """A pool bounds the guests of tasks too; one that is cancelled while it waits for its turn takes none from the others."""
+    anyio = importlib.import_module("anyio")
+    running: list[int] = []
+    most: list[int] = []
+
+    def tell(data: bytes) -> None:
+        running.append(1) if b"begun" in data else running.pop()
+        most.append(len(running))
+
+    async def main(pool: wasmoci.WorkerPool) -> None:
+        stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
+
+        async def one(limit: float) -> None:
+            with anyio.move_on_after(limit):
+                await pool.run_async(sleeper, args=["0.1"], stdio=stdio)
+
+        async with anyio.create_task_group() as group:
+            for number in range(8):
+                group.start_soon(one, 0 if number % 4 == 3 else 60)
+
+    with wasmoci.WorkerPool(2, engines=("wasm3",)) as pool:
+        loop(lambda: main(pool))  # type: ignore[operator]
+        assert pool.run(sleeper, args=["0"]).ok
+    assert (max(most), len(most)) == (2, 12)
+
+
 def test_errors_are_raised(loop: Start, tmp_path: Path, make_bundle: Callable[..., Path]) -> None:
     """What can't be run raises what it raises elsewhere."""
 

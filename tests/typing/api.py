@@ -56,6 +56,8 @@ def pooling(bundle: Path) -> None:
 
 async def awaiting(bundle: Path) -> None:
     """A guest in a task."""
+    with wasmoci.WorkerPool() as pool:
+        assert_type(await pool.run_async(bundle, engine="wasm3"), wasmoci.ExecutionResult)
     assert_type(await wasmoci.run_async(bundle, engine="wasm3", timeout=5.0), wasmoci.ExecutionResult)
     await wasmoci.run_async(bundle, isolation="inline")  # type: ignore[call-arg]
 

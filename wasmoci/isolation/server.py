@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,6 +48,8 @@ IDLE = 60.0
 """Seconds without a worker after which the server ends; the next run starts another one."""
 
 _REPORT = 1 << 12
+_LOOKS = 20
+_PAUSE = 0.001
 
 
 class _Worker:
@@ -177,7 +180,7 @@ class Server:
         handler = self._handlers.get(reference)
         if handler is None:
             handler = _loaded(reference)
-            if _threads() == 1:
+            if _has_one_thread():
                 os.write(self._report, FORKED.pack(os.getpid()))
         os.close(self._report)
         return handler
@@ -207,7 +210,7 @@ class Server:
         """Spare the workers what is here: the collector of each would copy all of it."""
         gc.collect()
         gc.freeze()
-        if self._accepts and _threads() > 1:
+        if self._accepts and not _has_one_thread():
             self._selector.unregister(self._control)  # what should not be: no fork may come of this any more
             self._control.close()
             self._accepts = False
@@ -223,6 +226,8 @@ class Server:
         del self._workers[ended.pid]
 
     def _cut(self, unwanted: _Worker) -> None:
+        if unwanted.pid not in self._workers:
+            return  # its end was seen together with this
         self._forget(unwanted)
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(unwanted.process, signal.SIGKILL)
@@ -232,8 +237,13 @@ class Server:
             self._selector.unregister(one.lifeline)
 
 
-def _threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
+def _has_one_thread() -> bool:
+    """Whether this process has a single thread; one that has just been joined may take a moment to go."""
+    for _ in range(_LOOKS):
+        if len(list(Path("/proc/self/task").iterdir())) == 1:
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def _loaded(reference: str) -> EngineHandler:
