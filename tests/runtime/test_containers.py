@@ -257,3 +257,11 @@ def test_a_second_run_finds_the_module_compiled(runtime: Runtime) -> None:
     assert "/.compiled" in [mount["destination"] for mount in derived["mounts"]]
     assert "WASMOCI_CACHE=off" in derived["process"]["env"]
     assert runtime.call("run", "--bundle", bundle, "c").stdout == b"Hello, World!\n"
+
+
+def test_text(runtime: Runtime) -> None:
+    """A module in the text format runs as well, and is compiled on the host."""
+    text = b'(module (import "wasi_snapshot_preview1" "proc_exit" (func $e (param i32))) (func (export "_start") i32.const 5 call $e))'
+    bundle = runtime.bundle("hello", program="/app.wat")
+    (bundle / "rootfs" / "app.wat").write_bytes(text)
+    assert runtime.call("run", "--bundle", bundle, "c").returncode == 5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.filesystem import GuestFiles, plan
-from wasmoci.handlers.base import Precompiling
+from wasmoci.handlers.base import BaseHandler, Precompiling
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.selection import Selection, Wasm, select
@@ -110,7 +110,11 @@ def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:
     if not isinstance(handler, Precompiling):
         return None
     file = handler.precompile(program.module)
-    return None if file is None else Compiled(program.module.digest, file)
+    if file is None:
+        return None
+    # Of a text the engine's process compiles what is assembled of it.
+    module = handler.assemble(program.module) if isinstance(handler, BaseHandler) else program.module
+    return Compiled(module.digest, file)
 
 
 def _load(spec: Spec, rootfs: Path) -> Module:
