@@ -4,7 +4,8 @@
 
 A row for each engine: the time of one run, and containers per second with so many in flight. The native container is a static
 program that prints one line, on the same root file system. Each takes its turn within a round, so that what else goes on on the
-machine hits all of them; the best round of each counts. ``--soak`` runs so many in workers instead, and shows that memory and
+machine hits all of them; the best round of each counts. On a host with hybrid cgroups, on which crun doesn't work, its row has the
+cost of a mount namespace in which it does: one or two milliseconds. ``--soak`` runs so many in workers instead, and shows that memory and
 descriptors stay as they are. Needs root for runc and crun, and cc; what isn't there is left out.
 """
 
