@@ -86,6 +86,8 @@ def test_what_is_refused(container: Runtime, program: str, status: int, reason: 
     done = container.call("exec", "c", program)
     assert (done.returncode, reason in done.stderr.decode()) == (status, True)
     assert "this container runs WebAssembly" in done.stderr.decode()
+    # By these words Podman gives 126.
+    assert ("permission denied" in done.stderr.decode()) == (status == 126)
 
 
 def test_a_container_that_does_not_run(runtime: Runtime) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmoci._json import load_object
 from wasmoci.dispatcher import Dispatcher
-from wasmoci.errors import EntrypointError, InvalidModule, NativeRuntimeError
+from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.runtime import interpreter, private, program, staging
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.guest import variables
@@ -104,7 +104,11 @@ def _handler(process: Process, rootfs: Path, document: dict[str, Any]) -> str:
     try:
         selection = program.choose(dispatcher, program.of_process(process, rootfs), named=document.get("named"))
     except (EntrypointError, InvalidModule) as error:
-        error.hint = "this container runs WebAssembly: only a Wasm module of its own files can be executed in it"
+        if isinstance(error, EntrypointNotFound):
+            error.message = f"{process.args[0]}: isn't among the container's files"
+        # In the message and not a hint: engines show one line.
+        error.message += "; this container runs WebAssembly, and only a module of its own files can be executed in it"
+        error.hint = None
         raise
     return dispatcher.registry.reference(selection.handler.name)
 

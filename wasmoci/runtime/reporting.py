@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
-_NOT_THERE = (
-    "no such file or directory"  # by which Podman tells a missing program (127) from one that can't be run (126)
-)
+_NOT_THERE, _NOT_ALLOWED = ": no such file or directory", ": permission denied"
+_CAN_NOT_RUN = 126
 
 
 def report(error: Exception, invocation: Invocation) -> int:
@@ -31,10 +30,8 @@ def report(error: Exception, invocation: Invocation) -> int:
         The exit status.
     """
     if isinstance(error, WasmociError):
-        text = str(error)
         status = error.exit_status
-        if isinstance(error, EntrypointNotFound):
-            text = f"{error.message}: {_NOT_THERE}" + (f"\n{error.hint}" if error.hint else "")
+        text = f"{error.message}{_podmans_words(error, invocation)}" + (f"\n{error.hint}" if error.hint else "")
     else:
         if os.environ.get(DEBUG_VARIABLE):
             import traceback  # noqa: PLC0415  costs time, and only a defect needs it
@@ -46,6 +43,13 @@ def report(error: Exception, invocation: Invocation) -> int:
     log(text, "error", invocation)
     _tell(f"error: {text}")
     return status
+
+
+def _podmans_words(error: WasmociError, invocation: Invocation) -> str:
+    """What Podman looks for in an error to give 127 for a program that is missing, and to an ``exec`` 126 for one that can't run."""
+    if isinstance(error, EntrypointNotFound):
+        return _NOT_THERE
+    return _NOT_ALLOWED if invocation.command == "exec" and error.exit_status == _CAN_NOT_RUN else ""
 
 
 def log(text: str, level: str, invocation: Invocation) -> None:
