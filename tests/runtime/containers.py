@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
 
@@ -21,6 +23,7 @@ PROGRAM = [sys.executable, "-c", "import sys; from wasmoci.runtime.main import m
 # crun refuses a host whose cgroups are half version 1, half version 2.
 ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified; exec "$@"', "sh"]
 HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers").exists()
+over_each_native = pytest.mark.parametrize("runtime", ["runc", "crun"], indirect=True)
 LIMIT = 60  # seconds in which any command ends
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "network")
 

@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import usable
-from tests.runtime.containers import LIMIT, Runtime, ended
-
-NATIVES = ("runc", "crun")
-over_each_native = pytest.mark.parametrize("runtime", NATIVES, indirect=True)
+from tests.runtime.containers import LIMIT, Runtime, ended, over_each_native
 
 
 @over_each_native

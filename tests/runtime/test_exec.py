@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runtime.containers import LIMIT, Runtime
+from tests.runtime.containers import LIMIT, Runtime, over_each_native
 from tests.support.guests import build
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def container(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:
         yield runtime
 
 
+@over_each_native
 def test_a_module(container: Runtime) -> None:
     """It gets its arguments, the container's variables and those of the call."""
     done = container.call("exec", "-e", "B=2", "c", "/bin/show.wasm", "x", "-e")
@@ -58,6 +59,7 @@ def test_input(container: Runtime) -> None:
     assert container.call("exec", "c", "cat.wasm", stdin=b"\0in").stdout == b"\0in"
 
 
+@over_each_native
 def test_a_document(container: Runtime, tmp_path: Path) -> None:
     """As conmon and containerd do it: a process.json, detached, with the file of its process's id."""
     document = {"args": ["loop.wasm"], "cwd": "/work", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
