@@ -44,7 +44,7 @@ def test_private(cache: Path, counter: Counter, only: Callable[[str], Path]) -> 
     finally:
         os.umask(old)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, cache.parent)] == [0o700, 0o700]
-    assert [stat.S_IMODE(only(suffix).stat().st_mode) for suffix in (".code", ".json")] == [0o400, 0o400]
+    assert [stat.S_IMODE(only(suffix).stat().st_mode) for suffix in (".code", ".json")] == [0o444, 0o444]
 
 
 @pytest.mark.parametrize("change", [{"version": "2"}, {"module": "n"}])
@@ -130,7 +130,7 @@ def test_entry_that_others_can_write(counter: Counter, only: Callable[[str], Pat
     only(suffix).chmod(mode)
     assert counter.get() == b"m" * 100
     assert counter.made == 2
-    assert stat.S_IMODE(only(suffix).stat().st_mode) == 0o400
+    assert stat.S_IMODE(only(suffix).stat().st_mode) == 0o444
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])

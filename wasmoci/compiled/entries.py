@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FORMAT = 1
 _MOST_RECORD = 1 << 16  # bytes
 _TICK = 100_000_000  # nanoseconds: more than between two times that a file system tells apart
@@ -186,7 +187,8 @@ class Entries:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
-                os.fchmod(descriptor, stat.S_IRUSR)
+                # Others don't get through the directory. In a container, which is shown the file alone, another user reads it.
+                os.fchmod(descriptor, _READABLE)
             finally:
                 os.close(descriptor)
             os.rename(part, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)

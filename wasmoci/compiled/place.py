@@ -7,6 +7,8 @@ import re
 import stat
 from pathlib import Path
 
+from wasmoci import user_namespace
+
 VARIABLE = "WASMOCI_CACHE"
 SIZE_VARIABLE = "WASMOCI_CACHE_SIZE"
 OFF = "off"
@@ -36,7 +38,7 @@ def find() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if base.startswith("/"):
         return Path(base) / "wasmoci"
-    if os.geteuid() == 0 and not _in_user_namespace():
+    if os.geteuid() == 0 and not user_namespace.inside():
         return _SYSTEM
     try:
         return Path.home() / ".cache" / "wasmoci"
@@ -110,7 +112,7 @@ def _check_link(path: Path) -> None:
 
 def _check_parent(path: Path) -> None:
     status = path.lstat()
-    if status.st_uid not in (0, os.geteuid()) and not _in_user_namespace():
+    if status.st_uid not in (0, os.geteuid()) and not user_namespace.inside():
         raise Unusable(f"{path}: belongs to the user {status.st_uid}, who could replace what is in it")
     if not status.st_mode & stat.S_ISVTX:
         check(path, status)
@@ -126,12 +128,3 @@ def _make(directory: Path) -> None:
             path.mkdir(mode=0o700)
         except FileExistsError:
             continue
-
-
-def _in_user_namespace() -> bool:
-    """Whether some owners can't be told from one another: users of the outside all look like one."""
-    try:
-        with Path("/proc/self/uid_map").open("rb", buffering=0) as file:
-            return file.read(100).split() != [b"0", b"0", b"4294967295"]
-    except OSError:
-        return False

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from wasmoci import user_namespace
+
 _SYSTEM = "/run/wasmoci"
 _LONGEST = 200  # bytes of a directory's name
 _DEFAULT = "default"
@@ -15,7 +17,7 @@ _DEFAULT = "default"
 
 def base() -> str:
     """The directory of all of them: that of the system, or the user's own."""
-    if os.geteuid() == 0 and not _in_user_namespace():
+    if os.geteuid() == 0 and not user_namespace.inside():
         return _SYSTEM
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
@@ -66,11 +68,3 @@ def _name(root: str | None) -> str:
     import hashlib
 
     return hashlib.sha256(os.fsencode(name)).hexdigest()
-
-
-def _in_user_namespace() -> bool:
-    try:
-        with open("/proc/self/uid_map", encoding="ascii") as stream:
-            return stream.read().split() != ["0", "0", "4294967295"]
-    except OSError:
-        return False
