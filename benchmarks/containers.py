@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import measure
+from tests.runtime.containers import HYBRID, ONE_HIERARCHY
 from tests.support.guests import build
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 NATIVE = ("runc", "crun")
 RUNTIME = Path(sys.executable).with_name("wasmoci-runtime")
 HELLO = '#include <stdio.h>\nint main(void) { puts("Hello, World!"); return 0; }\n'
-# crun refuses a host whose cgroups are half version 1, half version 2.
-HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers").exists()
-ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified; exec "$@"', "sh"]
 
 
 def write_bundle(directory: Path, program: str, annotations: dict[str, str] | None = None, *args: str) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.real import programs
 from tests.real.programs import RUNTIME, Done
+from tests.runtime.containers import HYBRID, ONE_HIERARCHY
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUMBERS = itertools.count()
-
-# crun refuses a machine with both versions of cgroups; it does with the newer one out of its sight.
-WITHOUT_UNIFIED = ("unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh")
 
 
 class Direct:
@@ -35,7 +33,7 @@ class Direct:
         self.directory = directory
         self.bundle = directory / "bundle"
         self.log = directory / "log.json"
-        self._prefix = WITHOUT_UNIFIED if native == "crun" else ()
+        self._prefix = ONE_HIERARCHY if native == "crun" and HYBRID else ()
         self._own = ("--native-runtime", programs.program(native))
 
     def make(self, guest: str, *args: str, **options: Any) -> None:

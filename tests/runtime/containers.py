@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROGRAM = [sys.executable, "-c", "import sys; from wasmoci.runtime.main import main; sys.exit(main())"]
-# crun refuses a host whose cgroups are half version 1, half version 2.
-ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified; exec "$@"', "sh"]
+# crun refuses a host whose cgroups are half version 1, half version 2, and makes directories where the second half was.
+_HIDE = "umount /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified"
+ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", f'{_HIDE}; exec "$@"', "sh"]
 HYBRID = Path("/sys/fs/cgroup/unified/cgroup.controllers").exists()
 over_each_native = pytest.mark.parametrize("runtime", ["runc", "crun"], indirect=True)
 LIMIT = 60  # seconds in which any command ends
