@@ -29,8 +29,17 @@ def load_object(source: str) -> dict[str, Any]:
     Raises:
         InvalidSpec: It is missing, not a regular file, too large, not UTF-8, not JSON, or not an object.
     """
+    return parse_object(read_file(source), source)
+
+
+def parse_object(data: bytes, source: str) -> dict[str, Any]:
+    """Read what :func:`read_file` gave as one JSON object.
+
+    Raises:
+        InvalidSpec: It is not UTF-8, not JSON, or not an object.
+    """
     try:
-        text = _read(source).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise InvalidSpec(f"byte {error.start:#x} is not UTF-8, as JSON has to be", source=source) from None
@@ -49,7 +58,12 @@ def load_object(source: str) -> dict[str, Any]:
     return value
 
 
-def _read(source: str) -> bytes:
+def read_file(source: str) -> bytes:
+    """The content of a file that is to hold JSON.
+
+    Raises:
+        InvalidSpec: It is missing, not a regular file, or too large.
+    """
     try:
         # O_NONBLOCK: a FIFO must not make us wait for a writer.
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -84,6 +98,8 @@ def _is_deep(document: object) -> bool:
     level = [document]
     for _ in range(MAX_DEPTH):
         containers = [node for node in level if isinstance(node, (dict, list))]
+        if not containers:
+            return False
         level = [item for node in containers for item in (node.values() if isinstance(node, dict) else node)]
     return any(isinstance(node, (dict, list)) for node in level)
 

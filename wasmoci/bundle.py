@@ -6,13 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci._json import read_file
+from wasmoci.cache import Cache
 from wasmoci.errors import InvalidBundle
 from wasmoci.spec import CONFIG, Spec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import attrs
 else:
     from wasmoci import _attrs as attrs
+
+_specs = Cache(count=64, cost=4 << 20)
 
 
 @attrs.frozen
@@ -41,6 +47,24 @@ class Bundle:
             InvalidBundle: The directory or its root file system is missing, or something else than a directory.
             InvalidSpec: Its ``config.json`` is unreadable or malformed.
         """
+        return cls._load(path, lambda directory: Spec.load(directory / config))
+
+    @classmethod
+    def load_shared(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle as :meth:`load` does, for those who run it and change nothing of its spec in place.
+
+        The spec of a ``config.json`` that was read before, and has the same bytes, is the same object.
+        """
+
+        def shared(directory: Path) -> Spec:
+            source = str(directory / CONFIG)
+            data = read_file(source)
+            return _specs.get((source, data), len(data), lambda: Spec.from_bytes(data, source=source))
+
+        return cls._load(path, shared)
+
+    @classmethod
+    def _load(cls, path: str | os.PathLike[str], read: Callable[[Path], Spec]) -> Bundle:
         name = os.fspath(path)
         if "\0" in name:
             raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle's directory was expected")
@@ -51,7 +75,7 @@ class Bundle:
                 f"{name}: {problem}; a bundle is a directory with {CONFIG} and a root file system",
                 hint="name the directory, not the file in it" if directory.name == CONFIG else None,
             )
-        spec = Spec.load(directory / config)
+        spec = read(directory)
         return cls(directory, spec, _rootfs(directory, spec))
 
 

@@ -10,7 +10,7 @@ from wasmoci import isolation as isolations
 from wasmoci import registry
 from wasmoci.classify import Classification, Kind, classify
 from wasmoci.configuration import Settings
-from wasmoci.entrypoint import Entrypoint
+from wasmoci.entrypoint import Entrypoint, in_hand
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
@@ -103,7 +103,7 @@ class Dispatcher:
 
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
-        with self._suggesting(selection):
+        with self._suggesting(selection), in_hand(bundle.spec, selection.workload.module):
             return isolations.execute(
                 selection.handler,
                 bundle.spec,

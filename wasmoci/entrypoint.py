@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import errno
 import os
 import posixpath
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from wasmoci.cache import Cache
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.filesystem import GuestFiles, plan
-from wasmoci.module import FuncType, Module, ModuleKind
+from wasmoci.module import FuncType, Module, ModuleKind, read_bytes
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import attrs
@@ -93,7 +95,8 @@ class Entrypoint:
             InvalidModule: It isn't WebAssembly, or damaged.
         """
         with _Finder(files) as finder:
-            finder.check_directory(self.cwd)
+            if files.cwd != "/":
+                finder.check_directory(self.cwd)
             descriptor = finder.open(self)
             try:
                 return _read(descriptor, self.program)
@@ -132,6 +135,25 @@ class Entrypoint:
         return tuple(posixpath.join(self.cwd, directory, self.program) for directory in directories)
 
 
+@contextlib.contextmanager
+def in_hand(spec: Spec, module: Module) -> Iterator[None]:
+    """Have :func:`module_in_hand` give the module of a spec for as long as the context lasts, so that it isn't read again."""
+    token = _in_hand.set((spec, module))
+    try:
+        yield
+    finally:
+        _in_hand.reset(token)
+
+
+def module_in_hand(spec: Spec) -> Module | None:
+    """The module that was read for this very spec by whoever has it run; None when nobody has."""
+    known = _in_hand.get()
+    return known[1] if known is not None and known[0] is spec else None
+
+
+_in_hand: contextvars.ContextVar[tuple[Spec, Module] | None] = contextvars.ContextVar("in_hand", default=None)
+
+
 def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
     """The beginning of a spec's program; None when it can't be read, for whatever reason.
 
@@ -158,9 +180,10 @@ def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
 def _read(descriptor: int, program: str) -> Module:
     """Read a module, or take the one that was read before from the same file in the same state."""
     status = os.fstat(descriptor)
-    # A file that has just changed may change again without its times telling.
+    # A file that has just changed may change again without its times telling: it is read, and known by what is in it.
     if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED:
-        return Module.read(descriptor, source=program)
+        data = read_bytes(descriptor, source=program)
+        return modules.get((program, data), len(data), lambda: Module.from_bytes(data, source=program))
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))
 

@@ -90,7 +90,7 @@ class Module:
                 damaged.
         """
         name = source or (f"descriptor {path}" if isinstance(path, int) else str(path))
-        return cls.from_bytes(_read(path, name), source=name)
+        return cls.from_bytes(read_bytes(path, source=name), source=name)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, source: str = "module") -> Module:
@@ -163,7 +163,8 @@ class Module:
         return tuple(item for item in self.imports if (item.module, item.name) not in provided)
 
 
-def _read(path: Path | str | int, source: str) -> bytes:
+def read_bytes(path: Path | str | int, *, source: str) -> bytes:
+    """The bytes of a file that is to be a module; see :meth:`Module.read`."""
     opened: int | None = None
     try:
         if isinstance(path, int):

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wasmoci._json import Node, load_object
+from wasmoci._json import Node, parse_object, read_file
 
 if TYPE_CHECKING:
     import attrs
@@ -106,7 +106,20 @@ class Spec:
             InvalidSpec: It can't be read, isn't JSON, or breaks the specification; the message has the JSON path.
         """
         source = os.fspath(path)
-        return cls.from_dict(load_object(source), source=source, directory=str(Path(source).absolute().parent))
+        return cls.from_bytes(read_file(source), source=source)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, source: str) -> Spec:
+        """Structure a document that has been read.
+
+        Args:
+            data: The content of its file.
+            source: The file, a host path.
+
+        Raises:
+            InvalidSpec: It isn't JSON, or breaks the specification.
+        """
+        return cls.from_dict(parse_object(data, source), source=source, directory=str(Path(source).absolute().parent))
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:

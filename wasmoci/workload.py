@@ -70,7 +70,7 @@ def opened(
                 f"{os.fspath(workload)}: is a module; a bundle's directory or an image was expected",
                 hint=f"make an image of it with: wasmoci build {os.fspath(workload)} -t NAME",
             )
-        bundle = Bundle.load(workload)
+        bundle = Bundle.load_shared(workload)
         yield adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
         return
     from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it

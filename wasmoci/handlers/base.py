@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from wasmoci import determinism
 from wasmoci.capabilities import Capability
-from wasmoci.entrypoint import Entrypoint
+from wasmoci.entrypoint import Entrypoint, module_in_hand
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
@@ -279,7 +279,7 @@ class BaseHandler(ABC):
         entrypoint = Entrypoint.of(spec)
         clock = _Clock()
         with plan(spec, rootfs).materialise() as files:
-            module = self.assemble(entrypoint.load(files))
+            module = self.assemble(module_in_hand(spec) or entrypoint.load(files))
             self.check(module, entrypoint, files)
             with stdio.open() as streams:
                 workload = Workload(

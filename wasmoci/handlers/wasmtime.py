@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import wasmtime
@@ -66,6 +67,7 @@ class WasmtimeHandler(BaseHandler):
 
     def __init__(self) -> None:
         self._engines: dict[Needs, Engine] = {}
+        self._valid: weakref.WeakSet[Module] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def provides(self, module: str, name: str) -> bool:
@@ -88,13 +90,16 @@ class WasmtimeHandler(BaseHandler):
 
     def validate(self, module: Module) -> None:
         """See :meth:`EngineHandler.validate`."""
-        module = self.assemble(module)
-        super().validate(module)
-        if module.kind is ModuleKind.COMPONENT:
-            components.check_imports(module)
+        if module in self._valid:
             return
-        _host.check_signatures(module)
-        _host.check_memories(module)
+        assembled = self.assemble(module)
+        super().validate(assembled)
+        if assembled.kind is ModuleKind.COMPONENT:
+            components.check_imports(assembled)
+        else:
+            _host.check_signatures(assembled)
+            _host.check_memories(assembled)
+        self._valid.add(module)
 
     def check_features(self, module: Module) -> None:
         """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""
