@@ -65,7 +65,7 @@ def test_same_content_is_left_as_it_is_written(tmp_path: Path) -> None:
 
 
 REFUSALS = [
-    ('{\n  "a": 1,\n}', 3, "not JSON: "),
+    ('{\n  "a": 1\n  "b": 2\n}', 3, "not JSON: "),
     ("[]", 1, "found no object"),
     ('{\n "a": 1,\n "a": 2\n}', 3, "the key 'a' stands twice"),
     ('{\n "runtimes": []\n}', 2, "'runtimes' is no object"),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.real import images
 from tests.real.containerd import Containerd
-from tests.real.leftovers import mentions
+from tests.real.leftovers import settled
 from tests.real.podman import Podman
 from tests.real.programs import RUNTIME, program
 from tests.support.requirements import require
@@ -57,7 +57,7 @@ def podman() -> Iterator[Podman]:
     finally:
         ids = made("ps", "--all", "--quiet", "--no-trunc").stdout.split()
         made.end()
-    assert mentions(directory, *ids) == []
+    assert settled(directory, *ids) == []
     shutil.rmtree(directory)
 
 
@@ -69,7 +69,7 @@ def container(podman: Podman, request: pytest.FixtureRequest) -> Iterator[str]:
     yield name
     ids = podman("ps", "--all", "--quiet", "--no-trunc", f"--filter=name=^{name}$").stdout.split()
     podman("rm", "--force", "--time=0", "--ignore", name)
-    assert mentions(*ids) == [] if ids else True
+    assert not ids or settled(*ids) == []
 
 
 @pytest.fixture(scope="session")
@@ -80,4 +80,4 @@ def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for image in images.ALL:
             made.load(podman, image)
         yield made
-    assert mentions(directory) == []
+    assert settled(directory) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ STATE = tuple(
     Path(directory) for directory in ("/run/runc", "/run/crun", "/run/wasmoci", "/run/wasmoci-runtime", "/run/netns")
 )
 CGROUPS = Path("/sys/fs/cgroup")
+_MOMENT = 5.0  # seconds
 
 
 def mentions(*marks: str | Path) -> list[str]:
@@ -24,6 +26,18 @@ def mentions(*marks: str | Path) -> list[str]:
     """
     wanted = tuple(map(str, marks))
     return sorted({*_mounts(wanted), *_processes(wanted), *_cgroups(wanted), *_state(wanted)})
+
+
+def settled(*marks: str | Path) -> list[str]:
+    """The same once what is ending has ended: a tool's helper may take a moment after the tool itself.
+
+    Args:
+        marks: As for :func:`mentions`.
+    """
+    deadline = time.monotonic() + _MOMENT
+    while (found := mentions(*marks)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def _mounts(marks: Iterable[str]) -> Iterator[str]:

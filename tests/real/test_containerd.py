@@ -11,7 +11,7 @@ import pytest
 
 from tests.real import programs
 from tests.real.images import NATIVE, WASM
-from tests.real.leftovers import mentions
+from tests.real.leftovers import settled
 from tests.real.programs import RUNTIME, Done
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def run(containerd: Containerd, image: str, *arguments: str, options: tuple[str,
     """Run a container to its end; nothing is left of it."""
     name = f"wasmoci-ctr-{next(NUMBERS)}"
     done = containerd.ctr(*command(image, name, *arguments, options=options), check=False)
-    assert mentions(name) == []
+    assert settled(name) == []
     return done
 
 
@@ -80,7 +80,7 @@ def test_kill(containerd: Containerd, name: str) -> None:
         assert process.stdout.readline() == b"begun\n"
         containerd.ctr("task", "kill", "--signal", name, container)
         assert process.wait(programs.PATIENCE) == 128 + signal.Signals[name]
-    assert mentions(container) == []
+    assert settled(container) == []
 
 
 def test_exec_and_pause(containerd: Containerd) -> None:
@@ -98,4 +98,4 @@ def test_exec_and_pause(containerd: Containerd) -> None:
         assert len(containerd.ctr("task", "ps", container).stdout.splitlines()) > 1
         containerd.ctr("task", "kill", "--signal", "SIGINT", container)
         assert process.wait(programs.PATIENCE) == 130
-    assert mentions(container) == []
+    assert settled(container) == []

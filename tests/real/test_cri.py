@@ -11,7 +11,7 @@ import pytest
 from tests.real import programs
 from tests.real.cri import Cri, CriError, decode
 from tests.real.images import NATIVE, WASM
-from tests.real.leftovers import mentions
+from tests.real.leftovers import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ class Pod:
             self._cri.call("RemoveContainer", {1: container})
         self._cri.call("StopPodSandbox", {1: self.id})
         self._cri.call("RemovePodSandbox", {1: self.id})
-        assert mentions(self.id, *self.containers) == []
+        assert settled(self.id, *self.containers) == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from tests.real import programs
 from tests.real.direct import Direct
-from tests.real.leftovers import mentions
+from tests.real.leftovers import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def direct(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Direct]:
     made = Direct(tmp_path, request.param)
     yield made
     made("delete", "--force", "ID", check=False)
-    assert mentions(made.id, tmp_path) == []
+    assert settled(made.id, tmp_path) == []
 
 
 def test_conmon(direct: Direct) -> None:

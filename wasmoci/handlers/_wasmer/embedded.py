@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmoci import compiled
 from wasmoci.binary.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
+from wasmoci.binary.start import START_EXPORT, export_start
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
@@ -95,7 +96,10 @@ class Embedded:
 
     def _fetch(self, module: Module, pages: int | None) -> bytes:
         def make() -> bytes:
-            data = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
+            # The host's functions find a memory only once there is an instance.
+            data = export_start(module.data, source=module.source)
+            if pages is not None:
+                data = limit_memory(data, pages, source=module.source)
             try:
                 artifact: bytes = wasmer.Module(_store(), data).serialize()
             except RuntimeError as error:
@@ -127,8 +131,10 @@ def _run(workload: Workload, compiled: bytes, wasi: Wasi) -> Outcome:
     instance = None
     try:
         workload.started()
-        instance = wasmer.Instance(module, imports)  # runs the start function
+        instance = wasmer.Instance(module, imports)
         wasi.bind(_Memory(workload.module, instance))
+        if _has(instance, START_EXPORT):
+            getattr(instance.exports, START_EXPORT)()
         for function in _host.functions_to_call(workload):
             getattr(instance.exports, function)()
     except ProcExit as exit_:
@@ -167,6 +173,14 @@ class _Memory:
 
     def view(self) -> memoryview:
         return memoryview(b"" if self._memory is None else self._memory.buffer)
+
+
+def _has(instance: Any, export: str) -> bool:
+    try:
+        getattr(instance.exports, export)
+    except LookupError:
+        return False
+    return True
 
 
 def _refused(instance: Any) -> int:
