@@ -69,7 +69,8 @@ def podman_demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, on each Python that is installed."""
     _install(session, "test")
-    # What Podman and containerd do doesn't differ between Pythons: all of it on the one that runs this, and a part on the others.
+    # What Podman and containerd do, and what the conformance kit catches, doesn't differ between Pythons: all of it on the one
+    # that runs this, and a part on the others.
     whole = session.python == f"{sys.version_info.major}.{sys.version_info.minor}"
     session.env.setdefault("WASMOCI_REAL", "all" if whole else "smoke")
     session.run("pytest", *(session.posargs or ["-n", "auto"]))

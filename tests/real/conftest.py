@@ -15,17 +15,14 @@ from tests.real.containerd import Containerd
 from tests.real.leftovers import settled
 from tests.real.podman import Podman
 from tests.real.programs import RUNTIME, program
-from tests.support.requirements import require
+from tests.support.requirements import SMOKE, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SMOKE = os.environ.get("WASMOCI_REAL") == "smoke"
-"""Whether those tests alone are run that have the marker ``smoke``: what they show doesn't differ between Pythons."""
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what isn't asked for."""
+    """Leave out what hasn't the marker ``smoke``, where that is enough."""
     if not SMOKE:
         return
     here = str(config.rootpath / "tests" / "real")

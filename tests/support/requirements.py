@@ -8,6 +8,9 @@ import pytest
 
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
+SMOKE = os.environ.get("WASMOCI_REAL") == "smoke"
+"""Whether of long tests, that show the same on every Python, a part is enough."""
+
 
 def require(present: object, reason: str) -> None:
     """Go on when something is present; else skip the test, or fail it under ``WASMOCI_REQUIRE_ALL=1``.
