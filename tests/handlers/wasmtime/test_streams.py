@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import pytest
 from wasmoci.stdio import Stdio, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.handlers.wasmtime.conftest import Run
@@ -151,3 +153,19 @@ def test_run_within_a_run(run: Run) -> None:
 
     assert run("exit", "150", stdio=Stdio(stdin=b"", stdout=start_another)).exit_code == 150
     assert inner == {200}
+
+
+def test_another_standard_input(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
+    """A process may put something else in the place of its standard input, and the next guest that inherits it reads that."""
+    code = """
+import os, sys, wasmoci
+for text in (b"first", b"second", b"third"):
+    reading, writing = os.pipe()
+    os.write(writing, text)
+    os.close(writing)
+    os.dup2(reading, 0)
+    wasmoci.run(sys.argv[1], engine="wasmtime", stdio=wasmoci.Stdio.inherit()).check()
+"""
+    bundle = make_bundle(guest("cat"))
+    done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, check=True)
+    assert done.stdout == b"firstsecondthird"

@@ -23,12 +23,15 @@ _SHORT = 1 << 20  # bytes
 _NULL = (1, 3)  # the number of /dev/null
 DESCRIPTORS = Path("/proc/self/fd")
 
+_first: dict[int, tuple[int, int]] = {}  # of fd 0; setdefault is atomic
+
 
 @contextlib.contextmanager
 def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
     """Make a descriptor the standard input, for as long as the run lasts.
 
-    The process's own is inherited. Of a file that isn't long the rest is read beforehand; what can be opened again, and
+    The process's own is inherited, unless it is another one by now: wasmtime has one reader for fd 0, which has seen the end of
+    what was there before. Of a file that isn't long the rest is read beforehand; what can be opened again, and
     then has the same position, is. For anything else a thread moves the bytes through a pipe: then up to a pipe's
     capacity more is read from the descriptor than the guest reads.
 
@@ -36,7 +39,7 @@ def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
         config: The configuration of the guest's WASI.
         descriptor: Open for reading; stays open.
     """
-    if descriptor == 0:
+    if descriptor == 0 and _is_the_first(os.fstat(0)):
         config.inherit_stdin()
     elif (content := _short_content(descriptor)) is not None:
         _set_bytes(config, content)
@@ -45,6 +48,12 @@ def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
             yield
         return
     yield
+
+
+def _is_the_first(status: os.stat_result) -> bool:
+    """Whether fd 0 is still what it was when wasmtime first read it."""
+    identity = (status.st_dev, status.st_ino)
+    return _first.setdefault(0, identity) == identity
 
 
 def is_null(status: os.stat_result) -> bool:

@@ -69,7 +69,7 @@ class Leaks(Conformance):
         )
 
     def test_no_thread_is_left_running(self, run: Runner) -> None:
-        """Neither Python's nor the engine's own."""
+        """No thread of Python's; an engine may keep a pool of its own."""
         _expect_no_more(
             run, lambda: {str(thread.ident) for thread in threading.enumerate()}, "threads were left running"
         )
