@@ -91,7 +91,7 @@ def main() -> None:
     section.notes = "Time may grow with " + "; ".join(f"{kind}: {why}" for kind, why in GROWS.items()) + "."
     section.notes += " It doesn't with files, of which a run looks at those alone that it needs."
     rounds, names = (
-        (2 if options.quick else 15),
+        (2 if options.quick else 9),
         ("inline, ms", "`wasmoci run`, ms", "`wasmoci-runtime run`, ms", "MiB"),
     )
     table = Table("", ["", *names])

@@ -87,6 +87,11 @@ def main() -> None:
         section.missing.append("all of it: wasmtime is missing (pip install wasmtime)")
         section.finish(options.json)
         return
+    section.notes = (
+        "Beyond the peer's work a run reads the spec's annotations, asks for settings, chooses and asks the engine, finds the program beneath "
+        "the root by file descriptors, keeps absolute symlinks inside it, and waits until no thread of wasmtime's calls back any more. "
+        "On wasm3 the guest gets a thread with a stack of its own, and is set up anew by an interpreter that keeps nothing of a module."
+    )
     with tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as temporary:
         scratch = Path(temporary)
         wasm = build("hello")

@@ -23,12 +23,17 @@ HELLO = '#include <stdio.h>\nint main(void) { puts("Hello, World!"); return 0; }
 
 def write_bundle(directory: Path, program: str, annotations: dict[str, str] | None = None, *args: str) -> Path:
     """Write a bundle around a program that is in its root already, complete enough for a native runtime."""
-    (directory / "rootfs/proc").mkdir(parents=True, exist_ok=True)
+    for name in ("proc", "dev"):
+        (directory / "rootfs" / name).mkdir(parents=True, exist_ok=True)
+    mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}]
+    if not annotations:
+        # Of the containers that share a root each gets a /dev of its own, in which the runtimes make things.
+        mounts.append({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"})
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": {"user": {"uid": 0, "gid": 0}, "args": [program, *args], "cwd": "/", "env": ["PATH=/"]},
         "root": {"path": "rootfs", "readonly": True},
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "mounts": mounts,
         "annotations": annotations or {},
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
     }
