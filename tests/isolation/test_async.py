@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """After each test there are as many descriptors, children and threads as before."""
+    """After each test there are no more descriptors, and the same children and threads as before."""
     for name in ("anyio", "trio"):
         require(importlib.util.find_spec(name), f"needs {name}: pip install {name}")
 
@@ -41,7 +41,9 @@ def nothing_left() -> Iterator[None]:
     servers.DEFAULT.warm_up()
     before = left()
     yield
-    assert left() == before
+    after = left()
+    # What an earlier test left to the garbage collector may be closed in the meantime.
+    assert (after[0] <= before[0], *after[1:]) == (True, *before[1:])
 
 
 Start = "Callable[[Callable[[], Awaitable[Any]]], Any]"
