@@ -97,6 +97,11 @@ def main() -> None:
     """Measure, and report."""
     options = measure.options(__doc__)
     section = Section("Whole processes", " ".join((__doc__ or "").split()))
+    section.notes = (
+        "With a warm cache a small guest takes `wasmoci run` the start of Python, of the package and of the engine's library, which a "
+        "program in Rust doesn't have. A large one is sooner there: what was compiled is mapped, and neither read nor checked as a whole. "
+        "Compiling is the same engine's. A program that runs many guests has the start once, with `wasmoci.run` or a pool of workers."
+    )
     interpreter = measure.command(sys.executable, "-I", "-S", "-c", "pass")
     found = guests(section)
     table = Table("", ["", *(f"{name}, ms" for name in found)])
