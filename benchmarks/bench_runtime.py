@@ -1,6 +1,6 @@
 """Times `wasmoci-runtime run` beside `runc run` and `crun run`, and `podman run` over each, of a hello, Wasm and native.
 
-Wasm containers have their module in the compile cache. The life of a native container is `create`, `start` and `delete`, through
+Wasm containers have their module in the compile cache, but where it says that there is none. The life of a native container is `create`, `start` and `delete`, through
 `wasmoci-runtime` and through the native runtime alone. Podman has a storage of its own, and no network for its containers.
 """
 
@@ -68,6 +68,8 @@ def bare(section: Section, scratch: Path, rounds: int) -> None:
     for name in usable:
         commands[f"wasmoci-runtime run over {name}, native"] = containers.runs(containers.ours(name), native)
         commands[f"wasmoci-runtime run over {name}, Wasm"] = containers.runs(containers.ours(name), wasm)
+        cold = ["env", "WASMOCI_CACHE=off", *containers.ours(name)]
+        commands[f"wasmoci-runtime run over {name}, Wasm, no cache"] = containers.runs(cold, wasm)
     lives = {f"{name}, create, start and delete": life(containers.native(name), native) for name in usable}
     lives |= {f"wasmoci-runtime over {name}, the same": life(containers.ours(name), native) for name in usable}
     times = measure.take_turns({**commands, **lives}, rounds)
@@ -118,6 +120,13 @@ def under_podman(section: Section, scratch: Path, rounds: int) -> None:
             "podman run over wasmoci-runtime, native": podman.command("run", "--rm", native),
             "podman run over wasmoci-runtime, Wasm": podman.command("run", "--rm", wasm),
         }
+        crun = shutil.which("crun")
+        if crun is not None:
+            prefix = containers.ONE_HIERARCHY if containers.HYBRID else []
+            commands["podman run over crun, native"] = [
+                *prefix,
+                *podman.command("run", "--rm", native, runtime=Path(crun)),
+            ]
         runs = {name: measure.command(*command, variables=podman.environment) for name, command in commands.items()}
         times = measure.take_turns(runs, rounds)
     finally:
