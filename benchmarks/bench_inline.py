@@ -89,7 +89,8 @@ def main() -> None:
         return
     section.notes = (
         "Beyond the peer's work a run reads the spec's annotations, asks for settings, chooses and asks the engine, finds the program beneath "
-        "the root by file descriptors, keeps absolute symlinks inside it, and waits until no thread of wasmtime's calls back any more. "
+        "the root by file descriptors, and keeps absolute symlinks inside it. What the guest writes it takes on the guest's own thread, which "
+        "wasmtime leaves to another. "
         "On wasm3 the guest gets a thread with a stack of its own, and is set up anew by an interpreter that keeps nothing of a module."
     )
     with tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as temporary:

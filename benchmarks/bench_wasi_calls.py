@@ -163,8 +163,7 @@ def main() -> None:
     section.notes = (
         "The host in Python takes some microseconds for a call, where wasmtime's own takes a tenth of one for what needs no file, such as "
         "the clock. For files wasmtime's waits for a thread of its own, and is slower. What a guest on wasmtime writes to its output "
-        "comes to Python in chunks as they are written, which by hand a file buffers. On wasmer's SDK each call passes through a pipe to "
-        "another process."
+        "is taken by a function in Python, which by hand a file takes. On wasmer's SDK each call passes through a pipe to another process."
     )
     if not shutil.which("clang"):
         section.missing.append("all of it: clang with a libc for WASI is missing")

@@ -17,12 +17,14 @@ from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
 from wasmoci.handlers._wasmtime.context import configure, never_waits
 from wasmoci.handlers._wasmtime.engines import Engine, Needs
 from wasmoci.handlers._wasmtime.hosted import Host
+from wasmoci.handlers._wasmtime.inner import LinkedInner
 from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
-from wasmoci.handlers._wasmtime.outputs import on_own_thread, takes_function
+from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.paths import GuestPaths
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
 from wasmoci.handlers._wasmtime.run import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
+from wasmoci.handlers._wasmtime.writes import GuestOutputs, inherits
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 from wasmoci.limits import Limits
 from wasmoci.module import FuncType, Module, ModuleKind
@@ -192,10 +194,13 @@ def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Stor
     program = engine.program(workload.module, host)
     context = calls.context_of(store)
     with contextlib.ExitStack() as stack:
-        if host is not Host.OWN:
+        if host in (Host.PYTHON, Host.DETERMINISTIC):
             config = stack.enter_context(hosted.host(workload, run))
         else:
-            run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, engine.inner)))
+            inner = LinkedInner(engine.inner)
+            run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, inner)))
+            if host is Host.TAKING:
+                run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
             config = stack.enter_context(configure(workload, run))
         store.set_wasi(config)
         workload.started()
@@ -232,18 +237,17 @@ def _host_for(workload: Workload) -> Host:
     """The WASI that a workload gets: wasmtime's own, where that can serve it."""
     if workload.determinism is not None:
         return Host.DETERMINISTIC
-    return Host.PYTHON if _needs_host(workload) else Host.OWN
+    if _needs_host(workload):
+        return Host.PYTHON
+    return Host.OWN if inherits(workload.streams) else Host.TAKING
 
 
 def _needs_host(workload: Workload) -> bool:
     """Whether wasmtime's own WASI can't serve a workload.
 
-    That is the older interface, a function that it lacks, output to a function, which is to be called on this thread, and a
-    tree that isn't one directory.
+    That is the older interface, a function that it lacks, and a tree that isn't one directory.
     """
     imports, files = workload.module.imports, workload.files
-    if takes_function(workload.streams):
-        return True
     if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
         return True
     one_directory = files.cwd == "/" and not files.mounts

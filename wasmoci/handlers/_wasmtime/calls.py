@@ -106,6 +106,11 @@ def context_of(store: wasmtime.Store) -> Any:
     return store._context()
 
 
+def context_of_caller(caller: Any) -> Any:
+    """The context of the store of a host function's caller."""
+    return ffi.wasmtime_caller_context(caller)
+
+
 def instantiate(pre: wasmtime.InstancePre, context: Any) -> tuple[Any, Exception | None]:
     """Instantiate a module, which runs its start function.
 
@@ -186,12 +191,22 @@ class InnerFunction:
         return result
 
 
-def memory_of(caller: Any) -> memoryview:
-    """The memory that the caller of a host function exports, as writable bytes; empty when it exports none."""
+def memory_of(caller: Any, *, required: bool = False) -> memoryview:
+    """The memory that the caller of a host function exports, as writable bytes.
+
+    Args:
+        caller: A ``wasmtime_caller_t``.
+        required: Whether a caller that exports none is to trap, as it does in wasmtime's own functions; else it is empty.
+
+    Raises:
+        Trapped: It exports none.
+    """
     item = ffi.wasmtime_extern_t()
     found = ffi.wasmtime_caller_export_get(caller, b"memory", 6, ctypes.byref(item))
     kind: Any = item.kind
     if not found or kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+        if required:
+            raise Trapped.because("missing required memory export")
         return memoryview(bytearray())
     return memory_view(ffi.wasmtime_caller_context(caller), item.of.memory)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
     from wasmoci.handlers.preopens import Preopen
-    from wasmoci.stdio import Sink, Source, Stdio, Streams, Target
+    from wasmoci.stdio import Sink, Source, Stdio, Target
 
 _STDOUT, _STDERR = 1, 2
 
@@ -40,7 +40,7 @@ def configure(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
     config = wasmtime.WasiConfig()
     config.argv = list(workload.entrypoint.argv)
     config.env = workload.entrypoint.env
-    _attach_outputs(config, workload.streams, run)
+    _attach_outputs(config, workload, run)
     with preopens(workload.files, by_name=workload.module.kind is ModuleKind.COMPONENT) as directories:
         _preopen(config, directories)
     with stdin.attach(config, workload.streams.stdin):
@@ -67,14 +67,17 @@ def _never_waits(stream: Source | Target, inherited: int) -> bool:
     return stat.S_ISREG(status.st_mode) or stdin.is_null(status)
 
 
-def _attach_outputs(config: wasmtime.WasiConfig, streams: Streams, run: Run) -> None:
+def _attach_outputs(config: wasmtime.WasiConfig, workload: Workload, run: Run) -> None:
+    streams = workload.streams
+    # What a core module writes elsewhere never gets to wasmtime: see the module ``writes``.
+    custom = workload.module.kind is ModuleKind.COMPONENT
     if streams.stdout.descriptor == _STDOUT:
         config.inherit_stdout()
-    else:
+    elif custom:
         config.stdout_custom = _lent(streams.stdout, run).take
     if streams.stderr.descriptor == _STDERR:
         config.inherit_stderr()
-    else:
+    elif custom:
         config.stderr_custom = _lent(streams.stderr, run).take
 
 

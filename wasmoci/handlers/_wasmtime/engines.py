@@ -16,7 +16,7 @@ import wasmtime
 from wasmoci import compiled
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, memory, paths
+from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, memory, paths, writes
 from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.handlers._wasmtime.traps import summary
@@ -209,12 +209,14 @@ class Engine:
         if linker is None:
             linker = self._linkers[host] = wasmtime.Linker(self.engine)
             linker.allow_shadowing = True
-            if host is not Host.OWN:
+            if host in (Host.PYTHON, Host.DETERMINISTIC):
                 hosted.define(linker, host)
             else:
                 linker.define_wasi()
                 exits.define(linker)
                 paths.define(linker)
+                if host is Host.TAKING:
+                    writes.define(linker)
         return linker
 
 

@@ -36,6 +36,7 @@ class Host(enum.Enum):
     """Whose functions a core module is linked with."""
 
     OWN = "wasmtime's own WASI"
+    TAKING = "the same, but what is written to the outputs is taken here"
     PYTHON = "the WASI host in Python"
     DETERMINISTIC = "the WASI host in Python, time and random bytes as well"
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.handlers._wasmtime import calls
+from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno
+from wasmoci.wasi.abi import IOVEC
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.memory import region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import attrs
     import wasmtime
@@ -25,6 +27,9 @@ WASI = "wasi_snapshot_preview1"
 _PATH_MAX = 4096  # bytes, the limit of Linux, with its NUL
 _PATHS = (0, 2 * _PATH_MAX)  # where the paths of a call are in the module's memory
 _OUTPUTS = (4 * _PATH_MAX, 6 * _PATH_MAX)  # where its results are
+_PAGE = 1 << 16
+_DATA = _PAGE  # where what is to be written is
+_DATA_PAGES = 16
 
 GuestPath = tuple[int, bytes]
 """A descriptor and a path that starts there."""
@@ -105,6 +110,7 @@ def _read(memory: memoryview, arguments: Sequence[int], pointer: int) -> bytes:
 CALLS = {
     call.name: call
     for call in (
+        Call("fd_close"),
         Call("fd_renumber"),
         Call("path_create_directory", (PathArgument(0, 1, name=True),)),
         Call("path_filestat_get", (PathArgument(0, 2, flags=1),), (_Output(4, 64),)),
@@ -118,22 +124,25 @@ CALLS = {
         Call("path_unlink_file", (PathArgument(0, 1, name=True),)),
     )
 }
-"""All that take a path, and the one that moves descriptors."""
+"""All that take a path, and those that move and close descriptors."""
+
+_WRITE = "fd_write"
 
 
 def _module() -> str:
     imports, exports = [], []
-    for name in CALLS:
+    for name in (*CALLS, _WRITE):
         params = FUNCTIONS[name].params
         kind = f"(param {' '.join(params)}) (result i32)"
         arguments = " ".join(f"(local.get {index})" for index in range(len(params)))
         imports.append(f'(import "{WASI}" "{name}" (func ${name} {kind}))')
         exports.append(f'(func (export "{name}") {kind} (call ${name} {arguments}))')
-    return f'(module $wasmoci {" ".join(imports)} (memory (export "memory") 1 1) {" ".join(exports)})'
+    pages = 1 + _DATA_PAGES
+    return f'(module $wasmoci {" ".join(imports)} (memory (export "memory") {pages} {pages}) {" ".join(exports)})'
 
 
 MODULE = _module()
-"""The module in the text format: it exports each of :data:`CALLS`, and its memory."""
+"""The module in the text format: it exports each of :data:`CALLS`, ``fd_write``, and its memory."""
 
 
 class Inner:
@@ -187,6 +196,30 @@ class Inner:
             size = output.size_of(arguments)
             yield arguments[output.pointer], bytes(self._memory[place : place + size])
 
+    def write(self, context: Any, fd: int, pieces: Sequence[memoryview]) -> tuple[int, int]:
+        """Write to a descriptor.
+
+        Args:
+            context: The store's context.
+            fd: The guest's number.
+            pieces: What to write; of much only the beginning is taken.
+
+        Returns:
+            The errno, and how many bytes were written.
+
+        Raises:
+            Trapped: The guest is to end.
+        """
+        end = _DATA
+        for piece in pieces:
+            part = piece[: len(self._memory) - end]
+            self._memory[end : end + len(part)] = part
+            end += len(part)
+        [vector, _], [result, _] = _PATHS, _OUTPUTS
+        IOVEC.pack_into(self._memory, vector, _DATA, end - _DATA)
+        errno = self._function(context, _WRITE)(context, (fd, vector, 1, result))
+        return errno, int.from_bytes(self._memory[result : result + 4], "little")
+
     def _put(self, values: list[int], pointer: int, place: int, data: bytes) -> None:
         self._memory[place : place + len(data)] = data
         values[pointer : pointer + 2] = place, len(data)
@@ -197,3 +230,26 @@ class Inner:
             exported = calls.exported(context, self._instance, name).func
             function = self._functions[name] = calls.InnerFunction(exported, FUNCTIONS[name])
         return function
+
+
+class LinkedInner:
+    """The module for one run, instantiated when it is first needed.
+
+    Args:
+        link: Gives the module, linked.
+    """
+
+    def __init__(self, link: Callable[[], wasmtime.InstancePre]) -> None:
+        self._link = link
+        self._inner: Inner | None = None
+
+    def within(self, context: Any) -> Inner:
+        """The instance in the store of a guest.
+
+        Args:
+            context: The store's context.
+        """
+        if self._inner is None:
+            with current_run().unaccounted():
+                self._inner = Inner(context, self._link())
+        return self._inner

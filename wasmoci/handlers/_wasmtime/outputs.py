@@ -56,11 +56,6 @@ class GuardedSink(Sink):
         return None
 
 
-def takes_function(streams: Streams) -> bool:
-    """Whether a function takes an output."""
-    return any(sink.descriptor is None and sink.captured is None for sink in (streams.stdout, streams.stderr))
-
-
 def on_own_thread(function: Callable[[], _T]) -> _T:
     """Call a function on a thread that may run a guest: not on one of wasmtime's, where another guest's output is taken."""
     if not getattr(_thread, "serves_engine", False):

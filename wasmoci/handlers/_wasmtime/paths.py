@@ -16,10 +16,8 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any
 
-from wasmtime import _ffi as ffi
-
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.inner import CALLS, WASI, Call, GuestPath, Inner, PathArgument
+from wasmoci.handlers._wasmtime.inner import CALLS, WASI, Call, GuestPath, LinkedInner, PathArgument
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno, FileTree
 from wasmoci.wasi.failure import FAILURES, errno_of
@@ -55,7 +53,9 @@ def _called(call: Call, caller: Any, *arguments: int) -> int:
 
 
 _functions = {
-    name: calls.host_function(FUNCTIONS[name], functools.partial(_called, call)) for name, call in CALLS.items()
+    name: calls.host_function(FUNCTIONS[name], functools.partial(_called, call))
+    for name, call in CALLS.items()
+    if name != "fd_close"
 }
 
 
@@ -78,13 +78,12 @@ class GuestPaths:
 
     Args:
         rootfs: The directory that is the guest's root, a host path.
-        inner: Gives the module that calls wasmtime's WASI, linked.
+        inner: Calls wasmtime's WASI.
     """
 
-    def __init__(self, rootfs: Path, inner: Callable[[], wasmtime.InstancePre]) -> None:
+    def __init__(self, rootfs: Path, inner: LinkedInner) -> None:
         self._rootfs = rootfs
-        self._link_inner = inner
-        self._inner: Inner | None = None
+        self._inner = inner
         self._namespace: Namespace | None = None
         self._descriptors = {_ROOT: _Descriptor(position=())}
 
@@ -107,12 +106,9 @@ class GuestPaths:
         Raises:
             Trapped: The guest is to end.
         """
-        context = ffi.wasmtime_caller_context(caller)
+        context = calls.context_of_caller(caller)
         memory = calls.memory_of(caller)
-        if self._inner is None:
-            with current_run().unaccounted():
-                self._inner = Inner(context, self._link_inner())
-        inner = self._inner
+        inner = self._inner.within(context)
         try:
             paths, text = call.read(arguments, memory)
         except FAILURES as failure:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers._wasmtime.memory import MemoryAccount
     from wasmoci.handlers._wasmtime.paths import GuestPaths
+    from wasmoci.handlers._wasmtime.writes import GuestOutputs
 
 
 _SETTLING = 1.0  # seconds; it takes microseconds
@@ -30,6 +31,7 @@ class Run:
         expired: Whether its time is over.
         memory: The account of its memory; None without a limit.
         paths: Where its paths lead, for wasmtime's own WASI.
+        outputs: Where its outputs lead, when wasmtime doesn't write to them by itself.
         host: The functions of the WASI host in Python, where that is used instead.
         host_memory: Its view of the guest's memory.
     """
@@ -40,6 +42,7 @@ class Run:
         self.expired = False
         self.memory: MemoryAccount | None = None
         self.paths: GuestPaths | None = None
+        self.outputs: GuestOutputs | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
         self._outputs: list[tuple[weakref.ref[object], threading.Event]] = []
