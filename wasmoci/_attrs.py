@@ -10,10 +10,11 @@ taken from there, and :func:`attrs.evolve`, :func:`attrs.asdict` and :func:`attr
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
 
 _NOTHING: Any = object()
 _PATIENCE = 8  # objects, after which a class gets a faster __init__

@@ -7,16 +7,17 @@ import math
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.errors import InvalidSpec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, NoReturn
 
 MAX_SIZE = 16 << 20  # bytes; a real config.json has a few tens of kilobytes
 MAX_DEPTH = 100  # levels; a real config.json has about ten, and copying and writing recurse
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PLAIN_KEY = r"[A-Za-z_][A-Za-z0-9_-]*"
 _SHOWN = 60  # characters of a wrong value that a message quotes
 
 
@@ -222,7 +223,7 @@ class Node:
 
 
 def _step(path: str, key: str) -> str:
-    return path + (f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]")
+    return path + (f".{key}" if re.fullmatch(_PLAIN_KEY, key) else f"[{json.dumps(key)}]")
 
 
 def _show(value: object) -> str:

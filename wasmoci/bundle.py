@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wasmoci._json import read_file
 from wasmoci.cache import Cache
 from wasmoci.errors import InvalidBundle
 from wasmoci.spec import CONFIG, Spec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

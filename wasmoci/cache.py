@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import Any, TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
 
 
 class Cache:
@@ -44,7 +45,8 @@ class Cache:
                 entry.value = make()
                 entry.made = True
                 self.made += 1
-        return cast("_T", entry.value)
+        value: _T = entry.value
+        return value
 
     def _drop_others(self) -> None:
         total = sum(entry.cost for entry in self._entries.values())

@@ -6,12 +6,12 @@ The rules are crun's, in the order of the table "Classification" in ``docs/refer
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
 from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.errors import InvalidSpec
 from wasmoci.warning import warn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci import configuration_file
 from wasmoci.classify import Detection
 from wasmoci.configuration_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
 from wasmoci.errors import InvalidConfiguration
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     import attrs
 else:

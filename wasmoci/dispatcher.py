@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING
 
 from wasmoci import isolation as isolations
 from wasmoci import registry
@@ -17,6 +16,7 @@ from wasmoci.limits import Limits
 from wasmoci.selection import Selection, Wasm, select, suggest
 from wasmoci.stdio import Stdio
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -9,10 +9,13 @@ import contextlib
 import os
 import sys
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NamedTuple
+else:
+    from wasmoci._tuples import NamedTuple
 
 _KINDS = (".dist-info", ".egg-info")
 

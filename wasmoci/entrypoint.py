@@ -9,7 +9,6 @@ import os
 import posixpath
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from wasmoci.cache import Cache
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
@@ -20,6 +19,7 @@ from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -40,9 +40,10 @@ This module imports nothing of the package.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from wasmoci.result import ExecutionResult
 
 

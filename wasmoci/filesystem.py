@@ -10,12 +10,12 @@ import os
 import posixpath
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidMount
 from wasmoci.wasi.tree import FileTree
 from wasmoci.wasi.tree import Mount as TreeMount
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -5,12 +5,11 @@ Everything here is read without an engine.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from wasmoci._sha256 import hexdigest
 from wasmoci.binary.core import CoreHead, read_head
 from wasmoci.binary.model import (
     Export,
@@ -25,9 +24,10 @@ from wasmoci.binary.model import (
     TableType,
     TagType,
 )
-from wasmoci.binary.preamble import check_text, kind_of
+from wasmoci.binary.preamble import kind_of
 from wasmoci.errors import InvalidModule
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
@@ -106,6 +106,8 @@ class Module:
         data = bytes(data)
         kind = kind_of(data, source=source)
         if kind is ModuleKind.TEXT:
+            from wasmoci.binary.text import check_text  # noqa: PLC0415  most modules are binary
+
             check_text(data, source=source)
             return cls(kind, data, source)
         if kind is ModuleKind.COMPONENT:
@@ -148,7 +150,7 @@ class Module:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        return hexdigest(self.data)
 
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""

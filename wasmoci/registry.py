@@ -11,23 +11,26 @@ import atexit
 import functools
 import importlib
 import threading
-from typing import TYPE_CHECKING, Any
 
 from wasmoci import distributions
 from wasmoci.capabilities import Capability
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
-from wasmoci.handlers.base import EngineHandler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     import attrs
+
+    from wasmoci.handlers.base import EngineHandler
 else:
     from wasmoci import _attrs as attrs
 
 GROUP = "wasmoci.handlers"
 
 _OWN_DISTRIBUTION = "wasmoci"
+_CONTRACT = ("name", "capabilities", "validate", "execute")  # of EngineHandler
 
 
 @attrs.frozen(kw_only=True)
@@ -185,8 +188,8 @@ class Registry:
 
 def _problem(handler: Any, name: str, reference: str) -> str:
     """What a handler lacks of the contract, as words; empty when it keeps it."""
-    if not isinstance(handler, EngineHandler):
-        missing = [part for part in ("name", "capabilities", "validate", "execute") if not hasattr(handler, part)]
+    missing = [part for part in _CONTRACT if getattr(handler, part, None) is None]
+    if missing:
         return f"{reference} has no {' and no '.join(missing)}"
     if handler.name != name:
         return f"{reference} calls itself {handler.name!r}"

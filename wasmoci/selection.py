@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
 from wasmoci import determinism, isolation
 from wasmoci.capabilities import Capability
@@ -18,6 +17,7 @@ from wasmoci.errors import (
 from wasmoci.isolation import Isolation
 from wasmoci.module import Module, ModuleKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 

@@ -6,16 +6,17 @@ Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci._json import Node, parse_object, read_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     import attrs
 else:
     from wasmoci import _attrs as attrs
@@ -148,6 +149,8 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
+        import copy  # noqa: PLC0415  most specs are only read
+
         document = copy.deepcopy(self.raw)
         _put(document, "ociVersion", self.version)
         if self.process is not None:

@@ -12,10 +12,11 @@ import os
 import select
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
 
     import attrs
 else:

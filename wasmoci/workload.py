@@ -6,15 +6,16 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wasmoci._json import Node
 from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
 from wasmoci.spec import CONFIG, Mount, Process, Root
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, TypeAlias
 
     import attrs
 else:

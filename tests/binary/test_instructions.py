@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.binary.assemble import leb
-from wasmoci.binary.instructions import _INSTRUCTIONS, decode, plain_run, stops
+from wasmoci.binary.instructions import INSTRUCTIONS, decode
 from wasmoci.binary.model import Feature
 from wasmoci.binary.reader import Reader
+from wasmoci.binary.runs import plain_run, stops
 from wasmoci.errors import InvalidModule
 
 ALL = frozenset(Feature)
@@ -73,7 +74,7 @@ IMMEDIATES: dict[str, st.SearchStrategy[bytes]] = {
 @st.composite
 def instructions(draw: st.DrawFn) -> bytes:
     """Any instruction that there is."""
-    (prefix, code), (letters, _) = draw(st.sampled_from(sorted(_INSTRUCTIONS.items(), key=lambda item: item[0])))
+    (prefix, code), (letters, _) = draw(st.sampled_from(sorted(INSTRUCTIONS.items(), key=lambda item: item[0])))
     opcode = bytes([prefix]) + _padded(code, draw(st.integers(1, 3))) if prefix else bytes([code])
     return opcode + b"".join(draw(IMMEDIATES[letter]) for letter in letters)
 

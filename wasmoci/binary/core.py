@@ -6,9 +6,8 @@ Code and data are stepped over, so a module of many megabytes is read in millise
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from wasmoci.binary.instructions import constant
+from wasmoci.binary.constants import constant
 from wasmoci.binary.model import (
     Export,
     ExternType,
@@ -23,6 +22,7 @@ from wasmoci.binary.model import (
 from wasmoci.binary.reader import MAX_KEPT, Reader
 from wasmoci.binary.valtypes import global_type, memory_type, table_type, type_section
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -53,7 +53,7 @@ _NAMES = {
 }
 _KINDS = ("func", "table", "memory", "global", "tag")
 _FUNC, _TABLE, _MEMORY, _GLOBAL, _TAG = range(5)
-_LEB32 = re.compile(rb"[\x80-\xff]{0,4}[\x00-\x7f]")
+_LEB32 = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
 
 
 @attrs.frozen
@@ -219,7 +219,7 @@ class _HeadParser:
         count = self.head.functions = reader.count()
         # Only the types of what is exported are looked at, so the numbers stay as they are written.
         body = self.data[reader.pos : reader.end]
-        self.function_types = body if body.isascii() else _LEB32.findall(body)
+        self.function_types = body if body.isascii() else re.findall(_LEB32, body)
         size = len(body) if body.isascii() else sum(map(len, self.function_types))
         if size != len(body) or len(self.function_types) != count:
             raise reader.fail(f"announces {count} functions and has {len(self.function_types)}")

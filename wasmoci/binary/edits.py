@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 from wasmoci.binary.core import CODE, ORDER, CoreHead, Section
-from wasmoci.binary.instructions import Instruction, plain_run, stops
 from wasmoci.binary.model import Feature
 from wasmoci.binary.need import bodies, skip_locals
 from wasmoci.binary.reader import Reader
+from wasmoci.binary.runs import plain_run, stops
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Iterator
+
+    from wasmoci.binary.instructions import Instruction
 
 
 class Edit(NamedTuple):

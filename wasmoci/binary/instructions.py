@@ -1,23 +1,17 @@
-"""The instructions: what follows each opcode, which feature it needs, and a fast way over those of no interest.
-
-A module may have tens of megabytes of code. Nearly all of it is stepped over by one regular expression that knows how
-many bytes each ordinary instruction has; Python looks only at the instructions that the expression stops at.
-"""
+"""The instructions: what follows each opcode, and which feature it needs."""
 
 from __future__ import annotations
 
-import re
-import sys
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
-
 from wasmoci.binary.model import Feature
-from wasmoci.binary.valtypes import HEAP_TYPES, NUMBER_TYPES, V128, heap_type, value_type
+from wasmoci.binary.valtypes import heap_type, value_type
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import NamedTuple
 
     from wasmoci.binary.reader import Reader
+else:
+    from wasmoci._tuples import NamedTuple
 
 GC, MISC, VECTOR, ATOMIC = 0xFB, 0xFC, 0xFD, 0xFE
 END = 0x0B
@@ -114,8 +108,8 @@ _ROWS: tuple[tuple[int, int, int, str, tuple[Feature, ...]], ...] = (
     (ATOMIC, 3, 3, "k", (Feature.THREADS,)),
     (ATOMIC, 16, 78, "m", (Feature.THREADS,)),
 )
-_PREFIXES = (GC, MISC, VECTOR, ATOMIC)
-_INSTRUCTIONS = {
+PREFIXES = (GC, MISC, VECTOR, ATOMIC)
+INSTRUCTIONS = {
     (prefix, code): (immediates, features)
     for prefix, first, last, immediates, features in _ROWS
     for code in range(first, last + 1)
@@ -148,10 +142,10 @@ def decode(reader: Reader) -> Instruction:
     """
     start = reader.pos
     prefix, code = 0, reader.byte()
-    if code in _PREFIXES:
+    if code in PREFIXES:
         prefix, code = code, reader.unsigned()
     try:
-        letters, features = _INSTRUCTIONS[prefix, code]
+        letters, features = INSTRUCTIONS[prefix, code]
     except KeyError:
         name = f"{prefix:#04x} {code:#04x}" if prefix else f"{code:#04x}"
         raise reader.fail(f"{name} is not an instruction", at=start) from None
@@ -206,10 +200,8 @@ def _skip_immediate(reader: Reader, letter: str) -> None:  # noqa: C901, PLR0912
 
 _SIZES = {"k": 1, "4": 4, "8": 8, "v": 16}
 _MEMORY_FOLLOWS = 0x40
-_EMPTY_BLOCK = 0x40
+EMPTY_BLOCK = 0x40
 _U32_SIZE = 5
-_USUAL_LABELS = 16  # of a br_table
-_USUAL_CLAUSES = 4  # of a try_table
 
 
 def _memory_argument(reader: Reader) -> None:
@@ -224,7 +216,7 @@ def _memory_argument(reader: Reader) -> None:
 
 def _block_type(reader: Reader) -> None:
     first = reader.peek()
-    if first == _EMPTY_BLOCK:
+    if first == EMPTY_BLOCK:
         reader.skip(1)
     elif first & 0xC0 == 0x40:  # noqa: PLR2004 - a negative number of one byte: a value type
         value_type(reader)
@@ -241,148 +233,3 @@ def _clause(reader: Reader, numbers: dict[int, int]) -> None:
     if kind not in numbers:
         raise reader.fail(f"{kind:#04x} is not a kind of clause", at=start)
     reader.skip_numbers(numbers[kind])
-
-
-_EXTENDED_CONST = {0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E}
-
-
-def constant(reader: Reader, imported_globals: int) -> None:
-    """Read a constant expression to its end, and note the features that it needs.
-
-    Args:
-        reader: Where it stands.
-        imported_globals: A global behind these is one of the module's own, which only garbage collection allows.
-    """
-    while True:
-        found = decode(reader)
-        if found.prefix:
-            continue
-        if found.code == END:
-            return
-        if found.code in _EXTENDED_CONST:
-            reader.features.add(Feature.EXTENDED_CONST)
-        elif found.code == GLOBAL_GET:
-            part = reader.part(0, reader.where)
-            part.pos, part.end = found.immediates[0].start, found.end
-            if part.unsigned() >= imported_globals:
-                reader.features.add(Feature.GC)
-
-
-# Without possessive repeats, which Python has since 3.11 (and right since 3.11.5), the matcher keeps a record of every
-# repetition in case it has to go back, which it never has to: its memory is bounded by matching in steps instead.
-if sys.version_info >= (3, 11, 5):
-    _ANY, _STEP = "*+", "*+"
-    _UP_TO_4, _UP_TO_9 = "{0,4}+", "{0,9}+"
-else:
-    _ANY, _STEP = "*", "{0,1000}"
-    _UP_TO_4, _UP_TO_9 = "{0,4}", "{0,9}"
-_U32 = rf"[\x80-\xff]{_UP_TO_4}[\x00-\x7f]"
-_U64 = rf"[\x80-\xff]{_UP_TO_9}[\x00-\x7f]"
-
-
-@lru_cache(maxsize=64)
-def plain_run(features: frozenset[Feature], stops: frozenset[int] = frozenset()) -> re.Pattern[bytes]:
-    """A pattern that matches as many instructions as it can of those that need only ``features``.
-
-    It always matches, if only nothing; it ends before the first instruction that needs more, and now and then before
-    one that doesn't, when that is written in an unusual way. Whoever uses it decodes one instruction then and goes on.
-
-    Args:
-        features: What the instructions may need.
-        stops: Opcodes without prefix to end before nevertheless.
-    """
-    written = _immediates(features)
-    groups: dict[tuple[int, str], list[int]] = {}
-    for (prefix, code), (letters, needs) in _INSTRUCTIONS.items():
-        if (
-            (prefix or code not in stops)
-            and features.issuperset(needs)
-            and all(letter in written for letter in letters)
-        ):
-            groups.setdefault((prefix, "".join(written[letter] for letter in letters)), []).append(code)
-    # The bare opcodes follow everything else: a run of them is the cheapest to match.
-    bare = _byte_class(groups.pop((0, "")))
-    choices = [f"{_byte_class(codes)}{rest}" for (prefix, rest), codes in groups.items() if not prefix]
-    for prefix in _PREFIXES:
-        inner = [f"{_number_class(codes)}{rest}" for (of, rest), codes in groups.items() if of == prefix]
-        if inner:
-            choices.append(rf"\x{prefix:02x}(?:{'|'.join(inner)})")
-    pattern = f"(?:(?:{'|'.join(choices)}){bare}{_ANY}|{bare}{'+' + _ANY[1:]}){_STEP}"
-    return re.compile(pattern.encode("ascii"), re.DOTALL)
-
-
-def _immediates(features: frozenset[Feature]) -> dict[str, str]:
-    """The usual ways to write each immediate under some features; those left out are always decoded."""
-    heap = [code for code, (_, feature) in HEAP_TYPES.items() if feature in features]
-    values = [*NUMBER_TYPES, *heap, *([V128] if Feature.SIMD in features else [])]
-    # A number of 33 bits with a sign: without one, it is a type's.
-    defined = rf"[\x80-\xff]{_UP_TO_4}[\x00-\x3f]"
-    blocks = _byte_class([_EMPTY_BLOCK, *values])
-    if Feature.MULTI_VALUE in features:
-        blocks = f"(?:{blocks}|{defined})"
-    table = r"[\x00-\x7f]" if Feature.REFERENCE_TYPES in features else r"\x00"
-    if Feature.CALL_INDIRECT_OVERLONG in features:
-        table = rf"(?:{table}|\x80{{1,4}}\x00)"
-    memory = r"[\x00-\x7f]" if Feature.MULTI_MEMORY in features else r"\x00"
-    offset = _U64 if Feature.MEMORY64 in features else _U32
-    memory_argument = rf"[\x00-\x3f]{offset}"
-    if Feature.MULTI_MEMORY in features:
-        memory_argument = rf"(?:{memory_argument}|[\x40-\x7f]{_U32}{offset})"
-    labels = "|".join(rf"\x{count:02x}[\x00-\x7f]{{{count + 1}}}" for count in range(_USUAL_LABELS + 1))
-    clause = rf"(?:[\x00\x01]{_U32}{_U32}|[\x02\x03]{_U32})"
-    clauses = "|".join(rf"\x{count:02x}{clause * count}" for count in range(_USUAL_CLAUSES + 1))
-    written = {
-        "L": f"(?:{labels})",
-        "C": f"(?:{clauses})",
-        "u": _U32,
-        "U": _U64,
-        "k": ".",
-        "4": ".{4}",
-        "8": ".{8}",
-        "v": ".{16}",
-        "m": memory_argument,
-        "x": memory,
-        "z": memory,
-        "y": table,
-        "b": blocks,
-    }
-    if heap:
-        written["h"] = _byte_class(heap)
-        written["t"] = rf"\x01{_byte_class(values)}"
-    if heap and Feature.FUNCTION_REFERENCES in features:
-        written["h"] = f"(?:{written['h']}|{defined})"
-    return written
-
-
-def _byte_class(values: list[int]) -> str:
-    return "[" + "".join(rf"\x{value:02x}" for value in sorted(values)) + "]"
-
-
-def _number_class(codes: list[int]) -> str:
-    """Numbers as LEB128 of one or two bytes."""
-    choices = []
-    if one := [code for code in codes if code < 0x80]:  # noqa: PLR2004
-        choices.append(_byte_class(one))
-    for high in sorted({code >> 7 for code in codes} - {0}):
-        low = [code & 0x7F | 0x80 for code in codes if code >> 7 == high]
-        choices.append(rf"{_byte_class(low)}\x{high:02x}")
-    return choices[0] if len(choices) == 1 else f"(?:{'|'.join(choices)})"
-
-
-def stops(reader: Reader, run: re.Pattern[bytes]) -> Iterator[Instruction]:
-    """Step through ``reader`` to its end and yield each instruction that ``run`` stops at.
-
-    Args:
-        reader: At the first instruction of a function; features are noted in it.
-        run: From :func:`plain_run`.
-    """
-    data, end, match = reader.data, reader.end, run.match
-    while True:
-        found = match(data, reader.pos, end)
-        after = found.end() if found else end
-        if after == end:
-            reader.pos = end
-            return
-        if after == reader.pos:
-            yield decode(reader)
-        reader.pos = max(after, reader.pos)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wasmoci.binary.constants import constant
 from wasmoci.binary.core import CODE, DATA, DATA_COUNT, ELEMENT, CoreHead
-from wasmoci.binary.instructions import constant, decode, plain_run
+from wasmoci.binary.instructions import decode
 from wasmoci.binary.model import Feature
 from wasmoci.binary.reader import Reader
+from wasmoci.binary.runs import plain_run
 from wasmoci.binary.valtypes import value_type
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidModule
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.binary.model import Feature
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasmoci.binary.model import Feature, FuncType, GlobalType, MemoryType, Range, TableType
 from wasmoci.binary.reader import MAX_KEPT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.binary.reader import Reader
 

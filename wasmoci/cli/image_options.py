@@ -8,14 +8,15 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.cli.options import size
 from wasmoci.cli.output import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+    from typing import Any
 
     from wasmoci.image.limits import UnpackLimits
     from wasmoci.image.model import Descriptor

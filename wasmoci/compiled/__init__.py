@@ -10,18 +10,21 @@ A process that must not have a cache, as in a container, is given the file by wh
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from wasmoci import warning
 from wasmoci.compiled import identity
 from wasmoci.compiled.entries import Entries
 from wasmoci.compiled.place import Unusable, find
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from typing import NamedTuple, TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+else:
+    from wasmoci._tuples import NamedTuple
 
 
 class Key(NamedTuple):

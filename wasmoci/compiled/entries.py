@@ -16,18 +16,18 @@ import os
 import stat
 import threading
 import time
-import zlib
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from wasmoci.compiled import eviction, place
-from wasmoci.compiled.lock import lock
+from wasmoci.compiled import place
 from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import Any, TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+
 
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FORMAT = 1
@@ -108,6 +108,8 @@ class Entries:
             code: Its code.
             about: What it is for, to be shown.
         """
+        from wasmoci.compiled import eviction  # noqa: PLC0415  most runs store nothing
+
         try:
             room = place.limit()
             if len(code) > room:
@@ -115,7 +117,7 @@ class Entries:
             self._write(name + CODE, code)
             with self._open(name + CODE) as written:
                 stamp = _stamp(written)
-            self._record(name, {**about, "checksum": zlib.crc32(code)}, stamp)
+            self._record(name, {**about, "checksum": _crc32(code)}, stamp)
             eviction.make_room(self, room)
         except place.Unusable as problem:
             self._warn(str(problem))
@@ -131,6 +133,8 @@ class Entries:
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
         """Be the only one to make an entry; False when that can't be had, and nothing may be kept."""
+        from wasmoci.compiled.lock import lock  # noqa: PLC0415
+
         with contextlib.ExitStack() as stack:
             try:
                 got = stack.enter_context(lock(self.descriptor, name + LOCK))
@@ -238,6 +242,12 @@ def _is_known(recorded: object, stamp: list[int]) -> bool:
 def _checksum(descriptor: int) -> int:
     value = position = 0
     while data := os.pread(descriptor, 1 << 20, position):
-        value = zlib.crc32(data, value)
+        value = _crc32(data, value)
         position += len(data)
     return value
+
+
+def _crc32(data: bytes, value: int = 0) -> int:
+    import zlib  # noqa: PLC0415  most entries are known by their stamp
+
+    return zlib.crc32(data, value)

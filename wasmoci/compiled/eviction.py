@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from wasmoci.compiled.lock import lock
 from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from wasmoci.compiled.entries import Entries
+else:
+    from wasmoci._tuples import NamedTuple
 
 MOST_ENTRIES = 4096
 

@@ -16,7 +16,7 @@ MODULES = "modules"
 
 DEFAULT_SIZE = 2 << 30  # bytes
 _SYSTEM = Path("/var/cache/wasmoci")  # root's
-_SIZE = re.compile(r"([0-9]+)(?:([kKMGT])(i?)B?)?")
+_SIZE = r"([0-9]+)(?:([kKMGT])(i?)B?)?"
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -55,7 +55,7 @@ def limit() -> int:
     text = os.environ.get(SIZE_VARIABLE)
     if not text:
         return DEFAULT_SIZE
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None:
         raise Unusable(f"{SIZE_VARIABLE} is {text!r}; bytes, or a number with a unit as in 500M or 2Gi, was expected")
     unit: int = (1024 if match[3] else 1000) ** " KMGT".index((match[2] or " ").upper())

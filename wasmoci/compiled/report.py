@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from wasmoci.compiled import eviction, foreign
 from wasmoci.compiled.entries import Entries
 from wasmoci.compiled.eviction import Pruned
 from wasmoci.compiled.place import MODULES, Unusable, find, limit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import NamedTuple
+else:
+    from wasmoci._tuples import NamedTuple
 
 
 _SHOWN = ("engine", "version", "configuration", "module")

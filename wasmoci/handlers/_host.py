@@ -6,7 +6,6 @@ import functools
 import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
@@ -16,6 +15,7 @@ from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
 from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

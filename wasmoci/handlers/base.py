@@ -1,6 +1,6 @@
 """The contract of an engine handler, and what all handlers have in common.
 
-:class:`EngineHandler` is the whole contract. :class:`BaseHandler` keeps it for an engine that can call a module's function
+:class:`EngineHandler` is the whole contract (:mod:`wasmoci.handlers.contract`). :class:`BaseHandler` keeps it for an engine that can call a module's function
 with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``features``, :meth:`~BaseHandler.provides` and
 :meth:`~BaseHandler.run`.
 """
@@ -12,7 +12,6 @@ import contextvars
 import importlib
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from wasmoci import determinism
 from wasmoci.capabilities import Capability
@@ -24,58 +23,45 @@ from wasmoci.module import Feature, Module, ModuleKind
 from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio, Streams
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Any, ClassVar
 
     import attrs
 
     from wasmoci.determinism import Determinism
+    from wasmoci.handlers.contract import EngineHandler, Interruptible, Precompiling, Preloading
     from wasmoci.spec import Spec
 else:
     from wasmoci import _attrs as attrs
 
+__all__ = [
+    "INHERIT",
+    "NO_LIMITS",
+    "BaseHandler",
+    "EngineHandler",
+    "Interruptible",
+    "Outcome",
+    "Precompiling",
+    "Preloading",
+    "Workload",
+    "from_reference",
+    "on_start",
+]
+
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()
+_CONTRACT = frozenset({"EngineHandler", "Interruptible", "Precompiling", "Preloading"})
 
 
-@runtime_checkable
-class EngineHandler(Protocol):
-    """What the registry and the dispatcher ask of an engine.
-
-    Attributes:
-        name: The name under which it is registered.
-        capabilities: What it can do here, with the engine that is installed.
-    """
-
-    name: str
-    capabilities: frozenset[Capability]
-
-    def validate(self, module: Module) -> None:
-        """Check that the engine can run a module, before anything of the guest runs.
-
-        Raises:
-            UnsupportedModule: It lacks a feature, or nobody provides an import; the message names it.
-            InvalidModule: The module is damaged.
-        """
-
-    def execute(
-        self, spec: Spec, rootfs: Path, *, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
-    ) -> ExecutionResult:
-        """Run a container's guest to its end.
-
-        Never exits the process, never changes its working directory, environment or streams, and leaves no descriptor,
-        thread or temporary file behind. Safe to call from several threads at once.
-
-        Args:
-            spec: The container's spec.
-            rootfs: Its root file system, a host path.
-            stdio: Where its streams come from and go to.
-            limits: What it may use. A memory limit of the spec holds where the caller gives none.
-
-        Raises:
-            WasmociError: The guest could not be started.
-        """
+def __getattr__(name: str) -> object:
+    if name not in _CONTRACT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module("wasmoci.handlers.contract"), name)
+    globals()[name] = value
+    return value
 
 
 def from_reference(reference: str) -> EngineHandler:
@@ -94,43 +80,6 @@ def from_reference(reference: str) -> EngineHandler:
         found = getattr(found, part)
     handler: EngineHandler = found()
     return handler
-
-
-@runtime_checkable
-class Preloading(Protocol):
-    """An optional power: less to do for each worker process that is forked."""
-
-    def preload(self) -> None:
-        """Load what every run needs, and start no thread: a process is forked from this one for each run."""
-
-
-@runtime_checkable
-class Interruptible(Protocol):
-    """An optional power: a time limit that holds without a process to kill."""
-
-    def interrupts(self, module: Module, stdio: Stdio) -> bool:
-        """Whether this module, with these streams, can always be stopped in-process: it can't block in the host."""
-
-
-@runtime_checkable
-class Precompiling(Protocol):
-    """An optional power: what the engine makes of a module is kept in the compile cache, see :mod:`wasmoci.compiled`."""
-
-    def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """Compile a module for runs with certain limits, unless that was done before.
-
-        Args:
-            module: The module.
-            limits: Limits of the kinds that the runs are to have.
-
-        Returns:
-            The file of it in the compile cache, a host path, to be given to :func:`wasmoci.compiled.provide` in another process;
-            None where there is no such file: no cache can be used, or the engine has one of its own.
-
-        Raises:
-            UnsupportedModule: The engine can't run it.
-            InvalidModule: It is damaged.
-        """
 
 
 @attrs.frozen(kw_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasi.walk import components
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,12 +6,11 @@ In a worker process any limit can be held by killing it, and an engine that cras
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
-from wasmoci.handlers.base import Interruptible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -121,8 +120,5 @@ def launch(
 
 
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:
-    return (
-        Capability.TIME_LIMIT in handler.capabilities
-        and isinstance(handler, Interruptible)
-        and handler.interrupts(module, stdio)
-    )
+    interrupts = getattr(handler, "interrupts", None)  # of Interruptible
+    return bool(interrupts and Capability.TIME_LIMIT in handler.capabilities and interrupts(module, stdio))

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasmoci.handlers.base import BaseHandler, Preloading, from_reference
+from wasmoci.handlers.base import BaseHandler, from_reference
 from wasmoci.isolation import worker
 
 if TYPE_CHECKING:
@@ -248,8 +248,9 @@ def _has_one_thread() -> bool:
 
 def _loaded(reference: str) -> EngineHandler:
     handler = from_reference(reference)
-    if isinstance(handler, Preloading):
-        handler.preload()
+    preload = getattr(handler, "preload", None)  # of Preloading
+    if preload is not None:
+        preload()
     return handler
 
 

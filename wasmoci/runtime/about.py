@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.command_line import VERSION_OPTIONS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

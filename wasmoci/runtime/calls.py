@@ -6,15 +6,15 @@ import json
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import native
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation
 

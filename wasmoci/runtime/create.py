@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.bundle import Bundle
 from wasmoci.classify import Classification, Kind
@@ -17,8 +16,9 @@ from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
 from wasmoci.spec import CONFIG
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     import attrs
 

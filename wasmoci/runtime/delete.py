@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasmoci.runtime import leftovers, private
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import InvalidMount
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
 _MOST_LINKS = 40  # as the kernel
 

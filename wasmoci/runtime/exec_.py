@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci._json import load_object
 from wasmoci.dispatcher import Dispatcher
@@ -17,7 +16,10 @@ from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
 from wasmoci.spec import Process, Spec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasmoci.runtime.command_line import Invocation, Options
 
 _KEPT = ("console-socket", "pid-file", "preserve-fds", "cgroup")

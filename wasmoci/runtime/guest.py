@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci import compiled
 from wasmoci.compiled.place import VARIABLE as CACHE_VARIABLE
@@ -20,8 +19,10 @@ from wasmoci.result import ExitReason
 from wasmoci.spec import Process, Root, Spec
 from wasmoci.stdio import Stdio
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
+    from typing import Any
 
     from wasmoci.result import ExecutionResult
 

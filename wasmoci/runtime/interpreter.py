@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import EngineError
 from wasmoci.runtime import init
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 else:

@@ -9,12 +9,13 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.runtime import cgroups
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from wasmoci.runtime.calls import Native
     from wasmoci.runtime.record import Record

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.filesystem import GuestFiles, plan
-from wasmoci.handlers.base import BaseHandler, Precompiling
+from wasmoci.handlers.base import BaseHandler
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.selection import Selection, Wasm, select
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -107,9 +107,8 @@ def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:
     Raises:
         WasmociError: The engine can't run it.
     """
-    if not isinstance(handler, Precompiling):
-        return None
-    file = handler.precompile(program.module)
+    precompile = getattr(handler, "precompile", None)  # of Precompiling
+    file: Path | None = None if precompile is None else precompile(program.module)
     if file is None:
         return None
     # Of a text the engine's process compiles what is assembled of it.

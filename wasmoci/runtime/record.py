@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import places
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from wasmoci.runtime.command_line import Invocation
 

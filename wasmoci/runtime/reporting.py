@@ -7,10 +7,10 @@ import json
 import os
 import sys
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import EntrypointNotFound, WasmociError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

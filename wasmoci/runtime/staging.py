@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.annotations import HANDLER, VARIANT
 from wasmoci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.destinations import Destinations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     import attrs
 

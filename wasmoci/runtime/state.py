@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

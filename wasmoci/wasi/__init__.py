@@ -19,8 +19,8 @@ The names below are loaded when they are first used: an engine may need a few of
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.abi import Errno as Errno
     from wasmoci.wasi.abi import Fdflags as Fdflags

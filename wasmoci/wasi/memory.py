@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from wasmoci.wasi.abi import IOVEC, U32, Errno
 from wasmoci.wasi.failure import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # all that it is here; typing takes milliseconds to be imported
 
 #: As many buffers as one call takes; the limit of Linux for ``readv`` and ``writev``.
 IOV_MAX = 1024
@@ -22,7 +26,6 @@ class Memory(Protocol):
 
     def view(self) -> memoryview:
         """Give the whole current memory, writable, as bytes; an empty view when the guest has none."""
-        ...
 
 
 class NoMemory:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi.abi import Errno
@@ -13,6 +12,7 @@ from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Place, Position
 from wasmoci.wasi.walk import Walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.tree import FileTree, Mount
 

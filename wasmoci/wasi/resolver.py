@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
 from wasmoci.wasi.walk import MAX_DEPTH, Walk, components
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.namespace import Namespace
 

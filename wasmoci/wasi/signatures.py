@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from wasmoci._tuples import NamedTuple
+
 
 #: The module names under which guests import the functions; the second is the older name of the same interface.
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Union
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NamedTuple, TypeAlias
 
-HostPath = Union[str, "os.PathLike[str]"]
+    HostPath: TypeAlias = str | os.PathLike[str]
+else:
+    from wasmoci._tuples import NamedTuple
 
 
 class Mount(NamedTuple):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
