@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import random
 import statistics
 import subprocess
 import time
@@ -59,10 +60,11 @@ def take_turns(
         tidy()
     found: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
-    for number in range(rounds):
-        # Each begins a round in its turn, for a run leaves the processor's caches to the next one.
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
+    order = random.Random(0)  # noqa: S311  the same at each measurement
+    for _ in range(rounds):
+        # Each has another one before it in each round: what that leaves to be cleared away, and in the caches, hits all of them.
+        order.shuffle(names)
+        for name in names:
             found[name].append(seconds(contenders[name]))
             tidy()
     return found

@@ -40,7 +40,7 @@ What wasmoci costs, beside what one would use in its place, measured in the same
 `--quick` it is only shown that it works, and nothing is written.
 """
 METHOD = """\
-Contenders take turns: each is measured once in every round, so that whatever else the machine does hits all of them. Times are medians
+Contenders take turns: each is measured once in every round, in an order by chance, so that whatever else the machine does hits all of them. Times are medians
 over the rounds; a ratio is the median of the ratios within a round. A peer that isn't installed is left out, and listed.
 """
 
