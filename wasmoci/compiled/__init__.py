@@ -90,12 +90,13 @@ def known(keys: Iterable[Key]) -> bool:
 
 
 def locate(key: Key) -> Path | None:
-    """The host path of an entry's file; None when there is none.
+    """The host path of an entry's file, which counts as used now; None when there is no good one.
 
     The file never changes. It may be removed when the cache is full, the ones that were used least recently first.
     """
     with _opened() as entries:
-        return entries.path(key.name) if entries is not None and entries.has(key.name) else None
+        name = key.name
+        return entries.path(name) if entries is not None and entries.load(name, lambda _: True) else None
 
 
 def provide(module: str, path: str | Path) -> None:

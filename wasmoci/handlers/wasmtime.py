@@ -1,49 +1,41 @@
-"""The handler for wasmtime: core modules and components, with wasmtime's own WASI."""
+"""The handler for wasmtime: core modules and components, with wasmtime's own WASI.
+
+What is asked of an engine before it runs anything is answered without the engine where that is possible: its library is opened
+by the modules that :mod:`wasmoci.handlers._wasmtime.engines` imports, and only when it is used.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import weakref
-from typing import TYPE_CHECKING
 
-import wasmtime
-
-from wasmoci import determinism
+from wasmoci import compiled, determinism
+from wasmoci.cache import Cache
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasmtime import calls, components, hosted, interruption
-from wasmoci.handlers._wasmtime.context import configure, never_waits
-from wasmoci.handlers._wasmtime.engines import Engine, Needs
-from wasmoci.handlers._wasmtime.hosted import Host
-from wasmoci.handlers._wasmtime.inner import LinkedInner
-from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
-from wasmoci.handlers._wasmtime.outputs import on_own_thread
-from wasmoci.handlers._wasmtime.paths import GuestPaths
+from wasmoci.handlers._wasmtime.interfaces import check_imports
+from wasmoci.handlers._wasmtime.location import library_file
+from wasmoci.handlers._wasmtime.needs import Needs, compiled_before
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
-from wasmoci.handlers._wasmtime.run import Run
-from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.writes import GuestOutputs, inherits
+from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 from wasmoci.limits import Limits
-from wasmoci.module import FuncType, Module, ModuleKind
+from wasmoci.module import Module, ModuleKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.filesystem import GuestFiles
+    from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.stdio import Stdio
 
 # Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.
 _WAITING = frozenset({"poll_oneoff", "path_open", "sock_accept", "sock_recv", "sock_send"})
-
-_OLDER_WASI = "wasi_unstable"
-_LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
-_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
+_KEPT = 64  # digests of modules that wasmtime accepts
 
 
 class WasmtimeHandler(BaseHandler):
@@ -68,8 +60,10 @@ class WasmtimeHandler(BaseHandler):
     features = FEATURES
 
     def __init__(self) -> None:
+        library_file()  # or this machine has no engine
         self._engines: dict[Needs, Engine] = {}
         self._valid: weakref.WeakSet[Module] = weakref.WeakSet()
+        self._accepted = Cache(_KEPT, 0)
         self._lock = threading.Lock()
 
     def provides(self, module: str, name: str) -> bool:
@@ -84,11 +78,13 @@ class WasmtimeHandler(BaseHandler):
         """
         if module.kind is not ModuleKind.TEXT:
             return module
+        from wasmoci.handlers._wasmtime.library import Error, assemble  # noqa: PLC0415  the engine
+
         try:
-            data = wasmtime.wat2wasm(module.data)
-        except wasmtime.WasmtimeError as error:
+            data = assemble(module.data)
+        except Error as error:
             raise unreadable(module, error) from None
-        return Module.from_bytes(bytes(data), source=module.source)
+        return Module.from_bytes(data, source=module.source)
 
     def validate(self, module: Module) -> None:
         """See :meth:`EngineHandler.validate`."""
@@ -97,15 +93,20 @@ class WasmtimeHandler(BaseHandler):
         assembled = self.assemble(module)
         super().validate(assembled)
         if assembled.kind is ModuleKind.COMPONENT:
-            components.check_imports(assembled)
+            check_imports(assembled)
         else:
             _host.check_signatures(assembled)
             _host.check_memories(assembled)
         self._valid.add(module)
 
     def check_features(self, module: Module) -> None:
-        """See :meth:`BaseHandler.check_features`; wasmtime itself is asked, once for each module."""
-        self._engine(NO_LIMITS).validate(module)
+        """See :meth:`BaseHandler.check_features`; wasmtime itself is asked once, unless it has compiled the module before."""
+
+        def look() -> None:
+            if not compiled_before(module):
+                self._engine(NO_LIMITS).validate(module)
+
+        self._accepted.get(module.digest, 0, look)
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
         """See :meth:`BaseHandler.check`."""
@@ -132,7 +133,12 @@ class WasmtimeHandler(BaseHandler):
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
         module = self.assemble(module)
         self.validate(module)
-        return self._engine(limits).precompile(module)
+        key = Needs.of(limits).key(module)
+        file = compiled.locate(key)
+        if file is None:
+            self._engine(limits).compile(module)
+            file = compiled.locate(key)
+        return file
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
@@ -141,114 +147,24 @@ class WasmtimeHandler(BaseHandler):
             self._engine(limits).preload()
 
     def recall(self, module: Module, limits: Limits) -> None:
-        """See :meth:`BaseHandler.recall`."""
-        if module.kind is not ModuleKind.TEXT:
+        """See :meth:`BaseHandler.recall`; wasmtime compiles and validates with threads that stay."""
+        if module.kind is not ModuleKind.TEXT and compiled.known([Needs.of(limits).key(module)]):
+            if module.kind is ModuleKind.CORE:
+                self.check_features(module)
             self._engine(limits).recall(module)
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""
-        return on_own_thread(lambda: self._run(workload))
+        from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
 
-    def _run(self, workload: Workload) -> Outcome:
-        engine = self._engine(workload.limits)
-        with _run(workload, engine) as (run, store):
-            if workload.module.kind is ModuleKind.COMPONENT:
-                error = _run_component(workload, engine, run, store)
-            else:
-                error = _run_core(workload, engine, run, store)
-            if run.failure is not None:
-                raise run.failure
-            return outcome_of(error, run, workload.limits)
+        return execute(workload, self._engine(workload.limits))
 
     def _engine(self, limits: Limits) -> Engine:
         needs = Needs.of(limits)
-        with self._lock:
-            if needs not in self._engines:
-                self._engines[needs] = Engine(needs)
-            return self._engines[needs]
+        engine = self._engines.get(needs)
+        if engine is None:
+            from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
 
-
-@contextlib.contextmanager
-def _run(workload: Workload, engine: Engine) -> Iterator[tuple[Run, wasmtime.Store]]:
-    """A run that is current on this thread, and its store with the limits set."""
-    limits = workload.limits
-    run = Run()
-    try:
-        with wasmtime.Store(engine.engine) as store:
-            if engine.needs.stoppable:
-                interruption.listen(store)
-            if limits.fuel is not None:
-                store.set_fuel(limits.fuel)
-            if limits.memory is not None:
-                run.memory = MemoryAccount(limits.memory, engine.engine)
-                limit_tables(store, limits.memory)
-            with run.current():
-                yield run, store
-    finally:
-        run.settle()
-
-
-def _run_core(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
-    """Run a core module; the error or trap that ended it."""
-    host = _host_for(workload)
-    program = engine.program(workload.module, host)
-    context = calls.context_of(store)
-    with contextlib.ExitStack() as stack:
-        if host in (Host.PYTHON, Host.DETERMINISTIC):
-            config = stack.enter_context(hosted.host(workload, run))
-        else:
-            inner = LinkedInner(engine.inner)
-            run.paths = stack.enter_context(contextlib.closing(GuestPaths(workload.files.rootfs, inner)))
-            if host is Host.TAKING:
-                run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
-            config = stack.enter_context(configure(workload, run))
-        store.set_wasi(config)
-        workload.started()
-        stack.enter_context(interruption.time_limit(workload.limits.time, run, engine.engine))
-        instance, error = calls.instantiate(program, context)
-        for name in _host.functions_to_call(workload):
-            if error is not None:
-                break
-            function = calls.exported(context, instance, name).func
-            error = calls.call(context, function, _results(workload.module, name))
-        return error
-
-
-def _run_component(workload: Workload, engine: Engine, run: Run, store: wasmtime.Store) -> Exception | None:
-    """Run a component; the error or trap that ended it."""
-    compiled, linker = engine.component(workload.module)
-    with configure(workload, run) as config:
-        store.set_wasi(config)
-        workload.started()
-        with interruption.time_limit(workload.limits.time, run, engine.engine):
-            instance = components.instantiate(store, linker, compiled, workload.module)
-            if isinstance(instance, Exception):
-                return instance
-            function = components.find_function(store, instance, workload.module, workload.entrypoint.function)
-            return components.call(store, function, run)
-
-
-def _results(module: Module, function: str) -> int:
-    export = module.export(function)
-    return len(export.type.results) if export is not None and isinstance(export.type, FuncType) else 0
-
-
-def _host_for(workload: Workload) -> Host:
-    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
-    if workload.determinism is not None:
-        return Host.DETERMINISTIC
-    if _needs_host(workload):
-        return Host.PYTHON
-    return Host.OWN if inherits(workload.streams) else Host.TAKING
-
-
-def _needs_host(workload: Workload) -> bool:
-    """Whether wasmtime's own WASI can't serve a workload.
-
-    That is the older interface, a function that it lacks, and a tree that isn't one directory.
-    """
-    imports, files = workload.module.imports, workload.files
-    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
-        return True
-    one_directory = files.cwd == "/" and not files.mounts
-    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)
+            with self._lock:
+                engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))
+        return engine

@@ -45,15 +45,16 @@ def test_threads(run: Run) -> None:
 
 
 def test_nothing_left(run: Run) -> None:
-    """Descriptors, threads, and what wasmtime-py keeps for call-backs are as before, and the process as well."""
-    import wasmtime._wasi  # noqa: PLC0415  an engine, which may be missing
+    """Descriptors, threads, and what is kept for call-backs are as before, and the process as well."""
+    from wasmoci.handlers._wasmtime import memory, outputs  # noqa: PLC0415
 
     def state() -> tuple[object, ...]:
         gc.collect()
         return (
             sorted(os.listdir("/proc/self/fd")),  # noqa: PTH208  names are all it takes
             threading.enumerate(),
-            len(wasmtime._wasi.CUSTOM_OUTPUTS.handles),
+            len(outputs._loans),
+            len(memory._memories),
             Path.cwd(),
             dict(os.environ),
         )

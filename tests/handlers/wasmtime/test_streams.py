@@ -169,3 +169,52 @@ for text in (b"first", b"second", b"third"):
     bundle = make_bundle(guest("cat"))
     done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, check=True)
     assert done.stdout == b"firstsecondthird"
+
+
+def test_standard_input_in_turns(guest: Callable[..., Path], make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    """A file as standard input is read from where it is at each run: on, once rewound, opened again, grown or moved."""
+    code = """
+import os, sys, wasmoci
+def turn():
+    print(end=".", flush=True)
+    wasmoci.run(sys.argv[1], engine="wasmtime", stdio=wasmoci.Stdio.inherit()).check()
+def reopen():
+    descriptor = os.open(sys.argv[2], os.O_RDONLY)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
+reopen()
+turn()
+turn()  # nothing is left
+os.lseek(0, 0, os.SEEK_SET)
+turn()
+turn()
+reopen()
+turn()
+with open(sys.argv[2], "a") as file:
+    file.write("de")
+turn()
+os.lseek(0, 2, os.SEEK_SET)
+turn()
+"""
+    bundle, file = make_bundle(guest("cat")), tmp_path / "input"
+    file.write_bytes(b"abc")
+    done = subprocess.run([sys.executable, "-c", code, str(bundle), str(file)], capture_output=True, check=True)
+    assert done.stdout == b".abc..abc..abc.de.cde"
+    assert done.stderr == b""
+
+
+def test_grown_standard_input(guest: Callable[..., Path], make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    """What is written to a file at whose end a guest was is read by the next one."""
+    code = """
+import sys, wasmoci
+for text in ("abc", "de", "f"):
+    with open(sys.argv[2], "a") as file:
+        file.write(text)
+    wasmoci.run(sys.argv[1], engine="wasmtime", stdio=wasmoci.Stdio.inherit()).check()
+"""
+    bundle, file = make_bundle(guest("cat")), tmp_path / "input"
+    with file.open("wb+") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(bundle), str(file)], stdin=stdin, capture_output=True, check=True
+        )
+    assert done.stdout == b"abcdef"

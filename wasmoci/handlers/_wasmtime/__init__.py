@@ -1,1 +1,1 @@
-"""What the handler for wasmtime is made of. Private: it uses parts of wasmtime-py that this package doesn't export."""
+"""What the handler for wasmtime is made of: wasmtime's C interface, and what is built on it. Private."""

@@ -1,31 +1,37 @@
-"""Calling the guest, and being called by it, beneath wasmtime-py's own functions.
+"""Calling the guest, and being called by it.
 
-wasmtime-py keeps the exception of a host function in one variable for all threads, and looks there after each call: of
-several runs at once one would get another's. So here a host function answers with a trap of its own, and a call gives
-back wasmtime's error as it is.
+A host function answers with a trap of its own, and a call gives back wasmtime's error as it is: what a host function raises
+belongs to the run, and many run at once.
 """
-
-# ruff: noqa: SLF001  beneath wasmtime-py's own functions are those that it calls private
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from typing import TYPE_CHECKING, Any
 
-import wasmtime
-from wasmtime import _ffi as ffi
-
+from wasmoci.handlers._wasmtime.library import Error, Failure, Owned, check, failure_of, library
+from wasmoci.handlers._wasmtime.prototypes import (
+    NO_FINALIZER,
+    WASM_TYPES,
+    WASMTIME_EXTERN_MEMORY,
+    wasm_valtype_vec_t,
+    wasmtime_extern_t,
+    wasmtime_func_t,
+    wasmtime_func_unchecked_callback_t,
+    wasmtime_instance_t,
+    wasmtime_memory_t,
+    wasmtime_val_t,
+)
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.handlers._wasmtime.traps import summary
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from wasmoci.wasi.signatures import Signature
 
-_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
-NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(0)
 _VALUE = 16  # bytes of a wasmtime_val_raw_t
 _RESULT = struct.Struct("<I")
 
@@ -34,7 +40,7 @@ class Trapped(Exception):
     """Raised in a host function to end the guest.
 
     Args:
-        trap: The trap's address, to be passed on to the engine.
+        trap: The trap's address, to be passed on to the engine, which frees it.
     """
 
     def __init__(self, trap: int) -> None:
@@ -45,12 +51,13 @@ class Trapped(Exception):
     def because(cls, message: str) -> Trapped:
         """With a new trap."""
         text = message.encode()
-        return cls(_address(ffi.wasmtime_trap_new(ctypes.create_string_buffer(text), len(text))))
+        return cls(library.wasmtime_trap_new(text, len(text)))
 
 
 def new_error(message: str) -> int:
-    """An error that another call-back returns, as an address."""
-    return _address(ffi.wasmtime_error_new(message.encode()))
+    """An error that another call-back returns to the engine, which frees it, as an address."""
+    error: int = library.wasmtime_error_new(message.encode())
+    return error
 
 
 def host_function(signature: Signature, function: Callable[..., int | None]) -> Any:
@@ -63,13 +70,12 @@ def host_function(signature: Signature, function: Callable[..., int | None]) -> 
     """
     layout = struct.Struct("<" + "".join("Q8x" if kind == "i64" else "I12x" for kind in signature.params))
 
-    @ffi.wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
-    def called(_data: int, caller: Any, values: Any, _count: int) -> int:
+    @wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
+    def called(_data: int | None, caller: int, values: int, _count: int) -> int:
         try:
-            address = ctypes.cast(values, ctypes.c_void_p).value or 0
-            result = function(caller, *layout.unpack(ctypes.string_at(address, layout.size)))
+            result = function(caller, *layout.unpack(ctypes.string_at(values, layout.size)))
             if signature.results:
-                ctypes.memmove(address, _RESULT.pack((result or 0) & 0xFFFFFFFF), _RESULT.size)
+                ctypes.memmove(values, _RESULT.pack((result or 0) & 0xFFFFFFFF), _RESULT.size)
         except Trapped as trapped:
             return trapped.trap
         except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
@@ -80,7 +86,7 @@ def host_function(signature: Signature, function: Callable[..., int | None]) -> 
     return called
 
 
-def define(linker: wasmtime.Linker, module: str, name: str, signature: Signature, function: Any) -> None:
+def define(linker: Owned, module: str, name: str, signature: Signature, function: Any) -> None:
     """Define a host function for all the stores of a linker's engine, in the place of one that is there.
 
     Args:
@@ -90,65 +96,78 @@ def define(linker: wasmtime.Linker, module: str, name: str, signature: Signature
         signature: Its type.
         function: What :func:`host_function` made; the caller keeps it alive as long as the linker.
     """
-    kind = wasmtime.FuncType(
-        [_TYPES[item]() for item in signature.params], [_TYPES[item]() for item in signature.results]
-    )
+    params, results = _types(signature.params), _types(signature.results)
     first, second = module.encode(), name.encode()
-    error = ffi.wasmtime_linker_define_func_unchecked(
-        linker.ptr(), first, len(first), second, len(second), kind.ptr(), function, None, NO_FINALIZER
-    )
-    if error:
-        raise wasmtime.WasmtimeError._from_ptr(error)
+    # The type takes the vectors' contents.
+    with Owned(
+        library.wasm_functype_new(ctypes.byref(params), ctypes.byref(results)), library.wasm_functype_delete
+    ) as kind:
+        check(
+            library.wasmtime_linker_define_func_unchecked(
+                linker.pointer, first, len(first), second, len(second), kind.pointer, function, None, NO_FINALIZER
+            )
+        )
 
 
-def context_of(store: wasmtime.Store) -> Any:
-    """A store's context, which the functions here take."""
-    return store._context()
+def _types(names: Sequence[str]) -> wasm_valtype_vec_t:
+    types = (ctypes.c_void_p * len(names))(*(library.wasm_valtype_new(WASM_TYPES[name]) for name in names))
+    vector = wasm_valtype_vec_t()
+    library.wasm_valtype_vec_new(ctypes.byref(vector), len(names), types)
+    return vector
 
 
-def context_of_caller(caller: Any) -> Any:
-    """The context of the store of a host function's caller."""
-    return ffi.wasmtime_caller_context(caller)
-
-
-def instantiate(pre: wasmtime.InstancePre, context: Any) -> tuple[Any, Exception | None]:
+def instantiate(program: Owned, context: int) -> tuple[wasmtime_instance_t, Failure | None]:
     """Instantiate a module, which runs its start function.
 
+    Args:
+        program: The module and what it imports, a ``wasmtime_instance_pre_t``.
+        context: A store's context.
+
     Returns:
-        A ``wasmtime_instance_t``, and the error or trap that prevented it.
+        The instance, and the error or trap that prevented it.
     """
-    instance = ffi.wasmtime_instance_t()
-    trap = ctypes.POINTER(ffi.wasm_trap_t)()
-    error = ffi.wasmtime_instance_pre_instantiate(pre.ptr(), context, ctypes.byref(instance), ctypes.byref(trap))
-    return instance, _exception(error, trap)
+    instance, trap = wasmtime_instance_t(), ctypes.c_void_p()
+    error = library.wasmtime_instance_pre_instantiate(
+        program.pointer, context, ctypes.byref(instance), ctypes.byref(trap)
+    )
+    return instance, failure_of(error, trap)
 
 
-def exported(context: Any, instance: Any, name: str) -> Any:
-    """The member of a ``wasmtime_extern_t``'s union for an export of an instance; None when there is no such export."""
-    text = name.encode()
-    item = ffi.wasmtime_extern_t()
-    found = ffi.wasmtime_instance_export_get(context, ctypes.byref(instance), text, len(text), ctypes.byref(item))
-    return item.of if found else None
+def exported_function(context: int, instance: wasmtime_instance_t, name: str) -> wasmtime_func_t:
+    """A function that an instance exports."""
+    function: wasmtime_func_t = _exported(context, instance, name).func
+    return function
 
 
-def call(context: Any, function: Any, results: int) -> Exception | None:
+def exported_memory(context: int, instance: wasmtime_instance_t, name: str) -> memoryview:
+    """A memory that an instance exports; see :func:`memory_view`."""
+    return _view(context, _exported(context, instance, name).memory)
+
+
+def _exported(context: int, instance: wasmtime_instance_t, name: str) -> Any:
+    text, item = name.encode(), wasmtime_extern_t()
+    library.wasmtime_instance_export_get(context, ctypes.byref(instance), text, len(text), ctypes.byref(item))
+    return item.of
+
+
+def call(context: int, function: wasmtime_func_t, results: int) -> Failure | None:
     """Call a function without parameters, and drop its results.
 
     Args:
         context: A store's context.
-        function: A ``wasmtime_func_t``.
+        function: The function.
         results: How many results it has.
 
     Returns:
         The error or trap that ended it.
     """
-    values = (ffi.wasmtime_val_t * results)()
-    trap = ctypes.POINTER(ffi.wasm_trap_t)()
-    error = ffi.wasmtime_func_call(context, ctypes.byref(function), None, 0, values, results, ctypes.byref(trap))
-    ended = _exception(error, trap)
+    values = (wasmtime_val_t * results)() if results else None
+    trap = ctypes.c_void_p()
+    error = library.wasmtime_func_call(context, ctypes.byref(function), None, 0, values, results, ctypes.byref(trap))
+    ended = failure_of(error, trap)
     if ended is None:
-        for value in values:
-            ffi.wasmtime_val_unroot(ctypes.byref(value))
+        for value in values or ():
+            library.wasmtime_val_unroot(ctypes.byref(value))
     return ended
 
 
@@ -156,15 +175,15 @@ class InnerFunction:
     """A Wasm function with integers for parameters and one i32 for a result, called from within a host function.
 
     Args:
-        function: A ``wasmtime_func_t``.
+        function: The function.
         signature: Its type.
     """
 
-    def __init__(self, function: Any, signature: Signature) -> None:
+    def __init__(self, function: wasmtime_func_t, signature: Signature) -> None:
         self._function = function
         self._layout = struct.Struct("<" + "Q8x" * len(signature.params))
 
-    def __call__(self, context: Any, arguments: Sequence[int]) -> int:
+    def __call__(self, context: int, arguments: Sequence[int]) -> int:
         """Call it.
 
         Args:
@@ -175,23 +194,25 @@ class InnerFunction:
             Trapped: It trapped.
         """
         values = ctypes.create_string_buffer(self._layout.pack(*arguments), max(self._layout.size, _VALUE))
-        trap = ctypes.POINTER(ffi.wasm_trap_t)()
-        error = ffi.wasmtime_func_call_unchecked(
-            context,
-            ctypes.byref(self._function),
-            ctypes.cast(values, ctypes.POINTER(ffi.wasmtime_val_raw_t)),
-            len(values) // _VALUE,
-            ctypes.byref(trap),
+        trap = ctypes.c_void_p()
+        error = library.wasmtime_func_call_unchecked(
+            context, ctypes.byref(self._function), values, len(values) // _VALUE, ctypes.byref(trap)
         )
-        if trap:
-            raise Trapped(_address(trap))
+        if trap.value:
+            raise Trapped(trap.value)
         if error:  # what the guest would have got from a call of its own
-            raise Trapped.because(summary(wasmtime.WasmtimeError._from_ptr(error)))
+            raise Trapped.because(summary(Error(error)))
         result: int = _RESULT.unpack_from(values)[0]
         return result
 
 
-def memory_of(caller: Any, *, required: bool = False) -> memoryview:
+def context_of(caller: int) -> int:
+    """The context of the store of a host function's caller."""
+    context: int = library.wasmtime_caller_context(caller)
+    return context
+
+
+def memory_of(caller: int, *, required: bool = False) -> memoryview:
     """The memory that the caller of a host function exports, as writable bytes.
 
     Args:
@@ -201,30 +222,20 @@ def memory_of(caller: Any, *, required: bool = False) -> memoryview:
     Raises:
         Trapped: It exports none.
     """
-    item = ffi.wasmtime_extern_t()
-    found = ffi.wasmtime_caller_export_get(caller, b"memory", 6, ctypes.byref(item))
+    item = wasmtime_extern_t()
+    found = library.wasmtime_caller_export_get(caller, b"memory", 6, ctypes.byref(item))
     kind: Any = item.kind
-    if not found or kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+    if not found or kind != WASMTIME_EXTERN_MEMORY:
         if required:
             raise Trapped.because("missing required memory export")
         return memoryview(bytearray())
-    return memory_view(ffi.wasmtime_caller_context(caller), item.of.memory)
+    return _view(context_of(caller), item.of.memory)
 
 
-def memory_view(context: Any, memory: Any) -> memoryview:
-    """A ``wasmtime_memory_t`` as writable bytes, until it grows."""
-    size = ffi.wasmtime_memory_data_size(context, ctypes.byref(memory))
-    address = _address(ffi.wasmtime_memory_data(context, ctypes.byref(memory)))
-    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B") if size else memoryview(bytearray())
-
-
-def _address(pointer: Any) -> int:
-    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
-
-
-def _exception(error: Any, trap: Any) -> Exception | None:
-    if error:
-        return wasmtime.WasmtimeError._from_ptr(error)
-    if trap:
-        return wasmtime.Trap._from_ptr(trap)
-    return None
+def _view(context: int, memory: wasmtime_memory_t) -> memoryview:
+    """A memory as writable bytes, until it grows."""
+    size = library.wasmtime_memory_data_size(context, ctypes.byref(memory))
+    if not size:
+        return memoryview(bytearray())
+    address = library.wasmtime_memory_data(context, ctypes.byref(memory))
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")

@@ -2,76 +2,78 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
-import wasmtime
-from wasmtime import _ffi as ffi
 
 from wasmoci import compiled
-from wasmoci.compiled import identity
+from wasmoci.handlers._wasmtime.library import Error, Owned, check, library, take_bytes
+from wasmoci.handlers._wasmtime.prototypes import wasm_byte_vec_t
 from wasmoci.handlers._wasmtime.refusals import refused
+from wasmoci.module import ModuleKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from collections.abc import Callable
 
+    from wasmoci.handlers._wasmtime.needs import Needs
     from wasmoci.module import Module
 
-Code = TypeVar("Code", bound="_Code")
 
-
-class _Code(Protocol):
-    """What wasmtime's modules and components have in common."""
-
-    def __init__(self, engine: wasmtime.Engine, wasm: bytes, /) -> None: ...
-
-    def serialize(self) -> bytearray: ...
-
-    @classmethod
-    def deserialize(cls, engine: wasmtime.Engine, encoded: bytes, /) -> Self: ...
-
-    @classmethod
-    def deserialize_file(cls, engine: wasmtime.Engine, path: str, /) -> Self: ...
-
-
-def key(module: Module, configuration: str) -> compiled.Key:
-    """What the code of a module depends on.
+def get(module: Module, engine: Owned, needs: Needs) -> Owned:
+    """A module's code: a ``wasmtime_module_t`` or a ``wasmtime_component_t``.
 
     Args:
-        module: The module.
-        configuration: That of the engine, in any words.
-    """
-    return compiled.Key(module.digest, "wasmtime", identity.version("wasmtime", str(ffi.filename)), configuration)
-
-
-def get(kind: type[Code], engine: wasmtime.Engine, module: Module, configuration: str) -> Code:
-    """A module's code.
-
-    Args:
-        kind: ``wasmtime.Module`` or ``wasmtime.component.Component``.
+        module: The module or component.
         engine: The engine that it is for.
-        module: The module.
-        configuration: See :func:`key`.
+        needs: What the engine can do.
 
     Raises:
         InvalidModule: wasmtime finds the module damaged.
         UnsupportedModule: It needs what wasmtime lacks.
     """
+    # The functions for both are the same but for their names.
+    kind = "wasmtime_component" if module.kind is ModuleKind.COMPONENT else "wasmtime_module"
 
-    def make() -> Code:
+    def new(function: str, *data: object) -> Owned:
+        made = ctypes.c_void_p()
+        check(getattr(library, f"{kind}_{function}")(engine.pointer, *data, ctypes.byref(made)))
+        return Owned(made.value or 0, getattr(library, f"{kind}_delete"))
+
+    def make() -> Owned:
         try:
-            return kind(engine, module.data)
-        except wasmtime.WasmtimeError as error:
+            return new("new", module.data, len(module.data))
+        except Error as error:
             raise refused(module, error) from None
 
-    def load(path: str) -> Code | None:
-        try:
-            return kind.deserialize_file(engine, path)
-        except wasmtime.WasmtimeError:
-            pass
-        try:  # a file system may not let its files be mapped as code
-            return kind.deserialize(engine, Path(path).read_bytes())
-        except (wasmtime.WasmtimeError, OSError):
-            return None
+    def dump(code: Owned) -> bytes:
+        vector = wasm_byte_vec_t()
+        check(getattr(library, f"{kind}_serialize")(code.pointer, ctypes.byref(vector)))
+        return take_bytes(vector)
 
-    return compiled.fetch(key(module, configuration), make=make, dump=lambda code: bytes(code.serialize()), load=load)
+    return compiled.fetch(needs.key(module), make=make, dump=dump, load=lambda path: _load(new, path))
+
+
+def _load(new: Callable[..., Owned], path: str) -> Owned | None:
+    try:
+        return new("deserialize_file", os.fsencode(path))
+    except Error:
+        pass
+    try:  # a file system may not let its files be mapped as code
+        data = Path(path).read_bytes()
+        return new("deserialize", data, len(data))
+    except (Error, OSError):
+        return None
+
+
+def validate(module: Module, engine: Owned) -> None:
+    """Have wasmtime look at a core module without compiling it.
+
+    Raises:
+        InvalidModule: wasmtime finds it damaged.
+        UnsupportedModule: It needs what wasmtime lacks.
+    """
+    try:
+        check(library.wasmtime_module_validate(engine.pointer, module.data, len(module.data)))
+    except Error as error:
+        raise refused(module, error) from None

@@ -2,92 +2,85 @@
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import os
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import wasmtime
-from wasmtime import _ffi as ffi
 
 from wasmoci.errors import InvalidInput
-from wasmoci.handlers._wasmtime import stdin
-from wasmoci.handlers._wasmtime.outputs import GuardedSink
+from wasmoci.handlers._wasmtime.library import Owned, library
+from wasmoci.handlers._wasmtime.outputs import Loan
+from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
 from wasmoci.handlers.preopens import preopens
 from wasmoci.module import ModuleKind
-from wasmoci.stdio import Capture, Stream
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
+    from wasmoci.entrypoint import Entrypoint
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
     from wasmoci.handlers.preopens import Preopen
-    from wasmoci.stdio import Sink, Source, Stdio, Target
+    from wasmoci.stdio import Sink
 
 _STDOUT, _STDERR = 1, 2
 
 
-@contextlib.contextmanager
-def configure(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
-    """The configuration for a workload; what stands behind its standard input lasts as long as the context.
+def configure(workload: Workload, run: Run) -> Owned:
+    """The configuration for a workload, but for its standard input: a ``wasi_config_t``.
 
     Args:
         workload: What the guest is to see.
         run: Learns of exceptions in the functions that take the guest's output.
     """
-    config = wasmtime.WasiConfig()
-    config.argv = list(workload.entrypoint.argv)
-    config.env = workload.entrypoint.env
-    _attach_outputs(config, workload, run)
-    with preopens(workload.files, by_name=workload.module.kind is ModuleKind.COMPONENT) as directories:
-        _preopen(config, directories)
-    with stdin.attach(config, workload.streams.stdin):
-        yield config
-
-
-def never_waits(stdio: Stdio) -> bool:
-    """Whether the guest can read and write its streams without ever waiting for somebody at their other end.
-
-    A function that takes output doesn't count: it is the caller's own, and no process could be ended in its place.
-    """
-    return all(map(_never_waits, (stdio.stdin, stdio.stdout, stdio.stderr), range(3)))
-
-
-def _never_waits(stream: Source | Target, inherited: int) -> bool:
-    if isinstance(stream, (bytes, Capture)) or stream is Stream.NULL or callable(stream):
-        return True
+    config = with_arguments(workload.entrypoint)
     try:
-        status = (
-            stream.stat() if isinstance(stream, Path) else os.fstat(stream if isinstance(stream, int) else inherited)
-        )
-    except OSError:  # a path that isn't there becomes a regular file or an error, and a closed descriptor gives one
-        return True
-    return stat.S_ISREG(status.st_mode) or stdin.is_null(status)
+        _set(config, workload, run)
+    except BaseException:
+        config.close()
+        raise
+    return config
 
 
-def _attach_outputs(config: wasmtime.WasiConfig, workload: Workload, run: Run) -> None:
+def _set(config: Owned, workload: Workload, run: Run) -> None:
+    component = workload.module.kind is ModuleKind.COMPONENT
     streams = workload.streams
     # What a core module writes elsewhere never gets to wasmtime: see the module ``writes``.
-    custom = workload.module.kind is ModuleKind.COMPONENT
     if streams.stdout.descriptor == _STDOUT:
-        config.inherit_stdout()
-    elif custom:
-        config.stdout_custom = _lent(streams.stdout, run).take
+        library.wasi_config_inherit_stdout(config.pointer)
+    elif component:
+        _lend(streams.stdout, run, library.wasi_config_set_stdout_custom, config)
     if streams.stderr.descriptor == _STDERR:
-        config.inherit_stderr()
-    elif custom:
-        config.stderr_custom = _lent(streams.stderr, run).take
+        library.wasi_config_inherit_stderr(config.pointer)
+    elif component:
+        _lend(streams.stderr, run, library.wasi_config_set_stderr_custom, config)
+    with preopens(workload.files, by_name=component) as directories:
+        _preopen(config, directories)
 
 
-def _lent(sink: Sink, run: Run) -> GuardedSink:
-    guarded = GuardedSink(sink, run)
-    run.lend(guarded)
-    return guarded
+def with_arguments(entrypoint: Entrypoint) -> Owned:
+    """A configuration with a guest's arguments and its environment, and nothing else."""
+    config = Owned(library.wasi_config_new(), library.wasi_config_delete)
+    argv, env = entrypoint.argv, entrypoint.env
+    names, values = _texts([name for name, _ in env]), _texts([value for _, value in env])
+    if not (
+        library.wasi_config_set_argv(config.pointer, len(argv), _texts(argv))
+        and library.wasi_config_set_env(config.pointer, len(env), names, values)
+    ):
+        raise InvalidInput("wasmtime doesn't take the guest's arguments or environment: they have to be UTF-8")
+    return config
 
 
-def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> None:
+def _texts(texts: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
+
+
+def _lend(sink: Sink, run: Run, setter: Callable[..., None], config: Owned) -> None:
+    loan = Loan(sink, run)
+    run.loans.append(loan)
+    loan.pass_to(setter, config.pointer)
+
+
+def _preopen(config: Owned, directories: Iterable[Preopen]) -> None:
     for preopen in directories:
         if _add(config, preopen.host, preopen):
             continue
@@ -98,7 +91,7 @@ def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> Non
             reason = error.strerror
         else:
             try:
-                if _add(config, os.fsencode(stdin.DESCRIPTORS / str(descriptor)), preopen):
+                if _add(config, os.fsencode(DESCRIPTORS / str(descriptor)), preopen):
                     continue
             finally:
                 os.close(descriptor)
@@ -107,7 +100,6 @@ def _preopen(config: wasmtime.WasiConfig, directories: Iterable[Preopen]) -> Non
         raise InvalidInput(f"{host}: can't be opened as the guest's directory {preopen.guest}: {reason}")
 
 
-def _add(config: wasmtime.WasiConfig, host: bytes, preopen: Preopen) -> bool:
-    # Not by wasmtime-py, which encodes the path itself.
-    added: bool = ffi.wasi_config_preopen_dir(config.ptr(), host, preopen.guest.encode(), not preopen.read_only)
+def _add(config: Owned, host: bytes, preopen: Preopen) -> bool:
+    added: bool = library.wasi_config_preopen_dir(config.pointer, host, preopen.guest.encode(), not preopen.read_only)
     return added

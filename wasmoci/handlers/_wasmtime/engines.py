@@ -6,29 +6,25 @@ first used and shared by all runs; so are their linkers and the modules they hav
 
 from __future__ import annotations
 
+import ctypes
 import functools
-import itertools
 import threading
-from typing import TYPE_CHECKING
-
-import wasmtime
 
 from wasmoci import compiled
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, memory, paths, writes
 from wasmoci.handlers._wasmtime.hosted import Host
-from wasmoci.handlers._wasmtime.refusals import refused
+from wasmoci.handlers._wasmtime.interfaces import needs_network
+from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.module import Module, ModuleKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import attrs
-    from wasmtime import component
 
-    from wasmoci.limits import Limits
+    from wasmoci.handlers._wasmtime.needs import Needs
 else:
     from wasmoci import _attrs as attrs
 
@@ -37,41 +33,11 @@ _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times
 
 
 @attrs.frozen
-class Needs:
-    """What an engine has to be able to do.
-
-    Args:
-        stoppable: Guests can be stopped while they run.
-        fuel: Their instructions are counted.
-        accounts: Their memory is taken from an account.
-    """
-
-    stoppable: bool
-    fuel: bool
-    accounts: bool
-
-    @classmethod
-    def of(cls, limits: Limits) -> Needs:
-        """What limits take."""
-        return cls(
-            stoppable=limits.time is not None or limits.memory is not None,
-            fuel=limits.fuel is not None,
-            accounts=limits.memory is not None,
-        )
-
-    @property
-    def words(self) -> str:
-        """The same as words, for the compile cache."""
-        names = {"stoppable": self.stoppable, "fuel": self.fuel, "accounts": self.accounts}
-        return " ".join(name for name, needed in names.items() if needed)
-
-
-@attrs.frozen
 class _Compiled:
     """A core module, and what it became when linked with each WASI host."""
 
-    module: wasmtime.Module
-    linked: dict[Host, wasmtime.InstancePre] = attrs.field(factory=dict, init=False)
+    module: Owned
+    linked: dict[Host, Owned] = attrs.field(factory=dict, init=False)
 
 
 class Engine:
@@ -79,44 +45,39 @@ class Engine:
 
     Args:
         needs: What it has to be able to do.
+
+    Attributes:
+        needs: See above.
+        engine: A ``wasm_engine_t``.
     """
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
-        config = wasmtime.Config()
-        config.epoch_interruption = needs.stoppable
-        config.consume_fuel = needs.fuel
+        config = library.wasm_config_new()
+        library.wasmtime_config_epoch_interruption_set(config, needs.stoppable)
+        library.wasmtime_config_consume_fuel_set(config, needs.fuel)
         if needs.accounts:
             memory.use_accounts(config)
-            config.memory_init_cow = False  # an image can't be mapped into memory that isn't wasmtime's own
-        self.engine = wasmtime.Engine(config)
+            # An image can't be mapped into memory that isn't wasmtime's own.
+            library.wasmtime_config_memory_init_cow_set(config, False)
+        self.engine = Owned(library.wasm_engine_new_with_config(config), library.wasm_engine_delete)
         self._kept = Cache(_KEPT_MODULES, _KEPT_BYTES)
-        self._valid = Cache(_KEPT_MODULES, _KEPT_BYTES)
         self._lock = threading.Lock()
-        self._linkers: dict[Host, wasmtime.Linker] = {}
-        self._components: component.Linker | None = None
-        self._inner: wasmtime.InstancePre | None = None
+        self._linkers: dict[Host, Owned] = {}
+        self._components: Owned | None = None
+        self._inner: Owned | None = None
 
     def validate(self, module: Module) -> None:
-        """Have wasmtime look at a core module without compiling it, unless it has compiled it before.
+        """Have wasmtime look at a core module without compiling it.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
+        code.validate(module, self.engine)
 
-        def look() -> None:
-            if compiled.known(code.key(module, needs.words) for needs in _ALL_NEEDS):
-                return
-            try:
-                wasmtime.Module.validate(self.engine, module.data)
-            except wasmtime.WasmtimeError as error:
-                raise refused(module, error) from None
-
-        self._valid.get(module.digest, 0, look)
-
-    def program(self, module: Module, host: Host) -> wasmtime.InstancePre:
-        """A core module, compiled and linked.
+    def program(self, module: Module, host: Host) -> Owned:
+        """A core module, compiled and linked: a ``wasmtime_instance_pre_t``.
 
         Args:
             module: The module.
@@ -126,93 +87,80 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks, or imports something under a wrong type.
         """
-        kept = self._kept.get(module.digest, len(module.data), lambda: self._compile(module))
-        with self._lock:
-            program = kept.linked.get(host)
-            if program is None:
+        kept = self._kept.get(module.digest, len(module.data), lambda: _Compiled(self.compile(module)))
+        program = kept.linked.get(host)
+        if program is None:
+            with self._lock:
                 try:
-                    program = self._linker(host).instantiate_pre(kept.module)
-                except wasmtime.WasmtimeError as error:
+                    program = _link(self._linker(host), kept.module)
+                except Error as error:
                     raise UnsupportedModule(f"{module.source}: {summary(error)}") from None
                 kept.linked[host] = program
-            return program
+        return program
 
-    def component(self, module: Module) -> tuple[component.Component, component.Linker]:
+    def component(self, module: Module) -> tuple[Owned, Owned]:
         """A component, compiled, and the linker that has what it imports.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        from wasmtime import component  # noqa: PLC0415  it costs a tenth of a start, and core modules don't need it
 
-        def make() -> tuple[component.Component, component.Linker]:
-            made = code.get(component.Component, self.engine, module, self.needs.words)
-            if not components.needs_network(module):
+        def make() -> tuple[Owned, Owned]:
+            made = self.compile(module)
+            if not needs_network(module):
                 with self._lock:
                     if self._components is None:
-                        self._components = _component_linker(self.engine)
+                        self._components = components.new_linker(self.engine)
                     return made, self._components
-            linker = _component_linker(self.engine)
-            linker.define_unknown_imports_as_traps(made)
+            linker = components.new_linker(self.engine)
+            components.define_traps(linker, made)
             return made, linker
 
         return self._kept.get(module.digest, len(module.data), make)
 
-    def inner(self) -> wasmtime.InstancePre:
+    def inner(self) -> Owned:
         """The module through which host functions call wasmtime's WASI."""
         with self._lock:
             if self._inner is None:
-                linker = wasmtime.Linker(self.engine)
-                linker.define_wasi()
-                made = code.get(wasmtime.Module, self.engine, _inner_module(), self.needs.words)
-                self._inner = linker.instantiate_pre(made)
+                linker = _new_linker(self.engine)
+                check(library.wasmtime_linker_define_wasi(linker.pointer))
+                self._inner = _link(linker, self.compile(_inner_module()))
             return self._inner
 
     def preload(self) -> None:
         """Make the linker that most modules need, and load what there is already of what may be called through it."""
         with self._lock:
             self._linker(Host.OWN)
-        if compiled.known([code.key(_inner_module(), self.needs.words)]):
+        if compiled.known([self.needs.key(_inner_module())]):
             self.inner()
 
     def recall(self, module: Module) -> None:
-        """Load a module's code when the compile cache has it; wasmtime compiles and validates with threads that stay."""
-        if compiled.known([code.key(module, self.needs.words)]):
-            if module.kind is ModuleKind.COMPONENT:
-                self.component(module)
-            else:
-                self.preload()
-                self.validate(module)
-                self.program(module, Host.OWN)
+        """Load a module's code, which the compile cache has."""
+        if module.kind is ModuleKind.COMPONENT:
+            self.component(module)
+        else:
+            self.preload()
+            self.program(module, Host.OWN)
 
-    def precompile(self, module: Module) -> Path | None:
-        """The compile cache's file of a module or component; None where there is no cache.
+    def compile(self, module: Module) -> Owned:
+        """A module's or component's code, from the compile cache if it has it.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        if module.kind is ModuleKind.COMPONENT:
-            from wasmtime import component  # noqa: PLC0415
+        return code.get(module, self.engine, self.needs)
 
-            code.get(component.Component, self.engine, module, self.needs.words)
-        else:
-            code.get(wasmtime.Module, self.engine, module, self.needs.words)
-        return compiled.locate(code.key(module, self.needs.words))
-
-    def _compile(self, module: Module) -> _Compiled:
-        return _Compiled(code.get(wasmtime.Module, self.engine, module, self.needs.words))
-
-    def _linker(self, host: Host) -> wasmtime.Linker:
+    def _linker(self, host: Host) -> Owned:
         linker = self._linkers.get(host)
         if linker is None:
-            linker = self._linkers[host] = wasmtime.Linker(self.engine)
-            linker.allow_shadowing = True
+            linker = self._linkers[host] = _new_linker(self.engine)
+            library.wasmtime_linker_allow_shadowing(linker.pointer, True)
             if host in (Host.PYTHON, Host.DETERMINISTIC):
                 hosted.define(linker, host)
             else:
-                linker.define_wasi()
+                check(library.wasmtime_linker_define_wasi(linker.pointer))
                 exits.define(linker)
                 paths.define(linker)
                 if host is Host.TAKING:
@@ -220,17 +168,17 @@ class Engine:
         return linker
 
 
+def _new_linker(engine: Owned) -> Owned:
+    return Owned(library.wasmtime_linker_new(engine.pointer), library.wasmtime_linker_delete)
+
+
+def _link(linker: Owned, module: Owned) -> Owned:
+    """A module with what it imports: a ``wasmtime_instance_pre_t``."""
+    program = ctypes.c_void_p()
+    check(library.wasmtime_linker_instantiate_pre(linker.pointer, module.pointer, ctypes.byref(program)))
+    return Owned(program.value or 0, library.wasmtime_instance_pre_delete)
+
+
 @functools.cache
 def _inner_module() -> Module:
-    return Module.from_bytes(bytes(wasmtime.wat2wasm(inner.MODULE)), source="wasmoci's own module")
-
-
-def _component_linker(engine: wasmtime.Engine) -> component.Linker:
-    from wasmtime import component  # noqa: PLC0415
-
-    linker = component.Linker(engine)
-    linker.add_wasip2()
-    return linker
-
-
-_ALL_NEEDS = tuple(Needs(*flags) for flags in itertools.product((False, True), repeat=3))
+    return Module.from_bytes(assemble(inner.MODULE.encode()), source="wasmoci's own module")

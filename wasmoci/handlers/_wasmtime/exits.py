@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
-
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import wasmtime
+    from typing import NoReturn
+
+    from wasmoci.handlers._wasmtime.library import Owned
 
 _MODULE, _NAME = "wasi_snapshot_preview1", "proc_exit"
 
 
-def define(linker: wasmtime.Linker) -> None:
+def define(linker: Owned) -> None:
     """Define it in a linker."""
     calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _function)
 
@@ -29,7 +30,7 @@ def leave(code: int) -> NoReturn:
     raise calls.Trapped.because("the guest exits")
 
 
-def _proc_exit(_caller: Any, code: int) -> None:
+def _proc_exit(_caller: int, code: int) -> None:
     leave(code)
 
 

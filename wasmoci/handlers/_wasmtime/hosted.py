@@ -9,23 +9,24 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
-from typing import TYPE_CHECKING, Any
-
-import wasmtime
 
 from wasmoci.handlers._host import open_wasi
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.exits import leave
 from wasmoci.handlers._wasmtime.inner import WASI
+from wasmoci.handlers._wasmtime.library import check, library
 from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     import attrs
 
+    from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
 else:
@@ -49,9 +50,9 @@ _NATIVE = {
 }
 
 
-def define(linker: wasmtime.Linker, host: Host) -> None:
+def define(linker: Owned, host: Host) -> None:
     """Define all functions in a linker, for the host of the run that is current."""
-    linker.define_wasi()
+    check(library.wasmtime_linker_define_wasi(linker.pointer))
     for module in MODULES:
         for name, signature in FUNCTIONS.items():
             if module != WASI or name not in _NATIVE[host]:
@@ -59,30 +60,27 @@ def define(linker: wasmtime.Linker, host: Host) -> None:
 
 
 @contextlib.contextmanager
-def host(workload: Workload, run: Run) -> Iterator[wasmtime.WasiConfig]:
-    """Give a run its host, for as long as it lasts; and the configuration for the little that wasmtime's WASI does."""
-    config = wasmtime.WasiConfig()
-    config.argv = list(workload.entrypoint.argv)
-    config.env = workload.entrypoint.env
+def host(workload: Workload, run: Run) -> Iterator[None]:
+    """Give a run its host, for as long as it lasts."""
     with open_wasi(attrs.evolve(workload, streams=guarded(workload.streams, run))) as wasi:
         memory = _CallersMemory()
         wasi.bind(memory)
         run.host = {name: function.call for name, function in wasi.functions().items()}
         run.host_memory = memory
-        yield config
+        yield
 
 
 class _CallersMemory:
     """The memory of whoever calls the host."""
 
     def __init__(self) -> None:
-        self.caller: Any = None
+        self.caller = 0
 
     def view(self) -> memoryview:
         return calls.memory_of(self.caller)
 
 
-def _call(name: str, caller: Any, *arguments: int) -> int | None:
+def _call(name: str, caller: int, *arguments: int) -> int | None:
     run = current_run()
     run.host_memory.caller = caller
     try:

@@ -6,8 +6,6 @@ with a memory of its own, and the guest's memory stays as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno
@@ -15,11 +13,13 @@ from wasmoci.wasi.abi import IOVEC
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.memory import region
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import attrs
-    import wasmtime
+
+    from wasmoci.handlers._wasmtime.library import Owned
 else:
     from wasmoci import _attrs as attrs
 
@@ -150,18 +150,18 @@ class Inner:
 
     Args:
         context: The store's context.
-        pre: The module, linked with wasmtime's WASI.
+        program: The module, linked with wasmtime's WASI.
     """
 
-    def __init__(self, context: Any, pre: wasmtime.InstancePre) -> None:
-        self._instance, error = calls.instantiate(pre, context)
+    def __init__(self, context: int, program: Owned) -> None:
+        self._instance, error = calls.instantiate(program, context)
         if error is not None:
             raise error
-        self._memory = calls.memory_view(context, calls.exported(context, self._instance, "memory").memory)
+        self._memory = calls.exported_memory(context, self._instance, "memory")
         self._functions: dict[str, calls.InnerFunction] = {}
 
     def perform(
-        self, context: Any, call: Call, arguments: Sequence[int], paths: Sequence[GuestPath], text: bytes
+        self, context: int, call: Call, arguments: Sequence[int], paths: Sequence[GuestPath], text: bytes
     ) -> int:
         """Call a function.
 
@@ -196,7 +196,7 @@ class Inner:
             size = output.size_of(arguments)
             yield arguments[output.pointer], bytes(self._memory[place : place + size])
 
-    def write(self, context: Any, fd: int, pieces: Sequence[memoryview]) -> tuple[int, int]:
+    def write(self, context: int, fd: int, pieces: Sequence[memoryview]) -> tuple[int, int]:
         """Write to a descriptor.
 
         Args:
@@ -224,10 +224,10 @@ class Inner:
         self._memory[place : place + len(data)] = data
         values[pointer : pointer + 2] = place, len(data)
 
-    def _function(self, context: Any, name: str) -> calls.InnerFunction:
+    def _function(self, context: int, name: str) -> calls.InnerFunction:
         function = self._functions.get(name)
         if function is None:
-            exported = calls.exported(context, self._instance, name).func
+            exported = calls.exported_function(context, self._instance, name)
             function = self._functions[name] = calls.InnerFunction(exported, FUNCTIONS[name])
         return function
 
@@ -239,11 +239,11 @@ class LinkedInner:
         link: Gives the module, linked.
     """
 
-    def __init__(self, link: Callable[[], wasmtime.InstancePre]) -> None:
+    def __init__(self, link: Callable[[], Owned]) -> None:
         self._link = link
         self._inner: Inner | None = None
 
-    def within(self, context: Any) -> Inner:
+    def within(self, context: int) -> Inner:
         """The instance in the store of a guest.
 
         Args:

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
 
-from wasmtime import _ffi as ffi
-
-from wasmoci.handlers._wasmtime.calls import NO_FINALIZER, new_error
+from wasmoci.handlers._wasmtime.calls import new_error
+from wasmoci.handlers._wasmtime.library import library
+from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.handlers._wasmtime.traps import STOPPED
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-    import wasmtime
-
+    from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.handlers._wasmtime.run import Run
 
-_CALLBACK: Any = ffi.dll.wasmtime_store_epoch_deadline_callback.argtypes[1]
 _CONTINUE = 0
 
 
-@_CALLBACK  # type: ignore[untyped-decorator]
-def _asked(_context: Any, _data: int, delta: Any, kind: Any) -> int:
+@wasmtime_epoch_callback_t  # type: ignore[untyped-decorator]
+def _asked(_context: int, _data: int | None, delta: Any, kind: Any) -> int:
     if current_run().stopped:
         return new_error(STOPPED)
     delta[0] = 1
@@ -36,30 +35,32 @@ def _asked(_context: Any, _data: int, delta: Any, kind: Any) -> int:
     return 0
 
 
-def listen(store: wasmtime.Store) -> None:
-    """Have a store's guest ask its run whether to stop, whenever the engine's epoch advances."""
-    ffi.wasmtime_store_epoch_deadline_callback(store.ptr(), _asked, None, NO_FINALIZER)
-    store.set_epoch_deadline(1)
+def listen(store: Owned, context: int) -> None:
+    """Have a store's guest ask its run whether to stop, whenever the engine's epoch advances.
+
+    Args:
+        store: The store.
+        context: Its context.
+    """
+    library.wasmtime_store_epoch_deadline_callback(store.pointer, _asked, None, NO_FINALIZER)
+    library.wasmtime_context_set_epoch_deadline(context, 1)
 
 
 @contextlib.contextmanager
-def time_limit(seconds: float | None, run: Run, engine: wasmtime.Engine) -> Iterator[None]:
+def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
     """Stop a run when its time is over. The thread that waits for it ends with the run.
 
     Args:
-        seconds: Counted from here; None for no limit.
+        seconds: Counted from here.
         run: What to stop.
         engine: Its engine, whose stores listen.
     """
-    if seconds is None:
-        yield
-        return
     ended = threading.Event()
 
     def wait() -> None:
         if not ended.wait(min(seconds, threading.TIMEOUT_MAX)):
             run.expired = True
-            engine.increment_epoch()
+            library.wasmtime_engine_increment_epoch(engine.pointer)
 
     thread = threading.Thread(target=wait, name="wasmoci-time-limit", daemon=True)
     thread.start()

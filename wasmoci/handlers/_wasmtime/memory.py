@@ -1,6 +1,6 @@
 """Linear memory with a limit, for all the memories of a run together, and an account of what was refused.
 
-``Store.set_limits`` of wasmtime would hold each memory by itself, and tells nobody that it refused one. So the engine gets
+The limits of wasmtime's stores would hold each memory by itself, and tell nobody that they refused one. So the engine gets
 its memory from here: address space without access, as much as the engine asks for, opened page by page as the guest grows.
 """
 
@@ -10,20 +10,30 @@ import ctypes
 import errno
 import itertools
 import os
-from typing import TYPE_CHECKING, Any
 
-from wasmtime import _ffi as ffi
-
-from wasmoci.handlers._wasmtime.calls import NO_FINALIZER, new_error
+from wasmoci.handlers._wasmtime.calls import new_error
+from wasmoci.handlers._wasmtime.library import library
+from wasmoci.handlers._wasmtime.prototypes import (
+    NO_FINALIZER,
+    finalizer_t,
+    wasmtime_memory_creator_t,
+    wasmtime_memory_get_callback_t,
+    wasmtime_memory_grow_callback_t,
+    wasmtime_new_memory_callback_t,
+)
 from wasmoci.handlers._wasmtime.run import current_run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import wasmtime
+    from typing import Any
+
+    from wasmoci.handlers._wasmtime.library import Owned
 
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
 _PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
 _LONGEST = 1 << 36  # bytes that a 64-bit memory can have, under a limit that is higher still
+_UNBOUNDED = -1  # of memory, instances, memories
 _TABLES, _TABLE_ELEMENTS, _ELEMENT = 32, 1 << 16, 8  # how many tables, of how many elements at least, of how many bytes
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,7 +56,7 @@ class MemoryAccount:
         open: Whether memory is booked; not so for memory of our own.
     """
 
-    def __init__(self, limit: int, engine: wasmtime.Engine) -> None:
+    def __init__(self, limit: int, engine: Owned) -> None:
         self._limit = limit
         self._engine = engine
         self._used = 0
@@ -65,7 +75,7 @@ class MemoryAccount:
         if self._used + size > self._limit:
             self.refusals += 1
             if self.exhausted:
-                self._engine.increment_epoch()
+                library.wasmtime_engine_increment_epoch(self._engine.pointer)
             return False
         self._used += size
         return True
@@ -119,7 +129,7 @@ _memories: dict[int, _LinearMemory] = {}
 _keys = itertools.count(1)
 
 
-@ffi.wasmtime_memory_get_callback_t  # type: ignore[untyped-decorator]
+@wasmtime_memory_get_callback_t  # type: ignore[untyped-decorator]
 def _get(key: int, size: Any, capacity: Any) -> int:
     memory = _memories[key]
     size[0] = memory.size
@@ -128,7 +138,7 @@ def _get(key: int, size: Any, capacity: Any) -> int:
     return base
 
 
-@ffi.wasmtime_memory_grow_callback_t  # type: ignore[untyped-decorator]
+@wasmtime_memory_grow_callback_t  # type: ignore[untyped-decorator]
 def _grow(key: int, size: int) -> int:
     try:
         return 0 if _memories[key].request(size) else new_error(_REFUSED)
@@ -136,20 +146,20 @@ def _grow(key: int, size: int) -> int:
         return new_error(str(error))
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
+@finalizer_t  # type: ignore[untyped-decorator]
 def _free(key: int) -> None:
     _memories.pop(key).free()
 
 
-@ffi.wasmtime_new_memory_callback_t  # type: ignore[untyped-decorator]
-def _new(_data: int, kind: Any, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
+@wasmtime_new_memory_callback_t  # type: ignore[untyped-decorator]
+def _new(_data: int | None, kind: int, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
     try:
         account = current_run().memory
         if account is None:
             return new_error("a memory outside of a run")
         if not account.book(minimum):
             return new_error(_REFUSED)
-        capacity = account.reserve(reserved, is_64=ffi.wasmtime_memorytype_is64(kind))
+        capacity = account.reserve(reserved, is_64=library.wasmtime_memorytype_is64(kind))
         memory = _LinearMemory(account, minimum, max(capacity, minimum), guard)
     except Exception as error:  # noqa: BLE001  nothing may pass through the engine
         return new_error(str(error))
@@ -162,10 +172,10 @@ def _new(_data: int, kind: Any, minimum: int, _maximum: int, reserved: int, guar
     return 0
 
 
-_creator = ffi.wasmtime_memory_creator_t(env=None, new_memory=_new, finalizer=NO_FINALIZER)
+_creator = wasmtime_memory_creator_t(env=None, new_memory=_new, finalizer=NO_FINALIZER)
 
 
-def limit_tables(store: wasmtime.Store, limit: int) -> None:
+def limit_tables(store: Owned, limit: int) -> None:
     """Bound what a guest's tables take, which is no linear memory: all of them at most as much again, or 16 MiB.
 
     Args:
@@ -173,9 +183,13 @@ def limit_tables(store: wasmtime.Store, limit: int) -> None:
         limit: Bytes of linear memory that the guest may have.
     """
     elements = max(_TABLE_ELEMENTS, limit // _ELEMENT // _TABLES)
-    store.set_limits(table_elements=elements, tables=_TABLES)
+    library.wasmtime_store_limiter(store.pointer, _UNBOUNDED, elements, _UNBOUNDED, _TABLES, _UNBOUNDED)
 
 
-def use_accounts(config: wasmtime.Config) -> None:
-    """Have an engine take all linear memory from the account of the run that is current."""
-    ffi.wasmtime_config_host_memory_creator_set(config.ptr(), ctypes.byref(_creator))
+def use_accounts(config: int) -> None:
+    """Have an engine take all linear memory from the account of the run that is current.
+
+    Args:
+        config: Its configuration, a ``wasm_config_t``.
+    """
+    library.wasmtime_config_host_memory_creator_set(config, ctypes.byref(_creator))

@@ -1,19 +1,29 @@
-"""A guest's outputs, when they come from within the engine: no exception may pass through it."""
+"""A guest's outputs, when they come from within the engine: no exception may pass through it.
+
+wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It says when it lets
+go of it, and the run waits for that.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import itertools
 import threading
-from typing import TYPE_CHECKING, TypeVar
 
+from wasmoci.handlers._wasmtime.prototypes import finalizer_t, wasi_output_callback_t
 from wasmoci.stdio import Sink, Streams
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from wasmoci.handlers._wasmtime.run import Run
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+
+_SETTLING = 1.0  # seconds; it takes microseconds
 
 
 class GuardedSink(Sink):
@@ -44,16 +54,55 @@ class GuardedSink(Sink):
             self._run.fail(error)
             raise OSError(errno.EIO, "the output can't be taken") from error
 
-    def take(self, data: bytes) -> int | None:
-        """Write for wasmtime-py, which calls on a thread of wasmtime's, and wants a negative errno and no exception."""
-        _thread.serves_engine = True
-        try:
-            self.write(data)
-        except OSError as error:
-            return -(error.errno or errno.EIO)
-        finally:
-            _thread.serves_engine = False
-        return None
+
+class Loan:
+    """An output in wasmtime's hands, to be taken back after the run; the store is closed then.
+
+    A thread that calls Python while the interpreter ends is ended by that, which the engine takes for a panic and aborts the
+    process. So nothing of it may be left.
+
+    Args:
+        sink: Where the output goes.
+        run: Keeps what the sink raises.
+    """
+
+    def __init__(self, sink: Sink, run: Run) -> None:
+        self.sink = GuardedSink(sink, run)
+        self.returned = threading.Event()
+        self.key = next(_keys)
+        _loans[self.key] = self
+
+    def pass_to(self, setter: Callable[..., None], config: int) -> None:
+        """Make it an output of a WASI configuration."""
+        setter(config, _take, self.key, _release)
+
+    def end(self) -> None:
+        """Take it back."""
+        self.returned.wait(_SETTLING)
+        _loans.pop(self.key, None)
+
+
+@wasi_output_callback_t  # type: ignore[untyped-decorator]
+def _take(key: int, data: int | None, size: int) -> int:
+    """Write, and give the size, or a negative errno."""
+    loan = _loans.get(key)
+    if loan is None:
+        return -errno.EIO
+    _thread.serves_engine = True
+    try:
+        loan.sink.write(ctypes.string_at(data, size) if data else b"")
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    finally:
+        _thread.serves_engine = False
+    return size
+
+
+@finalizer_t  # type: ignore[untyped-decorator]
+def _release(key: int) -> None:
+    loan = _loans.get(key)
+    if loan is not None:
+        loan.returned.set()
 
 
 def on_own_thread(function: Callable[[], _T]) -> _T:
@@ -66,9 +115,11 @@ def on_own_thread(function: Callable[[], _T]) -> _T:
         return executor.submit(function).result()
 
 
-_thread = threading.local()
-
-
 def guarded(streams: Streams, run: Run) -> Streams:
     """Streams whose outputs are guarded."""
     return Streams(streams.stdin, GuardedSink(streams.stdout, run), GuardedSink(streams.stderr, run))
+
+
+_thread: Any = threading.local()
+_keys = itertools.count(1)
+_loans: dict[int, Loan] = {}

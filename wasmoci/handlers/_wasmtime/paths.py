@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import CALLS, WASI, Call, GuestPath, LinkedInner, PathArgument
@@ -24,13 +23,14 @@ from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import attrs
-    import wasmtime
 
+    from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.wasi.place import Location, Position
 else:
     from wasmoci import _attrs as attrs
@@ -41,13 +41,13 @@ _MAX_DEPTH = 1000
 _REFUSALS = (Errno.PERM, Errno.NOTCAPABLE)  # of a path that leaves its directory, among others
 
 
-def define(linker: wasmtime.Linker) -> None:
+def define(linker: Owned) -> None:
     """Define the functions in a linker, over wasmtime's WASI."""
     for name, function in _functions.items():
         calls.define(linker, WASI, name, FUNCTIONS[name], function)
 
 
-def _called(call: Call, caller: Any, *arguments: int) -> int:
+def _called(call: Call, caller: int, *arguments: int) -> int:
     paths = current_run().paths
     return Errno.NOSYS if paths is None else paths.call(caller, call, arguments)
 
@@ -92,7 +92,7 @@ class GuestPaths:
         if self._namespace is not None:
             self._namespace.close()
 
-    def call(self, caller: Any, call: Call, arguments: Sequence[int]) -> int:
+    def call(self, caller: int, call: Call, arguments: Sequence[int]) -> int:
         """Answer a call of the guest.
 
         Args:
@@ -106,7 +106,7 @@ class GuestPaths:
         Raises:
             Trapped: The guest is to end.
         """
-        context = calls.context_of_caller(caller)
+        context = calls.context_of(caller)
         memory = calls.memory_of(caller)
         inner = self._inner.within(context)
         try:

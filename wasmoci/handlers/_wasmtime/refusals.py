@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidModule, UnsupportedModule
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.module import Feature, ModuleKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import wasmtime
-
+    from wasmoci.handlers._wasmtime.library import Error
     from wasmoci.module import Module
 
 FEATURES = frozenset(Feature) - {
@@ -26,7 +25,7 @@ _OFFSET = re.compile(r" ?\(at offset (0x[0-9a-f]+)\)| at offset (\d+)(?=:)")
 _TEXT = re.compile(r"^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n", re.DOTALL)
 
 
-def refused(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule | UnsupportedModule:
+def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
     """The exception for a module that wasmtime doesn't compile."""
     reason = summary(error)
     missing = module.features - FEATURES if module.kind is ModuleKind.CORE else None
@@ -38,7 +37,7 @@ def refused(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule | Un
     return InvalidModule(f"wasmtime refuses it: {_OFFSET.sub('', reason)}", source=module.source, offset=offset)
 
 
-def unreadable(module: Module, error: wasmtime.WasmtimeError) -> InvalidModule:
+def unreadable(module: Module, error: Error) -> InvalidModule:
     """The exception for a text that wasmtime can't assemble."""
     match = _TEXT.match(str(error))
     if match is None:

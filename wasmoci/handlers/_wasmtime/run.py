@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import weakref
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from wasmoci.handlers._wasmtime.memory import MemoryAccount
+    from wasmoci.handlers._wasmtime.outputs import Loan
     from wasmoci.handlers._wasmtime.paths import GuestPaths
     from wasmoci.handlers._wasmtime.writes import GuestOutputs
 
 
-_SETTLING = 1.0  # seconds; it takes microseconds
-
-
 class Run:
-    """What is known of a guest while it runs.
+    """What is known of a guest while it runs; within its context it is the run of this thread.
+
+    Of a run within a run (in a function that takes output) the inner one is.
 
     Attributes:
         exit_code: What the guest gave to ``proc_exit``, whole; None until then.
@@ -34,6 +34,7 @@ class Run:
         outputs: Where its outputs lead, when wasmtime doesn't write to them by itself.
         host: The functions of the WASI host in Python, where that is used instead.
         host_memory: Its view of the guest's memory.
+        loans: Outputs in the engine's hands, to be taken back after the run.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,18 @@ class Run:
         self.outputs: GuestOutputs | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
-        self._outputs: list[tuple[weakref.ref[object], threading.Event]] = []
+        self.loans: list[Loan] = []
+        self._outer: Run | None = None
+
+    def __enter__(self) -> Run:
+        self._outer = getattr(_thread, "run", None)
+        _thread.run = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _thread.run = self._outer
+        for loan in self.loans:
+            loan.end()
 
     @property
     def stopped(self) -> bool:
@@ -56,20 +68,6 @@ class Run:
         """Keep an exception of the host's; the first one is raised after the run."""
         if self.failure is None:
             self.failure = error
-
-    def lend(self, output: object) -> None:
-        """Have :meth:`settle` wait for the engine to let go of an output."""
-        released = threading.Event()
-        self._outputs.append((weakref.ref(output, lambda _: released.set()), released))
-
-    def settle(self) -> None:
-        """Wait until no thread of the engine's is going to call back; its store is closed.
-
-        The engine drops an output on a thread of its own, by a call-back. A thread that calls Python while the interpreter
-        ends is ended by that, which the engine takes for a panic and aborts the process.
-        """
-        for _, released in self._outputs:
-            released.wait(_SETTLING)
 
     @contextlib.contextmanager
     def unaccounted(self) -> Iterator[None]:
@@ -83,16 +81,6 @@ class Run:
         finally:
             self.memory.open = True
 
-    @contextlib.contextmanager
-    def current(self) -> Iterator[Run]:
-        """Make this the run of the thread; of a run within a run (in a function that takes output) the inner one."""
-        outer = getattr(_thread, "run", None)
-        _thread.run = self
-        try:
-            yield self
-        finally:
-            _thread.run = outer
-
 
 def current_run() -> Run:
     """The innermost run of this thread; there has to be one."""
@@ -100,4 +88,4 @@ def current_run() -> Run:
     return run
 
 
-_thread = threading.local()
+_thread: Any = threading.local()

@@ -9,56 +9,88 @@ import select
 import stat
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wasmtime import _ffi as ffi
+from wasmoci.handlers._wasmtime.library import Owned, library
+from wasmoci.handlers._wasmtime.prototypes import wasm_byte_vec_t
+from wasmoci.handlers._wasmtime.waiting import is_null
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import wasmtime
+    from collections.abc import Callable
 
 _CHUNK = 1 << 16
 _SHORT = 1 << 20  # bytes
-_NULL = (1, 3)  # the number of /dev/null
 DESCRIPTORS = Path("/proc/self/fd")
 
-_first: dict[int, tuple[int, int]] = {}  # of fd 0; setdefault is atomic
 
+def attach(config: Owned, descriptor: int) -> Callable[[], None] | None:
+    """Make a descriptor the standard input.
 
-@contextlib.contextmanager
-def attach(config: wasmtime.WasiConfig, descriptor: int) -> Iterator[None]:
-    """Make a descriptor the standard input, for as long as the run lasts.
-
-    The process's own is inherited, unless it is another one by now: wasmtime has one reader for fd 0, which has seen the end of
-    what was there before. Of a file that isn't long the rest is read beforehand; what can be opened again, and
-    then has the same position, is. For anything else a thread moves the bytes through a pipe: then up to a pipe's
-    capacity more is read from the descriptor than the guest reads.
+    The process's own is inherited as long as each run finds it as the last one left it: wasmtime has one reader for fd 0, which
+    keeps what it has read and the end that it has seen. Of any other file that isn't long the rest is read beforehand; what can
+    be opened again, and then has the same position, is. For anything else, and for another file in the place of fd 0, a thread
+    moves the bytes through a pipe: then up to a pipe's capacity more is read from the descriptor than the guest reads.
 
     Args:
         config: The configuration of the guest's WASI.
         descriptor: Open for reading; stays open.
+
+    Returns:
+        What is to be called when the guest has ended, if anything.
     """
-    if descriptor == 0 and _is_the_first(os.fstat(0)):
-        config.inherit_stdin()
-    elif (content := _short_content(descriptor)) is not None:
+    if descriptor == 0:
+        if _own.begin():
+            library.wasi_config_inherit_stdin(config.pointer)
+            return _own.end
+        if stat.S_ISREG(os.fstat(0).st_mode):  # whose position is to move, for whoever reads it next
+            return _pump(config, descriptor)
+    if (content := _short_content(descriptor)) is not None:
         _set_bytes(config, content)
-    elif not (_can_be_reopened(descriptor) and _set_file(config, DESCRIPTORS / str(descriptor))):
-        with _pump(config, descriptor):
-            yield
-        return
-    yield
+        return None
+    if _can_be_reopened(descriptor) and _set_file(config, DESCRIPTORS / str(descriptor)):
+        return None
+    return _pump(config, descriptor)
 
 
-def _is_the_first(status: os.stat_result) -> bool:
-    """Whether fd 0 is still what it was when wasmtime first read it."""
-    identity = (status.st_dev, status.st_ino)
-    return _first.setdefault(0, identity) == identity
+class _Own:
+    """The process's own standard input, in the hands of wasmtime's one reader."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._left: tuple[int, ...] | None = None  # what fd 0 was like when it was last looked at
+        self._lost = False  # whether it has been another one since
+
+    def begin(self) -> bool:
+        """Use it; False when fd 0 isn't any more what the reader has read from."""
+        with self._lock:
+            state = _state()
+            if self._left is not None:
+                compared = _IDENTITY if self._users else len(state)  # the users move it
+                self._lost |= self._left[:compared] != state[:compared]
+            if not self._lost:
+                self._left = state
+                self._users += 1
+            return not self._lost
+
+    def end(self) -> None:
+        """Use it no longer."""
+        with self._lock:
+            self._users -= 1
+            self._left = _state()
 
 
-def is_null(status: os.stat_result) -> bool:
-    """Whether this is the device ``/dev/null``."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(*_NULL)
+_own = _Own()
+_IDENTITY = 2  # items of a state
+
+
+def _state() -> tuple[int, ...]:
+    """What fd 0 is; and of a regular file its position and its size."""
+    status = os.fstat(0)
+    identity = status.st_dev, status.st_ino
+    if not stat.S_ISREG(status.st_mode):
+        return identity
+    return (*identity, os.lseek(0, 0, os.SEEK_CUR), status.st_size)
 
 
 def _short_content(descriptor: int) -> bytes | None:
@@ -76,11 +108,10 @@ def _short_content(descriptor: int) -> bytes | None:
     return None if content and status.st_size == 0 else content
 
 
-def _set_bytes(config: wasmtime.WasiConfig, content: bytes) -> None:
-    vector = ffi.wasm_byte_vec_t()
-    data = (ctypes.c_ubyte * len(content)).from_buffer_copy(content)
-    ffi.wasm_byte_vec_new(ctypes.byref(vector), len(content), data)
-    ffi.wasi_config_set_stdin_bytes(config.ptr(), ctypes.byref(vector))  # which takes the vector's content
+def _set_bytes(config: Owned, content: bytes) -> None:
+    vector = wasm_byte_vec_t()
+    library.wasm_byte_vec_new(ctypes.byref(vector), len(content), content)
+    library.wasi_config_set_stdin_bytes(config.pointer, ctypes.byref(vector))  # which takes the vector's content
 
 
 def _can_be_reopened(descriptor: int) -> bool:
@@ -90,14 +121,13 @@ def _can_be_reopened(descriptor: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _set_file(config: wasmtime.WasiConfig, path: Path) -> bool:
-    opened: bool = ffi.wasi_config_set_stdin_file(config.ptr(), os.fsencode(path))
+def _set_file(config: Owned, path: Path) -> bool:
+    opened: bool = library.wasi_config_set_stdin_file(config.pointer, os.fsencode(path))
     return opened
 
 
-@contextlib.contextmanager
-def _pump(config: wasmtime.WasiConfig, source: int) -> Iterator[None]:
-    """Make a pipe the standard input, and fill it from a descriptor."""
+def _pump(config: Owned, source: int) -> Callable[[], None]:
+    """Make a pipe the standard input, and fill it from a descriptor; gives what ends that."""
     with contextlib.ExitStack() as stack:
         target = _connect(config)
         stack.callback(os.close, target)
@@ -107,10 +137,10 @@ def _pump(config: wasmtime.WasiConfig, source: int) -> Iterator[None]:
         thread.start()
         stack.callback(thread.join)
         stack.callback(os.close, end)
-        yield
+        return stack.pop_all().close
 
 
-def _connect(config: wasmtime.WasiConfig) -> int:
+def _connect(config: Owned) -> int:
     """Make a pipe the standard input, and give the descriptor to write to it, which doesn't block."""
     import tempfile  # noqa: PLC0415  most guests read from elsewhere
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-import wasmtime
 
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import Outcome
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.limits import Limits
 
@@ -51,12 +50,12 @@ def read_report(text: str) -> tuple[str, tuple[str, ...]]:
     return ": ".join(cause.removeprefix(_TRAP) for cause in causes), tuple(frames)
 
 
-def summary(error: Exception) -> str:
+def summary(error: Failure) -> str:
     """An error of the engine in one line."""
     return read_report(str(error))[0]
 
 
-def outcome_of(error: Exception | None, run: Run, limits: Limits) -> Outcome:
+def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
     """Say how a run ended.
 
     Args:
@@ -68,8 +67,8 @@ def outcome_of(error: Exception | None, run: Run, limits: Limits) -> Outcome:
     code = run.exit_code
     if code is None and error is None:
         code = 0
-    elif code is None and isinstance(error, wasmtime.ExitTrap):
-        code = error.code
+    elif code is None and error is not None:
+        code = error.exit_code
     if code is not None:
         return _host.exited(code, refused=refused, limits=limits)
     text = str(error)

@@ -9,7 +9,6 @@ wasmtime's, through :mod:`inner`.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
 
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import CALLS, WASI
@@ -19,10 +18,12 @@ from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.handlers._wasmtime.inner import LinkedInner
+    from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.handlers._wasmtime.paths import GuestPaths
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.stdio import Sink, Streams
@@ -36,7 +37,7 @@ def inherits(streams: Streams) -> bool:
     return streams.stdout.descriptor == _STDOUT and streams.stderr.descriptor == _STDERR
 
 
-def define(linker: Any) -> None:
+def define(linker: Owned) -> None:
     """Define the functions in a linker, over those of :mod:`paths`."""
     for name, function in _functions.items():
         calls.define(linker, WASI, name, FUNCTIONS[name], function)
@@ -58,7 +59,7 @@ class GuestOutputs:
         self._paths = paths
         self._inner = inner
 
-    def write(self, caller: Any, fd: int, pointer: int, count: int, result: int) -> int:
+    def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
         """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
         memory = calls.memory_of(caller, required=True)
         try:
@@ -70,7 +71,7 @@ class GuestOutputs:
             raise calls.Trapped.because("fd_write: pointer out of bounds") from None
         sink = self._sinks.get(fd)
         if sink is None:
-            context = calls.context_of_caller(caller)
+            context = calls.context_of(caller)
             errno, written = self._inner.within(context).write(context, fd, pieces)
         else:
             errno, written = _write(sink, b"".join(pieces))
@@ -78,14 +79,14 @@ class GuestOutputs:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
 
-    def close(self, caller: Any, fd: int) -> int:
+    def close(self, caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
         errno = self._paths.call(caller, CALLS["fd_close"], (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
-    def renumber(self, caller: Any, fd: int, to: int) -> int:
+    def renumber(self, caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
         errno = self._paths.call(caller, CALLS["fd_renumber"], (fd, to))
         if errno == Errno.SUCCESS and fd != to:
@@ -105,7 +106,7 @@ def _write(sink: Sink, data: bytes) -> tuple[int, int]:
     return Errno.SUCCESS, len(data)
 
 
-def _answer(name: str, caller: Any, *arguments: int) -> int:
+def _answer(name: str, caller: int, *arguments: int) -> int:
     outputs = current_run().outputs
     if outputs is None:
         return Errno.NOSYS

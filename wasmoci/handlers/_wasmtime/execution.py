@@ -1,0 +1,151 @@
+"""One run of a guest."""
+
+from __future__ import annotations
+
+import contextlib
+
+from wasmoci.handlers import _host
+from wasmoci.handlers._wasmtime import calls, components, hosted, interruption, stdin
+from wasmoci.handlers._wasmtime.context import configure, with_arguments
+from wasmoci.handlers._wasmtime.hosted import Host
+from wasmoci.handlers._wasmtime.inner import LinkedInner
+from wasmoci.handlers._wasmtime.library import Owned, check, library
+from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
+from wasmoci.handlers._wasmtime.outputs import on_own_thread
+from wasmoci.handlers._wasmtime.paths import GuestPaths
+from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
+from wasmoci.handlers._wasmtime.run import Run
+from wasmoci.handlers._wasmtime.traps import outcome_of
+from wasmoci.handlers._wasmtime.writes import GuestOutputs, inherits
+from wasmoci.module import FuncType, ModuleKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasmoci.handlers._wasmtime.engines import Engine
+    from wasmoci.handlers._wasmtime.library import Failure
+    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.module import Module
+
+_OLDER_WASI = "wasi_unstable"
+_LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
+_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
+
+
+def execute(workload: Workload, engine: Engine) -> Outcome:
+    """Run a guest to its end.
+
+    Args:
+        workload: The guest and what it gets.
+        engine: An engine for its limits.
+
+    Raises:
+        WasmociError: It could not be started.
+        BaseException: What a function raised that takes its output.
+    """
+    return on_own_thread(lambda: _execute(workload, engine))
+
+
+def _execute(workload: Workload, engine: Engine) -> Outcome:
+    limits, kind = workload.limits, workload.module.kind
+    with Run() as run, _new_store(engine) as store, contextlib.ExitStack() as stack:
+        context = library.wasmtime_store_context(store.pointer)
+        if engine.needs.stoppable:
+            interruption.listen(store, context)
+        if limits.fuel is not None:
+            check(library.wasmtime_context_set_fuel(context, limits.fuel))
+        if limits.memory is not None:
+            run.memory = MemoryAccount(limits.memory, engine.engine)
+            limit_tables(store, limits.memory)
+        call = _call_component if kind is ModuleKind.COMPONENT else _call_core
+        error = call(workload, engine, run, context, stack)
+        if run.failure is not None:
+            raise run.failure
+        return outcome_of(error, run, limits)
+
+
+def _new_store(engine: Engine) -> Owned:
+    return Owned(library.wasmtime_store_new(engine.engine.pointer, None, NO_FINALIZER), library.wasmtime_store_delete)
+
+
+def _call_core(
+    workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
+) -> Failure | None:
+    """Run a core module; the error or trap that ended it."""
+    module = workload.module
+    host = _host_for(workload)
+    program = engine.program(module, host)
+    if host in (Host.PYTHON, Host.DETERMINISTIC):
+        stack.enter_context(hosted.host(workload, run))
+        with with_arguments(workload.entrypoint) as config:
+            check(library.wasmtime_context_set_wasi(context, config.give()))
+    else:
+        inner = LinkedInner(engine.inner)
+        run.paths = GuestPaths(workload.files.rootfs, inner)
+        stack.callback(run.paths.close)
+        if host is Host.TAKING:
+            run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
+        _set_wasi(workload, run, context, stack)
+    _start(workload, engine, run, stack)
+    instance, error = calls.instantiate(program, context)
+    for name in _host.functions_to_call(workload):
+        if error is not None:
+            break
+        error = calls.call(context, calls.exported_function(context, instance, name), _results(module, name))
+    return error
+
+
+def _call_component(
+    workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
+) -> Failure | None:
+    """Run a component; the error or trap that ended it."""
+    module = workload.module
+    compiled, linker = engine.component(module)
+    _set_wasi(workload, run, context, stack)
+    _start(workload, engine, run, stack)
+    instance = components.instantiate(context, linker, compiled, module)
+    if isinstance(instance, Exception):
+        return instance
+    function = components.find_function(context, instance, module, workload.entrypoint.function)
+    return components.call(context, function, run)
+
+
+def _set_wasi(workload: Workload, run: Run, context: int, stack: contextlib.ExitStack) -> None:
+    """Give a store wasmtime's own WASI."""
+    with configure(workload, run) as config:
+        end = stdin.attach(config, workload.streams.stdin)
+        if end is not None:
+            stack.callback(end)
+        check(library.wasmtime_context_set_wasi(context, config.give()))
+
+
+def _start(workload: Workload, engine: Engine, run: Run, stack: contextlib.ExitStack) -> None:
+    workload.started()
+    limit = workload.limits.time
+    if limit is not None:
+        stack.enter_context(interruption.time_limit(limit, run, engine.engine))
+
+
+def _results(module: Module, function: str) -> int:
+    export = module.export(function)
+    return len(export.type.results) if export is not None and isinstance(export.type, FuncType) else 0
+
+
+def _host_for(workload: Workload) -> Host:
+    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
+    if workload.determinism is not None:
+        return Host.DETERMINISTIC
+    if _needs_host(workload):
+        return Host.PYTHON
+    return Host.OWN if inherits(workload.streams) else Host.TAKING
+
+
+def _needs_host(workload: Workload) -> bool:
+    """Whether wasmtime's own WASI can't serve a workload.
+
+    That is the older interface, a function that it lacks, and a tree that isn't one directory.
+    """
+    imports, files = workload.module.imports, workload.files
+    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
+        return True
+    one_directory = files.cwd == "/" and not files.mounts
+    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)

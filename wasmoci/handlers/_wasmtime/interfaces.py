@@ -1,0 +1,55 @@
+"""The interfaces that a component may import."""
+
+from __future__ import annotations
+
+import re
+
+from wasmoci.errors import UnsupportedModule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasmoci.module import Module
+
+_INTERFACE = re.compile(r"(wasi:[a-z0-9-]+)/([a-z0-9-]+)@0\.2\.\d+")
+_NETWORK = "wasi:http"
+_PROVIDED = {
+    "wasi:cli": {
+        "environment", "exit", "stdin", "stdout", "stderr",
+        "terminal-input", "terminal-output", "terminal-stdin", "terminal-stdout", "terminal-stderr",
+    },
+    "wasi:clocks": {"monotonic-clock", "wall-clock"},
+    "wasi:filesystem": {"preopens", "types"},
+    "wasi:io": {"error", "poll", "streams"},
+    "wasi:random": {"random", "insecure", "insecure-seed"},
+    "wasi:sockets": {
+        "instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "udp", "udp-create-socket",
+    },
+}  # fmt: skip
+_SHOWN = 8  # names that a message lists
+
+
+def check_imports(module: Module) -> None:
+    """Refuse a component that imports what nobody provides.
+
+    Interfaces of ``wasi:http`` are let through: each of their functions traps when it is called, as there is no network.
+
+    Raises:
+        UnsupportedModule: It does; the message names the imports.
+    """
+    unknown = [item.name for item in module.imports if not _is_provided(item.name)]
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise UnsupportedModule(
+            f"{module.source}: imports {', '.join(unknown[:_SHOWN])}{more}, which wasmtime doesn't provide",
+            hint="a component gets WASI 0.2 (wasi:cli/command) and nothing else; was it built for another world?",
+        )
+
+
+def needs_network(module: Module) -> bool:
+    """Whether a component imports ``wasi:http``."""
+    return any(item.name.startswith(_NETWORK) for item in module.imports)
+
+
+def _is_provided(name: str) -> bool:
+    match = _INTERFACE.fullmatch(name)
+    return match is not None and (match[1] == _NETWORK or match[2] in _PROVIDED.get(match[1], ()))

@@ -1,0 +1,162 @@
+"""wasmtime's library, and the ownership of what it gives.
+
+The library is opened when the first of its functions is called, and a function is given its prototype when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from wasmoci.handlers._wasmtime.location import library_file
+from wasmoci.handlers._wasmtime.prototypes import PROTOTYPES, wasm_byte_vec_t
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class _Library:
+    """wasmtime's functions, each an attribute."""
+
+    def __init__(self) -> None:
+        self._opened: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in PROTOTYPES:
+            raise AttributeError(name)
+        if self._opened is None:
+            self._opened = ctypes.CDLL(str(library_file()))
+        function = self._opened[name]  # by an index it is one of our own
+        result, *parameters = PROTOTYPES[name]
+        if isinstance(result, type) and issubclass(result, ctypes.c_void_p):
+            result = ctypes.c_void_p  # so that an address comes as an int
+        function.restype, function.argtypes = result, parameters
+        setattr(self, name, function)
+        return function
+
+
+library = _Library()
+
+
+class Owned:
+    """Something of wasmtime's that is freed with this object, or before.
+
+    Args:
+        pointer: Its address.
+        free: Frees it.
+
+    Attributes:
+        pointer: Its address; 0 once it is freed or somebody else's.
+    """
+
+    def __init__(self, pointer: int, free: Callable[[int], object]) -> None:
+        self.pointer = pointer
+        self._free = free
+
+    def __enter__(self) -> Owned:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def give(self) -> int:
+        """Its address, for a function that frees it from now on."""
+        pointer, self.pointer = self.pointer, 0
+        return pointer
+
+    def close(self) -> None:
+        """Free it."""
+        pointer = self.give()
+        if pointer:
+            self._free(pointer)
+
+
+class Failure(Exception):
+    """An error or a trap of wasmtime's, which is rendered when somebody asks, for that takes longer than most runs.
+
+    Args:
+        owned: It.
+        message: The function that writes its message to bytes.
+    """
+
+    def __init__(self, owned: Owned, message: Callable[..., None]) -> None:
+        super().__init__()
+        self._owned = owned
+        self._render = message
+        self._text: str | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The code that a component has exited with; None when it hasn't."""
+        if not isinstance(self, Error):
+            return None
+        code = ctypes.c_int()
+        return code.value if library.wasmtime_error_exit_status(self._owned.pointer, ctypes.byref(code)) else None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            vector = wasm_byte_vec_t()
+            self._render(self._owned.pointer, ctypes.byref(vector))
+            self._text = take_bytes(vector).decode("utf-8", "replace").removesuffix("\0")
+        return self._text
+
+
+class Error(Failure):
+    """An error.
+
+    Args:
+        pointer: A ``wasmtime_error_t``, which is freed with this.
+    """
+
+    def __init__(self, pointer: int) -> None:
+        super().__init__(Owned(pointer, library.wasmtime_error_delete), library.wasmtime_error_message)
+
+
+class Trap(Failure):
+    """A trap.
+
+    Args:
+        pointer: A ``wasm_trap_t``, which is freed with this.
+    """
+
+    def __init__(self, pointer: int) -> None:
+        super().__init__(Owned(pointer, library.wasm_trap_delete), library.wasm_trap_message)
+
+
+def check(error: int | None) -> None:
+    """Raise what a function has given.
+
+    Raises:
+        Error: It is one.
+    """
+    if error:
+        raise Error(error)
+
+
+def failure_of(error: int | None, trap: ctypes.c_void_p) -> Failure | None:
+    """What a call of a guest has ended with."""
+    if error:
+        return Error(error)
+    return Trap(trap.value) if trap.value else None
+
+
+def take_bytes(vector: wasm_byte_vec_t) -> bytes:
+    """The content of bytes, which are freed."""
+    content = ctypes.string_at(vector.data, vector.size) if vector.size else b""
+    library.wasm_byte_vec_delete(ctypes.byref(vector))
+    return content
+
+
+def assemble(text: bytes) -> bytes:
+    """A module or component in the text format as a binary one.
+
+    Raises:
+        Error: It has an error; the message has its place.
+    """
+    vector = wasm_byte_vec_t()
+    check(library.wasmtime_wat2wasm(text, len(text), ctypes.byref(vector)))
+    return take_bytes(vector)
