@@ -13,7 +13,8 @@ import wasmoci
 from wasmoci import configuration, configuration_file, errors, pytest_plugin
 from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.classify import RULES
-from wasmoci.cli import COMMANDS, DEBUG_VARIABLE, parser
+from wasmoci.cli import COMMANDS, DEBUG_VARIABLE
+from wasmoci.cli.parsing import parser
 from wasmoci.compiled import place
 
 ROOT = Path(__file__).parents[2]

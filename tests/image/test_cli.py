@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.image.making import WASM, make_layout, member, tar
-from wasmoci import cli
 from wasmoci.cli import build, image_options
+from wasmoci.cli.parsing import parser
 from wasmoci.errors import ImageError, ImageNotFound, InvalidReference
 from wasmoci.image import Store, UnpackLimits
 
@@ -30,7 +30,7 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def command(*words: object) -> int:
     """Run a sub-command in this process; return its status."""
     arguments = [str(word) for word in words]
-    options = cli.parser(arguments[:1]).parse_args(arguments)
+    options = parser(arguments[:1]).parse_args(arguments)
     status: int = options.command.run(options)
     return status
 

@@ -1,51 +1,29 @@
 """The ``wasmoci`` command: it parses arguments and prints; what it does is done by the library.
 
-One module for each sub-command (:class:`Command`). What a sub-command needs is imported when it runs, so that the command
-starts fast.
+One module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported when it runs, so that
+the command starts fast.
 """
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import contextlib
-import importlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
 
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import NoReturn
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 EXIT_ERROR = 125
 """The status for an error of wasmoci itself, as Docker and Podman have it: it can't be mistaken for a guest's."""
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
-
-
-class Command(Protocol):
-    """What a sub-command's module has.
-
-    Attributes:
-        HELP: One line about it.
-    """
-
-    HELP: str
-
-    def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Add the options and arguments."""
-
-    def run(self, options: argparse.Namespace) -> int:
-        """Do it, and return the exit status.
-
-        Raises:
-            WasmociError: It can't be done; the message is shown, and the error's status is the command's.
-        """
 
 
 COMMANDS = {
@@ -67,41 +45,19 @@ COMMANDS = {
 """The sub-commands, in the order in which they are listed, and their modules."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors look and exit like all others of the command."""
+def read(argv: Sequence[str]) -> Any:
+    """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
+    if argv[:1] == ["run"]:
+        from wasmoci.cli import plain, run  # noqa: PLC0415
 
-    def error(self, message: str) -> NoReturn:
-        complain(message, f"see: {self.prog} --help")
-        raise SystemExit(EXIT_ERROR)
+        options = plain.read(run.configure, argv[1:])
+        if options is not None:
+            options.command = run
+            return options
+    from wasmoci.cli.parsing import parser  # noqa: PLC0415  it takes as long as all the rest
 
-
-class _Version(argparse.Action):
-    """Prints the version, which costs time to find out."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version  # noqa: PLC0415
-
-        print(f"wasmoci {version('wasmoci')}")
-        parser.exit()
-
-
-def parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser for the command line.
-
-    Args:
-        names: The sub-commands that it is to know.
-    """
-    top = _Parser(
-        prog="wasmoci", description="Runs WebAssembly workloads described as OCI containers.", allow_abbrev=False
-    )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in names:
-        command = cast("Command", importlib.import_module(f"wasmoci.cli.{COMMANDS[name]}"))
-        sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        command.configure(sub)
-        sub.set_defaults(command=command)
-    return top
+    # The modules of the other sub-commands need not be loaded.
+    return parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,9 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare()
     try:
-        argv = sys.argv[1:] if argv is None else argv
-        # The modules of the other sub-commands need not be loaded.
-        options = parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+        argv = sys.argv[1:] if argv is None else list(argv)
+        if argv == ["--version"]:
+            return tell_version()
+        options = read(argv)
         status: int = options.command.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -130,6 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _failure(error)
     return status
+
+
+def tell_version() -> int:
+    """Print the version, and return the exit status."""
+    from wasmoci.distributions import version  # noqa: PLC0415
+
+    print(f"wasmoci {version('wasmoci')}", flush=True)
+    return 0
 
 
 def program() -> NoReturn:

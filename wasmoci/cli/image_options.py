@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import math
 import signal
 import sys
 from pathlib import Path
 
-from wasmoci.cli.options import size
+from wasmoci.cli.options import refusal, size
 from wasmoci.cli.output import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from types import FrameType
     from typing import Any
@@ -116,18 +116,18 @@ def _limit(text: str) -> tuple[str, float]:
         return name, size(value)
     if name in ("entries", "ratio"):
         return name, _positive(value)
-    raise argparse.ArgumentTypeError(f"{text!r}: size=SIZE, file=SIZE, entries=N or ratio=N expected")
+    raise refusal(f"{text!r}: size=SIZE, file=SIZE, entries=N or ratio=N expected")
 
 
 def _natural(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise refusal(f"{text!r} is no whole number")
     return int(text)
 
 
 def _positive(text: str) -> int:
     if not _natural(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0")
+        raise refusal(f"{text!r} is not more than 0")
     return int(text)
 
 

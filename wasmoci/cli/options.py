@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]?)(i?)(B?)")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+REMAINDER = "..."
+"""``argparse.REMAINDER``"""
+
+_SIZE = r"([0-9]+(?:\.[0-9]+)?)([kKMGT]?)(i?)(B?)"
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def refusal(message: str) -> argparse.ArgumentTypeError:
+    """What a type of :mod:`argparse` raises for a value that isn't one; a right command line needs no argparse."""
+    from argparse import ArgumentTypeError  # noqa: PLC0415
+
+    return ArgumentTypeError(message)
 
 
 def size(text: str) -> int:
     """A number of bytes: ``65536``, ``64k``, ``64Mi``, ``1GiB``; without ``i`` a unit counts by 1000, as in Kubernetes."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None or (match[3] and not match[2]):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; bytes, or a number with k, Ki, M, Mi, G or Gi, expected"
-        )
+        raise refusal(f"{text!r} is no size; bytes, or a number with k, Ki, M, Mi, G or Gi, expected")
     value = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]])
     if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 bytes")
+        raise refusal(f"{text!r} is not more than 0 bytes")
     return value
 
 
@@ -30,14 +41,14 @@ def seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; a number of seconds above 0 was expected")
+        raise refusal(f"{text!r} is no time; a number of seconds above 0 was expected")
     return value
 
 
 def count(text: str) -> int:
     """A number of instructions."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; a whole number above 0 was expected")
+        raise refusal(f"{text!r} is no count; a whole number above 0 was expected")
     return int(text)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import sys
 
@@ -50,6 +49,8 @@ def say(text: object) -> None:
 
 def say_json(document: object) -> None:
     """Print a document as JSON."""
+    import json  # noqa: PLC0415  most commands don't
+
     print(json.dumps(document, indent=2))
 
 

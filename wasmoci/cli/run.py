@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from wasmoci import warning
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
-from wasmoci.cli.options import add_choice, count
+from wasmoci.cli.options import REMAINDER, add_choice, count
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from types import FrameType
 
@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     args = parser.add_argument(
         "args",
         metavar="ARG",
-        nargs=argparse.REMAINDER,
+        nargs=REMAINDER,
         help="arguments for the program, in place of the bundle's; of an image, in place of its Cmd",
     )
     args.required = False  # or argparse would name it among what is missing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.metadata import version
 
+from wasmoci.distributions import version
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.command_line import VERSION_OPTIONS
 

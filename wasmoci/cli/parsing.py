@@ -1,0 +1,68 @@
+"""The command line as argparse reads it, with help, and words for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import TYPE_CHECKING, Protocol, cast
+
+from wasmoci.cli import COMMANDS, EXIT_ERROR, tell_version
+from wasmoci.cli.output import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+
+class Command(Protocol):
+    """What a sub-command's module has.
+
+    Attributes:
+        HELP: One line about it.
+    """
+
+    HELP: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options and arguments."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it, and return the exit status.
+
+        Raises:
+            WasmociError: It can't be done; the message is shown, and the error's status is the command's.
+        """
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors look and exit like all others of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(message, f"see: {self.prog} --help")
+        raise SystemExit(EXIT_ERROR)
+
+
+class _Version(argparse.Action):
+    """Prints the version."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.exit(tell_version())
+
+
+def parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser for the command line.
+
+    Args:
+        names: The sub-commands that it is to know.
+    """
+    top = _Parser(
+        prog="wasmoci", description="Runs WebAssembly workloads described as OCI containers.", allow_abbrev=False
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", prog=top.prog, required=True)
+    for name in names:
+        command = cast("Command", importlib.import_module(f"wasmoci.cli.{COMMANDS[name]}"))
+        sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        command.configure(sub)
+        sub.set_defaults(command=command)
+    return top
