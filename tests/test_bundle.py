@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from wasmoci import cache
 from wasmoci.bundle import Bundle
+from wasmoci.cache import SETTLED
 from wasmoci.errors import InvalidBundle, InvalidInput, InvalidSpec
 
 if TYPE_CHECKING:
@@ -141,3 +143,55 @@ def test_root_that_is_no_directory(tmp_path: Path, root: str, problem: str) -> N
 def test_both_errors_are_invalid_input(error: type[Exception]) -> None:
     """Whoever doesn't care which can catch one class."""
     assert issubclass(error, InvalidInput)
+
+
+@pytest.fixture(params=[0, SETTLED], ids=["settled", "just written"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle that has been read already, for those who share it."""
+    monkeypatch.setattr(cache, "SETTLED", request.param)
+    (write(tmp_path / "b") / "rootfs").mkdir()
+    Bundle.load_shared(tmp_path / "b")
+    return tmp_path / "b"
+
+
+def test_shared_spec_is_read_once(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays as it is, is the same object, by whichever name it is read."""
+    monkeypatch.chdir(shared)
+    assert Bundle.load_shared(shared).spec is Bundle.load_shared(str(shared)).spec
+    assert Bundle.load_shared("../b") == Bundle.load("../b")
+    assert Bundle.load_shared(shared) == Bundle.load(shared)
+
+
+def test_rewritten_spec_is_seen(shared: Path, tmp_path: Path) -> None:
+    """Whether its file is written again, replaced, or that of another directory with the same name."""
+    write(shared, version="1")
+    assert Bundle.load_shared(shared).spec.raw["version"] == "1"
+    (write(tmp_path / "c", version="2") / "config.json").replace(shared / "config.json")
+    assert Bundle.load_shared(shared).spec.raw["version"] == "2"
+    shared.rename(tmp_path / "d")
+    assert Bundle.unchanged(shared) is None
+    with pytest.raises(InvalidBundle):
+        Bundle.load_shared(shared)
+    (write(shared, version="3") / "rootfs").mkdir()
+    assert Bundle.load_shared(shared).spec.raw["version"] == "3"
+
+
+def test_root_that_is_gone_is_missed(shared: Path) -> None:
+    """A bundle that was read before is none without its root."""
+    (shared / "rootfs").rmdir()
+    assert Bundle.unchanged(shared) is None
+    with pytest.raises(InvalidBundle, match="doesn't exist"):
+        Bundle.load_shared(shared)
+    (shared / "rootfs").write_text("")
+    with pytest.raises(InvalidBundle, match="is not a directory"):
+        Bundle.load_shared(shared)
+
+
+def test_relative_name_belongs_to_its_directory(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative name means another bundle elsewhere."""
+    (tmp_path / "elsewhere").mkdir()
+    (write(tmp_path / "elsewhere" / "b") / "rootfs").mkdir()
+    for directory in (tmp_path, tmp_path / "elsewhere", tmp_path):
+        monkeypatch.chdir(directory)
+        assert Bundle.load_shared("b").path == directory / "b"
+    assert Bundle.load_shared(shared).path == shared

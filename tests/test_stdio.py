@@ -242,3 +242,23 @@ def test_sink_waits_for_a_descriptor_that_does_not_block() -> None:
         reader.join()
         os.close(ours)
     assert received == BIG
+
+
+def test_bytes_become_a_file_when_they_are_read() -> None:
+    """An engine that takes them as they are costs no descriptor; another one gets one, the same each time."""
+    before = descriptors()
+    with Stdio.capture(BIG).open() as streams:
+        assert streams.content == BIG
+        assert descriptors() == before
+        assert streams.stdin == streams.stdin
+        assert os.read(streams.stdin, 300) == BIG[:300]
+    assert descriptors() == before
+
+
+def test_what_was_opened_is_closed_when_the_rest_fails(tmp_path: Path) -> None:
+    """No descriptor is left by streams of which one can't be opened."""
+    before = descriptors()
+    stdio = Stdio(stdin=Stream.NULL, stdout=tmp_path / "out", stderr=tmp_path / "no" / "directory")
+    with pytest.raises(FileNotFoundError), stdio.open():
+        raise AssertionError
+    assert descriptors() == before

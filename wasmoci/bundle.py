@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from wasmoci._json import read_file
-from wasmoci.cache import Cache
+from wasmoci.cache import Cache, state_of
 from wasmoci.errors import InvalidBundle
 from wasmoci.spec import CONFIG, Spec
 
@@ -19,6 +19,7 @@ else:
     from wasmoci import _attrs as attrs
 
 _specs = Cache(count=64, cost=4 << 20)
+_bundles = Cache(count=64, cost=4 << 20)
 
 
 @attrs.frozen
@@ -53,8 +54,13 @@ class Bundle:
     def load_shared(cls, path: str | os.PathLike[str]) -> Bundle:
         """Read a bundle as :meth:`load` does, for those who run it and change nothing of its spec in place.
 
-        The spec of a ``config.json`` that was read before, and has the same bytes, is the same object.
+        What was read before, and has the same ``config.json`` still, is the same object.
         """
+        state = _state(path)
+        if state is not None:
+            bundle = _bundles.get(state, state[1], lambda: cls.load(path))
+            _rootfs(bundle.path, bundle.spec)  # which may be gone
+            return bundle
 
         def shared(directory: Path) -> Spec:
             source = str(directory / CONFIG)
@@ -62,6 +68,13 @@ class Bundle:
             return _specs.get((source, data), len(data), lambda: Spec.from_bytes(data, source=source))
 
         return cls._load(path, shared)
+
+    @classmethod
+    def unchanged(cls, path: str | os.PathLike[str]) -> Bundle | None:
+        """The bundle that :meth:`load_shared` has read before; None when there is none, or it isn't as it was any more."""
+        state = _state(path)
+        bundle: Bundle | None = None if state is None else _bundles.known(state)
+        return bundle if bundle is not None and os.path.isdir(bundle.rootfs) else None  # noqa: PTH112
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], read: Callable[[Path], Spec]) -> Bundle:
@@ -77,6 +90,17 @@ class Bundle:
             )
         spec = read(directory)
         return cls(directory, spec, _rootfs(directory, spec))
+
+
+def _state(path: str | os.PathLike[str]) -> tuple[str, int, tuple[int, ...]] | None:
+    """What a bundle is known by: its ``config.json``, the size of that, and its state; None while that can't be told."""
+    try:
+        source = os.path.join(os.getcwd(), path, CONFIG)  # noqa: PTH109, PTH118  pathlib takes longer than all the rest
+        status = os.stat(source)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    state = state_of(status)
+    return None if state is None else (source, status.st_size, state)
 
 
 def _rootfs(directory: Path, spec: Spec) -> Path:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Hashable
     from typing import Any, TypeVar
 
     _T = TypeVar("_T")
+
+SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
+
+
+def state_of(status: os.stat_result) -> tuple[int, ...] | None:
+    """What tells a file's content from any that it had or gets: the key of what was made of it.
+
+    None for a file that has just changed: it may do so again without its times telling, and has to be read.
+    """
+    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class Cache:
@@ -47,6 +61,15 @@ class Cache:
                 self.made += 1
         value: _T = entry.value
         return value
+
+    def known(self, key: Hashable) -> Any:
+        """The value of a key that was made before, and isn't being made; None when there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry.value
 
     def _drop_others(self) -> None:
         total = sum(entry.cost for entry in self._entries.values())

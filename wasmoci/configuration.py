@@ -58,12 +58,15 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         file = configuration_file.locate(environment)
-        settings = cls() if file is None else _from_file(Path(file))
-        return attrs.evolve(
-            settings,
-            engine=environment.get(ENGINE_VARIABLE) or None,
-            native_runtime=environment.get(NATIVE_RUNTIME_VARIABLE) or settings.native_runtime,
-        )
+        settings = _DEFAULTS if file is None else _from_file(Path(file))
+        engine = environment.get(ENGINE_VARIABLE) or None
+        native_runtime = environment.get(NATIVE_RUNTIME_VARIABLE) or settings.native_runtime
+        if engine is None and native_runtime == settings.native_runtime:
+            return settings
+        return attrs.evolve(settings, engine=engine, native_runtime=native_runtime)
+
+
+_DEFAULTS = Settings()
 
 
 def _from_file(file: Path) -> Settings:

@@ -9,10 +9,9 @@ from wasmoci import isolation as isolations
 from wasmoci import registry
 from wasmoci.classify import Classification, Kind, classify
 from wasmoci.configuration import Settings
-from wasmoci.entrypoint import Entrypoint, in_hand
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
-from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
+from wasmoci.program import GuestProgram, in_hand
 from wasmoci.selection import Selection, Wasm, select, suggest
 from wasmoci.stdio import Stdio
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from wasmoci.bundle import Bundle
     from wasmoci.isolation import Isolation
     from wasmoci.isolation.servers import OnlyForked, Servers
-    from wasmoci.module import Module
     from wasmoci.registry import Registry
     from wasmoci.result import ExecutionResult
     from wasmoci.running import Running
@@ -102,8 +100,12 @@ class Dispatcher:
             from wasmoci import native  # noqa: PLC0415  a Wasm run doesn't need it
 
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
-        selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
-        with self._suggesting(selection), in_hand(bundle.spec, selection.workload.module):
+        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        selection = self.select(
+            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation
+        )
+        token = in_hand.set(program)
+        try:
             return isolations.execute(
                 selection.handler,
                 bundle.spec,
@@ -113,6 +115,11 @@ class Dispatcher:
                 isolation=selection.isolation,
                 servers=self._servers,
             )
+        except (UnsupportedModule, UnsupportedWorkload) as error:
+            self._suggest(error, selection)
+            raise
+        finally:
+            in_hand.reset(token)
 
     @contextlib.contextmanager
     def launch(
@@ -137,34 +144,34 @@ class Dispatcher:
                 yield container
             return
         isolation = isolations.Isolation.PROCESS
-        selection = self.select(bundle, classification, engine=engine, stdio=stdio, limits=limits, isolation=isolation)
-        with (
-            self._suggesting(selection),
-            isolations.launch(
+        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        selection = self.select(
+            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation
+        )
+        try:
+            with isolations.launch(
                 selection.handler,
                 bundle.spec,
                 bundle.rootfs,
                 stdio=stdio,
                 limits=selection.workload.limits,
                 servers=self._servers,
-            ) as worker,
-        ):
-            yield worker
-
-    @contextlib.contextmanager
-    def _suggesting(self, selection: Selection) -> Iterator[None]:
-        """Have an engine's refusal tell which other engine may take the workload."""
-        try:
-            yield
+            ) as worker:
+                yield worker
         except (UnsupportedModule, UnsupportedWorkload) as error:
-            if error.hint is None:
-                suggest(error, selection.workload, self.registry, selection.handler.name)
+            self._suggest(error, selection)
             raise
+
+    def _suggest(self, error: UnsupportedModule | UnsupportedWorkload, selection: Selection) -> None:
+        """Have an engine's refusal tell which other engine may take the workload."""
+        if error.hint is None:
+            suggest(error, selection.workload, self.registry, selection.handler.name)
 
     def select(
         self,
         bundle: Bundle,
         classification: Classification,
+        program: GuestProgram | None = None,
         *,
         engine: str | None = None,
         stdio: Stdio = INHERIT,
@@ -174,13 +181,22 @@ class Dispatcher:
     ) -> Selection:
         """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, and of :func:`select`.
 
+        Its program is read, unless it is given.
+
         Raises:
             WasmociError: None fits, or the program can't be run on any.
         """
-        module, files = program(bundle)
-        workload = Wasm(module=module, files=files, stdio=stdio, limits=effective(limits, bundle), isolation=isolation)
+        program = program or GuestProgram.read(bundle.spec, bundle.rootfs)
+        workload = Wasm(
+            module=program.module,
+            files=program.files,
+            stdio=stdio,
+            limits=effective(limits, bundle),
+            isolation=isolation,
+        )
         named = self.named(classification, engine)
-        return select(workload, self.registry, named=named, order=self.order(), thorough=thorough)
+        order = self.order() if named is None else ()
+        return select(workload, self.registry, named=named, order=order, thorough=thorough)
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
         """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
@@ -194,20 +210,6 @@ class Dispatcher:
         registered = self.registry.names()
         preferred = tuple(name for name in self.settings.engines if name in registered)
         return preferred + tuple(name for name in registered if name not in preferred)
-
-
-def program(bundle: Bundle) -> tuple[Module, GuestFiles]:
-    """A bundle's module, and the files that its guest sees.
-
-    Raises:
-        WasmociError: The program can't be run on any engine.
-    """
-    entrypoint = Entrypoint.of(bundle.spec)
-    files = plan(bundle.spec, bundle.rootfs)
-    with files.materialise() as made:
-        module = entrypoint.load(made)
-    entrypoint.check_function(module)
-    return module, files
 
 
 def effective(limits: Limits, bundle: Bundle) -> Limits:

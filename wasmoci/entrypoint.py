@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import errno
 import os
 import posixpath
 import stat
-import time
 
-from wasmoci.cache import Cache
+from wasmoci.cache import Cache, state_of
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.module import FuncType, Module, ModuleKind, read_bytes
@@ -21,7 +19,6 @@ from wasmoci.wasi.resolver import Resolver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import attrs
@@ -31,7 +28,6 @@ else:
     from wasmoci import _attrs as attrs
 
 _SHOWN = 8  # names that a message lists
-SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
 
 modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
@@ -112,14 +108,15 @@ class Entrypoint:
         if module.kind is not ModuleKind.CORE:
             return
         name = self.function or "_start"
-        functions = {export.name: export for export in module.exports if export.kind == "func"}
-        if name not in functions:
+        export = module.export(name)
+        if export is None or export.kind != "func":
             hint = None
             if self.function is None:
                 hint = "a program has a main function; of a library, name the function to call: /lib.wasm#function"
-            shown = ", ".join(sorted(functions)[:_SHOWN]) or "no function at all"
+            functions = sorted(export.name for export in module.exports if export.kind == "func")
+            shown = ", ".join(functions[:_SHOWN]) or "no function at all"
             raise EntrypointError(f"{module.source}: exports no function {name!r}; it exports {shown}", hint=hint)
-        signature = functions[name].type
+        signature = export.type
         if isinstance(signature, FuncType) and signature.params:
             raise EntrypointError(
                 f"{module.source}: the function {name!r} takes {len(signature.params)} parameters;"
@@ -133,25 +130,6 @@ class Entrypoint:
         search = dict(self.env).get("PATH") or DEFAULT_PATH
         directories = [*search.split(":"), self.cwd]
         return tuple(posixpath.join(self.cwd, directory, self.program) for directory in directories)
-
-
-@contextlib.contextmanager
-def in_hand(spec: Spec, module: Module) -> Iterator[None]:
-    """Have :func:`module_in_hand` give the module of a spec for as long as the context lasts, so that it isn't read again."""
-    token = _in_hand.set((spec, module))
-    try:
-        yield
-    finally:
-        _in_hand.reset(token)
-
-
-def module_in_hand(spec: Spec) -> Module | None:
-    """The module that was read for this very spec by whoever has it run; None when nobody has."""
-    known = _in_hand.get()
-    return known[1] if known is not None and known[0] is spec else None
-
-
-_in_hand: contextvars.ContextVar[tuple[Spec, Module] | None] = contextvars.ContextVar("in_hand", default=None)
 
 
 def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
@@ -180,12 +158,11 @@ def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
 def _read(descriptor: int, program: str) -> Module:
     """Read a module, or take the one that was read before from the same file in the same state."""
     status = os.fstat(descriptor)
-    # A file that has just changed may change again without its times telling: it is read, and known by what is in it.
-    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED:
+    state = state_of(status)
+    if state is None:
         data = read_bytes(descriptor, source=program)
         return modules.get((program, data), len(data), lambda: Module.from_bytes(data, source=program))
-    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return modules.get((program, *identity), status.st_size, lambda: Module.read(descriptor, source=program))
+    return modules.get((program, *state), status.st_size, lambda: Module.read(descriptor, source=program))
 
 
 def _split(variable: str) -> tuple[str, str]:

@@ -8,11 +8,12 @@ import attrs
 
 from wasmoci.arrival import Missing, missing
 from wasmoci.classify import RULES, Classification, Kind
-from wasmoci.dispatcher import Dispatcher, effective, program
+from wasmoci.dispatcher import Dispatcher, effective
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import WasmociError
 from wasmoci.limits import Limits
 from wasmoci.native import find
+from wasmoci.program import GuestProgram
 from wasmoci.selection import Candidate, Wasm, consider
 from wasmoci.stdio import Stdio
 
@@ -107,9 +108,10 @@ def explain_bundle(
         explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
         return _explain_native(explanation, dispatcher)
     try:
-        module, files = program(bundle)
+        program = GuestProgram.read(bundle.spec, bundle.rootfs)
     except WasmociError as error:
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
+    module, files = program.module, program.files
     explanation = attrs.evolve(
         explanation,
         module={
@@ -123,7 +125,7 @@ def explain_bundle(
     )
     try:
         selection = dispatcher.select(
-            bundle, classification, engine=engine, limits=limits, isolation=isolation, thorough=True
+            bundle, classification, program, engine=engine, limits=limits, isolation=isolation, thorough=True
         )
     except WasmociError as error:
         workload = Wasm(

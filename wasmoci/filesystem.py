@@ -18,6 +18,7 @@ from wasmoci.wasi.tree import Mount as TreeMount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import attrs
 
@@ -81,12 +82,14 @@ class GuestFiles:
         )
         return FileTree(self.rootfs, self.read_only, tuple(mounts))
 
-    @contextlib.contextmanager
-    def materialise(self) -> Iterator[GuestFiles]:
+    def materialise(self) -> AbstractContextManager[GuestFiles]:
         """The same with a directory for each tmpfs, which are removed at the end."""
         if all(mount.source is not None for mount in self.mounts):
-            yield self
-            return
+            return contextlib.nullcontext(self)
+        return self._with_directories()
+
+    @contextlib.contextmanager
+    def _with_directories(self) -> Iterator[GuestFiles]:
         from wasmoci.scratch import scratch_directory  # noqa: PLC0415  few have a tmpfs
 
         with scratch_directory("wasmoci-tmpfs-") as scratch:

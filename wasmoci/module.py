@@ -154,7 +154,11 @@ class Module:
 
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""
-        return next((export for export in self.exports if export.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Export]:
+        return {export.name: export for export in reversed(self.exports)}  # the first of a name
 
     def missing_imports(self, provided: Container[tuple[str, str]]) -> tuple[Import, ...]:
         """The imports that nobody provides.

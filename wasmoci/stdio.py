@@ -6,7 +6,6 @@ run: descriptors and sinks of our own. ``sys.stdin`` and its like are never touc
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import os
 import select
@@ -15,7 +14,8 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
     import attrs
@@ -104,20 +104,13 @@ class Stdio:
         """Nothing to read, and outputs that vanish."""
         return cls(stdin=Stream.NULL, stdout=Stream.NULL, stderr=Stream.NULL)
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator[Streams]:
+    def open(self) -> AbstractContextManager[Streams]:
         """The streams for one run; everything that had to be opened is closed at the end.
 
         Raises:
-            OSError: A file could not be opened.
+            OSError: A file could not be opened; when the context is entered.
         """
-        with contextlib.ExitStack() as stack:
-            stdin = _open_source(self.stdin, stack)
-            stdout = _open_target(self.stdout, 1, stack)
-            # One target for both is one sink, so that their order is kept and a file is not truncated twice.
-            same = self.stderr == self.stdout and not isinstance(self.stderr, (Stream, Capture))
-            stderr = stdout if same else _open_target(self.stderr, 2, stack)
-            yield Streams(stdin, stdout, stderr)
+        return _Opening(self)
 
 
 class Sink:
@@ -173,65 +166,100 @@ class Sink:
         return None if self._limit is None else b"".join(self._chunks)
 
 
-@attrs.frozen
 class Streams:
     """The open streams of one run.
 
     Args:
-        stdin: An OS descriptor to read from.
+        stdin: An OS descriptor to read from, or what opens one.
         stdout: Where the guest's output goes.
         stderr: Where its error output goes.
+        content: The whole of the standard input, where it is bytes; for an engine that takes them as they are.
     """
 
-    stdin: int
-    stdout: Sink
-    stderr: Sink
+    def __init__(
+        self, stdin: int | Callable[[], int], stdout: Sink, stderr: Sink, *, content: bytes | None = None
+    ) -> None:
+        self._stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.content = content
+
+    @property
+    def stdin(self) -> int:
+        """An OS descriptor to read from; of bytes it is made when it is first asked for."""
+        if not isinstance(self._stdin, int):
+            self._stdin = self._stdin()
+        return self._stdin
 
 
-def _open_source(source: Source, stack: contextlib.ExitStack) -> int:
-    if isinstance(source, bytes):
-        return _spool(source, stack)
-    if isinstance(source, Path):
-        return _opened(source, os.O_RDONLY, stack)
-    if source is Stream.INHERIT:
-        return 0
-    if source is Stream.NULL:
-        return _opened(Path(os.devnull), os.O_RDONLY, stack)
-    return source
+class _Opening:
+    """Opens the streams of a run, and closes what it has opened."""
 
+    def __init__(self, stdio: Stdio) -> None:
+        self._stdio = stdio
+        self._descriptors: list[int] = []
 
-def _open_target(target: Target, inherited: int, stack: contextlib.ExitStack) -> Sink:
-    if isinstance(target, Capture):
-        return Sink(limit=target.limit)
-    if isinstance(target, Path):
-        return Sink(descriptor=_opened(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stack))
-    if target is Stream.INHERIT:
-        return Sink(descriptor=inherited)
-    if target is Stream.NULL:
-        return Sink(descriptor=_opened(Path(os.devnull), os.O_WRONLY, stack))
-    if isinstance(target, int):
-        return Sink(descriptor=target)
-    return Sink(function=target)
+    def __enter__(self) -> Streams:
+        stdio = self._stdio
+        content = stdio.stdin if isinstance(stdio.stdin, bytes) else None
+        try:
+            stdin = self._source(stdio.stdin)
+            stdout = self._target(stdio.stdout, 1)
+            # One target for both is one sink, so that their order is kept and a file is not truncated twice.
+            same = not isinstance(stdio.stderr, (Stream, Capture)) and stdio.stderr == stdio.stdout
+            stderr = stdout if same else self._target(stdio.stderr, 2)
+        except BaseException:
+            self.__exit__()
+            raise
+        return Streams(stdin, stdout, stderr, content=content)
 
+    def __exit__(self, *_: object) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
-def _opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
-    stack.callback(os.close, descriptor)
-    return descriptor
+    def _source(self, source: Source) -> int | Callable[[], int]:
+        if isinstance(source, bytes):
+            return lambda: self._spooled(source)
+        if isinstance(source, Path):
+            return self._opened(source, os.O_RDONLY)
+        if source is Stream.INHERIT:
+            return 0
+        if source is Stream.NULL:
+            return self._opened(os.devnull, os.O_RDONLY)
+        return source
 
+    def _target(self, target: Target, inherited: int) -> Sink:
+        if isinstance(target, Capture):
+            return Sink(limit=target.limit)
+        if isinstance(target, Path):
+            return Sink(descriptor=self._opened(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+        if target is Stream.INHERIT:
+            return Sink(descriptor=inherited)
+        if target is Stream.NULL:
+            return Sink(descriptor=self._opened(os.devnull, os.O_WRONLY))
+        if isinstance(target, int):
+            return Sink(descriptor=target)
+        return Sink(function=target)
 
-def _spool(data: bytes, stack: contextlib.ExitStack) -> int:
-    """A descriptor at the beginning of bytes: a file without a name, which no reader can block on."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("wasmoci-stdin", os.MFD_CLOEXEC)
-        stack.callback(os.close, descriptor)
-    else:
-        import tempfile  # noqa: PLC0415  only here, and it costs milliseconds
+    def _opened(self, path: Path | str, flags: int) -> int:
+        return self._kept(os.open(path, flags | os.O_CLOEXEC, 0o666))
 
-        descriptor = stack.enter_context(tempfile.TemporaryFile(buffering=0)).fileno()  # noqa: SIM115
-    _write(descriptor, data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+    def _kept(self, descriptor: int) -> int:
+        self._descriptors.append(descriptor)
+        return descriptor
+
+    def _spooled(self, data: bytes) -> int:
+        """A descriptor at the beginning of bytes: a file without a name, which no reader can block on."""
+        if hasattr(os, "memfd_create"):
+            descriptor = self._kept(os.memfd_create("wasmoci-stdin", os.MFD_CLOEXEC))
+        else:
+            import tempfile  # noqa: PLC0415  only here, and it costs milliseconds
+
+            with tempfile.TemporaryFile(buffering=0) as file:
+                descriptor = self._kept(os.dup(file.fileno()))
+        _write(descriptor, data)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
 
 
 def _write(descriptor: int, data: bytes | memoryview) -> None:

@@ -15,6 +15,7 @@ from wasmoci.spec import CONFIG, Mount, Process, Root
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
     import attrs
@@ -25,7 +26,6 @@ Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
 """Variables, as a mapping or as ``NAME=value`` strings."""
 
 
-@contextlib.contextmanager
 def opened(
     workload: str | os.PathLike[str] | Bundle,
     *,
@@ -35,7 +35,7 @@ def opened(
     cwd: str | None = None,
     read_only: bool | None = None,
     image: Callable[[], Mapping[str, Any]] = dict,
-) -> Iterator[Bundle]:
+) -> AbstractContextManager[Bundle]:
     """A bundle of a bundle or an image, with a caller's wishes over its spec, for as long as the context lasts.
 
     Args:
@@ -57,27 +57,45 @@ def opened(
     for name, value in (("args", args), ("env", env), ("volumes", volumes)):
         if isinstance(value, str):
             raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
-    if isinstance(workload, Bundle):
-        yield adapt(workload, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
-        return
-    if not _is_image(workload):
-        if not os.path.lexists(workload):
-            raise InvalidBundle(
-                f"{os.fspath(workload)}: doesn't exist, and no image in the local store has that name",
-                hint="name a bundle's directory or an image; one of a registry is got with: wasmoci pull NAME",
-            )
-        if os.fspath(workload).endswith(".wasm") and os.path.isfile(workload):  # noqa: PTH113
-            raise InvalidBundle(
-                f"{os.fspath(workload)}: is a module; a bundle's directory or an image was expected",
-                hint=f"make an image of it with: wasmoci build {os.fspath(workload)} -t NAME",
-            )
-        bundle = Bundle.load_shared(workload)
-        yield adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
-        return
+    bundle = workload if isinstance(workload, Bundle) else _bundle(workload)
+    if bundle is not None:
+        adapted = adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
+        return contextlib.nullcontext(adapted)
+    return _unpacked(
+        os.fspath(workload),  # type: ignore[arg-type]
+        lambda unpacked: adapt(unpacked, env=env, volumes=volumes, cwd=cwd),
+        args=args,
+        read_only=read_only,
+        **image(),
+    )
+
+
+@contextlib.contextmanager
+def _unpacked(reference: str, adapted: Callable[[Bundle], Bundle], **options: Any) -> Iterator[Bundle]:
     from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
 
-    with as_bundle(os.fspath(workload), args=args, read_only=read_only, **image()) as unpacked:
-        yield adapt(unpacked, env=env, volumes=volumes, cwd=cwd)
+    with as_bundle(reference, **options) as unpacked:
+        yield adapted(unpacked)
+
+
+def _bundle(workload: str | os.PathLike[str]) -> Bundle | None:
+    """The bundle in a directory; None for a reference to an image."""
+    unchanged = Bundle.unchanged(workload)
+    if unchanged is not None:
+        return unchanged
+    if _is_image(workload):
+        return None
+    if not os.path.lexists(workload):
+        raise InvalidBundle(
+            f"{os.fspath(workload)}: doesn't exist, and no image in the local store has that name",
+            hint="name a bundle's directory or an image; one of a registry is got with: wasmoci pull NAME",
+        )
+    if os.fspath(workload).endswith(".wasm") and os.path.isfile(workload):  # noqa: PTH113
+        raise InvalidBundle(
+            f"{os.fspath(workload)}: is a module; a bundle's directory or an image was expected",
+            hint=f"make an image of it with: wasmoci build {os.fspath(workload)} -t NAME",
+        )
+    return Bundle.load_shared(workload)
 
 
 def _is_image(workload: str | os.PathLike[str]) -> bool:
@@ -106,6 +124,8 @@ def adapt(
         InvalidSpec: A variable isn't ``NAME=value``, the working directory isn't absolute, or a text can't be one.
         InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
     """
+    if args is None and env is None and cwd is None and read_only is None and not volumes:
+        return bundle
     spec = bundle.spec
     process = spec.process or Process()
     if args is not None:

@@ -22,7 +22,7 @@ from tests.conftest import usable
 from tests.isolation.puppet import Guarded, Puppet
 from tests.isolation.test_worker import run_in
 from tests.support.descriptors import children, descriptors
-from wasmoci.entrypoint import SETTLED
+from wasmoci.cache import SETTLED
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation.process import reference_of
 from wasmoci.isolation.servers import Servers

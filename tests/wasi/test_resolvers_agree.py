@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import tempfile
 from pathlib import Path
 
@@ -26,13 +28,13 @@ def outcomes(guest: Guest, path: str, oflags: int, rights: int, *, follow: bool)
     """Everything that a path gives: opened, looked at, read as a link; from the root and from a directory below."""
     result: list[object] = []
     for directory in (ROOT, guest.directory("usr/lib")):
-        errno = guest.name("path_filestat_get", directory, int(follow), *guest.text(path), 0)
-        result.append((errno, guest.get(16, 1)) if errno == "SUCCESS" else errno)
-        errno = guest.name("path_readlink", directory, *guest.text(path), 0, 64, 128)
-        result.append((errno, guest.get(0, guest.number(128))) if errno == "SUCCESS" else errno)
-        errno = guest.try_open(path, oflags, rights, directory=directory, follow=follow)
-        result.append(errno)
-        if errno == "SUCCESS":
+        code = guest.name("path_filestat_get", directory, int(follow), *guest.text(path), 0)
+        result.append((code, guest.get(16, 1)) if code == "SUCCESS" else code)
+        code = guest.name("path_readlink", directory, *guest.text(path), 0, 64, 128)
+        result.append((code, guest.get(0, guest.number(128))) if code == "SUCCESS" else code)
+        code = guest.try_open(path, oflags, rights, directory=directory, follow=follow)
+        result.append(code)
+        if code == "SUCCESS":
             fd = guest.number(32764)
             guest.name("fd_filestat_get", fd, 0)
             result.append((guest.get(16, 1), guest.get(32, 8)))  # the type and the size
@@ -61,3 +63,20 @@ def test_any_path_means_the_same(mounts: bool, path: str, oflags: int, rights: i
                 results.append(outcomes(guest, path, oflags, rights, follow=follow))
                 results[-1] += [sorted(str(p.relative_to(scratch)) for p in Path(scratch).rglob("*"))]
     assert results[0] == results[1]
+
+
+@pytest.mark.skipif(not linux.openat2_available(), reason="this kernel, or its seccomp filter, has no openat2")
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
+def test_openat2_can_be_taken_away(root: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """A process that denies it to itself goes on by single components."""
+
+    def deny(*_: object) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    (root / "directory").mkdir()
+    with Guest(root) as guest:
+        assert guest.try_open("directory", 0, READ) == "SUCCESS"
+        monkeypatch.setattr(linux, "_syscall", deny)
+        assert guest.try_open("directory", 0, READ) == "SUCCESS"
+        assert guest.try_open("nowhere", 0, READ) == "NOENT"

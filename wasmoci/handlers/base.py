@@ -15,11 +15,12 @@ from abc import ABC, abstractmethod
 
 from wasmoci import determinism
 from wasmoci.capabilities import Capability
-from wasmoci.entrypoint import Entrypoint, module_in_hand
+from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
 from wasmoci.limits import Limits
 from wasmoci.module import Feature, Module, ModuleKind
+from wasmoci.program import in_hand
 from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio, Streams
 
@@ -225,10 +226,13 @@ class BaseHandler(ABC):
         """See :meth:`EngineHandler.execute`."""
         if limits.memory is None and spec.memory_limit is not None:
             limits = attrs.evolve(limits, memory=spec.memory_limit)
-        entrypoint = Entrypoint.of(spec)
+        program = in_hand.get()
+        if program is None or not program.is_of(spec, rootfs):
+            program = None
+        entrypoint = Entrypoint.of(spec) if program is None else program.entrypoint
         clock = _Clock()
-        with plan(spec, rootfs).materialise() as files:
-            module = self.assemble(module_in_hand(spec) or entrypoint.load(files))
+        with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
+            module = self.assemble(entrypoint.load(files) if program is None else program.module)
             self.check(module, entrypoint, files)
             with stdio.open() as streams:
                 workload = Workload(

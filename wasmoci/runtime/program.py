@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 
-from wasmoci.entrypoint import Entrypoint
-from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.filesystem import GuestFiles
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
+from wasmoci.program import GuestProgram
 from wasmoci.selection import Selection, Wasm, select
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
@@ -60,7 +60,7 @@ def of_bundle(bundle: Bundle) -> Program:
     Raises:
         WasmociError: It isn't there, or can't be run on any engine.
     """
-    return Program(_load(_on_host(bundle.spec), bundle.rootfs), bundle.rootfs)
+    return Program(GuestProgram.read(_on_host(bundle.spec), bundle.rootfs).module, bundle.rootfs)
 
 
 def of_process(process: Process, rootfs: Path) -> Program:
@@ -73,7 +73,7 @@ def of_process(process: Process, rootfs: Path) -> Program:
     Raises:
         WasmociError: It isn't there, or can't be run on any engine.
     """
-    return Program(_load(Spec(process=process), rootfs), rootfs)
+    return Program(GuestProgram.read(Spec(process=process), rootfs).module, rootfs)
 
 
 def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Selection:
@@ -114,14 +114,6 @@ def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:
     # Of a text the engine's process compiles what is assembled of it.
     module = handler.assemble(program.module) if isinstance(handler, BaseHandler) else program.module
     return Compiled(module.digest, file)
-
-
-def _load(spec: Spec, rootfs: Path) -> Module:
-    entrypoint = Entrypoint.of(spec)
-    with plan(spec, rootfs).materialise() as files:
-        module = entrypoint.load(files)
-    entrypoint.check_function(module)
-    return module
 
 
 def _on_host(spec: Spec) -> Spec:

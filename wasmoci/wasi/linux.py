@@ -58,10 +58,22 @@ def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0
     raise OSError(code, os.strerror(code))
 
 
-def openat2_available() -> bool:
-    """Tell whether the kernel, and the seccomp filter of the container we may run in, allow ``openat2``."""
-    if not _LINUX:
-        return False
+_allowed = False  # by what was found last
+
+
+def openat2_available(*, anew: bool = False) -> bool:
+    """Tell whether the kernel, and the seccomp filter of the container we may run in, allow ``openat2``.
+
+    Args:
+        anew: Ask, even when it was allowed before: a process can take that from itself.
+    """
+    global _allowed  # noqa: PLW0603  one answer for the process
+    if anew or not _allowed:
+        _allowed = _LINUX and _try_openat2()
+    return _allowed
+
+
+def _try_openat2() -> bool:
     try:
         os.close(openat2(_AT_FDCWD, b"/", os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_MAGICLINKS))
     except OSError:

@@ -21,6 +21,9 @@ _PLAIN_DEPTH = 256
 #: What openat2 says of a path that it may not decide on: one with links, that leaves the directory, or that changes.
 _UNDECIDED = {errno.ELOOP, errno.EXDEV, errno.EAGAIN}
 
+#: What may be the file's own answer, and is that of a seccomp filter that was not there before.
+_FORBIDDEN = {errno.EPERM, errno.ENOSYS}
+
 
 class Resolver:
     """Resolves paths in one tree.
@@ -43,6 +46,7 @@ class Resolver:
 
             if linux.openat2_available():
                 self._openat2 = linux.openat2
+                self._still_available = linux.openat2_available
                 self._in_root = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
                 self._beneath = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_MAGICLINKS
                 self._plain = self._beneath | linux.RESOLVE_NO_SYMLINKS
@@ -157,7 +161,7 @@ class Resolver:
         try:
             return self._openat2(start.fd, path, flags, resolve, mode)
         except OSError as error:
-            if error.errno in _UNDECIDED:
+            if error.errno in _UNDECIDED or (error.errno in _FORBIDDEN and not self._still_available(anew=True)):
                 return None
             raise
 
