@@ -142,6 +142,8 @@ class WasmtimeHandler(BaseHandler):
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        from wasmoci.handlers._wasmtime import execution, interruption  # noqa: F401, PLC0415
+
         _host.preload()
         for limits in (NO_LIMITS, Limits(time=1.0)):
             self._engine(limits).preload()

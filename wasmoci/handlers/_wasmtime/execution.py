@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasmtime import calls, components, hosted, interruption, stdin
+from wasmoci.handlers._wasmtime import calls, stdin
 from wasmoci.handlers._wasmtime.context import configure, with_arguments
-from wasmoci.handlers._wasmtime.hosted import Host
 from wasmoci.handlers._wasmtime.inner import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
-from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.paths import GuestPaths
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
 from wasmoci.handlers._wasmtime.run import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.writes import GuestOutputs, inherits
+from wasmoci.handlers._wasmtime.which import Host, host_for
+from wasmoci.handlers._wasmtime.writes import GuestOutputs
 from wasmoci.module import FuncType, ModuleKind
 
 TYPE_CHECKING = False
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.module import Module
-
-_OLDER_WASI = "wasi_unstable"
-_LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
-_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
 
 
 def execute(workload: Workload, engine: Engine) -> Outcome:
@@ -50,10 +45,14 @@ def _execute(workload: Workload, engine: Engine) -> Outcome:
     with Run() as run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)
         if engine.needs.stoppable:
+            from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
+
             interruption.listen(store, context)
         if limits.fuel is not None:
             check(library.wasmtime_context_set_fuel(context, limits.fuel))
         if limits.memory is not None:
+            from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables  # noqa: PLC0415
+
             run.memory = MemoryAccount(limits.memory, engine.engine)
             limit_tables(store, limits.memory)
         call = _call_component if kind is ModuleKind.COMPONENT else _call_core
@@ -72,9 +71,11 @@ def _call_core(
 ) -> Failure | None:
     """Run a core module; the error or trap that ended it."""
     module = workload.module
-    host = _host_for(workload)
+    host = host_for(workload)
     program = engine.program(module, host)
     if host in (Host.PYTHON, Host.DETERMINISTIC):
+        from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
+
         stack.enter_context(hosted.host(workload, run))
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
@@ -98,6 +99,8 @@ def _call_component(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
     """Run a component; the error or trap that ended it."""
+    from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
+
     module = workload.module
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
@@ -122,30 +125,11 @@ def _start(workload: Workload, engine: Engine, run: Run, stack: contextlib.ExitS
     workload.started()
     limit = workload.limits.time
     if limit is not None:
+        from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415
+
         stack.enter_context(interruption.time_limit(limit, run, engine.engine))
 
 
 def _results(module: Module, function: str) -> int:
     export = module.export(function)
     return len(export.type.results) if export is not None and isinstance(export.type, FuncType) else 0
-
-
-def _host_for(workload: Workload) -> Host:
-    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
-    if workload.determinism is not None:
-        return Host.DETERMINISTIC
-    if _needs_host(workload):
-        return Host.PYTHON
-    return Host.OWN if inherits(workload.streams) else Host.TAKING
-
-
-def _needs_host(workload: Workload) -> bool:
-    """Whether wasmtime's own WASI can't serve a workload.
-
-    That is the older interface, a function that it lacks, and a tree that isn't one directory.
-    """
-    imports, files = workload.module.imports, workload.files
-    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
-        return True
-    one_directory = files.cwd == "/" and not files.mounts
-    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)

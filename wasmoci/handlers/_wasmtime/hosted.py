@@ -7,7 +7,6 @@ about as long as with wasmtime's own, which has another thread do it.
 from __future__ import annotations
 
 import contextlib
-import enum
 import functools
 
 from wasmoci.handlers._host import open_wasi
@@ -17,6 +16,7 @@ from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.library import check, library
 from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.which import Host
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
 TYPE_CHECKING = False
@@ -31,15 +31,6 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
 else:
     from wasmoci import _attrs as attrs
-
-
-class Host(enum.Enum):
-    """Whose functions a core module is linked with."""
-
-    OWN = "wasmtime's own WASI"
-    TAKING = "the same, but what is written to the outputs is taken here"
-    PYTHON = "the WASI host in Python"
-    DETERMINISTIC = "the WASI host in Python, time and random bytes as well"
 
 
 # They know nothing of descriptors, so wasmtime's own do, which are a hundred times as fast.

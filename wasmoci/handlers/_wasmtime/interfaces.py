@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.module import Module
 
-_INTERFACE = re.compile(r"(wasi:[a-z0-9-]+)/([a-z0-9-]+)@0\.2\.\d+")
+_INTERFACE = r"(wasi:[a-z0-9-]+)/([a-z0-9-]+)@0\.2\.\d+"
 _NETWORK = "wasi:http"
 _PROVIDED = {
     "wasi:cli": {
@@ -51,5 +51,5 @@ def needs_network(module: Module) -> bool:
 
 
 def _is_provided(name: str) -> bool:
-    match = _INTERFACE.fullmatch(name)
+    match = re.fullmatch(_INTERFACE, name)
     return match is not None and (match[1] == _NETWORK or match[2] in _PROVIDED.get(match[1], ()))

@@ -21,8 +21,8 @@ FEATURES = frozenset(Feature) - {
 }
 """What wasmtime has switched on by itself: everything that it calls stable."""
 
-_OFFSET = re.compile(r" ?\(at offset (0x[0-9a-f]+)\)| at offset (\d+)(?=:)")
-_TEXT = re.compile(r"^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n", re.DOTALL)
+_OFFSET = r" ?\(at offset (0x[0-9a-f]+)\)| at offset (\d+)(?=:)"
+_TEXT = r"(?s)^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n"
 
 
 def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
@@ -32,14 +32,14 @@ def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
     if missing:
         names = ", ".join(sorted(feature.value for feature in missing))
         return UnsupportedModule(f"{module.source}: needs {names}, which wasmtime doesn't have: {reason}")
-    place = _OFFSET.search(reason)
+    place = re.search(_OFFSET, reason)
     offset = None if place is None else int(place[1] or place[2], 0)
-    return InvalidModule(f"wasmtime refuses it: {_OFFSET.sub('', reason)}", source=module.source, offset=offset)
+    return InvalidModule(f"wasmtime refuses it: {re.sub(_OFFSET, '', reason)}", source=module.source, offset=offset)
 
 
 def unreadable(module: Module, error: Error) -> InvalidModule:
     """The exception for a text that wasmtime can't assemble."""
-    match = _TEXT.match(str(error))
+    match = re.match(_TEXT, str(error))
     if match is None:
         return InvalidModule(summary(error), source=module.source)
     return InvalidModule(f"line {match[2]}, column {match[3]}: {match[1]}", source=module.source)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from wasmoci.limits import Limits
 
 # "    0:     0x41 - app!main"; the place is missing where it isn't known.
-_FRAME = re.compile(r"^\s*\d+:\s+(?:(0x[0-9a-f]+) - )?(\S.*)$")
-_CAUSE = re.compile(r"^\s*(?:\d+: )?(\S.*)$")
+_FRAME = r"^\s*\d+:\s+(?:(0x[0-9a-f]+) - )?(\S.*)$"
+_CAUSE = r"^\s*(?:\d+: )?(\S.*)$"
 _NAMELESS = "<unknown>!"
 _TRAP = "wasm trap: "
 STOPPED = "stopped by its host"
@@ -39,14 +39,14 @@ def read_report(text: str) -> tuple[str, tuple[str, ...]]:
     traced = first.startswith("error while executing")
     frames = []
     for line in rest.splitlines() if traced else ():
-        match = _FRAME.match(line)
+        match = re.match(_FRAME, line)
         if match:
             name = match[2].removeprefix(_NAMELESS)
             frames.append(f"{name} ({match[1]})" if match[1] else name)
         elif frames and line.strip() and not line.lstrip().startswith("note:"):
             frames[-1] += f" {line.strip()}"
     lines = (tail if traced else text).splitlines() if marked else text.splitlines()
-    causes = [match[1] for line in lines if line != "Caused by:" and (match := _CAUSE.match(line))]
+    causes = [match[1] for line in lines if line != "Caused by:" and (match := re.match(_CAUSE, line))]
     return ": ".join(cause.removeprefix(_TRAP) for cause in causes), tuple(frames)
 
 

@@ -32,11 +32,6 @@ _STDOUT, _STDERR = 1, 2
 _SIZE = 4  # bytes of the count that fd_write gives
 
 
-def inherits(streams: Streams) -> bool:
-    """Whether both outputs are this process's own, which wasmtime writes to by itself."""
-    return streams.stdout.descriptor == _STDOUT and streams.stderr.descriptor == _STDERR
-
-
 def define(linker: Owned) -> None:
     """Define the functions in a linker, over those of :mod:`paths`."""
     for name, function in _functions.items():

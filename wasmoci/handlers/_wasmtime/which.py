@@ -1,0 +1,50 @@
+"""Which functions a core module is linked with."""
+
+from __future__ import annotations
+
+import enum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasmoci.handlers.base import Workload
+    from wasmoci.stdio import Streams
+
+_OLDER_WASI = "wasi_unstable"
+_LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
+_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
+_STDOUT, _STDERR = 1, 2
+
+
+class Host(enum.Enum):
+    """Whose functions a core module is linked with."""
+
+    OWN = "wasmtime's own WASI"
+    TAKING = "the same, but what is written to the outputs is taken here"
+    PYTHON = "the WASI host in Python"
+    DETERMINISTIC = "the WASI host in Python, time and random bytes as well"
+
+
+def host_for(workload: Workload) -> Host:
+    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
+    if workload.determinism is not None:
+        return Host.DETERMINISTIC
+    if _needs_host(workload):
+        return Host.PYTHON
+    return Host.OWN if _inherits(workload.streams) else Host.TAKING
+
+
+def _needs_host(workload: Workload) -> bool:
+    """Whether wasmtime's own WASI can't serve a workload.
+
+    That is the older interface, a function that it lacks, and a tree that isn't one directory.
+    """
+    imports, files = workload.module.imports, workload.files
+    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
+        return True
+    one_directory = files.cwd == "/" and not files.mounts
+    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)
+
+
+def _inherits(streams: Streams) -> bool:
+    """Whether both outputs are this process's own, which wasmtime writes to by itself."""
+    return streams.stdout.descriptor == _STDOUT and streams.stderr.descriptor == _STDERR
