@@ -6,23 +6,21 @@ Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from pathlib import Path
-
-from wasmoci._json import Node, parse_object, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     import attrs
+
+    from wasmoci._json import Node
 else:
     from wasmoci import _attrs as attrs
 
 CONFIG = "config.json"
-_VERSION = re.compile(r"([0-9]+)\.[0-9]+\.[0-9]+(?:[-+].*)?")
+_NUMBERS = 3  # of a version
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +104,8 @@ class Spec:
         Raises:
             InvalidSpec: It can't be read, isn't JSON, or breaks the specification; the message has the JSON path.
         """
+        from wasmoci._json import read_file  # noqa: PLC0415  an engine's process makes its spec by itself
+
         source = os.fspath(path)
         return cls.from_bytes(read_file(source), source=source)
 
@@ -120,6 +120,8 @@ class Spec:
         Raises:
             InvalidSpec: It isn't JSON, or breaks the specification.
         """
+        from wasmoci._json import parse_object  # noqa: PLC0415
+
         return cls.from_dict(parse_object(data, source), source=source, directory=str(Path(source).absolute().parent))
 
     @classmethod
@@ -134,6 +136,8 @@ class Spec:
         Raises:
             InvalidSpec: It breaks the specification.
         """
+        from wasmoci._json import Node  # noqa: PLC0415
+
         node = Node(raw, source=source).object()
         process, root = node.get("process"), node.get("root")
         return cls(
@@ -150,6 +154,8 @@ class Spec:
     def to_dict(self) -> dict[str, Any]:
         """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
         import copy  # noqa: PLC0415  most specs are only read
+
+        from wasmoci._json import Node  # noqa: PLC0415
 
         document = copy.deepcopy(self.raw)
         _put(document, "ociVersion", self.version)
@@ -182,6 +188,8 @@ class Spec:
         Args:
             path: The file, a host path; its directory exists.
         """
+        import json  # noqa: PLC0415
+
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
@@ -195,10 +203,10 @@ class Spec:
 def _version(node: Node) -> str:
     value = node.require("ociVersion")
     version = value.string()
-    match = _VERSION.fullmatch(version)
-    if match is None:
+    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    if len(numbers) != _NUMBERS or not all(number.isascii() and number.isdigit() for number in numbers):
         raise value.error("a version such as 1.0.2 was expected")
-    if match[1] != "1":
+    if numbers[0] != "1":
         raise value.error("wasmoci reads version 1 of the OCI runtime specification")
     return version
 
@@ -243,6 +251,8 @@ def _mount(node: Node) -> Mount:
 
 def _mounts_to_list(mounts: tuple[Mount, ...], raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The mounts as documents: those that were there as they were, with whatever isn't modelled."""
+    from wasmoci._json import Node  # noqa: PLC0415
+
     known: dict[Mount, list[dict[str, Any]]] = {}
     for item in reversed(raw):
         known.setdefault(_mount(Node(item, source=None)), []).append(item)

@@ -13,14 +13,14 @@ import contextlib
 
 from wasmoci import warning
 from wasmoci.compiled import identity
-from wasmoci.compiled.entries import Entries
-from wasmoci.compiled.place import Unusable, find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import NamedTuple, TypeVar
+
+    from wasmoci.compiled.entries import Entries
 
     _T = TypeVar("_T")
 else:
@@ -120,6 +120,9 @@ def _opened() -> Iterator[Entries | None]:
     if _provided:
         yield None
         return
+    from wasmoci.compiled.entries import Entries  # noqa: PLC0415  a process in a container has no cache
+    from wasmoci.compiled.place import Unusable, find  # noqa: PLC0415
+
     try:
         place = find()
         entries = Entries.open(place, _unusable) if place is not None else None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
     from types import FrameType
     from typing import Any, NoReturn
@@ -58,6 +57,8 @@ class Native:
 
     def call(self, *arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
         """Call it with the global options of the call, for an answer on its standard output."""
+        import subprocess  # noqa: PLC0415  it isn't asked when a container is made, and seldom when one has run
+
         return subprocess.run(  # noqa: S603
             [*self.global_options, *arguments],
             stdin=subprocess.DEVNULL,
@@ -69,6 +70,8 @@ class Native:
 
     def alone(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Call it for an answer to a question of our own, without the call's options."""
+        import subprocess  # noqa: PLC0415
+
         return subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
 
     def state(self, identifier: str) -> dict[str, Any]:
@@ -77,6 +80,8 @@ class Native:
         Raises:
             NativeRuntimeError: Its answer makes no sense.
         """
+        import json  # noqa: PLC0415
+
         answer = self.alone(*_root(self.global_options)[1:], "state", identifier)
         if answer.returncode != 0:
             return {}

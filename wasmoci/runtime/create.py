@@ -11,7 +11,7 @@ from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import interpreter, leftovers, native, private, program, staging
 from wasmoci.runtime.calls import Native
-from wasmoci.runtime.guest import variables
+from wasmoci.runtime.environment import Description
 from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
 from wasmoci.spec import CONFIG
@@ -28,6 +28,11 @@ else:
     from wasmoci import _attrs as attrs
 
 _BY_SIGNAL = 128
+_REMOVING = ("runc", "crun")
+"""The runtimes whose ``run`` has waited for the container and removed it, when it ends with 0."""
+
+_HARMLESS = frozenset({"bundle", "b", "config", "f", "pid-file", "console-socket", "preserve-fds", "no-pivot"})
+"""The options of ``run`` that don't change that, as ``--detach`` and ``--keep`` do."""
 
 
 def main(invocation: Invocation) -> int:
@@ -90,8 +95,14 @@ class _Creation:
         status = self.native.wait(child)
         with record.locked() as there:
             if there:
-                self._settle(record, status, alive=self.native.knows(record.identifier))
+                alive = not self._is_gone(status) and self.native.knows(record.identifier)
+                self._settle(record, status, alive=alive)
         return status
+
+    def _is_gone(self, status: int) -> bool:
+        """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
+        runtime_removes = self.native.name.startswith(_REMOVING) and self.invocation.parsed().values.keys() <= _HARMLESS
+        return runtime_removes and status == 0
 
     def _begin(self, record: Record) -> None:
         if record.read():
@@ -103,7 +114,7 @@ class _Creation:
     def _settle(self, record: Record, status: int, *, alive: bool) -> None:
         if alive:
             record.write(self._document("created"))
-        elif not self.native.knows(record.identifier):
+        elif self._is_gone(status) or not self.native.knows(record.identifier):
             leftovers.discard(record)
         elif status <= _BY_SIGNAL:
             record.remove()  # It is another container that has the name, and has had it before.
@@ -121,21 +132,21 @@ class _Creation:
 
     def _derive(self, record: Record) -> dict[str, Any]:
         process = self.bundle.spec.process
-        what: dict[str, Any] = {
-            "handler": self.handler,
-            "rootfs": staging.ROOTFS,
-            "cwd": process.cwd if process else "/",
-        }
         # Another process may have taken it from the cache in the meantime: then the engine compiles by itself.
         compiled = self.compiled if self.compiled is not None and self.compiled.file.exists() else None
-        if compiled is not None:
-            what["compiled"] = {compiled.module: staging.COMPILED}
+        what = Description(
+            handler=self.handler,
+            rootfs=staging.ROOTFS,
+            cwd=process.cwd if process else "/",
+            env=process.env if process else (),
+            compiled=None if compiled is None else (compiled.module, staging.COMPILED),
+        )
         python = interpreter.for_handler(self.handler)
         stage = staging.Stage(
             root=record.root,
             rootfs=Path(os.path.realpath(self.bundle.rootfs)),
             interpreter=python,
-            variables=variables(what, python.path, process.env if process else ()),
+            variables=what.variables(python.path),
             compiled=None if compiled is None else compiled.file,
             keep_annotations=not self.native.has_engines,
         )

@@ -11,7 +11,7 @@ from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.runtime import interpreter, private, program, staging
 from wasmoci.runtime.calls import Native
-from wasmoci.runtime.guest import variables
+from wasmoci.runtime.environment import Description
 from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
 from wasmoci.spec import Process, Spec
@@ -48,8 +48,8 @@ def main(invocation: Invocation) -> int:
     process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
     handler = _handler(process, Path(f"/proc/{state['pid']}/root{staging.ROOTFS}"), document)
     python = interpreter.for_handler(handler)
-    what = {"handler": handler, "rootfs": staging.ROOTFS, "cwd": process.cwd}
-    derived = staging.engine_process(wanted, python, variables(what, python.path, process.env))
+    what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=process.env)
+    derived = staging.engine_process(wanted, python, what.variables(python.path))
     with tempfile.NamedTemporaryFile("w", dir=record.directory, prefix="exec-", encoding="ascii") as file:
         json.dump(derived, file)
         file.flush()

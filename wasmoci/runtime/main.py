@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(invocation: Invocation) -> int:
     if invocation.command in _CREATING and _may_be_wasm(invocation):
+        import gc
+
+        gc.set_threshold(50_000)  # What is loaded from here on stays: looking for garbage among it takes 2 ms.
         from wasmoci.runtime import create
 
         return create.main(invocation)

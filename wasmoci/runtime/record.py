@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 from pathlib import Path
 
 from wasmoci.errors import NativeRuntimeError
@@ -125,7 +124,14 @@ class Record:
 
     def remove(self) -> None:
         """Remove the directory, and those above it when it was the last."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            for entry in os.scandir(self.directory):
+                (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+            self.directory.rmdir()
+        except OSError:  # what a command that was killed may have left
+            import shutil  # noqa: PLC0415
+
+            shutil.rmtree(self.directory, ignore_errors=True)
         places.tidy(str(self.directory))
 
 

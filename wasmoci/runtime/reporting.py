@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-from datetime import datetime, timezone
 
 from wasmoci.errors import EntrypointNotFound, WasmociError
 
@@ -63,6 +61,9 @@ def log(text: str, level: str, invocation: Invocation) -> None:
     file = invocation.options.value("log", "l")
     if not file:
         return
+    import json  # noqa: PLC0415  most calls have nothing to tell
+    from datetime import datetime, timezone  # noqa: PLC0415
+
     time = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     if invocation.options.value("log-format") == "json":
         line = json.dumps({"level": level, "msg": text, "time": time})
