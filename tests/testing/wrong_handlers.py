@@ -46,7 +46,8 @@ class Wrong(WasmtimeHandler):
         return result
 
 
-def _process(spec: Spec, **changes: Any) -> Spec:
+def changed_process(spec: Spec, **changes: Any) -> Spec:
+    """A spec with another process."""
     assert spec.process is not None
     return attrs.evolve(spec, process=attrs.evolve(spec.process, **changes))
 
@@ -64,12 +65,12 @@ class ExitCodeCut(Wrong):
 
 class EnvironmentTrimmed(Wrong):
     def asked(self, spec: Spec) -> Spec:
-        return _process(spec, env=[variable.strip() for variable in spec.process.env])  # type: ignore[union-attr]
+        return changed_process(spec, env=[variable.strip() for variable in spec.process.env])  # type: ignore[union-attr]
 
 
 class EmptyArgumentsDropped(Wrong):
     def asked(self, spec: Spec) -> Spec:
-        return _process(spec, args=tuple(arg for arg in spec.process.args if arg))  # type: ignore[union-attr]
+        return changed_process(spec, args=tuple(arg for arg in spec.process.args if arg))  # type: ignore[union-attr]
 
 
 class PreopenTooWide(Wrong):

@@ -18,7 +18,10 @@ from wasmoci.testing.conformance.ends import Exits, Traps
 from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
 from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
 from wasmoci.testing.conformance.modules import BadModules, Components, Contract
+from wasmoci.testing.conformance.mounts import SeveralMounts
 from wasmoci.testing.conformance.process import Concurrency, Leaks, TheProcess
+from wasmoci.testing.conformance.repetition import Repetition
+from wasmoci.testing.conformance.settings import ProcessSettings
 from wasmoci.testing.conformance.streams import StandardStreams
 
 __all__ = ["HandlerConformance"]
@@ -29,6 +32,7 @@ class HandlerConformance(
     ArgumentsAndEnvironment,
     EntryFunction,
     Files,
+    SeveralMounts,
     ReadOnly,
     Confinement,
     StandardStreams,
@@ -41,7 +45,9 @@ class HandlerConformance(
     BadModules,
     Components,
     Concurrency,
+    Repetition,
     TheProcess,
+    ProcessSettings,
     Leaks,
 ):
     """Every test of the contract. Subclass it and set :attr:`handler`, or override the fixture ``subject``."""

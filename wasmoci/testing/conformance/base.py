@@ -16,6 +16,7 @@ from wasmoci.isolation.process import reference_of
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
 from wasmoci.testing.bundles import bundle
+from wasmoci.testing.conformance.standing import changes, standing
 from wasmoci.testing.conformance.waiting import waiting
 
 if TYPE_CHECKING:
@@ -63,11 +64,20 @@ class Runner:
 
     def execute(self, made: Bundle, *, stdio: Stdio | None = None, limits: Limits = NO_LIMITS) -> ExecutionResult:
         """Run a bundle on the handler in this process, with captured output where nothing else is said."""
+        kind = type(self.handler)
+        before = None if kind in _first_changes else standing()
         try:
             return self.handler.execute(made.spec, made.rootfs, stdio=stdio or Stdio.capture(), limits=limits)
         except SystemExit as error:
             message = f"execute called sys.exit({error.code!r}); it has to return a result, whatever the guest did"
             raise AssertionError(message) from None
+        finally:
+            if before is not None:
+                _first_changes.setdefault(kind, changes(before, standing()))
+
+    def first_changes(self) -> list[str]:
+        """What was changed of the process by the first run of such a handler in it."""
+        return _first_changes[type(self.handler)]
 
     def __call__(
         self,
@@ -137,6 +147,7 @@ class Conformance:
 
 
 _made: dict[type, EngineHandler] = {}
+_first_changes: dict[type, list[str]] = {}
 
 
 def made(handler: Any) -> EngineHandler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from wasmoci.capabilities import Capability
@@ -56,7 +57,10 @@ class TimeLimits(Conformance):
 
     def test_time_limit_holds_while_the_guest_waits(self, run: Runner) -> None:
         """A guest that waits for input is ended too: in this process, or where 'interrupts' says no, in a worker."""
-        source, given = os.pipe()
+        source, writing = os.pipe()
+        given = os.fdopen(writing, "wb", buffering=0)  # closed by whichever comes first
+        rescue = threading.Timer(run.patience, given.close)
+        rescue.start()  # where the limit isn't held, the end of its input ends the guest: it must not hold up the tests
         try:
             made = run.bundle("cat")
             stdio, limits = Stdio(stdin=source, stdout=lambda _: None, stderr=lambda _: None), Limits(time=_SHORT)
@@ -65,9 +69,13 @@ class TimeLimits(Conformance):
                 result = run.execute(made, stdio=stdio, limits=limits)
             else:
                 result = run.in_worker(made, limits, stdio)
+            in_time = not given.closed
         finally:
+            rescue.cancel()
+            rescue.join()
+            given.close()
             os.close(source)
-            os.close(given)
+        assert in_time, "a guest that waits for input wasn't ended: its limit of time only holds while it computes"
         assert result.reason is ExitReason.TIMED_OUT, f"a guest that waits for input wasn't ended: {ended(result)}"
 
     def test_time_limit_holds_in_a_worker_process(self, run: Runner) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.stdio import Stdio, Stream
+from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance, ended
 
 if TYPE_CHECKING:
@@ -37,6 +38,36 @@ class StandardStreams(Conformance):
         output = run.output("cat", stdio=Stdio.capture(LARGE))
         assert len(output) == len(LARGE), f"{len(output)} bytes came out of {len(LARGE)}"
         assert output == LARGE, "large output came out of order"
+
+    def test_large_stderr_is_whole(self, run: Runner) -> None:
+        """More than a pipe holds, on the standard error."""
+        result = run("complain")
+        assert result.stderr == b"!" * (256 << 10), f"{len(result.stderr or b'')} bytes of stderr came out of 262144"
+
+    @pytest.mark.parametrize("stdin", [b"", Stream.NULL], ids=["no-bytes", "null"])
+    def test_stdin_of_the_process_is_not_read(self, run: Runner, stdin: bytes | Stream) -> None:
+        """Where the guest is given nothing, it finds the end at once, and what the process has there stays there."""
+        source, given = os.pipe()
+        os.write(given, b"the caller's own")
+        os.close(given)
+        with _in_place_of((0, source)):
+            output = run.output("cat", stdio=Stdio(stdin=stdin, stdout=Capture(), stderr=Stream.NULL))
+        left = os.read(source, 100)
+        os.close(source)
+        assert output == b"", f"the guest was given nothing, and has read {output!r}"
+        assert left == b"the caller's own", "the run has read from the process's own standard input"
+
+    def test_stdin_ends(self, run: Runner) -> None:
+        """Behind what it was given the guest finds the end, and doesn't wait for more."""
+        made, ended_ = run.bundle("cat"), threading.Event()
+
+        def body() -> None:
+            run.execute(made, stdio=Stdio.capture(b"all there is"))
+            ended_.set()
+
+        # On a thread of its own, so that a guest that waits for ever doesn't hold up the tests.
+        threading.Thread(target=body, name="conformance-input", daemon=True).start()
+        assert ended_.wait(run.patience), "the guest still waits: behind what it was given its stdin has no end"
 
     def test_stdout_and_stderr_are_apart(self, run: Runner) -> None:
         """Each in its own, in order."""
@@ -88,6 +119,8 @@ class StandardStreams(Conformance):
             run("cat", stdio=Stdio(stdin=source.fileno(), stdout=target.fileno(), stderr=Stream.NULL))
             os.fstat(source.fileno())
             os.fstat(target.fileno())
+            blocking = os.get_blocking(source.fileno()), os.get_blocking(target.fileno())
+        assert blocking == (True, True), "a descriptor of the caller's was made non-blocking, and left so"
         assert taken.read_bytes() == EVERY_BYTE, f"the descriptor was given {taken.read_bytes()!r}"
 
     def test_null_gives_and_takes_nothing(self, run: Runner) -> None:

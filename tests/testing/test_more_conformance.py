@@ -1,0 +1,76 @@
+"""The conformance kit catches more wrong handlers, each by the test that is named for what is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import usable
+from tests.support.requirements import SMOKE
+
+ROOT = Path(__file__).parents[2]
+HANDLERS = Path(__file__).with_name("more_wrong_handlers.py")
+
+# What is wrong, the test that has to fail, and what it says.
+CAUGHT = {
+    "ProgramNameDropped": ("arguments_arrive_unchanged", "expected process.args as it is"),
+    "VariableAdded": ("environment_arrives_unchanged", "expected process.env as it is"),
+    "WorkingDirectoryIgnored": ("relative_paths_start_in_the_working_directory", "relative paths start in process.cwd"),
+    "StdinHasNoEnd": ("stdin_ends", "its stdin has no end"),
+    "StdinInherited": ("stdin_of_the_process_is_not_read", "the guest was given nothing, and has read"),
+    "OutputCut": ("large_streams_are_whole", "65536 bytes came out of 524288"),
+    "ErrorOutputCut": ("large_stderr_is_whole", "65536 bytes of stderr came out of 262144"),
+    "DescriptorMadeNonBlocking": ("descriptors_take_and_give_and_stay_open", "was made non-blocking"),
+    "ExitCodeCutTo7Bits": ("exit_codes_arrive", "128: 'EXITED with 0'"),
+    "TrapReportedAsExit1": ("trap_is_reported_as_a_trap", "gave EXITED with 1"),
+    "ReadOnlyIgnoredWithinAMount": ("read_only_is_each_mounts_own", r"/first/inner \(ro\)"),
+    "ReadOnlyIgnoredForFiles": ("read_only_is_each_mounts_own", r"/fixed \(ro\)"),
+    "OneSourceForAllMounts": ("mounts_are_told_apart", "a mount has what is in another one"),
+    "FirstMountWins": ("mounts_hide_earlier_ones", "the later of two mounts hides the earlier one"),
+    "MountPointsMade": ("root_is_not_given_mount_points", "the run left something in the root"),
+    "OutputOfAnEarlierRunKept": ("second_run_begins_anew", "a run has seen an earlier one's"),
+    "ProgramKnownByItsPath": ("changed_program_is_run_as_it_is_now", "was run as what its path had before"),
+    "MemoryKept": ("no_memory_is_left", "12 guests with 8 MiB each have left"),
+    "OneAtATime": ("guest_that_waits_holds_up_no_other", "a guest was held up until another one"),
+    "ConcurrentRunsMixed": ("threads_run_guests_at_once", "some failed or got another's output"),
+    "VariableLeft": ("first_run_leaves_the_process_as_it_was", r"first run in this process changed os\.environ"),
+    "VariablePut": ("environment_of_child_processes_is_left_alone", "was changed during the run"),
+    "SignalsBlocked": ("signal_mask_is_left_alone", "the signal mask of the process was changed during the run"),
+    "TimerLeft": ("timers_are_left_alone", "a timer of the process was changed by the run"),
+    "ResourceLimitChanged": (
+        "resource_limits_are_left_alone",
+        "resource limits or the priority of the process was changed",
+    ),
+    "RandomSeeded": ("interpreter_is_left_alone", "the state of the module random was changed"),
+    "InvalidModuleReportedAsExit": ("damaged_module_is_refused", "DID NOT RAISE"),
+}
+# What the kit catches doesn't differ between Pythons: of each kind of test one is enough on the others.
+TRIED = ("ReadOnlyIgnoredWithinAMount", "OutputOfAnEarlierRunKept", "VariableLeft") if SMOKE else tuple(CAUGHT)
+
+
+@pytest.fixture(scope="module")
+def failures() -> dict[str, str]:
+    """Of each wrong handler what the tests said that failed."""
+    usable("wasmtime")
+    tests = [f"{HANDLERS}::Test{name}::test_{CAUGHT[name][0]}" for name in TRIED]
+    command = [sys.executable, "-m", "pytest", "-q", *tests, "-o", f"python_files={HANDLERS.name}", "-o", "addopts="]
+    command += ["--import-mode=importlib", "--tb=no", "-rf", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "600"}
+    )
+    found = dict.fromkeys(TRIED, "")
+    for handler, message in re.findall(r"^FAILED \S+::Test(\w+)::test_\S+(?: \S+)*? - (.*)$", run.stdout, re.MULTILINE):
+        found[handler] += message
+    return found
+
+
+@pytest.mark.parametrize("handler", TRIED)
+@pytest.mark.timeout(300)
+def test_wrong_handler_is_caught_by_name(failures: dict[str, str], handler: str) -> None:
+    """The test that is named for it fails, and says what is wrong."""
+    assert re.search(CAUGHT[handler][1], failures[handler])
