@@ -115,6 +115,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
     """
     mounts: dict[str, GuestMount] = {}
+    above: set[str] = set()  # the directories that lead to them
     omitted: list[tuple[str, str]] = []
     for index, mount in enumerate(spec.mounts):
         where = f"$.mounts[{index}]"
@@ -123,9 +124,15 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
             omitted.append((destination, mount.type or ""))
             continue
         # A mount hides those at and below its destination that came before it.
-        for hidden in [path for path in mounts if path == destination or path.startswith(destination + "/")]:
-            del mounts[hidden]
+        mounts.pop(destination, None)
+        if destination in above:
+            for hidden in [path for path in mounts if path.startswith(destination + "/")]:
+                del mounts[hidden]
         mounts[destination] = _guest_mount(spec, mount, destination, where)
+        parent = posixpath.dirname(destination)
+        while parent not in above:
+            above.add(parent)
+            parent = posixpath.dirname(parent)
     return GuestFiles(
         rootfs=rootfs,
         read_only=spec.root is not None and spec.root.readonly,
@@ -154,7 +161,9 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
     if _is_bind(mount):
         if mount.source is None or mount.source in _NO_SOURCE:
             raise InvalidMount(f"{where}.source: is missing; a bind mount needs the host path to mount")
-        source = Path(spec.directory or os.curdir, mount.source).absolute()
+        source = Path(mount.source)
+        if not mount.source.startswith("/"):
+            source = Path(spec.directory or os.curdir, source).absolute()
         return GuestMount(
             destination=destination,
             source=source,
@@ -172,7 +181,7 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
 
 def _mode(source: Path, destination: str, where: str) -> int:
     try:
-        return source.stat().st_mode
+        return os.stat(source).st_mode  # noqa: PTH116  a method takes longer
     except FileNotFoundError:
         problem = "doesn't exist on the host"
     except OSError as error:

@@ -191,6 +191,10 @@ class Streams:
             self._stdin = self._stdin()
         return self._stdin
 
+    def with_outputs(self, stdout: Sink, stderr: Sink) -> Streams:
+        """The same standard input with other outputs."""
+        return Streams(lambda: self.stdin, stdout, stderr, content=self.content)
+
 
 class _Opening:
     """Opens the streams of a run, and closes what it has opened."""

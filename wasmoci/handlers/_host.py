@@ -12,7 +12,7 @@ from wasmoci.compiled import identity
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
-from wasmoci.stdio import Sink, Streams
+from wasmoci.stdio import Sink
 from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 
 TYPE_CHECKING = False
@@ -120,7 +120,7 @@ def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
         BaseException: Whatever a function raised that takes an output of the guest's.
     """
     streams = workload.streams
-    streams = Streams(streams.stdin, _guarded(streams.stdout), _guarded(streams.stderr))
+    streams = streams.with_outputs(_guarded(streams.stdout), _guarded(streams.stderr))
     try:
         with open_wasi(attrs.evolve(workload, streams=streams)) as wasi:
             return run(wasi)

@@ -31,6 +31,7 @@ class Namespace:
     def __init__(self, tree: FileTree) -> None:
         self._open: list[int] = []
         self.layers: dict[Position, Layer] = {}
+        self._kept: set[Position] = set()
         try:
             self.root = Place(self._keep(tree.root), (), Layer(self._open[0], read_only=tree.read_only))
         except OSError as error:
@@ -41,7 +42,6 @@ class Namespace:
         except BaseException:
             self.close()
             raise
-        self._kept = {position[:end] for position in self.layers for end in range(1, len(position) + 1)}
         self._mounted: dict[Position, dict[bytes, Layer]] = {}
         for position, layer in self.layers.items():
             self._mounted.setdefault(position[:-1], {})[position[-1]] = layer
@@ -98,14 +98,24 @@ class Namespace:
                 f"{os.fspath(mount.source)} can't be mounted at {mount.destination}: that is a link to the root itself"
             )
         # As on Linux, what was mounted beneath is covered.
-        self.layers = {p: other for p, other in self.layers.items() if p[: len(position)] != position}
+        if position in self._kept:
+            self.layers = {p: other for p, other in self.layers.items() if p[: len(position)] != position}
+            self._kept = {p[:end] for p in self.layers for end in range(1, len(p) + 1)}
+        self._lay(position, layer)
+
+    def _lay(self, position: Position, layer: Layer) -> None:
         self.layers[position] = layer
+        while position and position not in self._kept:
+            self._kept.add(position)
+            position = position[:-1]
 
     def _layer(self, mount: Mount) -> Layer:
+        try:
+            return Layer(self._keep(mount.source), read_only=mount.read_only)
+        except NotADirectoryError:
+            pass  # it is a file
         source = os.path.realpath(os.fsencode(mount.source))
         mode = os.lstat(source).st_mode
-        if stat.S_ISDIR(mode):
-            return Layer(self._keep(source), read_only=mount.read_only)
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "the source is neither a directory nor a regular file")
         directory, name = os.path.split(source)
@@ -113,6 +123,8 @@ class Namespace:
 
     def _settle(self, names: list[bytes]) -> Position:
         """Find the place of a mount: follow the links on its way, and invent the directories that aren't there."""
+        if self._is_there(names):
+            return tuple(names)
         position: Position = ()
         for index, name in enumerate(names):
             walk = Walk(self.layers, self.root, self.root)
@@ -125,10 +137,23 @@ class Namespace:
                     raise Refusal(Errno.NOTDIR)
             except FileNotFoundError:
                 if not is_last:
-                    self.layers[position] = Layer(self._empty_directory(), read_only=True)
+                    self._lay(position, Layer(self._empty_directory(), read_only=True))
             finally:
                 location.close()
         return position
+
+    def _is_there(self, names: list[bytes]) -> bool:
+        """Tell whether the kernel finds the place of a mount, without a link or another mount on its way."""
+        from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which few need
+
+        if not linux.openat2_available() or self.meets_mount((), names):
+            return False
+        resolve = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_SYMLINKS
+        try:
+            os.close(linux.openat2(self.root.fd, b"/".join(names), PASS & ~os.O_DIRECTORY, resolve))
+        except OSError:
+            return False
+        return True
 
     def _empty_directory(self) -> int:
         """Open a directory that exists no more, so that nothing can ever be found or made in it."""

@@ -115,7 +115,7 @@ def _call_component(
 def _set_wasi(workload: Workload, run: Run, context: int, stack: contextlib.ExitStack) -> None:
     """Give a store wasmtime's own WASI."""
     with configure(workload, run) as config:
-        end = stdin.attach(config, workload.streams.stdin)
+        end = stdin.attach(config, workload.streams)
         if end is not None:
             stack.callback(end)
         check(library.wasmtime_context_set_wasi(context, config.give()))

@@ -117,7 +117,7 @@ def on_own_thread(function: Callable[[], _T]) -> _T:
 
 def guarded(streams: Streams, run: Run) -> Streams:
     """Streams whose outputs are guarded."""
-    return Streams(streams.stdin, GuardedSink(streams.stdout, run), GuardedSink(streams.stderr, run))
+    return streams.with_outputs(GuardedSink(streams.stdout, run), GuardedSink(streams.stderr, run))
 
 
 _thread: Any = threading.local()

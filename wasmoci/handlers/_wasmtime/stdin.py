@@ -18,13 +18,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wasmoci.stdio import Streams
+
 _CHUNK = 1 << 16
 _SHORT = 1 << 20  # bytes
 DESCRIPTORS = Path("/proc/self/fd")
 
 
-def attach(config: Owned, descriptor: int) -> Callable[[], None] | None:
-    """Make a descriptor the standard input.
+def attach(config: Owned, streams: Streams) -> Callable[[], None] | None:
+    """Give the guest its standard input.
 
     The process's own is inherited as long as each run finds it as the last one left it: wasmtime has one reader for fd 0, which
     keeps what it has read and the end that it has seen. Of any other file that isn't long the rest is read beforehand; what can
@@ -33,11 +35,15 @@ def attach(config: Owned, descriptor: int) -> Callable[[], None] | None:
 
     Args:
         config: The configuration of the guest's WASI.
-        descriptor: Open for reading; stays open.
+        streams: The run's; their descriptors stay open.
 
     Returns:
         What is to be called when the guest has ended, if anything.
     """
+    if streams.content is not None and len(streams.content) < _SHORT:
+        _set_bytes(config, streams.content)
+        return None
+    descriptor = streams.stdin
     if descriptor == 0:
         if _own.begin():
             library.wasi_config_inherit_stdin(config.pointer)
