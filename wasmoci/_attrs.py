@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _NOTHING: Any = object()
-_PATIENCE = 8  # objects, after which a class gets a faster __init__
+_PATIENCE = 64  # objects, after which a class gets a faster __init__, whose making takes as long as that of so many
 
 
 class Field:

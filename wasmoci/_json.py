@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
+_MARK = b"\xef\xbb\xbf"  # of the order of bytes, which UTF-8 doesn't need and some editors write
 MAX_SIZE = 16 << 20  # bytes; a real config.json has a few tens of kilobytes
 MAX_DEPTH = 100  # levels; a real config.json has about ten, and copying and writing recurse
 _PLAIN_KEY = r"[A-Za-z_][A-Za-z0-9_-]*"
@@ -40,7 +41,7 @@ def parse_object(data: bytes, source: str) -> dict[str, Any]:
         InvalidSpec: It is not UTF-8, not JSON, or not an object.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.removeprefix(_MARK).decode()
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise InvalidSpec(f"byte {error.start:#x} is not UTF-8, as JSON has to be", source=source) from None

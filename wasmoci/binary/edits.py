@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-import attrs
-
 from wasmoci.binary.core import CODE, ORDER, CoreHead, Section
 from wasmoci.binary.model import Feature
 from wasmoci.binary.need import bodies, skip_locals
 from wasmoci.binary.reader import Reader
 from wasmoci.binary.runs import plain_run, stops
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Iterator
+    from typing import NamedTuple
+
+    import attrs
 
     from wasmoci.binary.instructions import Instruction
+else:
+    from wasmoci import _attrs as attrs
+    from wasmoci._tuples import NamedTuple
 
 
 class Edit(NamedTuple):

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import TYPE_CHECKING
 
-import attrs
-
+from wasmoci.binary.bound import REFUSED_EXPORT, InitialMemoryTooLarge
 from wasmoci.binary.core import EXPORT, FUNCTION, GLOBAL, MEMORY, TYPE, CoreHead
 from wasmoci.binary.edits import CodePass, Edit, append_to, change_section, signed, unsigned
 from wasmoci.binary.instructions import CALL, MEMORY_GROW, Instruction
@@ -21,13 +19,13 @@ from wasmoci.binary.reader import Reader
 from wasmoci.binary.valtypes import memory_type
 from wasmoci.errors import UnsupportedModule
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wasmoci.binary.model import MemoryType
 
 PAGE = 65536
-REFUSED_EXPORT = "wasmoci.refused"
 MAX_REFUSALS = 10_000
 GROW_FUNCTION = "wasmoci.memory.grow"
 
@@ -53,15 +51,6 @@ class OnRefusal(enum.Enum):
     TRAP = "trap"
 
 
-class InitialMemoryTooLarge(UnsupportedModule):
-    """A module begins with more memory than its limit allows: it is out of memory before it has run.
-
-    Args:
-        message: What it wants and what it may have.
-    """
-
-
-@attrs.define
 class GrowthLimit:
     """The edits that bound one module's memory.
 
@@ -71,18 +60,18 @@ class GrowthLimit:
         max_pages: The bound on all its memories together, in pages of 64 KiB.
         on_refusal: What to do at the bound.
         source: The module's name, for messages.
+
+    Attributes:
         bound: Whether the bound can be met at all; without, there is nothing to edit.
     """
 
-    data: bytes
-    head: CoreHead
-    max_pages: int
-    on_refusal: OnRefusal
-    source: str
-    bound: bool = attrs.field(init=False, default=False)
-    _grown: dict[int, int] = attrs.field(init=False, factory=dict)
-
-    def __attrs_post_init__(self) -> None:
+    def __init__(self, data: bytes, head: CoreHead, max_pages: int, on_refusal: OnRefusal, source: str) -> None:
+        self.data = data
+        self.head = head
+        self.max_pages = max_pages
+        self.on_refusal = on_refusal
+        self.source = source
+        self._grown: dict[int, int] = {}
         memories = self.head.memories
         if self.head.imported("memory"):
             raise UnsupportedModule(f"{self.source}: imports its memory, so its limit can't be enforced")

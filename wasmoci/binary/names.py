@@ -5,12 +5,11 @@ Follows "Name Section" in the appendix of the WebAssembly core specification.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasmoci.binary.edits import Edit, unsigned
 from wasmoci.binary.reader import Reader
 from wasmoci.errors import InvalidModule
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasmoci.binary.constants import constant
 from wasmoci.binary.core import CODE, DATA, DATA_COUNT, ELEMENT, CoreHead
 from wasmoci.binary.instructions import decode
@@ -12,6 +10,7 @@ from wasmoci.binary.reader import Reader
 from wasmoci.binary.runs import plain_run
 from wasmoci.binary.valtypes import value_type
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,15 +6,14 @@ names stay right. No engine that needs these passes reads the former.
 
 from __future__ import annotations
 
+from wasmoci.binary.bound import REFUSED_EXPORT, InitialMemoryTooLarge
 from wasmoci.binary.core import CODE, read_head
 from wasmoci.binary.edits import apply, change_code, change_section
 from wasmoci.binary.growth import (
     GROW_FUNCTION,
     MAX_REFUSALS,
     PAGE,
-    REFUSED_EXPORT,
     GrowthLimit,
-    InitialMemoryTooLarge,
     OnRefusal,
 )
 from wasmoci.binary.model import ModuleKind

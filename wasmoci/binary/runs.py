@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from wasmoci.binary.instructions import EMPTY_BLOCK, INSTRUCTIONS, PREFIXES, decode
 from wasmoci.binary.model import Feature
 from wasmoci.binary.valtypes import HEAP_TYPES, NUMBER_TYPES, V128
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

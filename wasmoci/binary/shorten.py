@@ -8,10 +8,10 @@ and ``memory.fill``.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from wasmoci.binary.edits import CodePass, Edit, unsigned
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import threading
-import traceback
-from typing import TYPE_CHECKING, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
-Result = TypeVar("Result")
+    Result = TypeVar("Result")
 
 _lock = threading.Lock()
 
@@ -35,6 +35,8 @@ def on_stack(function: Callable[[int], Result], size: int, smallest: int, *, aba
         try:
             results.append(context.run(function, given))
         except BaseException as error:  # noqa: BLE001  it is raised again, by the caller's thread
+            import traceback  # noqa: PLC0415  costs time
+
             # What its frames hold may not be let go by another thread.
             traceback.clear_frames(error.__traceback__)
             errors.append(error)

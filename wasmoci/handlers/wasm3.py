@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from wasmoci import compiled
-from wasmoci.binary.rewrite import InitialMemoryTooLarge, rewrite
+from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
 from wasmoci.handlers._thread import on_stack
-from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
 from wasmoci.handlers._wasm3.guest import Guest
 from wasmoci.handlers._wasm3.library import FILE, RawCall, Runtime, Wasm3Error
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler, Outcome
 from wasmoci.module import Feature
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
-Result = TypeVar("Result")
+    Result = TypeVar("Result")
 
 _MOST = 32768  # pages of memory that wasm3 can give a guest: 2 GiB
 
@@ -86,6 +87,8 @@ class Wasm3Handler(BaseHandler):
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         _host.preload()
+        importlib.import_module("wasmoci.binary.rewrite")
+        importlib.import_module("wasmoci.handlers._wasm3.encoding")
 
     def recall(self, module: Module, limits: Limits) -> None:
         """See :meth:`BaseHandler.recall`."""
@@ -141,6 +144,9 @@ def _fetch(module: Module, pages: int) -> bytes:
     """The module as wasm3 can read it, with a limit on its memory; with the highest one it has been tried."""
 
     def make() -> bytes:
+        from wasmoci.binary.rewrite import rewrite  # noqa: PLC0415  what was made is kept
+        from wasmoci.handlers._wasm3.encoding import mark_exports  # noqa: PLC0415
+
         data = rewrite(module.data, shorten=True, max_pages=pages, source=module.source)
         data = mark_exports(data, source=module.source)
         if pages == _MOST:
@@ -156,6 +162,8 @@ def _on_large_stack(function: Callable[[int], Result], abandon: Callable[[], Non
 
 
 def _compile(module: Module, data: bytes, stack: int) -> None:
+    from wasmoci.handlers._wasm3.encoding import without_memory  # noqa: PLC0415
+
     try:
         Runtime(data, stack=stack).close()
         with contextlib.closing(Runtime(without_memory(data, source=module.source), stack=stack)) as runtime:

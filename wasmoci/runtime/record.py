@@ -79,8 +79,8 @@ class Record:
         target = self.directory / name
         partial = self.directory / f".{name}"
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            json.dump(document, stream)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(json.dumps(document).encode())
         partial.replace(target)
         return target
 

@@ -7,7 +7,6 @@ cgroups, namespaces, seccomp, hooks and terminals are the native runtime's, as f
 
 from __future__ import annotations
 
-import copy
 import posixpath
 
 from wasmoci.annotations import HANDLER, VARIANT
@@ -73,7 +72,7 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
         document: The caller's ``config.json``, which is valid.
         stage: What it gets in addition.
     """
-    derived = copy.deepcopy(dict(document))
+    derived = dict(document)
     derived["process"] = engine_process(derived["process"], stage.interpreter, stage.variables)
     readonly = bool(derived["root"].get("readonly"))
     derived["root"] = {**derived["root"], "path": str(stage.root), "readonly": True}

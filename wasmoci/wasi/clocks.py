@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # as in wasmoci.wasi.memory
 
 
 class Clocks(Protocol):
@@ -11,15 +16,12 @@ class Clocks(Protocol):
 
     def realtime(self) -> int:
         """Give the time since 1970-01-01T00:00:00Z."""
-        ...
 
     def monotonic(self) -> int:
         """Give the time since some point in the past; never decreases."""
-        ...
 
     def sleep(self, duration: int) -> None:
         """Let ``duration`` pass, which is zero or more."""
-        ...
 
 
 class SystemClocks:

@@ -6,11 +6,16 @@ What stands behind one stays the host's: a guest that closes its end closes noth
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
 from wasmoci.wasi.failure import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # as in wasmoci.wasi.memory
 
 
 class Stream(Protocol):
@@ -18,11 +23,9 @@ class Stream(Protocol):
 
     def read(self, size: int, /) -> bytes | None:
         """Give up to ``size`` bytes; none at the end, and ``None`` when there are none yet."""
-        ...
 
     def write(self, data: bytes, /) -> int | None:
         """Take bytes, and tell how many; ``None`` stands for all."""
-        ...
 
 
 class Standard(Descriptor):

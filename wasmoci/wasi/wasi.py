@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from wasmoci.errors import InvalidInput
 from wasmoci.wasi.abi import Rights
@@ -31,14 +30,18 @@ from wasmoci.wasi.sockets import Socket
 from wasmoci.wasi.streams import HostStream, InjectedStream
 from wasmoci.wasi.tree import FileTree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Mapping
+    from typing import NamedTuple
 
     from wasmoci.wasi.clocks import Clocks
     from wasmoci.wasi.memory import Memory
     from wasmoci.wasi.streams import Stream
     from wasmoci.wasi.tree import Preopen
+else:
+    from wasmoci._tuples import NamedTuple
 
 _FAMILIES = (Arguments, Clock, Fd, Io, Readdir, Path, Open, Poll, Process, Random, Sock)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from wasmoci.binary.core import DATA, EXPORT, MEMORY, read_head
 from wasmoci.binary.edits import Edit, apply, change_section, unsigned
 from wasmoci.binary.reader import Reader
+from wasmoci.handlers._wasm3.names import PREFIX
 
-PREFIX = "export "
 _FUNCTION = 0
 
 
 def mark_exports(data: bytes, *, source: str) -> bytes:
-    """Write :data:`PREFIX` before the name of each exported function.
+    """Write :data:`.names.PREFIX` before the name of each exported function.
 
     Args:
         data: A core module that has been read.
@@ -35,11 +35,6 @@ def mark_exports(data: bytes, *, source: str) -> bytes:
             edits.append(Edit(start, end, unsigned(len(name)) + name))
         reader.unsigned()
     return apply(data, change_section(data, section, edits))
-
-
-def unmarked(name: str) -> str:
-    """A function's name as the module has it."""
-    return name.removeprefix(PREFIX)
 
 
 def without_memory(data: bytes, *, source: str) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from typing import TYPE_CHECKING
 
-from wasmoci.binary.rewrite import REFUSED_EXPORT
+from wasmoci.binary.bound import REFUSED_EXPORT
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasm3.encoding import PREFIX
 from wasmoci.handlers._wasm3.library import ImportContext, RawCall, Runtime, Wasm3Error
+from wasmoci.handlers._wasm3.names import PREFIX
 from wasmoci.wasi import ProcExit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.wasi import Function, Wasi

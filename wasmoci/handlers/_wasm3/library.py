@@ -10,17 +10,18 @@ from __future__ import annotations
 import ctypes
 import importlib
 from ctypes import POINTER, c_char_p, c_int, c_uint32, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Any
 
-from wasmoci.handlers._wasm3.encoding import unmarked
+from wasmoci.handlers._wasm3.names import unmarked
 
 try:
     _extension = importlib.import_module("wasm3")
 except ImportError as error:
     raise ImportError("the package pywasm3 isn't installed: pip install 'wasmoci[wasm3]'") from error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 FILE = str(_extension.__file__)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasmoci.wasi.abi import TIMESTAMP, U32, U64, Clockid, Errno
 from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi import filestat
 from wasmoci.wasi.abi import FDSTAT, FILESTAT, PRESTAT, U32, U64, Errno, Fdflags, Rights
@@ -12,6 +11,7 @@ from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.memory import region
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi import memory
 from wasmoci.wasi.abi import SIZE, SYMLINK_FOLLOW, U64, Errno, Fdflags, Oflags, Rights
@@ -16,6 +15,7 @@ from wasmoci.wasi.filestat import filetype
 from wasmoci.wasi.memory import region
 from wasmoci.wasi.place import Place
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.descriptors import Descriptor
     from wasmoci.wasi.host import Host

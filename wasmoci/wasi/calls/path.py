@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi import filestat, memory
 from wasmoci.wasi.abi import FILESTAT, SIZE, SYMLINK_FOLLOW, Errno, Rights
@@ -13,6 +12,7 @@ from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.memory import region
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
     from wasmoci.wasi.place import Location

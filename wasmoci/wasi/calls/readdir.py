@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from wasmoci.wasi.abi import DIRENT, SIZE, U64, Errno, Filetype, Rights
 from wasmoci.wasi.failure import FAILURES, errno_of
@@ -11,6 +10,7 @@ from wasmoci.wasi.files import Directory
 from wasmoci.wasi.filestat import filetype
 from wasmoci.wasi.memory import check_utf8, region
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.files import Listing
     from wasmoci.wasi.host import Host

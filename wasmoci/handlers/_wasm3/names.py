@@ -1,0 +1,10 @@
+"""The names by which wasm3 finds functions; see :mod:`wasmoci.handlers._wasm3.encoding`."""
+
+from __future__ import annotations
+
+PREFIX = "export "
+
+
+def unmarked(name: str) -> str:
+    """A function's name as the module has it."""
+    return name.removeprefix(PREFIX)
