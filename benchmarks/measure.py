@@ -87,13 +87,21 @@ def milliseconds(times: Sequence[float]) -> float:
     return 1000 * statistics.median(times)
 
 
-def command(*arguments: str | Path, variables: Mapping[str, str] | None = None) -> Callable[[], None]:
-    """What runs a command to its end, without input and with its output dropped; it has to succeed."""
+def command(
+    *arguments: str | Path, variables: Mapping[str, str] | None = None, succeeds: bool = True
+) -> Callable[[], None]:
+    """What runs a command to its end, without input and with its output dropped.
+
+    Args:
+        arguments: The command and its arguments.
+        variables: What is set in its environment.
+        succeeds: Whether it has to succeed.
+    """
 
     def run() -> None:
         subprocess.run(
             [str(argument) for argument in arguments],
-            check=True,
+            check=succeeds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
