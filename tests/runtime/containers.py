@@ -19,7 +19,7 @@ from tests.support.guests import build
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PROGRAM = [sys.executable, "-c", "import sys; from wasmoci.runtime.main import main; sys.exit(main())"]
+PROGRAM = [sys.executable, "-c", "from wasmoci.runtime.main import program; program()"]
 # crun refuses a host whose cgroups are half version 1, half version 2, and makes directories where the second half was.
 _HIDE = "umount /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified"
 ONE_HIERARCHY = ["unshare", "--mount", "sh", "-c", f'{_HIDE}; exec "$@"', "sh"]

@@ -132,7 +132,7 @@ def test_a_native_runtime_that_is_this_one(tmp_path: Path) -> None:
     script = tmp_path / "runc"
     script.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path[:0] = {sys.path!r}\n"
-        "from wasmoci.runtime.main import main\nsys.exit(main())\n",
+        "from wasmoci.runtime.main import program\nprogram()\n",
         encoding="utf-8",
     )
     script.chmod(0o755)

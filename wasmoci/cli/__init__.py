@@ -6,13 +6,11 @@ the command starts fast.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import gc
 import os
 import signal
 import sys
 
+from wasmoci._process import begin, end
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
 
@@ -25,9 +23,6 @@ EXIT_ERROR = 125
 """The status for an error of wasmoci itself, as Docker and Podman have it: it can't be mistaken for a guest's."""
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
-
-_MANY = 50_000
-"""New objects before garbage is looked for: more than a start makes, all of which stay. Looking at them takes 2 ms."""
 
 
 COMMANDS = {
@@ -102,18 +97,9 @@ def tell_version() -> int:
 
 
 def program() -> NoReturn:
-    """Run the command as a process, and end it.
-
-    Python is not taken apart at the end: that costs as much as its start, and nothing here needs it.
-    """
-    gc.set_threshold(_MANY)
-    status = main()
-    atexit._run_exitfuncs()  # noqa: SLF001  as at any other end
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-    os._exit(status & 0xFF)
+    """Run the command as a process, and end it."""
+    begin()
+    end(main())
 
 
 def _failure(error: Exception) -> int:

@@ -103,12 +103,11 @@ def _tell(number: int) -> None:
 
 
 def _run() -> NoReturn:
-    import gc
-
-    # What is loaded at the start stays: looking for garbage among it, several times, takes two milliseconds.
-    gc.set_threshold(50_000)
     environment = os.environ
     sys.path[:0] = environment["WASMOCI_PATH"].split(":")
+    from wasmoci._process import begin
+
+    begin()
     from wasmoci.runtime.guest import main as run
 
     os._exit(run(sys.argv[1:], environment))

@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import sys
 
+from wasmoci import _process
 from wasmoci.runtime import native, places
 from wasmoci.runtime.command_line import HELP_OPTIONS, VERSION_OPTIONS, Invocation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 _CREATING = frozenset({"create", "run"})
 _CONFIG = "config.json"
 
 
+def program() -> NoReturn:
+    """Run the program as a process, and end it."""
+    _process.begin()
+    _process.end(main())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
+    """Do what the program is called for.
 
     Args:
         argv: The program's name and its arguments; None for those of the process.
@@ -36,9 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(invocation: Invocation) -> int:
     if invocation.command in _CREATING and _may_be_wasm(invocation):
-        import gc
-
-        gc.set_threshold(50_000)  # What is loaded from here on stays: looking for garbage among it takes 2 ms.
         from wasmoci.runtime import create
 
         return create.main(invocation)
