@@ -90,6 +90,11 @@ def main() -> None:
     section = Section("What grows", " ".join((__doc__ or "").split()))
     section.notes = "Time may grow with " + "; ".join(f"{kind}: {why}" for kind, why in GROWS.items()) + "."
     section.notes += " It doesn't with files, of which a run looks at those alone that it needs."
+    section.notes += (
+        " What a mount takes inline is some system calls to look at it and to find its place, and the engine's own, a few microseconds each. "
+        "Memory grows by the module's own bytes, once: they are read as a whole, for their digest is to be that of what is run, and a mapped file "
+        "could be cut short by somebody under the engine's hands."
+    )
     rounds, names = (
         (2 if options.quick else 9),
         ("inline, ms", "`wasmoci run`, ms", "`wasmoci-runtime run`, ms", "MiB"),

@@ -56,6 +56,9 @@ def main() -> None:
     options = measure.options(__doc__)
     section = Section("Runs in warm workers", " ".join((__doc__ or "").split()))
     section.notes = (
+        "Of a worker's processor time more than half is the kernel's, most of it over pages that are copied as soon as the worker writes to them, which "
+        "Python does to count references; the rest is the run itself, and wasmtime's threads, which can't be forked and are started for a guest "
+        "that writes to the worker's own descriptors. "
         "wasmer's SDK has a process of its own for each run, which can't be forked for its threads: hence its time."
     )
     runs, rounds = (8, 1) if options.quick else (64, 3)

@@ -63,6 +63,7 @@ class WasmtimeHandler(BaseHandler):
         library_file()  # or this machine has no engine
         self._engines: dict[Needs, Engine] = {}
         self._valid: weakref.WeakSet[Module] = weakref.WeakSet()
+        self._assembled: weakref.WeakKeyDictionary[Module, Module] = weakref.WeakKeyDictionary()
         self._accepted = Cache(_KEPT, 0)
         self._lock = threading.Lock()
 
@@ -78,13 +79,16 @@ class WasmtimeHandler(BaseHandler):
         """
         if module.kind is not ModuleKind.TEXT:
             return module
-        from wasmoci.handlers._wasmtime.library import Error, assemble  # noqa: PLC0415  the engine
+        assembled = self._assembled.get(module)
+        if assembled is None:
+            from wasmoci.handlers._wasmtime.library import Error, assemble  # noqa: PLC0415  the engine
 
-        try:
-            data = assemble(module.data)
-        except Error as error:
-            raise unreadable(module, error) from None
-        return Module.from_bytes(data, source=module.source)
+            try:
+                data = assemble(module.data)
+            except Error as error:
+                raise unreadable(module, error) from None
+            assembled = self._assembled[module] = Module.from_bytes(data, source=module.source)
+        return assembled
 
     def validate(self, module: Module) -> None:
         """See :meth:`EngineHandler.validate`."""

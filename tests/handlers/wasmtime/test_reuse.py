@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci.handlers.wasmtime import WasmtimeHandler
 from wasmoci.limits import Limits
+from wasmoci.module import Module
 from wasmoci.result import ExitReason
 
 if TYPE_CHECKING:
@@ -42,6 +45,18 @@ def test_threads(run: Run) -> None:
     with ThreadPoolExecutor(8) as executor:
         for result, expected in executor.map(lambda number: _some(run, number), range(120)):
             assert expected in (result.exit_code, result.reason)
+
+
+def test_text_is_assembled_once() -> None:
+    """The same module stays the same, another one is another, and none is kept for longer than its text."""
+    handler = WasmtimeHandler()
+    first, second = (Module.from_bytes(b'(module (func (export "%s")))' % name) for name in (b"a", b"b"))
+    assert handler.assemble(first) is handler.assemble(first)
+    assert [module.exports[0].name for module in map(handler.assemble, (first, second))] == ["a", "b"]
+    kept = weakref.ref(handler.assemble(first))
+    del first
+    gc.collect()
+    assert kept() is None
 
 
 def test_nothing_left(run: Run) -> None:
