@@ -3,26 +3,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import os
+import select
 import signal
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci.errors import EngineError
 from wasmoci.handlers.wasmtime import WasmtimeHandler
 from wasmoci.limits import Limits
+from wasmoci.module import Module
 from wasmoci.result import ExecutionResult, ExitReason
-from wasmoci.stdio import Capture, Stdio
+from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing import HandlerConformance
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from wasmoci.module import Module
     from wasmoci.spec import Spec
 
 NOTHING = Limits()
@@ -107,7 +110,7 @@ class StdoutPatched(Wrong):
 class DirectoryChanged(Wrong):
     def execute(self, spec: Spec, rootfs: Path, **options: Any) -> ExecutionResult:
         kept = os.getcwd()  # noqa: PTH109
-        os.chdir(rootfs)
+        os.chdir(rootfs.parent)
         try:
             return super().execute(spec, rootfs, **options)
         finally:
@@ -120,7 +123,7 @@ class EnvironmentChanged(Wrong):
         try:
             return super().execute(*args, **options)
         finally:
-            del os.environ["CHANGED"]
+            os.environ.pop("CHANGED", None)
 
 
 class DescriptorLeaked(Wrong):
@@ -181,6 +184,108 @@ class StderrMerged(Wrong):
 class OutputBeforeATrapLost(Wrong):
     def answered(self, result: ExecutionResult) -> ExecutionResult:
         return attrs.evolve(result, stdout=b"") if result.reason is ExitReason.TRAPPED else result
+
+
+class StderrBeforeATrapLost(Wrong):
+    def answered(self, result: ExecutionResult) -> ExecutionResult:
+        return attrs.evolve(result, stderr=b"") if result.reason is ExitReason.TRAPPED else result
+
+
+class OuterFramesLost(Wrong):
+    def answered(self, result: ExecutionResult) -> ExecutionResult:
+        return attrs.evolve(result, backtrace=result.backtrace[:1])
+
+
+class SecondOutputLost(Wrong):
+    def execute(self, *args: Any, stdio: Stdio = INHERIT, **options: Any) -> ExecutionResult:
+        if stdio.stdout == stdio.stderr and isinstance(stdio.stdout, (int, Path)):
+            stdio = attrs.evolve(stdio, stderr=Stream.NULL)
+        return super().execute(*args, stdio=stdio, **options)
+
+
+class DescriptorTruncated(Wrong):
+    def execute(self, *args: Any, stdio: Stdio = INHERIT, **options: Any) -> ExecutionResult:
+        if isinstance(stdio.stdout, int):
+            with contextlib.suppress(OSError):  # only a file can be
+                os.ftruncate(stdio.stdout, 0)
+        return super().execute(*args, stdio=stdio, **options)
+
+
+class ReaderGoneIsAnError(Wrong):
+    def execute(self, *args: Any, stdio: Stdio = INHERIT, **options: Any) -> ExecutionResult:
+        result = super().execute(*args, stdio=stdio, **options)
+        if isinstance(stdio.stdout, int):
+            os.write(stdio.stdout, b"")
+            poller = select.poll()
+            poller.register(stdio.stdout, 0)
+            if any(event & select.POLLERR for _, event in poller.poll(0)):
+                raise BrokenPipeError
+        return result
+
+
+class ErrorOfAFunctionWrapped(Wrong):
+    def execute(self, *args: Any, stdio: Stdio = INHERIT, **options: Any) -> ExecutionResult:
+        try:
+            return super().execute(*args, stdio=stdio, **options)
+        except ValueError as error:
+            raise EngineError("the guest's output went nowhere") from error
+
+
+class OwnEventLoop(Wrong):
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        async def body() -> ExecutionResult:
+            return super(OwnEventLoop, self).execute(*args, **options)
+
+        coroutine = body()
+        try:
+            return asyncio.run(coroutine)
+        finally:
+            coroutine.close()
+
+
+class OneRunOnAThread(Wrong):
+    _state = threading.local()
+
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        if getattr(self._state, "busy", False):
+            raise EngineError("a guest runs already")
+        self._state.busy = True
+        try:
+            return super().execute(*args, **options)
+        finally:
+            self._state.busy = False
+
+
+class ExitInStartIsATrap(Wrong):
+    def execute(self, spec: Spec, rootfs: Path, **options: Any) -> ExecutionResult:
+        result = super().execute(spec, rootfs, **options)
+        exited = result.exit_code and Module.read(rootfs / "app.wasm").start
+        return attrs.evolve(result, reason=ExitReason.TRAPPED, exit_code=134) if exited else result
+
+
+class ReturnedValueIsTheExitCode(Wrong):
+    def execute(self, spec: Spec, rootfs: Path, **options: Any) -> ExecutionResult:
+        result = super().execute(spec, rootfs, **options)
+        return attrs.evolve(result, exit_code=7) if spec.process.args[0].endswith("#seven") else result  # type: ignore[union-attr]
+
+
+class PathOfTheRootEncoded(Wrong):
+    def execute(self, spec: Spec, rootfs: Path, **options: Any) -> ExecutionResult:
+        str(rootfs).encode()
+        return super().execute(spec, rootfs, **options)
+
+
+class EnginePrints(Wrong):
+    def answered(self, result: ExecutionResult) -> ExecutionResult:
+        if result.reason is ExitReason.TRAPPED:
+            os.write(2, b"wasm trap\n")
+        return result
+
+
+class ChildLeft(Wrong):
+    def answered(self, result: ExecutionResult) -> ExecutionResult:
+        os.posix_spawn("/bin/true", ["true"], {})
+        return result
 
 
 class OutputKeptBack(Wrong):

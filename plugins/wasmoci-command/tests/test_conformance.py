@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wasmoci_command.wasmtime import WasmtimeProgram
 
-from wasmoci import EngineUnavailable, ExitReason
+from wasmoci import EngineUnavailable, ExitReason, Stdio
+from wasmoci.stdio import Stream
 from wasmoci.testing import HandlerConformance
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class TestWasmtime(HandlerConformance):
-    """The kit, with three of its tests for what the program does instead."""
+    """The kit, with four of its tests for what the program does instead."""
 
     handler = WasmtimeProgram
+    tells_of_refusals = False
 
     @pytest.fixture
     def subject(self) -> EngineHandler:
@@ -42,6 +44,17 @@ class TestWasmtime(HandlerConformance):
         result = run("exit", str(code))
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 255)
         assert "above 125" in result.message
+
+    def test_reader_that_is_gone_is_the_guests_to_handle(self, run: Any) -> None:
+        """The program tells its guest of it by another errno."""
+        input_output_error = 29
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            result = run("pour", stdio=Stdio(stdin=b"", stdout=writing, stderr=Stream.NULL))
+        finally:
+            os.close(writing)
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, input_output_error)
 
     def test_absolute_symlinks_lead_within_the_root(self, run: Any) -> None:
         """The program refuses them to the guest."""

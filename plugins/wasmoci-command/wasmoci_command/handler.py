@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -91,9 +92,12 @@ class CommandHandler(BaseHandler):
 
     Attributes:
         program: The program.
+        reads_output: Whether :meth:`outcome` needs what came out on the standard output. Where it doesn't, a descriptor of the
+            caller's is the program's own, and its guest is told when nobody reads from it any more.
     """
 
     program: ClassVar[Program]
+    reads_output: ClassVar[bool] = True
     capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT})
 
     def __init__(self) -> None:
@@ -158,13 +162,14 @@ class CommandHandler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
-        with scratch_directory("wasmoci-command-") as scratch, preopens(workload.files, by_name=True) as opened:
+        with (
+            scratch_directory("wasmoci-command-") as scratch,
+            preopens(workload.files, by_name=True) as opened,
+            contextlib.ExitStack() as stack,
+        ):
             module = scratch / f"{os.path.basename(workload.entrypoint.program)}"  # noqa: PTH119  a guest path
             module.write_bytes(self.data(workload))
-            ours = f"/proc/{os.getpid()}/"
-            directories = tuple(
-                (preopen.guest, os.fsdecode(preopen.host).replace("/proc/self/", ours, 1)) for preopen in opened
-            )
+            directories = tuple((preopen.guest, _on_a_command_line(preopen.host, stack)) for preopen in opened)
             return self._serve(Call(program=self.found, module=module, workload=workload, directories=directories))
 
     def _serve(self, call: Call) -> Outcome:
@@ -176,7 +181,8 @@ class CommandHandler(BaseHandler):
         with Pump() as pump:
             # One target for both is one pipe, so that the order of what is written is kept.
             stderr = pump.output(errors.sink)
-            stdout = stderr if is_one else pump.output(output.sink)
+            read = output.sink if self.reads_output else workload.streams.stdout
+            stdout = stderr if is_one else pump.output(read)
             process = subprocess.Popen(  # noqa: S603  the engine; the function is one call of the system
                 self.command(call),
                 stdin=workload.streams.stdin,
@@ -216,6 +222,17 @@ class CommandHandler(BaseHandler):
         if number in _FAULTS:
             raise EngineCrashed(f"{self.name} crashed with {name} while it ran the guest", signal=number, stderr=words)
         return Outcome(reason=ExitReason.SIGNALED, exit_code=128 + number, message=f"its process was stopped by {name}")
+
+
+def _on_a_command_line(path: bytes, stack: contextlib.ExitStack) -> str:
+    """A host path for another process, as text; one that isn't UTF-8 by a descriptor, which is open as long as the stack."""
+    try:
+        text = path.decode()
+    except UnicodeDecodeError:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        text = f"/proc/self/fd/{descriptor}"
+    return text.replace("/proc/self/", f"/proc/{os.getpid()}/", 1)
 
 
 def _die_with_parent() -> None:

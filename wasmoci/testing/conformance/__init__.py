@@ -13,7 +13,9 @@ What a handler claims among its capabilities it has to pass; what it doesn't cla
 from __future__ import annotations
 
 from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
+from wasmoci.testing.conformance.callers import FunctionsOfTheCaller
 from wasmoci.testing.conformance.chance import TimeAndChance
+from wasmoci.testing.conformance.descriptors import FilesAndDescriptors
 from wasmoci.testing.conformance.ends import Exits, Traps
 from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
 from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
@@ -36,6 +38,8 @@ class HandlerConformance(
     ReadOnly,
     Confinement,
     StandardStreams,
+    FilesAndDescriptors,
+    FunctionsOfTheCaller,
     Exits,
     Traps,
     TimeLimits,

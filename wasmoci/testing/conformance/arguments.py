@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.errors import EntrypointError
+from wasmoci.errors import EntrypointError, UnsupportedWorkload
+from wasmoci.result import ExitReason
 from wasmoci.testing.conformance.base import Conformance, ended
 
 if TYPE_CHECKING:
@@ -77,14 +78,28 @@ class EntryFunction(Conformance):
     """The function that is called."""
 
     def test_named_function_is_called(self, run: Runner) -> None:
-        """``#leave`` calls that export."""
+        """``#leave`` calls that export, and no other, also in a program."""
         result = run("functions", entry="/app.wasm#leave")
         assert result.exit_code == 9, f"'#leave' exits with 9, and {ended(result)}: another function was called"
+        output = run.output("start", entry="/app.wasm#other")
+        assert output == b"start\nother\n", f"the output is {output!r}; expected the start function, then 'other' alone"
+
+    def test_result_of_a_function_is_no_exit_code(self, run: Runner) -> None:
+        """A function that returns 7 has returned: 0. A handler that can't call it refuses it by UnsupportedWorkload."""
+        try:
+            result = run("functions", entry="/app.wasm#seven")
+        except UnsupportedWorkload as error:
+            assert "seven" in str(error), f"the function is refused, and the error doesn't name it: {error}"  # noqa: PT017
+            return
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, 0), f"a function's result gave {ended(result)}"
+        assert result.stdout == b"", f"stdout is {result.stdout!r}; the function writes nothing"
 
     def test_reactor_is_initialized(self, run: Runner) -> None:
-        """``_initialize`` comes before a function of a library."""
+        """``_initialize`` comes before a function of a library, and once, also where it is that function itself."""
         output = run.output("functions", entry="/app.wasm#greet")
         assert output == b"initialized\n", f"the output is {output!r}; _initialize has to be called first"
+        result = run("functions", entry="/app.wasm#_initialize")
+        assert result.ok, f"'#_initialize' gave {ended(result)}: it traps when it is called twice"
 
     def test_start_function_comes_first(self, run: Runner) -> None:
         """A module's start function runs, and once, before the entry function."""

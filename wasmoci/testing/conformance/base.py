@@ -101,7 +101,7 @@ class Runner:
     def waiting(self) -> Iterator[WaitingGuest]:
         """A guest in the middle of its run, for as long as the context lasts."""
         made = self.bundle("cat")
-        with waiting(lambda stdio: self.execute(made, stdio=stdio)) as guest:
+        with waiting(lambda stdio: self.execute(made, stdio=stdio), self.patience) as guest:
             yield guest
 
     def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
@@ -127,11 +127,13 @@ class Conformance:
         handler: The class of the handler under test, which is made without arguments; or a handler.
         patience: Seconds, a whole number, that a guest goes on when its time limit isn't held.
         gives_backtraces: Whether the engine can tell a guest's frames after a trap.
+        tells_of_refusals: Whether it can tell that a guest was refused memory which then ended by itself.
     """
 
     handler: ClassVar[Any]
     patience: ClassVar[int] = 20
     gives_backtraces: ClassVar[bool] = True
+    tells_of_refusals: ClassVar[bool] = True
 
     @pytest.fixture
     def subject(self) -> EngineHandler:

@@ -31,7 +31,7 @@ class Exits(Conformance):
                 wrong[code] = ended(result)
         assert not wrong, f"the guest exited with a code, and the result says: {wrong}"
 
-    @pytest.mark.parametrize("code", [256, 1000, 65536, 0x7FFFFFFF])
+    @pytest.mark.parametrize("code", [256, 1000, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
     def test_exit_codes_are_not_cut_to_8_bits(self, run: Runner, code: int) -> None:
         """A larger code is the result's too; ``exit_status`` cuts it."""
         result = run("exit", str(code))
@@ -46,6 +46,12 @@ class Exits(Conformance):
         """``proc_exit(0)`` is a plain end."""
         result = run("exit", "0")
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 0), f"proc_exit(0) gave {ended(result)}"
+
+    def test_start_function_may_exit(self, run: Runner) -> None:
+        """``proc_exit`` in a module's start function is an exit as any other, before the entry function."""
+        result = run("exit_in_start")
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.EXITED, 8), f"proc_exit(8) in the start function gave {ended(result)}"
 
     def test_output_before_an_exit_arrives(self, run: Runner) -> None:
         """What was written before ``proc_exit`` isn't lost."""
@@ -79,10 +85,11 @@ class Traps(Conformance):
         assert found == (ExitReason.TRAPPED, TRAPPED), f"a trap ({how}) gave {ended(result)}; expected TRAPPED with 134"
 
     def test_trap_has_a_message(self, run: Runner) -> None:
-        """The engine's own, so that two traps can be told apart."""
+        """The engine's own, in one line, so that two traps can be told apart."""
         messages = {how: run("trap", how).message for how in ("unreachable", "divide")}
         assert all(messages.values()), f"a trap has no message: {messages}"
         assert messages["unreachable"] != messages["divide"], f"different traps have one message: {messages}"
+        assert not any("\n" in message for message in messages.values()), f"a message isn't one line: {messages}"
 
     def test_trap_has_a_backtrace(self, run: Runner) -> None:
         """The guest's frames, innermost first, each with its function's name as the name section has it."""
@@ -91,11 +98,14 @@ class Traps(Conformance):
         frames = run("trap", "unreachable").backtrace
         assert frames, "the result of a trap has no backtrace"
         assert "fault" in frames[0], f"the innermost frame is {frames[0]!r}; the guest's function 'fault' trapped"
+        outer = frames[1:]
+        assert any("attempt" in frame for frame in outer), f"the frames are {frames}; 'attempt' had called 'fault'"
 
     def test_output_before_a_trap_arrives(self, run: Runner) -> None:
-        """What was written before isn't lost."""
+        """What was written before isn't lost, on either stream."""
         result = run("trap", "unreachable")
         assert result.stdout == b"before\n", f"stdout is {result.stdout!r}; what was written before the trap is lost"
+        assert result.stderr == b"about to\n", f"stderr is {result.stderr!r}; what was written before the trap is lost"
 
     def test_handler_works_after_a_trap(self, run: Runner) -> None:
         """The next guest isn't touched by it."""

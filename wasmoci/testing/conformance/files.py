@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,8 @@ import attrs
 import pytest
 
 from wasmoci.capabilities import Capability
-from wasmoci.errors import InvalidSpec, UnsupportedWorkload
+from wasmoci.errors import InvalidSpec, UnsupportedWorkload, WasmociError
+from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, ended
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
 
 OUTSIDE = "this is outside"
-_NO_PREOPEN = 100  # what the guest ``files`` exits with
+# What the guest ``files`` exits with: WASI's errno for a refusal, "acces", "perm", "rofs" or "notcapable".
+_REFUSED = (2, 63, 69, 76)
 
 
 class Files(Conformance):
@@ -60,6 +64,22 @@ class Files(Conformance):
         (made.rootfs / "gone").rmdir()
         with pytest.raises(InvalidSpec, match="cwd"):
             run.execute(made)
+
+    def test_missing_root_is_refused(self, run: Runner) -> None:
+        """A root file system that isn't there is an error that names it, before the guest runs."""
+        made = run.bundle("return")
+        gone = made.path / "gone"
+        with pytest.raises(WasmociError, match=re.escape(str(gone))):
+            run.handler.execute(made.spec, gone, stdio=Stdio.capture())
+
+    @pytest.mark.parametrize("cwd", ["/", "/work"])
+    def test_host_path_need_not_be_text(self, run: Runner, tmp_path: Path, cwd: str) -> None:
+        """The root file system may be at a host path that isn't UTF-8."""
+        made = run.bundle("files", "read", "/etc/name", files={"/etc/name": "content"}, cwd=cwd)
+        odd = tmp_path / os.fsdecode(b"\xff")
+        made.path.rename(odd)
+        result = run.execute(attrs.evolve(made, path=odd, rootfs=odd / made.rootfs.relative_to(made.path)))
+        assert result.stdout == b"content", f"at a host path that isn't UTF-8, /etc/name reads {result.stdout!r}"
 
     def test_mounts_are_at_their_destinations(self, run: Runner, tmp_path: Path) -> None:
         """A bind mount hides what the root has at its destination, which needn't be there."""
@@ -191,7 +211,7 @@ class Confinement(Conformance):
         run.execute(first)
         second = run.bundle("probe", "link")
         shutil.copy(second.rootfs / "app.wasm", first.rootfs)
-        _expect_confined(run, outside, "link", made=attrs.evolve(second, rootfs=first.rootfs))
+        _expect_confined_to(run, outside, attrs.evolve(second, rootfs=first.rootfs), "link")
 
     def test_mounts_do_not_lead_to_their_parents(self, run: Runner, tmp_path: Path) -> None:
         """The host directory that a mounted one is in isn't part of it; nor do symlinks in a mount lead out."""
@@ -247,7 +267,7 @@ def _expect_unchanged(directory: Path, change: Callable[[], int], what: str) -> 
     before = _tree(directory)
     code = change()
     assert _tree(directory) == before, f"{what} changed the host's files"
-    assert code not in (0, _NO_PREOPEN), f"{what} had to be refused with an errno; the guest exited with {code}"
+    assert code in _REFUSED, f"{what} had to be refused with an errno that says so, one of {_REFUSED}, not {code}"
 
 
 def _outside(tmp_path: Path) -> Path:
@@ -256,9 +276,13 @@ def _outside(tmp_path: Path) -> Path:
     return _directory(tmp_path / "outside", secret=OUTSIDE)
 
 
-def _expect_confined(run: Runner, outside: Path, *paths: str, made: Bundle | None = None, **options: Any) -> None:
-    """Have the guest try each path beneath each of its directories, and see what it got."""
-    made = made or run.bundle("probe", *paths, **options)
+def _expect_confined(run: Runner, outside: Path, *paths: str, **options: Any) -> None:
+    """Have the guest try each path beneath each of its directories, in the root and in another directory, and see what it got."""
+    for cwd in ("/", "/in/side"):
+        _expect_confined_to(run, outside, run.bundle("probe", *paths, cwd=cwd, **options), *paths)
+
+
+def _expect_confined_to(run: Runner, outside: Path, made: Bundle, *paths: str) -> None:
     around = made.rootfs.parent
     (around / "secret").write_text(OUTSIDE, encoding="utf-8")
 

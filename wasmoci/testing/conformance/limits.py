@@ -6,6 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from wasmoci.capabilities import Capability
 from wasmoci.handlers.base import Interruptible
 from wasmoci.isolation import Isolation, choose
@@ -30,16 +32,11 @@ class TimeLimits(Conformance):
     """A time limit."""
 
     def test_time_limit_holds(self, run: Runner) -> None:
-        """A guest that computes is ended in this process: TIMED_OUT with 124. Needs ``time-limit``."""
+        """A guest that computes is ended in this process: TIMED_OUT with 124, and its output. Needs ``time-limit``."""
         run.claims(Capability.TIME_LIMIT)
         result = run("spin", str(run.patience), limits=Limits(time=_SHORT))
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT} s didn't hold: {ended(result)}"
-
-    def test_output_before_a_time_out_arrives(self, run: Runner) -> None:
-        """What was written before isn't lost. Needs ``time-limit``."""
-        run.claims(Capability.TIME_LIMIT)
-        result = run("spin", "1", limits=Limits(time=_SHORT))
         assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
 
     def test_time_limit_that_is_not_reached_changes_nothing(self, run: Runner) -> None:
@@ -108,6 +105,22 @@ class MemoryLimits(Conformance):
         result = run("grow", "cope", _FEW, limits=Limits(memory=8 * MIB))
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.EXITED, 7), f"a guest that copes with a refusal exits with 7, not {ended(result)}"
+
+    def test_refusal_of_memory_is_told(self, run: Runner) -> None:
+        """The message of a guest that ends by itself tells that it was refused memory. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        if not self.tells_of_refusals:
+            pytest.skip(f"{run.handler.name} is said to tell of no refusals")
+        message = run("grow", "cope", _FEW, limits=Limits(memory=8 * MIB)).message
+        assert "memory" in message, f"the message is {message!r}; the guest was refused memory before it exited"
+        message = run("grow", "trap", "64", limits=Limits(memory=8 * MIB)).message
+        assert message == "", f"the message is {message!r}; the guest wasn't refused anything"
+
+    def test_guest_that_never_gives_up_is_ended(self, run: Runner) -> None:
+        """One that asks again and again dies of it: OUT_OF_MEMORY. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        result = run("grow", "retry", _FEW, limits=Limits(memory=8 * MIB))
+        assert result.reason is ExitReason.OUT_OF_MEMORY, f"a guest was refused a million times: {ended(result)}"
 
     def test_memory_limit_holds_from_the_beginning(self, run: Runner) -> None:
         """A module that wants more from the beginning is OUT_OF_MEMORY. Needs ``memory-limit``."""

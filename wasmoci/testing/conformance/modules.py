@@ -64,7 +64,13 @@ class BadModules(Conformance):
 
     @pytest.mark.parametrize(
         ("guest", "names"),
-        [("foreign", "provides_this"), ("unknown_function", "fd_levitate"), ("mistyped", "fd_write")],
+        [
+            ("foreign", "provides_this"),
+            ("foreign_memory", "their_memory"),
+            ("foreign_global", "proc_exit"),
+            ("unknown_function", "fd_levitate"),
+            ("mistyped", "fd_write"),
+        ],
     )
     def test_import_that_nobody_provides_is_refused_by_name(
         self, run: Runner, tmp_path: Path, guest: str, names: str
@@ -80,15 +86,27 @@ class BadModules(Conformance):
 
     @pytest.mark.parametrize("guest", FEATURES)
     def test_feature_is_run_or_refused(self, run: Runner, guest: str) -> None:
-        """A module that ``validate`` accepts runs; one that needs what the engine lacks raises UnsupportedModule."""
+        """A module that ``validate`` accepts runs; one that needs what the engine lacks raises UnsupportedModule, by name."""
+        feature = guest.removeprefix("needs_").replace("_", "-")
         try:
             run.handler.validate(Module.from_bytes(guest_bytes(guest)))
-        except UnsupportedModule:
-            with pytest.raises(UnsupportedModule):
+        except UnsupportedModule as error:
+            assert feature in str(error), f"{feature} is refused, and the error doesn't name it: {error}"  # noqa: PT017
+            with pytest.raises(UnsupportedModule, match=feature):
                 run(guest)
             return
         result = run(guest)
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 0), f"validated, and then {ended(result)}"
+
+    def test_older_interface_is_provided_or_refused(self, run: Runner) -> None:
+        """A module that imports ``wasi_unstable`` runs, or is refused by that name."""
+        try:
+            run.handler.validate(Module.from_bytes(guest_bytes("older")))
+        except UnsupportedModule as error:
+            assert "wasi_unstable" in str(error), f"the error doesn't name wasi_unstable: {error}"  # noqa: PT017
+            return
+        result = run("older")
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, 8), f"validated, and then {ended(result)}"
 
     def test_validate_accepts_what_runs(self, run: Runner) -> None:
         """None of the kit's plain guests is refused."""

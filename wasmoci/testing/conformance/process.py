@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance
 
 if TYPE_CHECKING:
@@ -41,6 +44,14 @@ class TheProcess(Conformance):
             return objects, [os.fstat(number)[:3] for number in range(3)]
 
         _expect_the_same(run, streams, "sys.stdin, sys.stdout, sys.stderr or the descriptors behind them were patched")
+
+    def test_nothing_is_printed(self, run: Runner, capfd: pytest.CaptureFixture[str]) -> None:
+        """What the engine has to say, of a trap for example, is in the result: nothing goes to the process's own streams."""
+        for guest in _RUNS:
+            run(*guest)
+        captured = capfd.readouterr()
+        printed = captured.out + captured.err
+        assert printed == "", f"a run with captured streams wrote to the process's own: {printed!r}"
 
     def test_signal_handlers_are_left_alone(self, run: Runner) -> None:
         """Of all signals."""
@@ -93,6 +104,39 @@ class Leaks(Conformance):
 class Concurrency(Conformance):
     """Several guests at once."""
 
+    def test_run_within_a_run(self, run: Runner) -> None:
+        """A function that takes a guest's output may run another guest: each has its own end."""
+        outer, inner = run.bundle("exit", "50"), run.bundle("exit", "20")
+        codes: list[int] = []
+        errors: list[BaseException] = []
+
+        def take(_: bytes) -> None:
+            codes.append(run.execute(inner).exit_code)
+
+        def body() -> None:
+            try:
+                codes.append(run.execute(outer, stdio=Stdio(stdin=b"", stdout=take, stderr=Stream.NULL)).exit_code)
+            except BaseException as error:  # noqa: BLE001  it is raised again, by the test's thread
+                errors.append(error)
+
+        # On a thread of its own, so that a handler that waits for itself doesn't hold up the tests.
+        thread = threading.Thread(target=body, name="conformance-nested", daemon=True)
+        thread.start()
+        thread.join(run.patience)
+        if errors:
+            raise errors.pop()
+        assert codes == [20, 50], f"of a run within a run the exit codes are {codes}; expected 20, then 50"
+
+    def test_run_within_an_event_loop(self, run: Runner) -> None:
+        """The caller may be a coroutine, whether the engine is asynchronous or not."""
+        made = run.bundle("args", "x")
+
+        async def body() -> bytes | None:
+            return run.execute(made).stdout
+
+        output = asyncio.run(body())
+        assert output == b"/app.wasm\0x\0", f"within an event loop the guest wrote {output!r}"
+
     def test_threads_run_guests_at_once(self, run: Runner) -> None:
         """Each thread gets the result of its own guest."""
         bundles = {number: run.bundle("args", str(number)) for number in range(6)}
@@ -134,5 +178,13 @@ def _expect_no_more(run: Runner, look: Callable[[], set[str]], message: str, **o
 
 
 def _children() -> set[str]:
-    tasks = Path("/proc/self/task").iterdir()
-    return {child for task in tasks for child in (task / "children").read_text(encoding="ascii").split()}
+    """The children of this process, zombies among them: each by its id and the time of its start, for ids come again."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*/stat"):
+        # One that has just ended isn't there any more. Those of a single thread are in no file that is exact while threads end.
+        with contextlib.suppress(OSError):
+            number, _, rest = process.read_text(encoding="utf-8", errors="replace").partition(" ")
+            state = rest.rpartition(")")[2].split()
+            if state[1] == str(os.getpid()):
+                found.add(f"{number}, started at {state[19]}")
+    return found

@@ -84,45 +84,6 @@ class StandardStreams(Conformance):
             "expected the first 1000 bytes of stdout, and a note that it was cut"
         )
 
-    def test_functions_take_the_output(self, run: Runner) -> None:
-        """A function gets every byte in order; one function for both streams gets them in the order of writing."""
-        chunks: list[bytes] = []
-        result = run("streams", stdio=Stdio(stdin=b"", stdout=chunks.append, stderr=chunks.append))
-        output = b"".join(chunks)
-        assert output == b"out 1\nerr 1\nout 2\nerr 2\n", f"the function was given {output!r}"
-        assert result.stdout is None, "the output went to a function, and the result has it too"
-
-    def test_error_of_a_function_reaches_the_caller(self, run: Runner) -> None:
-        """What a function raises that takes the output ends the run, and comes out of it as it is."""
-
-        def refuse(_: bytes) -> None:
-            raise KeyError("the caller's own")
-
-        with pytest.raises(KeyError, match="the caller's own"):
-            run("streams", stdio=Stdio(stdin=b"", stdout=refuse, stderr=Stream.NULL))
-
-    def test_files_take_and_give(self, run: Runner, tmp_path: Path) -> None:
-        """A path is read from, made anew and written to."""
-        given, taken = tmp_path / "given", tmp_path / "taken"
-        given.write_bytes(EVERY_BYTE)
-        taken.write_bytes(b"older and longer" * 100)
-        result = run("cat", stdio=Stdio(stdin=given, stdout=taken, stderr=Stream.NULL))
-        assert result.ok, f"the guest was expected to exit with 0: {ended(result)}"
-        assert taken.read_bytes() == EVERY_BYTE, "the file that was to take the output has something else in it"
-
-    def test_descriptors_take_and_give_and_stay_open(self, run: Runner, tmp_path: Path) -> None:
-        """A descriptor of the caller's is used as it is, from where it stands, and stays open."""
-        given, taken = tmp_path / "given", tmp_path / "taken"
-        given.write_bytes(b"skipped" + EVERY_BYTE)
-        with given.open("rb", buffering=0) as source, taken.open("wb", buffering=0) as target:
-            source.seek(len(b"skipped"))
-            run("cat", stdio=Stdio(stdin=source.fileno(), stdout=target.fileno(), stderr=Stream.NULL))
-            os.fstat(source.fileno())
-            os.fstat(target.fileno())
-            blocking = os.get_blocking(source.fileno()), os.get_blocking(target.fileno())
-        assert blocking == (True, True), "a descriptor of the caller's was made non-blocking, and left so"
-        assert taken.read_bytes() == EVERY_BYTE, f"the descriptor was given {taken.read_bytes()!r}"
-
     def test_null_gives_and_takes_nothing(self, run: Runner) -> None:
         """Reads find the end at once, writes vanish."""
         result = run("cat", stdio=Stdio.null())

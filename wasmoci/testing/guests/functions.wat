@@ -1,4 +1,5 @@
-;; A library: "greet" writes "initialized" when "_initialize" ran before it, "leave" exits with 9, "add" takes parameters.
+;; A library: "greet" writes "initialized" when "_initialize" ran before it, "leave" exits with 9, "seven" returns 7, "add" takes
+;; parameters. "_initialize" traps when it is called again.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
@@ -9,10 +10,13 @@
     (i32.store (i32.const 0) (local.get $at))
     (i32.store (i32.const 4) (local.get $size))
     (if (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable)))
-  (func (export "_initialize") (global.set $ready (i32.const 1)))
+  (func (export "_initialize")
+    (if (global.get $ready) (then unreachable))
+    (global.set $ready (i32.const 1)))
   (func (export "greet")
     (if (global.get $ready)
       (then (call $line (i32.const 16) (i32.const 12)))
       (else (call $line (i32.const 28) (i32.const 12)))))
   (func (export "leave") (call $proc_exit (i32.const 9)))
+  (func (export "seven") (result i32) (i32.const 7))
   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))

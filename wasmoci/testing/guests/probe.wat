@@ -1,5 +1,5 @@
-;; probe PATH...: opens each path beneath each preopened directory, by the path as it is: for reading, and writes what it finds; and
-;; to create it. Writes "created" when that succeeds.
+;; probe PATH...: opens each path beneath each preopened directory, by the path as it is: for reading, following a symlink and not,
+;; and writes what it finds; and to create it. Writes "created" when that succeeds.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
@@ -34,13 +34,15 @@
       (br_if $done (i32.eqz (local.get $size)))
       (call $line (i32.const 65536) (local.get $size))
       (br $chunk))))
-  (func $try (param $at i32) (param $path i32)
-    ;; Following symlinks, with the right to read.
-    (if (i32.eqz (call $path_open (local.get $at) (i32.const 1) (local.get $path) (call $length (local.get $path))
+  (func $read (param $at i32) (param $path i32) (param $follow i32)
+    (if (i32.eqz (call $path_open (local.get $at) (local.get $follow) (local.get $path) (call $length (local.get $path))
         (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 48)))
       (then
         (call $copy (i32.load (i32.const 48)))
-        (drop (call $fd_close (i32.load (i32.const 48))))))
+        (drop (call $fd_close (i32.load (i32.const 48)))))))
+  (func $try (param $at i32) (param $path i32)
+    (call $read (local.get $at) (local.get $path) (i32.const 1))
+    (call $read (local.get $at) (local.get $path) (i32.const 0))
     ;; O_CREAT, with the right to write.
     (if (i32.eqz (call $path_open (local.get $at) (i32.const 1) (local.get $path) (call $length (local.get $path))
         (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 48)))
