@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
-from tests.handlers.test_wasm3_and_wasmer import assembled
+from tests.support.guests import assembled
 from wasmoci.bundle import Bundle
 from wasmoci.errors import UnsupportedModule
 from wasmoci.module import Module
@@ -32,26 +31,6 @@ def handler() -> Wasm3Handler:
     from wasmoci.handlers.wasm3 import Wasm3Handler  # noqa: PLC0415  an engine, which may be missing
 
     return Wasm3Handler()
-
-
-UNSUPPORTED = {
-    "simd": "(func (drop (v128.const i32x4 0 0 0 0)))",
-    "reference-types": "(func (drop (ref.null func)))",
-    "bulk-memory": '(memory 1) (data "passive")',
-    "tail-call": "(func $f (return_call $f))",
-    "memory64": "(memory i64 1)",
-    "multi-memory": "(memory 1) (memory 1)",
-    "extended-const": "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
-    "threads": "(memory 1 1 shared)",
-}
-
-
-@pytest.mark.parametrize("feature", UNSUPPORTED)
-def test_a_feature_that_wasm3_lacks_is_named(handler: Wasm3Handler, feature: str) -> None:
-    """It is told before anything runs, for wasm3 would find out in the middle of a run, or never."""
-    module = Module.from_bytes(assembled(f'(module {UNSUPPORTED[feature]} (func (export "_start")))'))
-    with pytest.raises(UnsupportedModule, match=rf"needs .*{feature}.*, which wasm3 doesn't have"):
-        handler.validate(module)
 
 
 def test_what_no_feature_tells_is_found_by_compiling(handler: Wasm3Handler) -> None:
@@ -99,23 +78,6 @@ def test_deep_recursion_runs(handler: Wasm3Handler, make_bundle: Callable[..., P
     bundle = Bundle.load(make_bundle(assembled(text)))
 
     assert handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null()).reason is ExitReason.EXITED
-
-
-def test_a_trap_writes_nothing_to_our_own_stderr(
-    handler: Wasm3Handler, guest: Callable[..., Path], make_bundle: Callable[..., Path]
-) -> None:
-    """The process's own descriptor stays clean; the backtrace is in the result alone."""
-    bundle = Bundle.load(make_bundle(guest("trap")))
-    code = (
-        "import sys; from wasmoci.bundle import Bundle; from wasmoci.stdio import Stdio;"
-        "from wasmoci.handlers.wasm3 import Wasm3Handler; b = Bundle.load(sys.argv[1]);"
-        "print(len(Wasm3Handler().execute(b.spec, b.rootfs, stdio=Stdio.capture()).backtrace) > 1)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(bundle.path)], capture_output=True, text=True, check=False, cwd=Path.cwd()
-    )
-
-    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
 
 
 @pytest.mark.parametrize("name", ["hello", "trap"])

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
-from tests.handlers.test_wasm3_and_wasmer import assembled, children
+from tests.support.descriptors import children
+from tests.support.guests import assembled
 from wasmoci.bundle import Bundle
 from wasmoci.errors import EngineCrashed
 from wasmoci.limits import Limits
@@ -117,10 +118,10 @@ def test_an_sdk_that_is_killed_under_the_guest_costs_an_error(
     handler: WasmerHandler, guest: Callable[..., Path], make_bundle: Callable[..., Path]
 ) -> None:
     """The end of its process is the end of the run, in the middle of a call as well."""
-    before = set(children().split())
+    before = set(children())
 
     def kill(_chunk: bytes) -> None:
-        for process in set(children().split()) - before:
+        for process in set(children()) - before:
             os.kill(int(process), signal.SIGKILL)
 
     bundle = Bundle.load(make_bundle(guest("output"), args=["1000000"]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.handlers.test_wasm3_and_wasmer import assembled
+from tests.support.guests import assembled
 from tests.support.requirements import require
 from wasmoci.binary.rewrite import limit_memory
 from wasmoci.entrypoint import Entrypoint

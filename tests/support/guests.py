@@ -65,17 +65,23 @@ def compile_c(source: Path, toolchain: str = "clang", *flags: str) -> Path:
 
 def assemble(source: Path) -> Path:
     """Assemble a module in the text format."""
-    require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
-    from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which may be missing
-
     text = source.read_text(encoding="utf-8")
+    require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
     target = _target(source, "wat", [importlib.metadata.version("wasmtime"), text])
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             partial = Path(scratch, "guest.wasm")
-            partial.write_bytes(wat2wasm(text))
+            partial.write_bytes(assembled(text))
             partial.replace(target)
     return target
+
+
+def assembled(text: str) -> bytes:
+    """A module from its text."""
+    require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
+    from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which may be missing
+
+    return bytes(wat2wasm(text))
 
 
 def _target(source: Path, toolchain: str, key: list[str]) -> Path:

@@ -6,32 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.errors import EntrypointError
 from wasmoci.result import ExitReason
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
 
 EXIT = '(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))'
-
-
-@pytest.mark.parametrize("code", [0, 1, 7, 125, 126, 127, 255, 256, 2**31, 2**32 - 1])
-def test_exit_code(run: Run, code: int) -> None:
-    """A code arrives whole, also where wasmtime's own function refuses it."""
-    result = run(f'(module {EXIT} (func (export "_start") (call $exit (i32.const {code})) unreachable))')
-    assert (result.reason, result.exit_code, result.message) == (ExitReason.EXITED, code, "")
-
-
-def test_return(run: Run) -> None:
-    """A guest that returns has exited with 0."""
-    result = run("hello")
-    assert (result.reason, result.exit_code, result.stdout) == (ExitReason.EXITED, 0, b"Hello, World!\n")
-
-
-def test_exit_in_start_function(run: Run) -> None:
-    """A guest may exit while it is instantiated."""
-    text = f'(module {EXIT} (func $s (call $exit (i32.const 300))) (start $s) (func (export "_start") unreachable))'
-    assert run(text).exit_code == 300
 
 
 @pytest.mark.parametrize(
@@ -63,13 +43,6 @@ def test_backtrace(run: Run) -> None:
     assert all(frame.endswith(")") for frame in result.backtrace)
 
 
-def test_output_before_trap(run: Run) -> None:
-    """What a guest wrote before it trapped isn't lost."""
-    result = run("trap")
-    assert (result.stdout, result.stderr) == (b"before\n", b"about to trap\n")
-    assert result.backtrace[0].startswith("fault (0x")
-
-
 def test_missing_memory(run: Run) -> None:
     """A guest that calls WASI and exports no memory traps; so says the message."""
     imported = '(import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))'
@@ -81,19 +54,3 @@ def test_results_dropped(run: Run) -> None:
     """What the entry function returns, references too, is no exit code."""
     text = '(module (func (export "f") (result i32 externref funcref) i32.const 7 ref.null extern ref.null func))'
     assert run(text, entry="/app.wasm#f").exit_code == 0
-
-
-@pytest.mark.parametrize(("function", "exit_code"), [("f", 7), ("_initialize", 0)])
-def test_reactor(run: Run, function: str, exit_code: int) -> None:
-    """A library is initialised before its function is called."""
-    text = f"""(module {EXIT} (global $code (mut i32) (i32.const 1))
-        (func (export "_initialize") (global.set $code (i32.add (global.get $code) (i32.const 6))))
-        (func (export "f") (call $exit (global.get $code))))"""
-    assert run(text, entry=f"/app.wasm#{function}").exit_code == exit_code
-
-
-@pytest.mark.parametrize("entry", ["/app.wasm", "/app.wasm#g", "/app.wasm#takes"])
-def test_no_function(run: Run, entry: str) -> None:
-    """Without the function, or when it takes parameters, nothing runs."""
-    with pytest.raises(EntrypointError):
-        run('(module (func (export "takes") (param i32)) (func (export "f")))', entry=entry)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.guests import build
-from wasmoci.bundle import Bundle
-from wasmoci.errors import WasmociError
-from wasmoci.stdio import Stdio
 from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.handlers.wasmtime.conftest import Run
-    from wasmoci.handlers.base import BaseHandler
 
 FILES = {"/etc/real": "R", "/data/x": "X", "/work/local": "L"}
 LINKS = {
@@ -188,64 +181,3 @@ def test_file_mount(run: Run, tmp_path: Path) -> None:
     file.write_text("C")
     result = run("files", "read", "/etc/app", ",", "list", "/etc", files=FILES, mounts=[(file, "/etc/app")])
     assert result.stdout == b"read /etc/app: C\nlist /etc: app real\n"
-
-
-@pytest.mark.parametrize(
-    ("command", "errno"), [("write /new x", "EPERM"), ("mkdir /d", "EPERM"), ("write /volume/new x", None)]
-)
-def test_read_only_root(run: Run, tmp_path: Path, command: str, errno: str | None) -> None:
-    """Nothing is written to a read-only root; a mount in it may be writable."""
-    (tmp_path / "volume").mkdir()
-    result = run("files", *command.split(), readonly=True, mounts=[(tmp_path / "volume", "/volume")])
-    assert result.exit_code == (0 if errno is None else 1)
-    assert result.stdout is not None
-    assert errno is None or result.stdout.decode().endswith(f": {errno}\n")
-
-
-@pytest.mark.parametrize("cwd", ["/", "/work"])
-def test_host_path_not_utf8(handler: BaseHandler, tmp_path: Path, cwd: str) -> None:
-    """The root file system may be at a host path that isn't UTF-8."""
-    directory = Path(tmp_path, os.fsdecode(b"b\xff"))
-    bundle = Bundle.load(write_bundle(directory, build("files"), args=["read", "/etc/real"], files=FILES, cwd=cwd))
-    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
-    assert result.stdout == b"read /etc/real: R\n"
-
-
-def test_root_vanished(handler: BaseHandler, tmp_path: Path) -> None:
-    """A root file system that isn't there is an error that names it."""
-    bundle = Bundle.load(write_bundle(tmp_path / "bundle", build("hello")))
-    with pytest.raises(WasmociError, match=re.escape(str(tmp_path / "gone"))):
-        handler.execute(bundle.spec, tmp_path / "gone", stdio=Stdio.capture())
-
-
-@pytest.mark.parametrize("cwd", ["/", "/work"])
-def test_escape(run: Run, tmp_path: Path, cwd: str) -> None:
-    """No path, and no link, leads out of the root file system."""
-    (tmp_path / "secret").write_text("SECRET")
-    links = {
-        "/l1": "../../secret",
-        "/l2": str(tmp_path / "secret"),
-        "/work/l3": "../../../../../../../.." + str(tmp_path),
-    }
-    paths = [
-        "../secret",
-        "../../secret",
-        str(tmp_path / "secret"),
-        "l1",
-        "l2",
-        "l3/secret",
-        "work/l3/secret",
-        "work/../../secret",
-    ]
-    result = run("escape", *paths, cwd=cwd, files=FILES, symlinks=links)
-    assert result.exit_code == 0
-    assert b"SECRET" not in (result.stdout or b"")
-    assert (tmp_path / "secret").read_text() == "SECRET"
-    assert {path.name for path in tmp_path.iterdir()} == {"secret", "bundle"}
-
-
-def test_older_interface(run: Run) -> None:
-    """Modules that import ``wasi_unstable`` run."""
-    text = """(module (import "wasi_unstable" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)
-      (func (export "_start") (call $exit (i32.const 300))))"""
-    assert run(text).exit_code == 300

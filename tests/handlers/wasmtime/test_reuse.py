@@ -77,7 +77,7 @@ def test_nothing_left(run: Run) -> None:
     for number in range(12):
         _some(run, number)
     before = state()
-    for number in range(60):
+    for number in range(24):
         _some(run, number)
     assert state() == before
 
