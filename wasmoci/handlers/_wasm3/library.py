@@ -8,22 +8,15 @@ process's standard error at each trap, and they hold the GIL while a guest runs.
 from __future__ import annotations
 
 import ctypes
-import importlib
 from ctypes import POINTER, c_char_p, c_int, c_uint32, c_uint64, c_void_p
 
+from wasmoci.handlers._wasm3.location import extension_file
 from wasmoci.handlers._wasm3.names import unmarked
-
-try:
-    _extension = importlib.import_module("wasm3")
-except ImportError as error:
-    raise ImportError("the package pywasm3 isn't installed: pip install 'wasmoci[wasm3]'") from error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-FILE = str(_extension.__file__)
 
 _MAX_FRAMES = 64  # of a backtrace; a stack that overflowed has hundreds of thousands
 
@@ -65,7 +58,7 @@ _TRUNCATED = ctypes.c_size_t(-1).value
 
 
 def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(_extension.__file__)
+    library = ctypes.CDLL(extension_file())
     signatures: dict[str, tuple[Any, ...]] = {
         "m3_NewEnvironment": (c_void_p,),
         "m3_FreeEnvironment": (None, c_void_p),

@@ -1,0 +1,24 @@
+"""The thread that a guest runs on, and how much of wasm3's own stack it has room for."""
+
+from __future__ import annotations
+
+from wasmoci.handlers._thread import on_stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
+
+# wasm3 takes 160 bytes of the native stack for each call of the guest, and 48 for each loop that the caller is in, but
+# counts its own stack only, of which a call takes 8 bytes at least. With this ratio a guest that is in 38 loops at each
+# level of its recursion still meets the end of the counted stack first, and traps.
+_RATIO = 256
+_NATIVE_STACK = 1 << 30  # bytes
+_SMALLEST_STACK = 16 << 20
+
+
+def on_large_stack(function: Callable[[int], Result], abandon: Callable[[], None]) -> Result:
+    """Call a function with the bytes of wasm3's stack that its thread's native stack is large enough for."""
+    return on_stack(lambda size: function(size // _RATIO), _NATIVE_STACK, _SMALLEST_STACK, abandon=abandon)
