@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
-from wasmoci.binary.rewrite import InitialMemoryTooLarge
+from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

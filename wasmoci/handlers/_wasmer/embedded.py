@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wasmoci import compiled
-from wasmoci.binary.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
+from wasmoci.binary.bound import REFUSED_EXPORT, InitialMemoryTooLarge
 from wasmoci.binary.start import START_EXPORT, export_start
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
@@ -96,6 +96,8 @@ class Embedded:
 
     def _fetch(self, module: Module, pages: int | None) -> bytes:
         def make() -> bytes:
+            from wasmoci.binary.rewrite import limit_memory  # noqa: PLC0415  most modules are known
+
             # The host's functions find a memory only once there is an instance.
             data = export_start(module.data, source=module.source)
             if pages is not None:

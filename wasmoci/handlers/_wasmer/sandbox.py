@@ -9,36 +9,25 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wasmoci import compiled
-from wasmoci.binary.rewrite import InitialMemoryTooLarge, limit_memory
+from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.capabilities import Capability
-from wasmoci.errors import EngineError, UnsupportedModule, WasmociError
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasmer.cache import cache_root
-from wasmoci.handlers._wasmer.process import SdkProcess
-from wasmoci.handlers._wasmer.service import Service
-from wasmoci.handlers._wasmer.tunnel import tunnel
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import Feature
-from wasmoci.wasi import ProcExit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.module import Module
-    from wasmoci.wasi import Wasi
 
 _found = importlib.util.find_spec("wasmer_sdk")
 if _found is None:
     raise ImportError("there is no module wasmer_sdk")
 _SDK = str(_found.origin)
 _START = "_start"
-
-_MAX_FRAMES = 64
-_FAILED = "command execution failed: "
-_TRAP = "RuntimeError: "
 
 CAPABILITIES = frozenset(
     {
@@ -82,20 +71,14 @@ class Sandboxed:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
+        from wasmoci.handlers._wasmer.serving import run_in_sandbox  # noqa: PLC0415  it starts processes
+
         try:
             data = self._rewrite(workload)
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
 
-        def run(wasi: Wasi) -> Outcome:
-            with cache_root() as cache, SdkProcess(data, cache) as process:
-                answer = process.status()
-                if "started" not in answer:
-                    raise _refusal(answer["failed"], workload.module)
-                workload.started()
-                return _serve(process, workload, wasi)
-
-        return _host.with_wasi(workload, run)
+        return _host.with_wasi(workload, lambda wasi: run_in_sandbox(workload, data, wasi))
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`.
@@ -117,34 +100,12 @@ class Sandboxed:
 
 def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
     def make() -> bytes:
+        from wasmoci.binary.rewrite import limit_memory  # noqa: PLC0415  most modules are known
+        from wasmoci.handlers._wasmer.tunnel import tunnel  # noqa: PLC0415
+
         limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
         return tunnel(limited, calls, original=module.data, source=module.source)
 
     version = _host.rewriter("wasmer-sdk", _SDK)
     key = compiled.Key(module.digest, "wasmer", version, f"{pages} pages, {' '.join(calls)}")
     return compiled.fetch(key, make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
-
-
-def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
-    service = Service(workload.entrypoint, wasi, process)
-    limits = workload.limits
-    try:
-        service.run()
-    except ProcExit as exit_:
-        return _host.exited(exit_.code, refused=service.refused, limits=limits)
-    answer = process.status()
-    if "exited" in answer:
-        return _host.exited(0, refused=service.refused, limits=limits)
-    message = answer["failed"].removeprefix(_FAILED)
-    if not message.startswith(_TRAP):
-        raise _refusal(message, workload.module)
-    message, *frames = message.removeprefix(_TRAP).split("\n", _MAX_FRAMES + 1)
-    backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
-    return _host.trapped(message, backtrace, refused=service.refused, limits=limits)
-
-
-def _refusal(message: str, module: Module) -> WasmociError:
-    message = message.removeprefix(_FAILED)
-    if "compile error" in message:
-        return UnsupportedModule(f"{module.source}: wasmer can't run it: {message}")
-    return EngineError(f"{module.source}: wasmer failed: {message}")
