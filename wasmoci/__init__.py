@@ -12,7 +12,6 @@ The names below are loaded when they are first used: importing wasmoci loads no 
 
 from __future__ import annotations
 
-import importlib
 import sys
 import types
 
@@ -142,6 +141,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415  which a native container doesn't need
+
     value: object = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

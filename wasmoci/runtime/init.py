@@ -104,7 +104,7 @@ def _tell(number: int) -> None:
 
 def _run() -> NoReturn:
     environment = os.environ
-    sys.path[:0] = environment["WASMOCI_PATH"].split(":")
+    sys.path += environment["WASMOCI_PATH"].split(":")  # behind the standard library, as ever
     from wasmoci._process import begin
 
     begin()
