@@ -6,8 +6,8 @@ engine ask its run whether it is to stop; the others go on. So no clock has to t
 
 from __future__ import annotations
 
+import _thread
 import contextlib
-import threading
 
 from wasmoci.handlers._wasmtime.calls import new_error
 from wasmoci.handlers._wasmtime.library import library
@@ -55,17 +55,22 @@ def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
         run: What to stop.
         engine: Its engine, whose stores listen.
     """
-    ended = threading.Event()
+    # Not by threading.Thread, which takes longer than many a guest: until it has begun, and to keep account of it.
+    ended, gone = _thread.allocate_lock(), _thread.allocate_lock()
+    ended.acquire()
+    gone.acquire()
 
     def wait() -> None:
-        if not ended.wait(min(seconds, threading.TIMEOUT_MAX)):
-            run.expired = True
-            library.wasmtime_engine_increment_epoch(engine.pointer)
+        try:
+            if not ended.acquire(timeout=min(seconds, _thread.TIMEOUT_MAX)):
+                run.expired = True
+                library.wasmtime_engine_increment_epoch(engine.pointer)
+        finally:
+            gone.release()
 
-    thread = threading.Thread(target=wait, name="wasmoci-time-limit", daemon=True)
-    thread.start()
+    _thread.start_new_thread(wait, ())
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        ended.release()
+        gone.acquire()
