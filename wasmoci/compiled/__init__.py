@@ -144,6 +144,11 @@ def warn(message: str) -> None:
     warning.warn(__name__, message)
 
 
+def forked() -> None:
+    """Have this process warn for itself, whatever the one has told that has forked it."""
+    _warnings.clear()
+
+
 def _unusable(problem: str) -> None:
     warn(f"the compile cache can't be used: {problem}")
 

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasmoci import warning
+from wasmoci import compiled, warning
 from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
@@ -55,6 +55,7 @@ def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler])
         load: Gives the handler.
     """
     _die_with(parent)
+    compiled.forked()
     channel = socket.socket(fileno=descriptor)
 
     def receive() -> dict[str, Any]:
