@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import usable
+from tests.support.once import once
 from tests.support.requirements import SMOKE
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +56,13 @@ TRIED = ("ReadOnlyIgnoredWithinAMount", "OutputOfAnEarlierRunKept", "VariableLef
 
 
 @pytest.fixture(scope="module")
-def failures() -> dict[str, str]:
+def failures(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Of each wrong handler what the tests said that failed."""
     usable("wasmtime")
+    return once(tmp_path_factory, "more-wrong-handlers", _measured)
+
+
+def _measured() -> dict[str, str]:
     tests = [f"{HANDLERS}::Test{name}::test_{CAUGHT[name][0]}" for name in TRIED]
     command = [sys.executable, "-m", "pytest", "-q", *tests, "-o", f"python_files={HANDLERS.name}", "-o", "addopts="]
     command += ["--import-mode=importlib", "--tb=no", "-rf", "-p", "no:cacheprovider"]
