@@ -34,7 +34,7 @@ class TimeLimits(Conformance):
     def test_time_limit_holds(self, run: Runner) -> None:
         """A guest that computes is ended in this process: TIMED_OUT with 124, and its output. Needs ``time-limit``."""
         run.claims(Capability.TIME_LIMIT)
-        result = run("spin", str(run.patience), limits=Limits(time=_SHORT))
+        result = run("spin", str(run.patience * 1000), limits=Limits(time=_SHORT))
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT} s didn't hold: {ended(result)}"
         assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
@@ -77,7 +77,7 @@ class TimeLimits(Conformance):
 
     def test_time_limit_holds_in_a_worker_process(self, run: Runner) -> None:
         """For every handler: the process is ended that the guest runs in."""
-        result = run.in_worker(run.bundle("spin", str(run.patience)), Limits(time=_SHORT))
+        result = run.in_worker(run.bundle("spin", str(run.patience * 1000)), Limits(time=_SHORT))
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT} s didn't hold: {ended(result)}"
         assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
@@ -147,7 +147,7 @@ class FuelLimits(Conformance):
     def test_fuel_limit_holds(self, run: Runner) -> None:
         """A guest that runs out of it: TIMED_OUT with 124. Needs ``fuel``."""
         run.claims(Capability.FUEL)
-        result = run("spin", str(run.patience), limits=Limits(fuel=1_000_000))
+        result = run("spin", str(run.patience * 1000), limits=Limits(fuel=1_000_000))
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TIMED_OUT, TIMED_OUT), (
             f"a limit of a million instructions didn't hold: {ended(result)}"

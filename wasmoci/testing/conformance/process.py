@@ -12,17 +12,18 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
+    from collections.abc import Callable, Mapping
 
     from wasmoci.testing.conformance.base import Runner
 
 _RUNS = (("args", "x"), ("exit", "3"), ("trap", "unreachable"), ("streams",))
+_left: dict[type, dict[str, list[str]]] = {}
 
 
 class TheProcess(Conformance):
@@ -73,21 +74,25 @@ class TheProcess(Conformance):
 class Leaks(Conformance):
     """Nothing is left behind, however the guest ends."""
 
-    def test_no_descriptor_is_left_open(self, run: Runner) -> None:
+    @pytest.fixture
+    def left(self, run: Runner) -> dict[str, list[str]]:
+        """What runs have left, by its kind; the same runs for all kinds, and once for all handlers of a class."""
+        kind = type(run.handler)
+        if kind not in _left:
+            _left[kind] = _left_by_runs(run, {"descriptors": _descriptors, "threads": _threads, "children": _children})
+        return _left[kind]
+
+    def test_no_descriptor_is_left_open(self, left: dict[str, list[str]]) -> None:
         """Of the process."""
-        _expect_no_more(
-            run, lambda: {entry.name for entry in Path("/proc/self/fd").iterdir()}, "descriptors were left open"
-        )
+        assert not left["descriptors"], f"descriptors were left open by runs: {left['descriptors']}"
 
-    def test_no_thread_is_left_running(self, run: Runner) -> None:
+    def test_no_thread_is_left_running(self, left: dict[str, list[str]]) -> None:
         """No thread of Python's; an engine may keep a pool of its own."""
-        _expect_no_more(
-            run, lambda: {str(thread.ident) for thread in threading.enumerate()}, "threads were left running"
-        )
+        assert not left["threads"], f"threads were left running by runs: {left['threads']}"
 
-    def test_no_child_is_left(self, run: Runner) -> None:
+    def test_no_child_is_left(self, left: dict[str, list[str]]) -> None:
         """No process, not even a zombie."""
-        _expect_no_more(run, _children, "child processes were left")
+        assert not left["children"], f"child processes were left by runs: {left['children']}"
 
     def test_no_temporary_file_is_left(self, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """In the temporary directory, also after a run with a tmpfs."""
@@ -96,9 +101,9 @@ class Leaks(Conformance):
         monkeypatch.setenv("TMPDIR", str(scratch))
         monkeypatch.setattr(tempfile, "tempdir", str(scratch))
         tmpfs = [{"destination": "/t", "type": "tmpfs", "source": "tmpfs"}]
-        _expect_no_more(
-            run, lambda: {entry.name for entry in scratch.iterdir()}, "temporary files were left", mounts=tmpfs
-        )
+        looks = {"files": lambda: {entry.name for entry in scratch.iterdir()}}
+        left = _left_by_runs(run, looks, mounts=tmpfs)["files"]
+        assert not left, f"temporary files were left by runs: {left}"
 
 
 class Concurrency(Conformance):
@@ -165,16 +170,23 @@ def _expect_the_same(run: Runner, look: Callable[[], object], message: str) -> N
     assert after == before, f"{message} by the run, and left so"
 
 
-def _expect_no_more(run: Runner, look: Callable[[], set[str]], message: str, **options: Any) -> None:
+def _left_by_runs(run: Runner, looks: Mapping[str, Callable[[], set[str]]], **options: Any) -> dict[str, list[str]]:
     """Run guests once, so that the engine has what it keeps; then nothing more may come of any run."""
     made = [run.bundle(*guest, **options) for guest in _RUNS]
     for bundle in made:
         run.execute(bundle)
-    before = look()
+    before = {what: look() for what, look in looks.items()}
     for bundle in made * 2:
         run.execute(bundle)
-    left = look() - before
-    assert not left, f"{message} by runs: {sorted(left)}"
+    return {what: sorted(look() - before[what]) for what, look in looks.items()}
+
+
+def _descriptors() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+def _threads() -> set[str]:
+    return {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()}
 
 
 def _children() -> set[str]:

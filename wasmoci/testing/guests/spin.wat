@@ -1,4 +1,4 @@
-;; spin SECONDS: writes "begun", computes for so long, and exits with 3.
+;; spin MILLISECONDS: writes "begun", computes for so long, and exits with 3.
 (module
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
@@ -28,7 +28,7 @@
     (if (call $args_get (i32.const 64) (i32.const 1024)) (then unreachable))
     (call $line (i32.const 16) (i32.const 6))
     (local.set $end (i64.add (call $now)
-      (i64.mul (i64.extend_i32_u (call $number (i32.load (i32.const 68)))) (i64.const 1000000000))))
+      (i64.mul (i64.extend_i32_u (call $number (i32.load (i32.const 68)))) (i64.const 1000000))))
     (loop $spin
       (local.set $i (i32.const 4096))
       (loop $inner
