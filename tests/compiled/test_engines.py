@@ -126,6 +126,8 @@ def test_worker_warns_through_its_caller(cache: Path, hello: Path, warnings: lis
     """Nothing of the cache gets into a guest's standard error."""
     cache.mkdir(parents=True, mode=0o700)
     cache.chmod(0o777)
+    with (hello / "rootfs" / "app.wasm").open("ab") as module:
+        module.write(b"\x00\x05\x04warn")  # a section that makes it another module than the server may have at hand
     result = wasmoci.run(hello, engine=engine, isolation="process")
     assert (result.stdout, result.stderr) == (b"Hello, World!\n", b"")
     assert len(warnings) == 1
