@@ -63,6 +63,7 @@ class WasmerHandler(BaseHandler):
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         _host.preload()
+        self._back_end.preload()
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""

@@ -14,11 +14,9 @@ from wasmoci.cache import Cache
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasmtime.interfaces import check_imports
 from wasmoci.handlers._wasmtime.location import library_file
 from wasmoci.handlers._wasmtime.needs import Needs, compiled_before
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
-from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 from wasmoci.limits import Limits
 from wasmoci.module import Module, ModuleKind
@@ -97,6 +95,8 @@ class WasmtimeHandler(BaseHandler):
         assembled = self.assemble(module)
         super().validate(assembled)
         if assembled.kind is ModuleKind.COMPONENT:
+            from wasmoci.handlers._wasmtime.interfaces import check_imports  # noqa: PLC0415  most are core modules
+
             check_imports(assembled)
         else:
             _host.check_signatures(assembled)
@@ -129,6 +129,8 @@ class WasmtimeHandler(BaseHandler):
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
         """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
+        from wasmoci.handlers._wasmtime.waiting import never_waits  # noqa: PLC0415  most runs have no limits
+
         module = self.assemble(module)
         calls_that_wait = any(item.name in _WAITING for item in module.imports)
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)

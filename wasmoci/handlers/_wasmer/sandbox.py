@@ -90,6 +90,10 @@ class Sandboxed:
             _fetch(module, _host.max_pages(limits), (_START,))
         return None
 
+    def preload(self) -> None:
+        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415
+
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, _host.max_pages(workload.limits)
         calls = _host.functions_to_call(workload)

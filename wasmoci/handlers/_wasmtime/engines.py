@@ -14,7 +14,6 @@ from wasmoci import compiled
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import code, exits, inner, paths, writes
-from wasmoci.handlers._wasmtime.interfaces import needs_network
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.handlers._wasmtime.which import Host
@@ -108,6 +107,7 @@ class Engine:
             UnsupportedModule: It needs what wasmtime lacks.
         """
         from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
+        from wasmoci.handlers._wasmtime.interfaces import needs_network  # noqa: PLC0415
 
         def make() -> tuple[Owned, Owned]:
             made = self.compile(module)

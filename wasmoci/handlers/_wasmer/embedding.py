@@ -1,0 +1,138 @@
+"""The package ``wasmer`` 1.1 itself: compiles, loads and runs."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from wasmoci.binary.bound import REFUSED_EXPORT
+from wasmoci.binary.start import START_EXPORT, export_start
+from wasmoci.errors import UnsupportedModule
+from wasmoci.handlers import _host
+from wasmoci.wasi import ProcExit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.module import Module
+    from wasmoci.wasi import Wasi
+
+# Not by name: the packages are there on some versions of Python only.
+wasmer = importlib.import_module("wasmer")
+_compiler = importlib.import_module("wasmer_compiler_cranelift").Compiler
+
+_MAX_FRAMES = 64
+
+
+def compile_module(module: Module, pages: int | None) -> bytes:
+    """What wasmer makes of a module.
+
+    Args:
+        module: The module.
+        pages: The limit of its memory, in pages of 64 KiB; None for no limit.
+
+    Raises:
+        UnsupportedModule: wasmer can't run it.
+        InitialMemoryTooLarge: It begins with more memory.
+    """
+    # The host's functions find a memory only once there is an instance.
+    data = export_start(module.data, source=module.source)
+    if pages is not None:
+        from wasmoci.binary.rewrite import limit_memory  # noqa: PLC0415  most runs have no limit
+
+        data = limit_memory(data, pages, source=module.source)
+    try:
+        artifact: bytes = wasmer.Module(_store(), data).serialize()
+    except RuntimeError as error:
+        raise UnsupportedModule(f"{module.source}: wasmer can't run it: {error}") from None
+    return artifact
+
+
+def load(path: str) -> bytes | None:
+    """The content of a file that wasmer has made; None if it can't be loaded."""
+    artifact = Path(path).read_bytes()
+    try:
+        wasmer.Module.deserialize(_store(), artifact)
+    except RuntimeError:
+        return None
+    return artifact
+
+
+def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
+    """Run a guest.
+
+    Args:
+        workload: The guest and what it gets.
+        artifact: What wasmer has made of its module.
+        wasi: Its host.
+    """
+    store = _store()
+    module = wasmer.Module.deserialize(store, artifact)
+    imports = _imports(store, workload.module, wasi)
+    limits = workload.limits
+    instance = None
+    try:
+        workload.started()
+        instance = wasmer.Instance(module, imports)
+        wasi.bind(_Memory(workload.module, instance))
+        if _has(instance, START_EXPORT):
+            getattr(instance.exports, START_EXPORT)()
+        for function in _host.functions_to_call(workload):
+            getattr(instance.exports, function)()
+    except ProcExit as exit_:
+        return _host.exited(exit_.code, refused=_refused(instance), limits=limits)
+    except RuntimeError as error:
+        message, *frames = str(error).split("\n", _MAX_FRAMES + 1)
+        backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
+        message = message.removeprefix("RuntimeError: ")
+        return _host.trapped(message, backtrace, refused=_refused(instance), limits=limits)
+    finally:
+        # The host's functions know the memory, which knows the store, which knows the functions: nobody sees that circle.
+        wasi.bind(_host.NO_MEMORY)
+    return _host.exited(0, refused=_refused(instance), limits=limits)
+
+
+def _imports(store: Any, module: Module, wasi: Wasi) -> Any:
+    kinds = {"i32": wasmer.Type.I32, "i64": wasmer.Type.I64}
+    functions = wasi.functions()
+    namespaces: dict[str, dict[str, Any]] = {}
+    for item in _host.imported_functions(module):
+        function = functions[item.name]
+        signature = wasmer.FunctionType(
+            [kinds[kind] for kind in function.params], [kinds[kind] for kind in function.results]
+        )
+        namespaces.setdefault(item.module, {})[item.name] = wasmer.Function(store, function.call, signature)
+    imports = wasmer.ImportObject()
+    for namespace, members in namespaces.items():
+        imports.register(namespace, members)
+    return imports
+
+
+class _Memory:
+    def __init__(self, module: Module, instance: Any) -> None:
+        name = next((export.name for export in module.exports if export.kind == "memory"), None)
+        self._memory = None if name is None else getattr(instance.exports, name)
+
+    def view(self) -> memoryview:
+        return memoryview(b"" if self._memory is None else self._memory.buffer)
+
+
+def _has(instance: Any, export: str) -> bool:
+    try:
+        getattr(instance.exports, export)
+    except LookupError:
+        return False
+    return True
+
+
+def _refused(instance: Any) -> int:
+    try:
+        return 0 if instance is None else int(getattr(instance.exports, REFUSED_EXPORT).value)
+    except LookupError:  # the module can't grow past the limit, or has none
+        return 0
+
+
+def _store() -> Any:
+    return wasmer.Store(wasmer.engine.JIT(_compiler))
