@@ -84,7 +84,12 @@ class _Creation:
         with record.locked(make=True):
             self._begin(record)
             status = self.native.wait(self._start(record))
-            self._settle(record, status, alive=status == 0)
+            if status == 0:
+                record.write(self._document("created"))
+            elif not self.native.knows(record.identifier):
+                leftovers.discard(record)
+            elif status <= _BY_SIGNAL:
+                record.remove()  # It is another container that has the name, and has had it before.
         return status
 
     def run(self, record: Record) -> int:
@@ -94,15 +99,19 @@ class _Creation:
         # Other commands on the container are not to wait until it has ended.
         status = self.native.wait(child)
         with record.locked() as there:
-            if there:
-                alive = not self._is_gone(status) and self.native.knows(record.identifier)
-                self._settle(record, status, alive=alive)
+            if there and (self._is_gone(record, status) or not self.native.knows(record.identifier)):
+                leftovers.discard(record)
+            elif there:
+                record.write(self._document("created"))
         return status
 
-    def _is_gone(self, status: int) -> bool:
+    def _is_gone(self, record: Record, status: int) -> bool:
         """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
-        runtime_removes = self.native.name.startswith(_REMOVING) and self.invocation.parsed().values.keys() <= _HARMLESS
-        return runtime_removes and status == 0
+        if status != 0 or not self.native.name.startswith(_REMOVING):
+            return False
+        removes = self.invocation.parsed().values.keys() <= _HARMLESS
+        # Another command may have made another container of that name as soon as this one was gone.
+        return removes and record.read().get("maker") == os.getpid()
 
     def _begin(self, record: Record) -> None:
         if record.read():
@@ -110,14 +119,6 @@ class _Creation:
                 raise NativeRuntimeError(f"container with id exists: {record.identifier}")
             leftovers.end(record, self.native)
         record.write(self._document("creating"))
-
-    def _settle(self, record: Record, status: int, *, alive: bool) -> None:
-        if alive:
-            record.write(self._document("created"))
-        elif self._is_gone(status) or not self.native.knows(record.identifier):
-            leftovers.discard(record)
-        elif status <= _BY_SIGNAL:
-            record.remove()  # It is another container that has the name, and has had it before.
 
     def _start(self, record: Record) -> int:
         return private.in_child(lambda: self._become_native(record), lambda error: report(error, self.invocation))
@@ -155,6 +156,7 @@ class _Creation:
     def _document(self, status: str) -> dict[str, Any]:
         return {
             "version": 1,
+            "maker": os.getpid(),
             "status": status,
             "bundle": str(self.bundle.path),
             "command": self.native.command,
