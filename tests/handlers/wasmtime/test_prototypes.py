@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,6 @@ from wasmoci.handlers._wasmtime.prototypes import PROTOTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 STRUCTURES = [
     name
@@ -145,3 +146,33 @@ def test_package_is_not_imported(
     )
     done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, check=True, text=True)
     assert done.stdout.split() in (["exited"], ["trapped"], ["timed-out"])
+
+
+@pytest.mark.parametrize(
+    ("version", "file", "reason"),
+    [
+        ("49.0.1", "_libwasmtime.so", "wasmtime 49.0.1 is installed; 50.x is needed"),
+        ("50.0.0", "_other.so", "the package wasmtime has no library for linux-"),
+    ],
+)
+def test_another_package(tmp_path: Path, version: str, file: str, reason: str) -> None:
+    """A package with other functions, or without a library, makes the engine unavailable, and isn't loaded."""
+    directory = tmp_path / "wasmtime" / f"linux-{os.uname().machine}"
+    directory.mkdir(parents=True)
+    (tmp_path / "wasmtime/__init__.py").touch()
+    (directory / file).touch()
+    (tmp_path / f"wasmtime-{version}.dist-info").mkdir()
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import wasmoci;"
+        " print(*(status.reason for status in wasmoci.engines() if status.name == 'wasmtime'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert reason in done.stdout
+
+
+def test_pinned_version() -> None:
+    """The extra asks for the major version that is known here."""
+    from wasmoci.handlers._wasmtime.location import MAJOR  # noqa: PLC0415
+
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"wasmtime>={MAJOR},<{int(MAJOR) + 1}"' in text
