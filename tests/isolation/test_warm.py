@@ -114,6 +114,31 @@ def test_server_that_dies_is_replaced(own_servers: Servers, number: int) -> None
     assert second not in (first, os.getpid())
 
 
+def test_server_whose_socket_was_closed_is_replaced() -> None:
+    """A program that closes all descriptors, and gets some of their numbers again, has another server, and keeps what is its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", _CLOSES_ALL], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "3 3 still open\n", "")
+
+
+_CLOSES_ALL = """
+import contextlib, os
+from tests.isolation.puppet import Puppet
+from tests.isolation.test_worker import run_in
+from wasmoci.isolation.servers import Servers
+
+with contextlib.closing(Servers(eager=True)) as servers:
+    first = run_in(servers, "exits", "3").exit_code
+    os.closerange(3, 100)
+    own = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+    second = run_in(servers, "exits", "3").exit_code
+for descriptor in own:
+    os.fstat(descriptor)
+print(first, second, "still open")
+"""
+
+
 def test_server_that_dies_under_a_run(own_servers: Servers) -> None:
     """Its workers die with it, and their runs end as those of any worker that is killed."""
     server = surroundings(own_servers)["parent"]

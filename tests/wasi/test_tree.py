@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
 from tests.wasi.test_paths import listing, outcome
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi import FileTree, Mount, Oflags, Preopen
+from wasmoci.wasi.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -391,3 +393,14 @@ def test_plain_preopens_can_be_read_only(root: Path) -> None:
         assert outcome(guest, "file") == "data"
         assert guest.try_open("file", 0, WRITE) == "PERM"
         assert guest.name("path_create_directory", ROOT, *guest.text("new")) == "PERM"
+
+
+def test_root_that_can_not_be_opened(tmp_path: Path) -> None:
+    """What keeps a directory from being opened is said, and not that it is none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(InvalidInput, match="Too many open files"):
+            Namespace(FileTree(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

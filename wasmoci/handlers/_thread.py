@@ -1,4 +1,4 @@
-"""Runs a guest on a thread of its own, with a native stack of a size that doesn't depend on the caller."""
+"""Runs a guest on a thread of its own: for a native stack of a size that doesn't depend on the caller, or for signals."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import threading
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     Result = TypeVar("Result")
 
+_AGAIN = 0.01  # seconds
 _lock = threading.Lock()
 
 
@@ -27,29 +28,81 @@ def on_stack(function: Callable[[int], Result], size: int, smallest: int, *, aba
     Raises:
         RuntimeError: The system doesn't even give the smallest.
     """
-    context = contextvars.copy_context()
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def body(given: int) -> None:
-        try:
-            results.append(context.run(function, given))
-        except BaseException as error:  # noqa: BLE001  it is raised again, by the caller's thread
-            import traceback  # noqa: PLC0415  costs time
-
-            # What its frames hold may not be let go by another thread.
-            traceback.clear_frames(error.__traceback__)
-            errors.append(error)
-
-    thread = _start(body, size, smallest)
+    call = _Call(function)
+    thread = _start(call, size, smallest)
     try:
         thread.join()
     except BaseException:
         abandon()
         raise
-    if errors:
-        raise errors.pop()
-    return results.pop()
+    result: Result = call.outcome()
+    return result
+
+
+def off_main_thread(function: Callable[[], Result], *, stop: Callable[[], None]) -> Result:
+    """Call a function; from the main thread, on another one, so that it isn't the one that signals' handlers run on.
+
+    A handler may begin, and raise, before the first line of any Python function: then an engine that has called it finds
+    anything in the place of the result.
+
+    Args:
+        function: What to call.
+        stop: Called when a handler ends the waiting, again and again until the function has ended.
+
+    Raises:
+        BaseException: What the function raised, or a handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function()
+    call = _Call(function)
+    thread = threading.Thread(target=call, name="wasmoci-guest", daemon=True)
+    thread.start()
+    try:
+        call.ended.wait()  # a join that is interrupted takes the thread for ended
+    except BaseException:
+        while not call.ended.wait(_AGAIN):
+            stop()
+        raise
+    finally:
+        thread.join()
+    result: Result = call.outcome()
+    return result
+
+
+class _Call:
+    """A call on another thread, in the caller's context.
+
+    Args:
+        function: What is called.
+
+    Attributes:
+        ended: Set when it has ended.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.ended = threading.Event()
+        self._function = function
+        self._context = contextvars.copy_context()
+        self._results: list[Any] = []
+        self._errors: list[BaseException] = []
+
+    def __call__(self, *args: Any) -> None:
+        try:
+            self._results.append(self._context.run(self._function, *args))
+        except BaseException as error:  # noqa: BLE001  it is raised again, by the caller's thread
+            import traceback  # noqa: PLC0415  costs time
+
+            # What its frames hold may not be let go by another thread.
+            traceback.clear_frames(error.__traceback__)
+            self._errors.append(error)
+        finally:
+            self.ended.set()
+
+    def outcome(self) -> Any:
+        """What it has returned or raised."""
+        if self._errors:
+            raise self._errors.pop()
+        return self._results.pop()
 
 
 def _start(body: Callable[[int], None], size: int, smallest: int) -> threading.Thread:

@@ -85,6 +85,7 @@ class WarmServer:
         finally:
             theirs.close()
             os.close(caller)
+        self._file = os.fstat(self._control.fileno()).st_ino
 
     def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
         """Have a worker forked.
@@ -102,8 +103,7 @@ class WarmServer:
         try:
             with theirs:
                 directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-                descriptors = [theirs.fileno(), channel.fileno(), directory, *streams]
-                socket.send_fds(self._control, [FORK, reference.encode()], descriptors)
+                self._send([FORK, reference.encode()], [theirs.fileno(), channel.fileno(), directory, *streams])
             lifeline.settimeout(_FORK)
             data, descriptors, _, _ = socket.recv_fds(lifeline, FORKED.size, 1, socket.MSG_CMSG_CLOEXEC)
             _expect(data if descriptors else b"", FORKED.size)  # none: this process may open no more
@@ -128,7 +128,7 @@ class WarmServer:
         descriptor = os.memfd_create("wasmoci-request", os.MFD_CLOEXEC)
         with os.fdopen(descriptor, "wb", buffering=0) as file, contextlib.suppress(OSError):
             file.write(request)
-            socket.send_fds(self._control, [REMEMBER, reference.encode()], [descriptor])
+            self._send([REMEMBER, reference.encode()], [descriptor])
 
     def load(self, reference: str) -> None:
         """Have a handler loaded, by a worker first, which then has nothing to do; returns when the worker has.
@@ -150,15 +150,31 @@ class WarmServer:
 
     def close(self) -> None:
         """Have it end once its last worker has."""
-        self._control.close()
+        if self._is_open():
+            self._control.close()
+        else:
+            self._control.detach()
 
     def end(self) -> None:
         """Have it end, and wait until it has, though not for ever."""
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_WR)
-            self._control.settimeout(_END)
-            self._control.recv(1)
-        self._control.close()
+        if self._is_open():
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_WR)
+                self._control.settimeout(_END)
+                self._control.recv(1)
+        self.close()
+
+    def _send(self, parts: list[bytes], descriptors: list[int]) -> None:
+        if not self._is_open():
+            raise ServerGone
+        socket.send_fds(self._control, parts, descriptors)
+
+    def _is_open(self) -> bool:
+        """Whether the descriptor is still the socket's: a program that closes all that it knows nothing of may have its number again."""
+        try:
+            return os.fstat(self._control.fileno()).st_ino == self._file
+        except OSError:
+            return False
 
 
 def _expect(data: bytes, size: int) -> None:

@@ -34,8 +34,10 @@ class Namespace:
         self._kept: set[Position] = set()
         try:
             self.root = Place(self._keep(tree.root), (), Layer(self._open[0], read_only=tree.read_only))
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InvalidInput(f"{os.fspath(tree.root)}: the root of a guest's files has to be a directory") from error
+        except OSError as error:
+            raise InvalidInput(f"{os.fspath(tree.root)}: the root of a guest's files: {error.strerror}") from error
         try:
             for mount in tree.mounts:
                 self._mount(mount)

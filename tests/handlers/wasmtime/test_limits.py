@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,36 @@ def test_time(run: Run, text: str) -> None:
     assert result.message == "it ran past its time limit of 0.05 s"
     assert result.duration >= 0.05
     assert threading.enumerate() == threads
+
+
+@pytest.mark.parametrize("limits", [Limits(time=60.0), Limits(memory=64 * MIB)], ids=["time", "memory"])
+def test_interrupt(limits: Limits) -> None:
+    """A signal whose handler raises ends a guest that has a limit, also one that only computes, and is raised by the run."""
+    run = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, repr(limits)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "KeyboardInterrupt, 1 thread\n", "")
+
+
+_INTERRUPTED = f"""
+import os, signal, sys, threading
+from wasmoci.handlers.wasmtime import WasmtimeHandler
+from wasmoci.limits import Limits
+from wasmoci.stdio import Stdio
+from wasmoci.testing import bundle
+import tempfile, pathlib
+
+TEXT = '(module (func (export "_start") {FOREVER}))'
+with tempfile.TemporaryDirectory() as directory:
+    made = bundle(pathlib.Path(directory) / "bundle", TEXT)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        WasmtimeHandler().execute(made.spec, made.rootfs, stdio=Stdio.null(), limits=eval(sys.argv[1]))
+    except KeyboardInterrupt:
+        timer.join()
+        print("KeyboardInterrupt,", threading.active_count(), "thread")
+"""
 
 
 def test_time_of_others(run: Run) -> None:

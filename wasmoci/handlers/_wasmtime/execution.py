@@ -37,12 +37,19 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         WasmociError: It could not be started.
         BaseException: What a function raised that takes its output.
     """
-    return on_own_thread(lambda: _execute(workload, engine))
+    run = Run()
+    if engine.needs.stoppable:
+        from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
+
+        return off_main_thread(
+            lambda: on_own_thread(lambda: _execute(workload, engine, run)), stop=lambda: _stop(run, engine)
+        )
+    return on_own_thread(lambda: _execute(workload, engine, run))
 
 
-def _execute(workload: Workload, engine: Engine) -> Outcome:
+def _execute(workload: Workload, engine: Engine, run: Run) -> Outcome:
     limits, kind = workload.limits, workload.module.kind
-    with Run() as run, _new_store(engine) as store, contextlib.ExitStack() as stack:
+    with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)
         if engine.needs.stoppable:
             from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
@@ -60,6 +67,11 @@ def _execute(workload: Workload, engine: Engine) -> Outcome:
         if run.failure is not None:
             raise run.failure
         return outcome_of(error, run, limits)
+
+
+def _stop(run: Run, engine: Engine) -> None:
+    run.expired = True
+    library.wasmtime_engine_increment_epoch(engine.engine.pointer)
 
 
 def _new_store(engine: Engine) -> Owned:
