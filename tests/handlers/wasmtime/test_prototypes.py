@@ -49,9 +49,9 @@ def is_pointer(kind: Any) -> bool:
 
 
 def told(kind: Any) -> Any:
-    """A parameter's or a result's type in words, as those of ours that are pointers have it for a name."""
-    if kind is None:
-        return None
+    """A parameter's or a result's type in words, as ours has it for a pointer."""
+    if kind is None or isinstance(kind, str):
+        return kind
     if issubclass(kind, ctypes._CFuncPtr):
         return signature(kind)
     if is_pointer(kind):

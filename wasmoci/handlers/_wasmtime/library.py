@@ -28,10 +28,10 @@ class _Library:
         if self._opened is None:
             self._opened = ctypes.CDLL(str(library_file()))
         function = self._opened[name]  # by an index it is one of our own
-        result, *parameters = PROTOTYPES[name]
-        if isinstance(result, type) and issubclass(result, ctypes.c_void_p):
-            result = ctypes.c_void_p  # so that an address comes as an int
-        function.restype, function.argtypes = result, parameters
+        # An address comes as an int, and whatever has one is taken.
+        function.restype, *function.argtypes = (
+            ctypes.c_void_p if isinstance(kind, str) else kind for kind in PROTOTYPES[name]
+        )
         setattr(self, name, function)
         return function
 

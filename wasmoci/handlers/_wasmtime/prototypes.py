@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _pointer(name: str) -> Any:
-    """A pointer, which takes whatever has an address; its name is what it points to."""
-    return type(name, (c_void_p,), {})
-
-
 class wasm_byte_vec_t(Structure):  # noqa: N801  the names of the headers
     """Bytes; see :func:`wasmoci.handlers._wasmtime.library.take_bytes`."""
 
@@ -157,46 +152,47 @@ WASM_TYPES = {"i32": 0, "i64": 1}
 WASMTIME_EXTERN_MEMORY = 3
 WASMTIME_COMPONENT_RESULT = 19
 
-_bytes = _pointer("c_ubyte*")
-_text = _pointer("c_char*")
-_texts = _pointer("c_char**")
-_number = _pointer("c_int*")
-_byte_vec = _pointer("wasm_byte_vec_t*")
-_caller = _pointer("wasmtime_caller_t*")
-_component = _pointer("wasmtime_component_t*")
-_component_func = _pointer("wasmtime_component_func_t*")
-_component_func_type = _pointer("wasmtime_component_func_type_t*")
-_component_index = _pointer("wasmtime_component_export_index_t*")
-_component_instance = _pointer("wasmtime_component_instance_t*")
-_component_linker = _pointer("wasmtime_component_linker_t*")
-_component_val = _pointer("wasmtime_component_val_t*")
-_component_valtype = _pointer("wasmtime_component_valtype_t*")
-_config = _pointer("wasm_config_t*")
-_context = _pointer("wasmtime_context_t*")
-_creator = _pointer("wasmtime_memory_creator_t*")
-_engine = _pointer("wasm_engine_t*")
-_error = _pointer("wasmtime_error_t*")
-_extern = _pointer("wasmtime_extern_t*")
-_func = _pointer("wasmtime_func_t*")
-_functype = _pointer("wasm_functype_t*")
-_instance = _pointer("wasmtime_instance_t*")
-_linker = _pointer("wasmtime_linker_t*")
-_memory = _pointer("wasmtime_memory_t*")
-_memorytype = _pointer("wasm_memorytype_t*")
-_module = _pointer("wasmtime_module_t*")
-_new_component = _pointer("wasmtime_component_t**")
-_new_instance_pre = _pointer("wasmtime_instance_pre_t**")
-_new_module = _pointer("wasmtime_module_t**")
-_new_trap = _pointer("wasm_trap_t**")
-_instance_pre = _pointer("wasmtime_instance_pre_t*")
-_raw = _pointer("wasmtime_val_raw_t*")
-_store = _pointer("wasmtime_store_t*")
-_trap = _pointer("wasm_trap_t*")
-_val = _pointer("wasmtime_val_t*")
-_valtype = _pointer("wasm_valtype_t*")
-_valtypes = _pointer("wasm_valtype_t**")
-_valtype_vec = _pointer("wasm_valtype_vec_t*")
-_wasi = _pointer("wasi_config_t*")
+# What pointers point to; any address is taken for one.
+_bytes = "c_ubyte*"
+_text = "c_char*"
+_texts = "c_char**"
+_number = "c_int*"
+_byte_vec = "wasm_byte_vec_t*"
+_caller = "wasmtime_caller_t*"
+_component = "wasmtime_component_t*"
+_component_func = "wasmtime_component_func_t*"
+_component_func_type = "wasmtime_component_func_type_t*"
+_component_index = "wasmtime_component_export_index_t*"
+_component_instance = "wasmtime_component_instance_t*"
+_component_linker = "wasmtime_component_linker_t*"
+_component_val = "wasmtime_component_val_t*"
+_component_valtype = "wasmtime_component_valtype_t*"
+_config = "wasm_config_t*"
+_context = "wasmtime_context_t*"
+_creator = "wasmtime_memory_creator_t*"
+_engine = "wasm_engine_t*"
+_error = "wasmtime_error_t*"
+_extern = "wasmtime_extern_t*"
+_func = "wasmtime_func_t*"
+_functype = "wasm_functype_t*"
+_instance = "wasmtime_instance_t*"
+_linker = "wasmtime_linker_t*"
+_memory = "wasmtime_memory_t*"
+_memorytype = "wasm_memorytype_t*"
+_module = "wasmtime_module_t*"
+_new_component = "wasmtime_component_t**"
+_new_instance_pre = "wasmtime_instance_pre_t**"
+_new_module = "wasmtime_module_t**"
+_new_trap = "wasm_trap_t**"
+_instance_pre = "wasmtime_instance_pre_t*"
+_raw = "wasmtime_val_raw_t*"
+_store = "wasmtime_store_t*"
+_trap = "wasm_trap_t*"
+_val = "wasmtime_val_t*"
+_valtype = "wasm_valtype_t*"
+_valtypes = "wasm_valtype_t**"
+_valtype_vec = "wasm_valtype_vec_t*"
+_wasi = "wasi_config_t*"
 
 PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "wasm_config_new": (_config,),
@@ -292,4 +288,4 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "wasmtime_component_val_delete": (None, _component_val),
     "wasmtime_component_valtype_delete": (None, _component_valtype),
 }  # fmt: skip
-"""The functions: what each gives, and what it takes."""
+"""The functions: what each gives, and what it takes. A pointer is the text of what it points to, with its asterisks."""
