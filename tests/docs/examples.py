@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tests.support.guests import CACHE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -103,5 +105,6 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name == "WASMOCI_CACHE" or not name.startswith(("WASMOCI_", "PYTEST_", "COV_"))
     }
-    scripts = sysconfig.get_path("scripts")
-    return {**kept, "PATH": f"{scripts}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}  # noqa: PTH120
+    paths = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable), os.environ["PATH"]]  # noqa: PTH120
+    # The compiler's cache is the tests' own, so that what it needs for a target is made once.
+    return {**kept, "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "PATH": ":".join(paths)}
