@@ -300,6 +300,26 @@ def test_pool_is_bounded(make_bundle: Callable[..., Path], guest: Callable[..., 
     assert max(most) == 2
 
 
+def test_pool_ends_with_its_guests(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
+    """An exception that leaves the block kills what runs, and what waits for its turn never does."""
+    usable("wasmtime")
+    bundle, begun = make_bundle(guest("sleep")), threading.Event()
+
+    def tell(_: bytes) -> None:
+        begun.set()
+
+    with ThreadPoolExecutor(2) as executor:
+        with contextlib.suppress(KeyboardInterrupt), wasmoci.WorkerPool(1, engines=("wasmtime",)) as pool:
+            stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
+            running = executor.submit(pool.run, bundle, args=["100"], stdio=stdio)
+            assert begun.wait(30)
+            waiting = executor.submit(pool.run, bundle, args=["100"], stdio=stdio)
+            raise KeyboardInterrupt
+        assert (running.result().reason, running.result().exit_code) == (ExitReason.SIGNALED, 137)
+        with pytest.raises(RuntimeError, match="isn't open"):
+            waiting.result()
+
+
 def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
     """A pool runs nothing outside of its context, and has a size of 1 at least."""
     pool = wasmoci.WorkerPool(1)

@@ -77,7 +77,7 @@ def launch(
     reference = reference_of(handler)
     path = [entry for entry in sys.path if isinstance(entry, str)]  # Python itself ignores others
     request = messages.request(reference, spec, str(rootfs), limits, path)
-    with stdio.open() as streams, _Worker(handler.name, reference, streams, limits, servers) as worker:
+    with stdio.open() as streams, _worker(handler.name, reference, streams, limits, servers) as worker:
         if worker.is_forked:
             request["environment"] = dict(os.environ)
         worker.send(request)
@@ -105,6 +105,15 @@ def _process(
 ) -> ColdProcess | WarmProcess:
     forked = None if servers is None else servers.fork(reference, channel, streams)
     return forked or ColdProcess(channel, streams)
+
+
+def _worker(
+    engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | OnlyForked | None
+) -> _Worker:
+    try:
+        return _Worker(engine, reference, streams, limits, servers)
+    except OSError as error:
+        raise EngineError(f"a worker process can't be started: {error.strerror}") from error
 
 
 class _Worker(Running):

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import resource
+import signal
 import sys
 import threading
 import weakref
@@ -43,6 +44,7 @@ class Servers:
         self._eager = eager
         self._lock = threading.Lock()
         self._servers: OrderedDict[Hashable, WarmServer] = OrderedDict()
+        self._workers: weakref.WeakSet[WarmProcess] = weakref.WeakSet()
         self._seen = False
         _all.add(self)
 
@@ -61,9 +63,13 @@ class Servers:
             with contextlib.suppress(ServerGone):
                 server = self._get(key)
                 try:
-                    return server.fork(reference, channel, streams)
+                    process = server.fork(reference, channel, streams)
                 except ServerGone:
                     self._drop(key, server)
+                else:
+                    with self._lock:
+                        self._workers.add(process)
+                    return process
         return None
 
     def warm_up(self, references: Iterable[str] = ()) -> None:
@@ -80,16 +86,20 @@ class Servers:
                 server.load(reference)
 
     def close(self) -> None:
-        """End all servers, and wait for their ends."""
+        """Kill the workers that still run, end all servers, and wait for their ends."""
         with self._lock:
             servers = list(self._servers.values())
             self._servers.clear()
+            workers = list(self._workers)
+        for worker in workers:
+            worker.signal(signal.SIGKILL)
         for server in servers:
             server.end()
 
     def forget(self) -> None:
         """Let go of the servers of the process that this one was forked from."""
         self._lock = threading.Lock()
+        self._workers = weakref.WeakSet()
         for server in self._servers.values():
             server.close()
         self._servers.clear()

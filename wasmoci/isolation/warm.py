@@ -56,8 +56,9 @@ class WarmServer:
 
     def __init__(self, path: list[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        caller = os.pidfd_open(os.getpid())
+        caller = -1
         try:
+            caller = os.pidfd_open(os.getpid())
             subprocess.run(  # noqa: S603  our own interpreter
                 [
                     *(sys.executable, *options(), "-W", "ignore", "-c", _BOOT),
@@ -84,7 +85,8 @@ class WarmServer:
             raise
         finally:
             theirs.close()
-            os.close(caller)
+            if caller >= 0:
+                os.close(caller)
         self._file = os.fstat(self._control.fileno()).st_ino
 
     def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
