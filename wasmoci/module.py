@@ -12,6 +12,7 @@ from functools import cached_property
 from wasmoci._sha256 import hexdigest
 from wasmoci.binary.core import CoreHead, read_head
 from wasmoci.binary.model import (
+    WEBASSEMBLY_2,
     Export,
     ExternType,
     Feature,
@@ -37,6 +38,7 @@ else:
     from wasmoci import _attrs as attrs
 
 __all__ = [
+    "WEBASSEMBLY_2",
     "Export",
     "ExternType",
     "Feature",

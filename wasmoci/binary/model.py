@@ -51,6 +51,22 @@ class Feature(enum.Enum):
     COMPONENT_MODEL = "component-model"
 
 
+WEBASSEMBLY_2 = frozenset(
+    {
+        Feature.MUTABLE_GLOBALS,
+        Feature.SIGN_EXTENSION,
+        Feature.SATURATING_FLOAT_TO_INT,
+        Feature.MULTI_VALUE,
+        Feature.BULK_MEMORY_OPT,
+        Feature.BULK_MEMORY,
+        Feature.REFERENCE_TYPES,
+        Feature.CALL_INDIRECT_OVERLONG,
+        Feature.SIMD,
+    }
+)
+"""What the second edition of WebAssembly has beyond the first: for the ``features`` of an engine that implements it."""
+
+
 @attrs.frozen
 class FuncType:
     """A function's type; a value type is written as in the text format (``i32``, ``funcref``, ``(ref null 3)``)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature
+from wasmoci.module import WEBASSEMBLY_2
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
 
@@ -31,19 +31,7 @@ class WasmedgeProgram(CommandHandler):
         version=re.compile(r"wasmedge version (0\.(?:1[3-9]|[2-9]\d)\.\d+|[1-9]\d*\.\d+\.\d+)"),
         hint="install it from https://github.com/WasmEdge/WasmEdge/releases, and put it into PATH",
     )
-    features = frozenset(
-        {
-            Feature.MUTABLE_GLOBALS,
-            Feature.SIGN_EXTENSION,
-            Feature.SATURATING_FLOAT_TO_INT,
-            Feature.MULTI_VALUE,
-            Feature.BULK_MEMORY_OPT,
-            Feature.BULK_MEMORY,
-            Feature.REFERENCE_TYPES,
-            Feature.CALL_INDIRECT_OVERLONG,
-            Feature.SIMD,
-        }
-    )
+    features = WEBASSEMBLY_2
 
     def validate(self, module: Module) -> None:
         """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; native code that a module brings along is not to be run."""

@@ -13,7 +13,7 @@ from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers import host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature, Module
+from wasmoci.module import WEBASSEMBLY_2, Feature, Module
 from wasmoci_command.coredump import counted
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
@@ -42,22 +42,11 @@ class WasmtimeProgram(CommandHandler):
     )
     reads_output = False
     capabilities = CommandHandler.capabilities | {Capability.MEMORY_LIMIT}
-    features = frozenset(
-        {
-            Feature.MUTABLE_GLOBALS,
-            Feature.SIGN_EXTENSION,
-            Feature.SATURATING_FLOAT_TO_INT,
-            Feature.MULTI_VALUE,
-            Feature.BULK_MEMORY_OPT,
-            Feature.BULK_MEMORY,
-            Feature.REFERENCE_TYPES,
-            Feature.CALL_INDIRECT_OVERLONG,
-            Feature.SIMD,
-            Feature.RELAXED_SIMD,
-            Feature.TAIL_CALL,
-            Feature.EXTENDED_CONST,
-        }
-    )
+    features = WEBASSEMBLY_2 | {
+        Feature.RELAXED_SIMD,
+        Feature.TAIL_CALL,
+        Feature.EXTENDED_CONST,
+    }
 
     def __init__(self) -> None:
         super().__init__()

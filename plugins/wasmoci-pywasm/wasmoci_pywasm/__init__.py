@@ -12,7 +12,7 @@ from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import host
 from wasmoci.handlers.base import BaseHandler, Outcome
-from wasmoci.module import Feature
+from wasmoci.module import WEBASSEMBLY_2
 from wasmoci_pywasm.guest import Guest
 
 if TYPE_CHECKING:
@@ -41,19 +41,7 @@ class PywasmHandler(BaseHandler):
             Capability.DETERMINISM,
         }
     )
-    features = frozenset(
-        {
-            Feature.MUTABLE_GLOBALS,
-            Feature.SIGN_EXTENSION,
-            Feature.SATURATING_FLOAT_TO_INT,
-            Feature.MULTI_VALUE,
-            Feature.BULK_MEMORY_OPT,
-            Feature.BULK_MEMORY,
-            Feature.REFERENCE_TYPES,
-            Feature.CALL_INDIRECT_OVERLONG,
-            Feature.SIMD,
-        }
-    )
+    features = WEBASSEMBLY_2
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""

@@ -14,7 +14,7 @@ from wasmoci.errors import EngineCrashed, EngineError, EngineUnavailable, Unsupp
 from wasmoci.handlers import host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.preopens import preopens
-from wasmoci.module import Feature
+from wasmoci.module import WEBASSEMBLY_2
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 from wasmoci.scratch import scratch_directory
 from wasmoci_wasmedge.process import probe, serve
@@ -45,19 +45,7 @@ class WasmedgeHandler(BaseHandler):
 
     name = "wasmedge"
     capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT, Capability.FUEL})
-    features = frozenset(
-        {
-            Feature.MUTABLE_GLOBALS,
-            Feature.SIGN_EXTENSION,
-            Feature.SATURATING_FLOAT_TO_INT,
-            Feature.MULTI_VALUE,
-            Feature.BULK_MEMORY_OPT,
-            Feature.BULK_MEMORY,
-            Feature.REFERENCE_TYPES,
-            Feature.CALL_INDIRECT_OVERLONG,
-            Feature.SIMD,
-        }
-    )
+    features = WEBASSEMBLY_2
 
     def __init__(self) -> None:
         self._library, answer = _find()

@@ -13,7 +13,7 @@ from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.capabilities import Capability
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature
+from wasmoci.module import WEBASSEMBLY_2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,19 +51,7 @@ CAPABILITIES = frozenset(
         Capability.DETERMINISM,
     }
 )
-FEATURES = frozenset(
-    {
-        Feature.MUTABLE_GLOBALS,
-        Feature.SIGN_EXTENSION,
-        Feature.SATURATING_FLOAT_TO_INT,
-        Feature.MULTI_VALUE,
-        Feature.BULK_MEMORY_OPT,
-        Feature.BULK_MEMORY,
-        Feature.REFERENCE_TYPES,
-        Feature.CALL_INDIRECT_OVERLONG,
-        Feature.SIMD,
-    }
-)
+FEATURES = WEBASSEMBLY_2
 
 
 class Embedded:

@@ -15,7 +15,7 @@ from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.capabilities import Capability
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature
+from wasmoci.module import WEBASSEMBLY_2, Feature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,24 +39,13 @@ CAPABILITIES = frozenset(
         Capability.DETERMINISM,
     }
 )
-FEATURES = frozenset(
-    {
-        Feature.MUTABLE_GLOBALS,
-        Feature.SIGN_EXTENSION,
-        Feature.SATURATING_FLOAT_TO_INT,
-        Feature.MULTI_VALUE,
-        Feature.BULK_MEMORY_OPT,
-        Feature.BULK_MEMORY,
-        Feature.REFERENCE_TYPES,
-        Feature.CALL_INDIRECT_OVERLONG,
-        Feature.SIMD,
-        Feature.RELAXED_SIMD,
-        Feature.EXTENDED_CONST,
-        Feature.EXCEPTIONS,
-        Feature.WIDE_ARITHMETIC,
-        Feature.THREADS,  # atomic instructions, on a memory that isn't shared
-    }
-)
+FEATURES = WEBASSEMBLY_2 | {
+    Feature.RELAXED_SIMD,
+    Feature.EXTENDED_CONST,
+    Feature.EXCEPTIONS,
+    Feature.WIDE_ARITHMETIC,
+    Feature.THREADS,  # atomic instructions, on a memory that isn't shared
+}
 
 
 class Sandboxed:
