@@ -62,13 +62,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Make the markers known, and refuse engines that aren't registered."""
     config.addinivalue_line("markers", f"{ENGINES_MARKER}(*names): run a Wasm test on these engines alone")
     config.addinivalue_line(
         "markers",
         f"{DETERMINISTIC_MARKER}(*, time, seed, tick): give the guests of a Wasm test the same time and random bytes at every "
         "run",
     )
+    names = (*config.getoption("wasm_engine"), *config.getini(ENGINES_INI))
+    if not names:
+        return
+    from wasmoci.errors import UnknownEngine  # noqa: PLC0415
+    from wasmoci.testing.engine_choice import check_names  # noqa: PLC0415
+
+    try:
+        check_names(names)
+    except UnknownEngine as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -229,19 +239,15 @@ def _wasm_workbench(request: pytest.FixtureRequest, _wasm_builder: Builder) -> I
 
 
 def _choices(config: pytest.Config, node: Any, *, all_if_none: bool = False) -> Sequence[EngineChoice]:
-    from wasmoci.errors import UnknownEngine  # noqa: PLC0415
     from wasmoci.testing.engine_choice import choose_engines  # noqa: PLC0415
 
     marker = node.get_closest_marker(ENGINES_MARKER)
-    try:
-        return choose_engines(
-            config.getoption("wasm_engine"),
-            config.getini(ENGINES_INI),
-            None if marker is None else marker.args,
-            all_if_none=all_if_none,
-        )
-    except UnknownEngine as error:
-        raise pytest.UsageError(str(error)) from None
+    return choose_engines(
+        config.getoption("wasm_engine"),
+        config.getini(ENGINES_INI),
+        None if marker is None else marker.args,
+        all_if_none=all_if_none,
+    )
 
 
 def _limit(config: pytest.Config, name: str) -> Any:

@@ -81,8 +81,18 @@ def test_selection(run: Callable[..., pytest.RunResult], options: tuple[str, ...
 def test_unknown_name(run: Callable[..., pytest.RunResult]) -> None:
     """An unknown engine is an error of the call, not of a test."""
     result = run(TEST, "--wasm-engine=wasm4")
-    assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*no engine is called 'wasm4'; registered are: wasmtime, wasmer, wasm3*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no engine is called 'wasm4'; registered are: wasmtime, wasmer, wasm3*"])
+
+
+def test_marked_for_a_plug_in(run: Callable[..., pytest.RunResult]) -> None:
+    """A test for an engine that isn't even registered is skipped as for any that isn't here; the others of its file run."""
+    test = f"import pytest\n@pytest.mark.wasm_engines('wasm4', 'wasmtime'){TEST}"
+    result = run(test)
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED *no engine is called 'wasm4'*"])
+    run(test, "--wasm-strict").assert_outcomes(passed=1, errors=1)
+    run(test, "--wasm-engine=wasmtime").assert_outcomes(passed=1)
 
 
 def test_marker(run: Callable[..., pytest.RunResult]) -> None:

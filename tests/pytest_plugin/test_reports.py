@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.requirements import require
-from wasmoci import ExitReason
+from wasmoci import ExitReason, registry
 from wasmoci.testing.changes import Changes
 from wasmoci.testing.comparison import report_differences
 from wasmoci.testing.guest_run import GuestRun
@@ -151,6 +151,14 @@ def test_engines_to_compare_missing(
     )
     run(test, "--wasm-strict").assert_outcomes(failed=1)
     run(test, "--wasm-strict", "--wasm-engine=wasmtime").assert_outcomes(skipped=1)
+
+
+def test_no_engines_to_compare(run: Callable[..., pytest.RunResult], without: Callable[..., None]) -> None:
+    """Without any engine, none of which could assemble a text, a comparison is skipped as every test."""
+    without(*registry.default().names())
+    result = run("def test_it(wasm_compare): wasm_compare('(module)')")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED * a comparison takes two engines, and has none; wasmtime: *"])
 
 
 def test_nothing_to_compare(run: Callable[..., pytest.RunResult]) -> None:

@@ -44,24 +44,23 @@ def choose_engines(
     Args:
         wanted: The names on the command line, ``all`` among them for all that are registered.
         configured: Those of the configuration, which count when the command line has none.
-        marked: Those that the test itself is for; None for any.
+        marked: Those that the test itself is for; None for any. One that isn't registered may be a plug-in's.
         all_if_none: Whether all engines are meant where there are no names, and not only those that are installed.
 
     Returns:
         In the order of the user's settings; without any names those that are installed.
 
     Raises:
-        UnknownEngine: No engine has one of the names.
+        UnknownEngine: No engine has one of the names of the user's settings.
     """
     order = Dispatcher().order()
-    for name in (*wanted, *configured, *(marked or ())):
-        if name not in order and name != ALL:
-            raise UnknownEngine(f"no engine is called {name!r}; registered are: {', '.join(order)}")
+    check_names((*wanted, *configured))
     named = wanted or (configured if marked is None else ())  # a test knows more than its project
     names = order if not named or ALL in named else tuple(name for name in order if name in named)
     if marked is not None:
         # A test that is for one engine says so itself, and shows when that one is missing.
-        fitting = tuple(name for name in order if name in marked and (not named or name in names))
+        strangers = () if named else tuple(name for name in marked if name not in order)
+        fitting = (*(name for name in order if name in marked and (not named or name in names)), *strangers)
         if not fitting:
             reason = f"it is for {', '.join(marked)}, and the engines asked for are: {', '.join(names)}"
             return tuple(EngineChoice(name, excluded=reason) for name in names[:1])
@@ -70,6 +69,18 @@ def choose_engines(
     if named or all_if_none:
         return choices
     return tuple(choice for choice in choices if not choice.missing) or (EngineChoice("none", missing=NONE_INSTALLED),)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """See that engines are registered, whether they can be used or not.
+
+    Raises:
+        UnknownEngine: One isn't.
+    """
+    order = Dispatcher().order()
+    for name in names:
+        if name not in order and name != ALL:
+            raise UnknownEngine(f"no engine is called {name!r}; registered are: {', '.join(order)}")
 
 
 def _missing(name: str) -> str:

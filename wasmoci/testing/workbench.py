@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wasmoci.testing.building import Builder, Wasm
     from wasmoci.testing.engine_choice import EngineChoice
 
+_TWO = 2  # engines to compare: one has nobody to agree with
 _KEPT = 8  # runs of a test that can be shown
 
 
@@ -163,13 +164,15 @@ class Workbench:
             WasmociError: It could not be run on any.
         """
         __tracebackhide__ = True
-        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
-        runs, left_out, errors = [], [], []
         choices = self._choices()
-        for choice in choices:
-            if choice.missing or choice.excluded:
-                left_out.append(f"{choice.name}: {choice.missing or choice.excluded}")
-                continue
+        usable = [choice for choice in choices if not choice.missing and not choice.excluded]
+        left_out = [f"{choice.name}: {choice.missing or choice.excluded}" for choice in choices if choice not in usable]
+        refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
+        if len(usable) < _TWO:  # without any there may be none to assemble a text, either
+            refuse(_alone([choice.name for choice in usable], left_out))
+        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
+        runs, errors = [], []
+        for choice in usable:
             attempt = self._begin(self._builder.copy(bundle), choice.name, limits, deterministic)
             try:
                 runs.append(self._execute(attempt, stdin, isolation))
@@ -178,9 +181,8 @@ class Workbench:
                 left_out.append(f"{choice.name} can't run it: {error.message}")
         if errors and not runs:
             raise errors[0]
-        if len(runs) < 2:  # noqa: PLR2004  one has nobody to agree with
-            refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
-            refuse("; ".join((f"a comparison takes two engines, and has {_names(runs)}", *left_out)))
+        if len(runs) < _TWO:
+            refuse(_alone([run.engine for run in runs], left_out))
         problem = report_differences(runs, ignore)
         if problem:
             raise AssertionError("\n".join((problem, *(f"left out: {reason}" for reason in left_out))))
@@ -279,5 +281,5 @@ class Workbench:
             self._leave_out(f"{self.engine} can't run it: {error.message}")
 
 
-def _names(runs: Sequence[GuestRun]) -> str:
-    return ", ".join(run.engine for run in runs) or "none"
+def _alone(engines: Sequence[str], left_out: Sequence[str]) -> str:
+    return "; ".join((f"a comparison takes two engines, and has {', '.join(engines) or 'none'}", *left_out))
