@@ -69,6 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{DETERMINISTIC_MARKER}(*, time, seed, tick): give the guests of a Wasm test the same time and random bytes at every "
         "run",
     )
+    if config.pluginmanager.has_plugin("pytester"):
+        from wasmoci.testing.engine_choice import load_handlers  # noqa: PLC0415
+
+        load_handlers()
     names = (*config.getoption("wasm_engine"), *config.getini(ENGINES_INI))
     if not names:
         return

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import ENGINES, usable
 from tests.support.guests import CACHE
-from wasmoci import handlers, registry
+from wasmoci import registry
 from wasmoci.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -23,10 +20,6 @@ def _project(monkeypatch: pytest.MonkeyPatch) -> None:
     """All engines are here, and the project's pytest isn't told anything by the environment."""
     for engine in ENGINES:
         usable(engine)
-    # What the inner session imports is imported again by the next one, while a handler and its call-backs stay.
-    for module in walk_packages(handlers.__path__, "wasmoci.handlers."):
-        with contextlib.suppress(ImportError):  # of an engine for other Pythons
-            importlib.import_module(module.name)
     for name in ("WASMOCI_ENGINE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(CACHE / "zig"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci import registry
+from wasmoci import handlers, registry
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import EngineError, UnknownEngine
 
@@ -89,3 +92,14 @@ def _missing(name: str) -> str:
     except EngineError as error:
         return "; ".join(part for part in (error.message, error.hint) if part)
     return ""
+
+
+def load_handlers() -> None:
+    """Import all of our handlers, with what they otherwise load when they need it.
+
+    A session that pytester runs within a test takes back what it has imported. A handler that outlives it would be left with call-backs
+    of modules that the next session imports again.
+    """
+    for module in walk_packages(handlers.__path__, "wasmoci.handlers."):
+        with contextlib.suppress(Exception):  # an engine that is missing, or broken, is told of by whoever wants it
+            importlib.import_module(module.name)
