@@ -24,9 +24,12 @@ collect_ignore = ["core_only"]  # for an environment without engines: nox -s cor
 hypothesis.settings.register_profile("wasmoci", deadline=None)
 hypothesis.settings.load_profile("wasmoci")
 
-# Nothing compiled is kept behind the tests, and what is kept of others has no part in them.
-_CACHE = tempfile.TemporaryDirectory(prefix="wasmoci-tests-", ignore_cleanup_errors=True)
-os.environ["WASMOCI_CACHE"] = _CACHE.name
+# Nothing compiled is kept behind the tests, and what is kept of others has no part in them. A program that a test starts, and
+# may kill, has that of the tests, if it comes here at all.
+_SESSION = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+if os.environ.get("WASMOCI_TESTS_SESSION") != _SESSION:
+    _CACHE = tempfile.TemporaryDirectory(prefix="wasmoci-tests-", ignore_cleanup_errors=True)
+    os.environ.update(WASMOCI_CACHE=_CACHE.name, WASMOCI_TESTS_SESSION=_SESSION)
 
 ENGINES = ("wasmtime", "wasmer", "wasm3")
 
