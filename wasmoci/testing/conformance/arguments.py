@@ -8,7 +8,7 @@ import pytest
 
 from wasmoci.errors import EntrypointError, UnsupportedWorkload
 from wasmoci.result import ExitReason
-from wasmoci.testing.conformance.base import Conformance, ended
+from wasmoci.testing.conformance.base import Conformance, ended, parted
 
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
@@ -41,8 +41,9 @@ class ArgumentsAndEnvironment(Conformance):
     def test_many_and_long_arguments_arrive(self, run: Runner) -> None:
         """A few hundred arguments, one of them of 60,000 bytes."""
         args = ["x" * 60_000, *(str(number) for number in range(300))]
-        found = _strings(run.output("args", *args))
-        assert found == ["/app.wasm", *args], f"{len(found)} arguments arrived of {len(args) + 1}, or not as they were"
+        expected = "\0".join(["/app.wasm", *args, ""]).encode()
+        wrong = parted(run.output("args", *args), expected)
+        assert not wrong, f"as arguments, each ended by a NUL, arrived {wrong}"
 
     def test_function_is_cut_from_argv(self, run: Runner) -> None:
         """Of ``/app.wasm#_start`` the guest sees ``/app.wasm``."""

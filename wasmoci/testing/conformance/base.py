@@ -161,6 +161,21 @@ def made(handler: Any) -> EngineHandler:
     return _made[handler]
 
 
+def parted(found: bytes, expected: bytes) -> str:
+    """Where a long output isn't what was expected, for a message; nothing when it is.
+
+    pytest shows the whole difference of two values where ``CI`` is set, which takes it minutes for half a MiB.
+    """
+    if found == expected:
+        return ""
+    both = min(len(found), len(expected))
+    place = next((index for index in range(both) if found[index] != expected[index]), both)
+    return (
+        f"{len(found)} bytes of {len(expected)}, and from byte {place} on {found[place : place + 20]!r} "
+        f"instead of {expected[place : place + 20]!r}"
+    )
+
+
 def ended(result: ExecutionResult) -> str:
     """How a guest ended, for a message."""
     shown = f"{result.reason.name} with {result.exit_code}"
