@@ -170,9 +170,11 @@ def parted(found: bytes, expected: bytes) -> str:
         return ""
     both = min(len(found), len(expected))
     place = next((index for index in range(both) if found[index] != expected[index]), both)
+    counts = f"{len(found)} bytes of {len(expected)}"
+    if place == both:
+        return counts
     return (
-        f"{len(found)} bytes of {len(expected)}, and from byte {place} on {found[place : place + 20]!r} "
-        f"instead of {expected[place : place + 20]!r}"
+        f"{counts}, and from byte {place} on {found[place : place + 20]!r} instead of {expected[place : place + 20]!r}"
     )
 
 
