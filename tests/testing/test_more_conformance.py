@@ -26,7 +26,7 @@ CAUGHT = {
     "StdinHasNoEnd": ("stdin_ends", "its stdin has no end"),
     "StdinInherited": ("stdin_of_the_process_is_not_read", "the guest was given nothing, and has read"),
     "OutputCut": ("large_streams_are_whole", "65536 bytes of 524288"),
-    "ErrorOutputCut": ("large_stderr_is_whole", "65536 bytes of stderr came out of 262144"),
+    "ErrorOutputCut": ("large_stderr_is_whole", "on stderr the guest wrote 65536 bytes of 262144"),
     "DescriptorMadeNonBlocking": ("descriptors_take_and_give_and_stay_open", "was made non-blocking"),
     "ExitCodeCutTo7Bits": ("exit_codes_arrive", "128: 'EXITED with 0'"),
     "TrapReportedAsExit1": ("trap_is_reported_as_a_trap", "gave EXITED with 1"),
