@@ -170,6 +170,11 @@ def max_pages(limits: Limits) -> int | None:
     return None if limits.memory is None else limits.memory // _PAGE
 
 
+def memory_bound(pages: int | None) -> str:
+    """A limit of memory as the configuration of an entry in the compile cache, which a person may read; "" for no limit."""
+    return "" if pages is None else f"{pages} pages"
+
+
 def exited(code: int, *, refused: int, limits: Limits) -> Outcome:
     """The outcome of a guest that returned or asked to exit, after so many refusals of memory by its limit."""
     note = f"it was refused memory {refused} times by its limit of {limits.memory} bytes" if refused else ""

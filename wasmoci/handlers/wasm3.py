@@ -132,7 +132,7 @@ def _pages(limits: Limits) -> int:
 
 
 def _key(module: Module, pages: int) -> compiled.Key:
-    return compiled.Key(module.digest, "wasm3", _host.rewriter("pywasm3", _FILE), f"{pages} pages")
+    return compiled.Key(module.digest, "wasm3", _host.rewriter("pywasm3", _FILE), _host.memory_bound(pages))
 
 
 def _fetch(module: Module, pages: int) -> bytes:

@@ -106,7 +106,7 @@ class Embedded:
 
 def _key(module: Module, pages: int | None) -> compiled.Key:
     version = _host.rewriter("wasmer-compiler-cranelift", _FILES[1])
-    return compiled.Key(module.digest, "wasmer", version, f"{pages} pages")
+    return compiled.Key(module.digest, "wasmer", version, _host.memory_bound(pages))
 
 
 def _nothing_to_abandon() -> None:

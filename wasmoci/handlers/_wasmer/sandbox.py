@@ -100,5 +100,6 @@ def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
         return tunnel(limited, calls, original=module.data, source=module.source)
 
     version = _host.rewriter("wasmer-sdk", _SDK)
-    key = compiled.Key(module.digest, "wasmer", version, f"{pages} pages, {' '.join(calls)}")
+    configuration = ", ".join(filter(None, (_host.memory_bound(pages), *calls)))
+    key = compiled.Key(module.digest, "wasmer", version, configuration)
     return compiled.fetch(key, make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
