@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.descriptors import children
+from tests.support.descriptors import children, descriptors
 from wasmoci.scratch import scratch_directory
 
 
@@ -28,11 +28,11 @@ def test_is_removed_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.Monke
 def test_leaves_no_process_and_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits beside the directory is gone with it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    before = set(Path("/proc/self/fd").iterdir()), children()
+    before = descriptors(), children()
     with scratch_directory("test-"):
         pass
     # Other tests may have children that stay, such as a server of their engine's.
-    assert (set(Path("/proc/self/fd").iterdir()), children()) == before
+    assert (descriptors(), children()) == before
 
 
 def test_is_removed_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_is_removed_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 _KILLED = """
 import os, signal, tempfile
-from tests.support.descriptors import children
+from tests.support.descriptors import children, descriptors
 from wasmoci.scratch import scratch_directory
 with scratch_directory("test-") as directory:
     (directory / "file").touch()

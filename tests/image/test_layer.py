@@ -6,16 +6,20 @@ import contextlib
 import io
 import os
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.image.making import make_layout, member, tar, tree
+from tests.support.descriptors import descriptors
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, UnsafeLayer
 from wasmoci.image import UnpackLimits, open_image, unpack
 from wasmoci.image.layer import LayerApplier
 from wasmoci.image.limits import Budget
 from wasmoci.image.tar import TarReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def apply(root: Path, *layers: bytes, owner: bool = False, limits: UnpackLimits | None = None) -> list[str]:
@@ -194,7 +198,7 @@ def test_hostile_layers(tmp_path: Path, name: str, *, split: bool) -> None:
     outside.mkdir(mode=0o755)
     (outside / "kept").write_text("kept")
     before = (tree(outside), outside.stat().st_mode)
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    opened = descriptors()
     members = []
     for info, data in HOSTILE[name]:
         copied = tarfile.TarInfo(info.name)
@@ -207,7 +211,7 @@ def test_hostile_layers(tmp_path: Path, name: str, *, split: bool) -> None:
     inner.mkdir()
     with contextlib.suppress(ImageError):
         apply(inner / "root", *layers, owner=os.geteuid() == 0)
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert descriptors() == opened
     assert (tree(outside), outside.stat().st_mode) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "outside"]
     assert [path.name for path in inner.iterdir()] == ["root"]

@@ -8,8 +8,19 @@ from pathlib import Path
 
 
 def descriptors() -> frozenset[str]:
-    """The numbers of all descriptors that are open now; that of the listing itself is among them."""
-    return frozenset(entry.name for entry in Path("/proc/self/fd").iterdir())
+    """The numbers of all descriptors that are open now, without that of the listing itself.
+
+    A listing takes the lowest number that is free: counted, it would name one that another thread closes meanwhile.
+    """
+    return frozenset(entry.name for entry in Path("/proc/self/fd").iterdir() if _is_open(int(entry.name)))
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def children() -> frozenset[str]:

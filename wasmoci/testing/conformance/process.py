@@ -182,7 +182,16 @@ def _left_by_runs(run: Runner, looks: Mapping[str, Callable[[], set[str]]], **op
 
 
 def _descriptors() -> set[str]:
-    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+    """All but the listing's own, whose number may be one that a thread of the handler's closes meanwhile."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir() if _is_open(int(entry.name))}
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _threads() -> set[str]:
