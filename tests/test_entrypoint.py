@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.descriptors import descriptors
+from tests.support.descriptors import no_descriptor_left
 from wasmoci.entrypoint import Entrypoint, first_bytes
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, InvalidSpec, WasmociError
 from wasmoci.filesystem import plan
@@ -113,13 +113,9 @@ def rootfs(tmp_path: Path) -> Path:
 
 def load(rootfs: Path, program: str, *, mounts: tuple[Mount, ...] = (), **process: Any) -> Module:
     """Read a program as a run does; no descriptor may be left."""
-    before = descriptors()
     spec = Spec(process=Process(args=(program,), **process), mounts=mounts)
-    try:
-        with plan(spec, rootfs).materialise() as files:
-            return Entrypoint.of(spec).load(files)
-    finally:
-        assert descriptors() == before
+    with no_descriptor_left(), plan(spec, rootfs).materialise() as files:
+        return Entrypoint.of(spec).load(files)
 
 
 FOUND = [
@@ -319,13 +315,12 @@ def test_module_without_any_function() -> None:
 @pytest.mark.parametrize("program", ["/app.wasm", "/srv", "/missing", "/fifo", "/loop", "/text", ""])
 def test_first_bytes_never_raise(rootfs: Path, program: str) -> None:
     """A look at a program gives its first bytes, or nothing."""
-    before = descriptors()
     expected = {"/app.wasm": EMPTY[:4], "/text": b"#!/b"}.get(program)
     spec = Spec(process=Process(args=(program,)))
-    assert first_bytes(spec, rootfs, 4) == expected
-    assert first_bytes(attrs.evolve(spec, process=None), rootfs, 4) is None
-    assert first_bytes(spec, rootfs / "missing", 4) is None
-    assert descriptors() == before
+    with no_descriptor_left():
+        assert first_bytes(spec, rootfs, 4) == expected
+        assert first_bytes(attrs.evolve(spec, process=None), rootfs, 4) is None
+        assert first_bytes(spec, rootfs / "missing", 4) is None
 
 
 def test_errors_are_ours() -> None:

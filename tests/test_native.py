@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,9 @@ import pytest
 
 import wasmoci
 from tests.support.containers import listed
-from tests.support.descriptors import descriptors
+from tests.support.descriptors import no_descriptor_left
 from tests.support.requirements import require
+from tests.support.waiting import PATIENCE
 from wasmoci import native, native_programs
 from wasmoci.bundle import Bundle
 from wasmoci.configuration import Settings
@@ -62,7 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    before, numbers = descriptors(), itertools.count()
+    numbers = itertools.count()
 
     def call(
         script: str, *args: str, stdio: Stdio | None = None, limits: Limits | None = None, **process: Any
@@ -72,8 +72,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             bundle, stdio=stdio or Stdio.capture(), limits=limits or Limits()
         )
 
-    yield call
-    assert (_containers(tmp_path), descriptors(), list(scratch.iterdir())) == ([], before, [])
+    with no_descriptor_left():
+        yield call
+    assert (_containers(tmp_path), list(scratch.iterdir())) == ([], [])
 
 
 def _containers(beneath: Path) -> list[str]:
@@ -118,12 +119,10 @@ def test_output_is_bounded(run: Callable[..., ExecutionResult]) -> None:
 @pytest.mark.parametrize("limit", [0.02, 0.1, 0.7])
 def test_time_limit(run: Callable[..., ExecutionResult], limit: float) -> None:
     """A container is over when its time is, however far the runtime had come, and is gone afterwards."""
-    began = time.monotonic()
-    result = run("echo started; sleep 60", limits=Limits(time=limit))
-    assert time.monotonic() - began < 10
+    result = run("echo started; sleep 600", limits=Limits(time=limit))
     assert (result.reason, result.exit_code) == (ExitReason.TIMED_OUT, 124)
     assert result.message == f"it ran past its time limit of {limit:g} s"
-    assert limit <= result.duration < limit + 0.3
+    assert limit <= result.duration < PATIENCE
 
 
 def test_time_limit_that_nothing_reaches(run: Callable[..., ExecutionResult]) -> None:

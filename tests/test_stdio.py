@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.isolation.puppet import Puppet
-from tests.support.descriptors import descriptors
+from tests.support.descriptors import no_descriptor_left
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.servers import Servers
@@ -33,20 +34,16 @@ def run(request: pytest.FixtureRequest) -> Callable[..., ExecutionResult]:
     """Runs a puppet with streams, in this process and in another; no descriptor may be left."""
 
     def call(stdio: Stdio, *args: str) -> ExecutionResult:
-        before = descriptors()
-        servers = Servers(eager=False)  # those that all share stay
-        result = isolation.execute(
-            Puppet(),
-            Spec(process=Process(args=args)),
-            Path("/"),
-            stdio=stdio,
-            limits=Limits(),
-            isolation=request.param,
-            servers=servers,
-        )
-        servers.close()
-        assert descriptors() <= before
-        return result
+        with no_descriptor_left(), contextlib.closing(Servers(eager=False)) as servers:  # those that all share stay
+            return isolation.execute(
+                Puppet(),
+                Spec(process=Process(args=args)),
+                Path("/"),
+                stdio=stdio,
+                limits=Limits(),
+                isolation=request.param,
+                servers=servers,
+            )
 
     return call
 
@@ -185,10 +182,8 @@ sys.exit(len(sys.stdout.getvalue()))
 
 def test_file_that_is_missing_is_an_os_error(run: Callable[..., ExecutionResult], tmp_path: Path) -> None:
     """A caller's own file that can't be opened is the caller's error, as open gives it, and nothing is left open."""
-    before = descriptors()
     with pytest.raises(FileNotFoundError):
         run(Stdio(stdin=b"x", stdout=tmp_path / "missing" / "out", stderr=Stream.NULL), "echoes")
-    assert descriptors() == before
 
 
 def test_exception_of_a_function_reaches_the_caller(run: Callable[..., ExecutionResult]) -> None:
@@ -246,19 +241,15 @@ def test_sink_waits_for_a_descriptor_that_does_not_block() -> None:
 
 def test_bytes_become_a_file_when_they_are_read() -> None:
     """An engine that takes them as they are costs no descriptor; another one gets one, the same each time."""
-    before = descriptors()
-    with Stdio.capture(BIG).open() as streams:
-        assert streams.content == BIG
-        assert descriptors() == before
+    with no_descriptor_left(), Stdio.capture(BIG).open() as streams:
+        with no_descriptor_left():
+            assert streams.content == BIG
         assert streams.stdin == streams.stdin
         assert os.read(streams.stdin, 300) == BIG[:300]
-    assert descriptors() == before
 
 
 def test_what_was_opened_is_closed_when_the_rest_fails(tmp_path: Path) -> None:
     """No descriptor is left by streams of which one can't be opened."""
-    before = descriptors()
     stdio = Stdio(stdin=Stream.NULL, stdout=tmp_path / "out", stderr=tmp_path / "no" / "directory")
-    with pytest.raises(FileNotFoundError), stdio.open():
+    with no_descriptor_left(), pytest.raises(FileNotFoundError), stdio.open():
         raise AssertionError
-    assert descriptors() == before

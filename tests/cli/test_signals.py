@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +12,9 @@ import pytest
 from tests.cli.command import COMMAND, LIMIT, environment
 from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
+from tests.support.containers import listed
 from tests.support.requirements import require
+from tests.support.waiting import settled
 from wasmoci import native
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ def test_tmpfs(
     bundle = make_bundle(guest("sleep"), mounts=[{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}])
     status, _, _ = stop(number, "--engine", "wasmtime", "--isolation", isolation, bundle, TMPDIR=str(scratch))
     assert status == -number
-    deadline = time.monotonic() + LIMIT
-    while any(scratch.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert list(scratch.iterdir()) == []
+    assert settled(lambda: list(scratch.iterdir()), []) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -87,6 +84,4 @@ def test_native(number: signal.Signals, tmp_path: Path) -> None:
     require(shutil.which("crun") or shutil.which("runc"), "no native runtime: apt install crun runc")
     bundle = write_native_bundle(tmp_path / "bundle", "trap '' INT TERM; echo begun; while :; do :; done")
     assert stop(number, bundle) == (-number, b"", b"")
-    command = [native.find().path, "list", "--format", "json"]
-    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout) or []
-    assert [container["id"] for container in listed if container["bundle"] == str(bundle)] == []
+    assert [found["id"] for found in listed(native.find().path) if found["bundle"] == str(bundle)] == []

@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.config.support import apply, file, toml
 from tests.support.requirements import require
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,14 +156,14 @@ def test_containerd_loads_its_cri_plugin(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         daemon = subprocess.Popen(["containerd", "-c", path], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
-        for _ in range(500):
+
+        def listed() -> str:
             assert daemon.poll() is None, (tmp_path / "log").read_text()
             command = ["ctr", "-a", str(tmp_path / "socket"), "plugins", "ls"]
-            listed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-            if listed.returncode == 0:
-                break
-            time.sleep(0.02)
-        plugins = {tuple(line.split()[:2]): line.split()[-1] for line in listed.stdout.splitlines()[1:]}
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100).stdout
+
+        wait_for("containerd", listed)
+        plugins = {tuple(line.split()[:2]): line.split()[-1] for line in listed().splitlines()[1:]}
         assert plugins["io.containerd.grpc.v1", "cri"] == "ok", (tmp_path / "log").read_text()
     finally:
         daemon.terminate()

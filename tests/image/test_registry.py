@@ -58,7 +58,7 @@ def registry(layout: Path) -> Iterator[FakeRegistry]:
 
 def options(**more: Any) -> RegistryOptions:
     """What a registry on loopback needs."""
-    return RegistryOptions(plain_http=True, timeout=5, **more)
+    return RegistryOptions(plain_http=True, timeout=60, **more)
 
 
 def get(registry: FakeRegistry, name: str = "/me/image:1", **more: Any) -> str:

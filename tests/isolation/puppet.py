@@ -155,13 +155,13 @@ class Puppet:
 
     def leaves_child(self) -> int:
         """Leave a process behind that holds the streams open."""
-        child = subprocess.Popen(["sleep", "20"])
+        child = subprocess.Popen(["sleep", "600"])
         self.write(f"{child.pid}\n".encode())
         os._exit(0)
 
     def hides_behind_child(self) -> int:
         """Hang, with a child that holds the streams open."""
-        child = subprocess.Popen(["sleep", "20"])
+        child = subprocess.Popen(["sleep", "600"])
         self.write(f"{child.pid}\n".encode())
         time.sleep(60)
         return 0

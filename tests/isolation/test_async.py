@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import os
 import shutil
 import threading
 import time
@@ -15,9 +16,11 @@ import pytest
 
 import wasmoci
 from tests.conftest import usable
+from tests.isolation.sleepers import Running
 from tests.support.bundles import write_native_bundle
-from tests.support.descriptors import children, descriptors
+from tests.support.descriptors import nothing_left
 from tests.support.requirements import require
+from tests.support.waiting import PATIENCE
 from wasmoci.errors import EntrypointNotFound, InvalidBundle
 from wasmoci.isolation import servers
 from wasmoci.result import ExitReason
@@ -29,21 +32,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """After each test there are no more descriptors, and the same children and threads as before."""
+def _nothing_left() -> Iterator[None]:
+    """After each test there is nothing that wasn't there before."""
     for name in ("anyio", "trio"):
         require(importlib.util.find_spec(name), f"needs {name}: pip install {name}")
-
-    def left() -> tuple[int, frozenset[str], int]:
-        return len(descriptors()), children(), threading.active_count()
-
     importlib.import_module("trio")
     servers.DEFAULT.warm_up()
-    before = left()
-    yield
-    after = left()
-    # What an earlier test left to the garbage collector may be closed in the meantime.
-    assert (after[0] <= before[0], *after[1:]) == (True, *before[1:])
+    with nothing_left():
+        yield
 
 
 Start = "Callable[[Callable[[], Awaitable[Any]]], Any]"
@@ -75,20 +71,27 @@ def test_result_is_that_of_a_run(engine: str, make_bundle: Callable[..., Path], 
     assert (result.exit_code, result.stdout, result.stderr, result.engine) == (0, b"in", b"", engine)
 
 
-def test_on_each_loop(loop: Start, sleeper: Path) -> None:
+def test_on_each_loop(loop: Start, make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
     """It works wherever a task runs; output comes while the guest runs, on the loop's thread."""
-    chunks: list[tuple[bytes, int]] = []
+    usable("wasm3")
+    server = make_bundle(guest("serve"))
+    chunks: list[bytes] = []
+    threads: set[int] = set()
+    reading, writing = os.pipe()
+
+    def take(data: bytes) -> None:
+        if not chunks:
+            os.close(writing)  # which the guest, that says it is ready, waits for
+        chunks.append(data)
+        threads.add(threading.get_ident())
 
     async def main() -> wasmoci.ExecutionResult:
-        stdio = Stdio(
-            stdin=Stream.NULL,
-            stdout=lambda data: chunks.append((data, threading.get_ident())),
-            stderr=Stream.NULL,
-        )
-        return await wasmoci.run_async(sleeper, engine="wasm3", args=["0.1"], stdio=stdio)
+        stdio = Stdio(stdin=reading, stdout=take, stderr=Stream.NULL)
+        return await wasmoci.run_async(server, engine="wasm3", stdio=stdio, timeout=PATIENCE)
 
     assert loop(main).ok  # type: ignore[operator]
-    assert chunks == [(b"begun\n", threading.get_ident()), (b"done\n", threading.get_ident())]
+    os.close(reading)
+    assert (b"".join(chunks), threads) == (b"ready\ndone\n", {threading.get_ident()})
 
 
 def test_time_limit(loop: Start, sleeper: Path) -> None:
@@ -98,7 +101,7 @@ def test_time_limit(loop: Start, sleeper: Path) -> None:
         return await wasmoci.run_async(sleeper, engine="wasm3", timeout=0.1)
 
     result = loop(main)  # type: ignore[operator]
-    assert (result.reason, result.stdout) == (ExitReason.TIMED_OUT, b"begun\n")
+    assert result.reason is ExitReason.TIMED_OUT
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -114,7 +117,7 @@ def test_cancelled_at_any_time(backend: str, seconds: float, sleeper: Path) -> N
 
     began = time.monotonic()
     assert anyio.run(main, backend=backend)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_cancelled_task_of_asyncio(sleeper: Path) -> None:
@@ -152,15 +155,10 @@ def test_many_in_flight(sleeper: Path) -> None:
 def test_pool_in_tasks(loop: Start, sleeper: Path) -> None:
     """A pool bounds the guests of tasks too; one that is cancelled while it waits for its turn takes none from the others."""
     anyio = importlib.import_module("anyio")
-    running: list[int] = []
-    most: list[int] = []
-
-    def tell(data: bytes) -> None:
-        running.append(1) if b"begun" in data else running.pop()
-        most.append(len(running))
+    running = Running()
 
     async def main(pool: wasmoci.WorkerPool) -> None:
-        stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
+        stdio = Stdio(stdin=Stream.NULL, stdout=running.take, stderr=Stream.NULL)
 
         async def one(limit: float) -> None:
             with anyio.move_on_after(limit):
@@ -173,7 +171,7 @@ def test_pool_in_tasks(loop: Start, sleeper: Path) -> None:
     with wasmoci.WorkerPool(2, engines=("wasm3",)) as pool:
         loop(lambda: main(pool))  # type: ignore[operator]
         assert pool.run(sleeper, args=["0"]).ok
-    assert (max(most), len(most)) == (2, 12)
+    assert (running.most <= 2, running.begun, running.done) == (True, 6, 6)
 
 
 def test_errors_are_raised(loop: Start, tmp_path: Path, make_bundle: Callable[..., Path]) -> None:

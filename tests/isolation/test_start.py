@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +19,9 @@ import wasmoci
 from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
 from tests.support.containers import listed
-from tests.support.descriptors import children, descriptors
+from tests.support.descriptors import nothing_left
 from tests.support.requirements import require
+from tests.support.waiting import ended, settled
 from wasmoci.errors import EntrypointNotFound, GuestNotReady, InvalidBundle, UnsupportedWorkload
 from wasmoci.isolation import servers
 from wasmoci.isolation.lines import Output, Outputs
@@ -35,16 +34,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """After each test there are as many descriptors, children and threads as before."""
-
-    def left() -> tuple[int, frozenset[str], int]:
-        return len(descriptors()), children(), threading.active_count()
-
+def _nothing_left() -> Iterator[None]:
+    """After each test there is nothing that wasn't there before."""
     servers.DEFAULT.warm_up()
-    before = left()
-    yield
-    assert left() == before
+    with nothing_left():
+        yield
 
 
 @pytest.fixture
@@ -194,7 +188,7 @@ def test_time_is_waited_for(start: Callable[..., wasmoci.RunningGuest]) -> None:
 
 def test_limits_hold(start: Callable[..., wasmoci.RunningGuest]) -> None:
     """A time limit ends the guest, and its result says so."""
-    with start(timeout=0.2) as guest:
+    with start(timeout=1) as guest:
         result = guest.wait()
     assert (result.reason, result.stdout) == (ExitReason.TIMED_OUT, b"ready\n")
 
@@ -256,7 +250,7 @@ with wasmoci.start(sys.argv[1], engine="wasm3") as guest:
         pid = int(caller.stdout.readline())
         os.kill(pid, 0)
         caller.kill()
-    _wait_for_end(pid)
+    assert ended(pid)
 
 
 @pytest.fixture
@@ -311,26 +305,12 @@ with wasmoci.start(sys.argv[1]) as guest:
         caller.stdout.readline()
         (container,) = _containers(bundle)
         caller.kill()
-    for _ in range(600):
-        if not _containers(bundle):
-            break
-        time.sleep(0.05)
-    assert _containers(bundle) == []
-    _wait_for_end(container)
+    assert settled(lambda: _containers(bundle), []) == []
+    assert ended(container)
 
 
 def _containers(bundle: Path) -> list[int]:
     return [found["pid"] for found in listed() if found["bundle"] == str(bundle)]
-
-
-def _wait_for_end(pid: int) -> None:
-    for _ in range(600):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                time.sleep(0.05)
-                continue
-        return
-    raise AssertionError(f"process {pid} lives on")
 
 
 @pytest.mark.parametrize(

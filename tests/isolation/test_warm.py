@@ -20,14 +20,15 @@ import pytest
 import wasmoci
 from tests.conftest import usable
 from tests.isolation.puppet import Guarded, Puppet
+from tests.isolation.sleepers import Running
 from tests.isolation.test_worker import run_in
-from tests.support.descriptors import children, descriptors
+from tests.support.descriptors import nothing_left
+from tests.support.waiting import PATIENCE, ended, wait_for
 from wasmoci.cache import SETTLED
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation.process import reference_of
 from wasmoci.isolation.servers import Servers
 from wasmoci.isolation.warm import WarmServer
-from wasmoci.limits import Limits
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 
@@ -41,10 +42,8 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def own_servers() -> Iterator[Servers]:
     """Servers of one test, which are gone after it, with all that they opened."""
-    before = len(descriptors()), children()
-    with contextlib.closing(Servers(eager=True)) as servers:
+    with nothing_left(), contextlib.closing(Servers(eager=True)) as servers:
         yield servers
-    assert (len(descriptors()), children()) == before
 
 
 def surroundings(servers: Servers | None) -> dict[str, Any]:
@@ -98,11 +97,16 @@ def test_file_mode_mask_is_that_of_the_run(own_servers: Servers) -> None:
 def test_worker_has_no_descriptor_of_another_run(own_servers: Servers) -> None:
     """A worker that starts while others run has what it would have alone."""
     alone = run_in(own_servers, "tells_descriptors").stdout
+    begun: list[bytes] = []
+    stdio = Stdio(stdin=b"", stdout=begun.append, stderr=Stream.NULL)
+    server = surroundings(own_servers)["parent"]
     with ThreadPoolExecutor(4) as executor:
-        others = [executor.submit(run_in, own_servers, "hangs", limits=Limits(time=1.0)) for _ in range(3)]
-        time.sleep(0.3)
-        assert len(json.loads(run_in(own_servers, "tells_descriptors").stdout or b"")) == len(json.loads(alone or b""))
-        assert {other.result().reason for other in others} == {ExitReason.TIMED_OUT}
+        others = [executor.submit(run_in, own_servers, "hangs", stdio=stdio) for _ in range(3)]
+        wait_for("the others", lambda: len(begun) == len(others))
+        beside = run_in(own_servers, "tells_descriptors").stdout
+        os.kill(server, signal.SIGKILL)
+        assert {other.result().reason for other in others} == {ExitReason.SIGNALED}
+    assert len(json.loads(beside or b"")) == len(json.loads(alone or b""))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -142,9 +146,12 @@ print(first, second, "still open")
 def test_server_that_dies_under_a_run(own_servers: Servers) -> None:
     """Its workers die with it, and their runs end as those of any worker that is killed."""
     server = surroundings(own_servers)["parent"]
-    threading.Timer(0.2, os.kill, (server, signal.SIGKILL)).start()
-    result = run_in(own_servers, "hangs")
-    assert (result.reason, result.exit_code, result.stdout) == (ExitReason.SIGNALED, 137, b"before")
+
+    def kill(_: bytes) -> None:
+        os.kill(server, signal.SIGKILL)
+
+    result = run_in(own_servers, "hangs", stdio=Stdio(stdin=b"", stdout=kill, stderr=Stream.NULL))
+    assert (result.reason, result.exit_code) == (ExitReason.SIGNALED, 137)
     assert run_in(own_servers, "exits", "4").exit_code == 4
 
 
@@ -212,8 +219,7 @@ run_in(servers, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stder
         server, worker = int(caller.stdout.readline()), int(caller.stdout.readline())
         caller.kill()
         assert caller.stdout.read() == b""
-    for pid in (worker, server):
-        _wait_for_end(pid)
+    assert [ended(pid) for pid in (worker, server)] == [True, True]
 
 
 def test_ends_with_its_caller() -> None:
@@ -225,7 +231,7 @@ surroundings(DEFAULT)
 print(surroundings(DEFAULT)["parent"])
 """
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=REPOSITORY, check=True)
-    _wait_for_end(int(done.stdout))
+    assert ended(int(done.stdout))
 
 
 def test_nothing_leaks_when_anything_is_killed(own_servers: Servers) -> None:
@@ -251,53 +257,41 @@ def test_nothing_leaks_when_anything_is_killed(own_servers: Servers) -> None:
         stop.set()
         killer.join()
     assert all(outcome in (code, 137) for code, outcome in enumerate(results))
-    for server in killed:
-        _wait_for_end(server)
+    assert all(map(ended, killed))
 
 
 def _outcome(servers: Servers, code: int) -> int:
     return run_in(servers, "exits", str(code)).exit_code
 
 
-def _wait_for_end(pid: int) -> None:
-    for _ in range(600):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                time.sleep(0.05)
-                continue
-        return
-    raise AssertionError(f"process {pid} lives on")
-
-
 def test_pool_on_each_engine(engine: str, make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
     """A pool gives the results of a run; from many threads too, and nothing is left of it."""
     bundle = make_bundle(guest("show"))
     expected = wasmoci.run(bundle, engine=engine, args=["x"])
-    before = len(descriptors()), children(), threading.active_count()
-    with wasmoci.WorkerPool(3, engines=(engine,)) as pool:
+    with nothing_left(), wasmoci.WorkerPool(3, engines=(engine,)) as pool:
         assert pool.size == 3
         with ThreadPoolExecutor(8) as executor:
             results = list(executor.map(lambda _: pool.run(bundle, args=["x"], env={"A": "1"}), range(16)))
     assert {result.engine for result in results} == {engine}
     assert {result.stdout for result in results} == {(expected.stdout or b"") + b"env: A=1\n"}
-    assert (len(descriptors()), children(), threading.active_count()) == before
 
 
 def test_pool_is_bounded(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
     """No more guests run at a time than the pool is large."""
     usable("wasm3")
     bundle = make_bundle(guest("sleep"))
-    running: list[int] = []
-    most: list[int] = []
+    running = Running()
+    both = threading.Barrier(2)
 
-    def tell(data: bytes) -> None:
-        running.append(1) if b"begun" in data else running.pop()
-        most.append(len(running))
+    def take(data: bytes) -> None:
+        if b"begun" in data:
+            both.wait(PATIENCE)  # so that there are two at a time, however slow the machine
+        running.take(data)
 
     with wasmoci.WorkerPool(2, engines=("wasm3",)) as pool, ThreadPoolExecutor(6) as executor:
-        stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
+        stdio = Stdio(stdin=Stream.NULL, stdout=take, stderr=Stream.NULL)
         list(executor.map(lambda _: pool.run(bundle, args=["0.1"], stdio=stdio), range(6)))
-    assert max(most) == 2
+    assert (running.most <= 2, running.begun, running.done) == (True, 6, 6)
 
 
 def test_pool_ends_with_its_guests(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
@@ -312,7 +306,7 @@ def test_pool_ends_with_its_guests(make_bundle: Callable[..., Path], guest: Call
         with contextlib.suppress(KeyboardInterrupt), wasmoci.WorkerPool(1, engines=("wasmtime",)) as pool:
             stdio = Stdio(stdin=Stream.NULL, stdout=tell, stderr=Stream.NULL)
             running = executor.submit(pool.run, bundle, args=["100"], stdio=stdio)
-            assert begun.wait(30)
+            assert begun.wait(PATIENCE)
             waiting = executor.submit(pool.run, bundle, args=["100"], stdio=stdio)
             raise KeyboardInterrupt
         assert (running.result().reason, running.result().exit_code) == (ExitReason.SIGNALED, 137)
@@ -351,14 +345,6 @@ def test_programs_of_recent_runs_are_at_hand(
 
         time.sleep(SETTLED / 1e9)
         assert not settles()
-        _wait_until(settles)
+        wait_for("the program to be at hand", settles)
         (bundle / "rootfs/app.wasm").write_bytes(guest("hello").read_bytes())
         assert pool.run(bundle, args=["3"]).exit_code == 0
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from tests.real import programs
 from tests.real.images import PAUSE
 from tests.real.programs import RUNTIME, Done
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.real.podman import Podman
@@ -73,14 +75,15 @@ class Containerd:
         command = [programs.program("containerd"), "--config", str(self.directory / "config.toml")]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        programs.wait_for("containerd", lambda: self.ctr("version", check=False).returncode == 0)
+        wait_for("containerd", lambda: self.ctr("version", check=False).returncode == 0)
         return self
 
     def __exit__(self, *_: object) -> None:
         """End it, and the shims that a test has left."""
         for process in Path("/proc").glob("[0-9]*/cmdline"):
-            if str(self.socket).encode() in process.read_bytes() and process.parent.name != str(self.process.pid):
-                os.kill(int(process.parent.name), signal.SIGKILL)
+            with contextlib.suppress(OSError):  # any process may end meanwhile
+                if str(self.socket).encode() in process.read_bytes() and process.parent.name != str(self.process.pid):
+                    os.kill(int(process.parent.name), signal.SIGKILL)
         self.process.terminate()
         self.process.wait(programs.PATIENCE)
         shutil.rmtree(self.sockets)

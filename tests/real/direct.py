@@ -12,6 +12,7 @@ from tests.real.programs import RUNTIME, Done
 from tests.runtime.containers import HYBRID, ONE_HIERARCHY
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ class Direct:
 
     def wait(self, status: str) -> None:
         """Wait until ``state`` says something."""
-        programs.wait_for(status, lambda: self.state()["status"] == status)
+        wait_for(status, lambda: self.state()["status"] == status)
 
     def written(self) -> str:
         """All that the container and the calls have written."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +16,6 @@ STATE = tuple(
     Path(directory) for directory in ("/run/runc", "/run/crun", "/run/wasmoci", "/run/wasmoci-runtime", "/run/netns")
 )
 CGROUPS = Path("/sys/fs/cgroup")
-_MOMENT = 5.0  # seconds
 
 
 def mentions(*marks: str | Path) -> list[str]:
@@ -34,10 +34,7 @@ def settled(*marks: str | Path) -> list[str]:
     Args:
         marks: As for :func:`mentions`.
     """
-    deadline = time.monotonic() + _MOMENT
-    while (found := mentions(*marks)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+    return waiting.settled(lambda: mentions(*marks), [])
 
 
 def _mounts(marks: Iterable[str]) -> Iterator[str]:

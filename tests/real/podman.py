@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.real import programs
 from tests.real.programs import RUNTIME, Done
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ class Podman:
 
     def wait_for_log(self, container: str, text: str) -> None:
         """Wait until a container has written something."""
-        programs.wait_for(f"{text!r} from {container}", lambda: text in self("logs", container).stdout)
+        wait_for(f"{text!r} from {container}", lambda: text in self("logs", container).stdout)
 
     def build(
         self, name: str, files: Mapping[str, Path], *commands: str, annotations: Mapping[str, str] | None = None

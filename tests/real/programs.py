@@ -5,20 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tests.support.requirements import require
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 RUNTIME = Path(sys.executable).with_name("wasmoci-runtime")
 FORCING = Path(sys.executable).with_name("wasmoci-wasm")
-
-# Long enough for a busy machine, and far below the 10 s that Podman waits before it kills.
-PATIENCE = 60.0
 
 Done = subprocess.CompletedProcess[str]
 
@@ -87,16 +84,3 @@ def run_into(output: IO[bytes], *command: str, environment: Mapping[str, str], d
         timeout=PATIENCE,
     )
     return done.returncode
-
-
-def wait_for(what: str, holds: Callable[[], object]) -> None:
-    """Wait until something holds.
-
-    Args:
-        what: What is waited for, for the message when it never comes.
-        holds: Whether it is there.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -21,9 +22,14 @@ COMPAT = "module.wasm.image/variant=compat-smart"
 NUMBERS = itertools.count()
 
 
+def new_name() -> str:
+    """A name that no other container has, be it another worker's: what is left of one is looked for by it."""
+    return f"wasmoci-ctr-{os.getpid()}-{next(NUMBERS)}"
+
+
 def run(containerd: Containerd, image: str, *arguments: str, options: tuple[str, ...] = ()) -> Done:
     """Run a container to its end; nothing is left of it."""
-    name = f"wasmoci-ctr-{next(NUMBERS)}"
+    name = new_name()
     done = containerd.ctr(*command(image, name, *arguments, options=options), check=False)
     assert settled(name) == []
     return done
@@ -73,7 +79,7 @@ def test_refusal(containerd: Containerd) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_kill(containerd: Containerd, name: str) -> None:
     """``ctr task kill`` ends a guest that computes for ever, with the signal's status."""
-    container = f"wasmoci-ctr-{next(NUMBERS)}"
+    container = new_name()
     full = containerd.command(*command(WASM, container, "/loop.wasm"))
     with subprocess.Popen(full, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -85,7 +91,7 @@ def test_kill(containerd: Containerd, name: str) -> None:
 
 def test_exec_and_pause(containerd: Containerd) -> None:
     """``ctr task`` executes another module, pauses, resumes and lists a container's processes."""
-    container = f"wasmoci-ctr-{next(NUMBERS)}"
+    container = new_name()
     full = containerd.command(*command(WASM, container, "/sleep.wasm"))
     with subprocess.Popen(full, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None

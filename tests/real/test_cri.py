@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.real import programs
 from tests.real.cri import Cri, CriError, decode
 from tests.real.images import NATIVE, WASM
 from tests.real.leftovers import settled
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ class Pod:
 
     def exit_code(self, container: str) -> int:
         """Wait until a container has ended, and give its exit code."""
-        programs.wait_for("the container's end", lambda: self.status(container).get(3) == EXITED)
+        wait_for("the container's end", lambda: self.status(container).get(3) == EXITED)
         code: int = self.status(container).get(7, 0)
         return code
 
@@ -121,7 +121,7 @@ def test_exit_codes(pod: Pod, arguments: list[str], code: int) -> None:
 def test_stop(pod: Pod, cri: Cri) -> None:
     """A guest that computes for ever stops when it is asked, long before it would be killed."""
     container = pod.start("wasm", WASM, "/loop.wasm")
-    programs.wait_for("the guest", lambda: "begun" in pod.output("wasm"))
+    wait_for("the guest", lambda: "begun" in pod.output("wasm"))
     cri.call("StopContainer", {1: container, 2: 50})
     assert pod.exit_code(container) == 143
 

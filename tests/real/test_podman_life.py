@@ -14,13 +14,14 @@ import pytest
 
 from tests.real import programs
 from tests.real.images import WASM
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.real.podman import Podman
 
 # Podman kills what doesn't stop in so many seconds; the guests here never get that far.
 STOP = "--time=50"
-QUICK = 10.0
+QUICK = 40.0
 
 
 def begin(podman: Podman, container: str, guest: str = "/sleep.wasm", *options: str) -> None:
@@ -76,11 +77,11 @@ def test_restart(podman: Podman, container: str) -> None:
     begin(podman, container)
     first = podman.inspect(container)["Pid"]
     podman("restart", STOP, container)
-    programs.wait_for("the second start", lambda: podman("logs", container).stdout.count("begun") == 2)
+    wait_for("the second start", lambda: podman("logs", container).stdout.count("begun") == 2)
     assert podman.inspect(container)["Pid"] != first
     podman("stop", STOP, container)
     podman("start", container)
-    programs.wait_for("the third start", lambda: podman("logs", container).stdout.count("begun") == 3)
+    wait_for("the third start", lambda: podman("logs", container).stdout.count("begun") == 3)
     podman("kill", container)
     assert podman("wait", container).stdout.strip() == "137"
 

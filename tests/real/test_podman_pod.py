@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real import programs
 from tests.real.images import NATIVE, WASM
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def test_pod_with_side_car(podman: Podman, tmp_path: Path) -> None:
     (tmp_path / "pod.yaml").write_text(POD.format(pod="mixed", wasm=WASM, native=NATIVE, shared=tmp_path))
     try:
         podman("play", "kube", tmp_path / "pod.yaml")
-        programs.wait_for("the side-car", lambda: podman.inspect("mixed-proxy")["Status"] in {"exited", "stopped"})
+        wait_for("the side-car", lambda: podman.inspect("mixed-proxy")["Status"] in {"exited", "stopped"})
         assert podman("logs", "mixed-shop").stdout == "wrote /shared/from-wasm: 5\n"
         assert podman("logs", "mixed-proxy").stdout == "hello"
         assert podman.inspect("mixed-shop")["ExitCode"] == 0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real import programs
 from tests.real.direct import Direct
 from tests.real.leftovers import settled
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_no_privileges(direct: Direct) -> None:
     direct.make("loop")
     direct("create", "--bundle", direct.bundle, "--pid-file", direct.directory / "pid", "ID")
     direct("start", "ID")
-    programs.wait_for("the guest", lambda: "begun" in direct.written())
+    wait_for("the guest", lambda: "begun" in direct.written())
     processes = json.loads(direct("ps", "--format", "json", "ID").stdout)
     assert processes
     for process in processes:

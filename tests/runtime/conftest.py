@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runtime.containers import Runtime
+from tests.runtime.containers import NOTHING, Runtime
 from tests.support.requirements import require
+from tests.support.waiting import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_PATIENCE = 5.0  # seconds for what was killed to be gone
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,8 +34,4 @@ def runtime(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]
     yield made
     for state in made.root.iterdir():
         made.call("delete", "--force", state.name)
-    deadline = time.monotonic() + _PATIENCE
-    nothing: dict[str, list[object]] = {"cgroups": [], "states": [], "records": [], "mounts": [], "processes": []}
-    while (remains := made.remains()) != nothing and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert remains == nothing
+    assert settled(made.remains, NOTHING) == NOTHING

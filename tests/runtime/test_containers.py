@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import usable
-from tests.runtime.containers import LIMIT, Runtime, ended, over_each_native
+from tests.runtime.containers import LIMIT, Runtime, over_each_native
+from tests.support.waiting import ended
 
 
 @over_each_native
@@ -249,7 +250,7 @@ def test_a_second_run_finds_the_module_compiled(runtime: Runtime) -> None:
     """The engine's process is shown what the cache has, and makes no cache of its own."""
     bundle = runtime.bundle("hello", annotations={"run.oci.handler": "wasmtime"})
     runtime.create("sleep", name="kept", annotations={"run.oci.handler": "wasmtime"})
-    record = next(Path("/run/wasmoci").glob(f"*{runtime.directory.name}*/kept"))
+    record = runtime.records / "kept"
     derived = json.loads((record / "config.json").read_text(encoding="utf-8"))
     (compiled,) = (mount["source"] for mount in derived["mounts"] if mount["destination"] == "/.compiled")
     assert Path(compiled).stat().st_mode & 0o777 == 0o444  # also for a container's user who isn't root

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runtime.containers import LIMIT, Runtime, ended
+from tests.runtime.containers import LIMIT, NOTHING, Runtime
+from tests.support.waiting import ended, settled, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def test_delete_removes_what_is_left(runtime: Runtime, chance: random.Random, co
         kill_at_random(runtime, bundle, command, name, chance)
         done = runtime.call("delete", "--force", name)
         assert done.returncode == 0, done.stderr
-        assert wait_for_nothing(runtime) == NOTHING, f"round {number}"
+        assert settled(runtime.remains, NOTHING) == NOTHING, f"round {number}"
 
 
 def kill_at_random(runtime: Runtime, bundle: Path, command: str, name: str, chance: random.Random) -> None:
@@ -64,17 +65,6 @@ def kill_at_random(runtime: Runtime, bundle: Path, command: str, name: str, chan
     with subprocess.Popen(runtime.command(*arguments[command]), **silent) as process:
         time.sleep(chance.uniform(0, LONGEST[command]))
         process.kill()
-
-
-NOTHING: dict[str, list[object]] = {"cgroups": [], "states": [], "records": [], "mounts": [], "processes": []}
-
-
-def wait_for_nothing(runtime: Runtime) -> object:
-    """What remains after a while: killed processes take a moment to go."""
-    deadline = time.monotonic() + 5
-    while (remains := runtime.remains()) != NOTHING and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return remains
 
 
 def test_a_name_is_free_after_a_killed_command(runtime: Runtime) -> None:
@@ -107,9 +97,8 @@ def test_the_guest_ends_with_its_first_process(runtime: Runtime) -> None:
     """A container whose first process is killed leaves no engine behind, also without a PID namespace of its own."""
     pid = runtime.create("loop", extra={"linux": {"namespaces": [{"type": "mount"}]}})
     runtime.ok("start", "c")
-    while "begun" not in runtime.output():
-        time.sleep(0.01)
+    wait_for("the guest", lambda: "begun" in runtime.output())
     runtime.ok("kill", "c", "9")
     assert ended(pid)
     runtime.ok("delete", "c")
-    assert wait_for_nothing(runtime) == NOTHING
+    assert settled(runtime.remains, NOTHING) == NOTHING

@@ -1,10 +1,37 @@
-"""What this process has open, and its children: to see that nothing is left behind."""
+"""What this process has open, its children and its threads: to see that nothing is left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Expect that a block leaves none open that wasn't before, whether it ends well or not.
+
+    One that was may be gone: what earlier tests have left to the garbage collector is closed whenever that comes by.
+    """
+    before = descriptors()
+    try:
+        yield
+    finally:
+        assert descriptors() - before == frozenset()
+
+
+@contextlib.contextmanager
+def nothing_left() -> Iterator[None]:
+    """Expect the same of descriptors, children and threads."""
+    processes, threads = children(), set(threading.enumerate())
+    with no_descriptor_left():
+        yield
+    assert (children() - processes, set(threading.enumerate()) - threads) == (frozenset(), set())
 
 
 def descriptors() -> frozenset[str]:

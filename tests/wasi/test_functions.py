@@ -338,7 +338,7 @@ def test_there_are_only_so_many_descriptors(root: Path) -> None:
         guest.open("f", Oflags.CREAT)
         before = open_descriptors()
         assert guest.try_open("f") == "MFILE"
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
 
 def test_injected_streams_are_read_and_written_in_pieces() -> None:
@@ -410,7 +410,7 @@ def test_everything_is_closed_in_the_end(root: Path) -> None:
         guest.directory(".")
     with pytest.raises(InvalidInput, match="nowhere"):
         Guest(preopens=[Preopen(root, "/"), Preopen(root / "nowhere", "/x")])
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_descriptors_are_not_inherited_by_programs_of_the_host(guest: Guest) -> None:
