@@ -314,6 +314,31 @@ def test_pool_ends_with_its_guests(make_bundle: Callable[..., Path], guest: Call
             waiting.result()
 
 
+def test_pool_in_a_fork_of_the_caller(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> None:
+    """A process that was forked while all of the pool's workers ran has a pool of its own, and waits for none of them."""
+    usable("wasmtime")
+    script = f"""
+import os, threading, wasmoci
+from wasmoci.stdio import Stdio, Stream
+begun = threading.Event()
+stdio = Stdio(stdin=Stream.NULL, stdout=lambda _: begun.set(), stderr=Stream.NULL)
+with wasmoci.WorkerPool(1, engines=("wasmtime",)) as pool:
+    sleep, hello = {str(make_bundle(guest("sleep")))!r}, {str(make_bundle(guest("hello")))!r}
+    thread = threading.Thread(target=pool.run, args=[sleep], kwargs={{"args": ["100"], "stdio": stdio}})
+    thread.start()
+    assert begun.wait(30)
+    child = os.fork()
+    if child == 0:
+        results = [pool.run(hello).ok for _ in range(2)]
+        pool.__exit__()
+        os._exit(0 if all(results) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert thread.is_alive()
+thread.join()
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=REPOSITORY, check=True, timeout=60)
+
+
 def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
     """A pool runs nothing outside of its context, and has a size of 1 at least."""
     pool = wasmoci.WorkerPool(1)

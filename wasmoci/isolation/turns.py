@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from wasmoci.isolation import loops
@@ -18,17 +19,18 @@ _LONGEST = 3600.0  # seconds to wait at once
 
 
 class Turns:
-    """First come, first served. Safe to use from several threads and loops.
+    """First come, first served. Safe to use from several threads and loops; a process that was forked has all turns for itself.
 
     Args:
         count: How many there are.
     """
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self._count = self._free = count
         self._lock = threading.Lock()
         # A turn is handed over by closing the writing end of a pipe, which a loop can wait for as well as a thread.
         self._waiting: collections.OrderedDict[int, int] = collections.OrderedDict()
+        _all.add(self)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -89,4 +91,22 @@ class Turns:
                 _, ends = self._waiting.popitem(last=False)
                 os.close(ends)
             else:
-                self._free += 1
+                # In a process that was forked in the middle of a turn, that one isn't missing.
+                self._free = min(self._free + 1, self._count)
+
+    def forget(self) -> None:
+        """Let go of the turns of the process that this one was forked from: whoever has them isn't here to give them back."""
+        self._lock = threading.Lock()
+        self._free = self._count
+        for ends in self._waiting.values():
+            os.close(ends)
+        self._waiting.clear()
+
+
+def _forget() -> None:
+    for turns in _all:
+        turns.forget()
+
+
+_all: weakref.WeakSet[Turns] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forget)
