@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import importlib.metadata
 import os
@@ -212,6 +213,29 @@ def test_the_cache_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with cache_root() as path:
         assert path == tmp_path / "wasmoci" / "wasmer"
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+@only_sandboxed
+def test_the_sdk_compiles_a_module_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guest: Callable[..., Path], make_bundle: Callable[..., Path]
+) -> None:
+    """Whoever starts a new module has it for itself until the SDK has compiled it; of one that it knows nobody waits."""
+    usable("wasmer")
+    from wasmoci.handlers._wasmer.cache import cache_root, compiling  # noqa: PLC0415
+    from wasmoci.handlers.wasmer import WasmerHandler  # noqa: PLC0415  without what it has in memory
+
+    monkeypatch.setenv("WASMOCI_CACHE", str(tmp_path / "cache"))
+    bundle = Bundle.load(make_bundle(guest("hello")))
+    assert WasmerHandler().execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture()).ok
+    with cache_root() as root:
+        with compiling(root, b"new"):
+            (file,) = root.glob("*.lock")
+            with file.open("rb") as held, pytest.raises(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert list(root.glob("*.lock")) == []
+        (kept,) = (tmp_path / "cache" / "modules").glob("*.code")
+        with compiling(root, kept.read_bytes()):
+            assert list(root.glob("*.lock")) == []
 
 
 @pytest.mark.parametrize("spoil", ["open", "link", "file"])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci._sha256 import hexdigest
 from wasmoci.compiled import foreign, place
+from wasmoci.compiled.lock import lock
+from wasmoci.compiled.names import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +29,31 @@ def cache_root() -> Iterator[Path]:
             scratch = tempfile.TemporaryDirectory(prefix="wasmoci-wasmer-", ignore_cleanup_errors=True)
             path = Path(stack.enter_context(scratch))
         yield path
+
+
+@contextlib.contextmanager
+def compiling(root: Path, module: bytes) -> Iterator[None]:
+    """Be the only one that has the SDK compile a module, unless it was compiled before: the SDK by itself does it in each process.
+
+    Args:
+        root: The SDK's cache.
+        module: The module as the SDK is given it.
+    """
+    name = hexdigest(module)
+    with contextlib.ExitStack() as stack:
+        if not _is_compiled(root, name):
+            with contextlib.suppress(OSError):  # without a lock it is compiled as often as it is started
+                directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, directory)
+                stack.enter_context(lock(directory, name + LOCK))
+            if _is_compiled(root, name):  # by whoever was faster, and the others needn't wait for our start
+                stack.close()
+        yield
+
+
+def _is_compiled(root: Path, name: str) -> bool:
+    """Whether the SDK has the machine code; where it has it under another name, one waits for another's start in vain."""
+    return any(root.glob(f"*/compiled/*/*/*/{name.upper()}.bin"))
 
 
 def _kept() -> Path | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers import _host
-from wasmoci.handlers._wasmer.cache import cache_root
+from wasmoci.handlers._wasmer.cache import cache_root, compiling
 from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
 from wasmoci.wasi import ProcExit
@@ -33,8 +35,11 @@ def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
         UnsupportedModule: wasmer can't compile it.
         EngineError: The SDK failed.
     """
-    with cache_root() as cache, SdkProcess(data, cache) as process:
-        answer = process.status()
+    with contextlib.ExitStack() as stack:
+        cache = stack.enter_context(cache_root())
+        with compiling(cache, data):
+            process = stack.enter_context(SdkProcess(data, cache))
+            answer = process.status()
         if "started" not in answer:
             raise _refusal(answer["failed"], workload.module)
         workload.started()
