@@ -180,6 +180,36 @@ def test_command(hello: Path, wasmtime: str) -> None:
     assert command("cache", "prune", "--all").stdout.startswith(b"1 entries removed (")
 
 
+def test_warm(cache: Path, hello: Path, engine: str) -> None:
+    """The file that is kept is named, on each engine; another time it is the same."""
+    first = command("cache", "warm", "--engine", engine, str(hello))
+    (code,) = cache.glob("*.code")
+    assert (first.returncode, first.stdout.decode()) == (0, f"{engine}: {code}\n")
+    document = json.loads(command("cache", "warm", "--json", "--engine", engine, str(hello)).stdout)
+    module = wasmoci.Module.read(hello / "rootfs" / "app.wasm")
+    assert document == {"engine": engine, "module": module.digest, "file": str(code)}
+
+
+@pytest.mark.parametrize("variables", [{"WASMOCI_CACHE": "off"}, {"WASMOCI_CACHE_SIZE": "1"}], ids=["off", "full"])
+def test_warm_in_vain(hello: Path, engine: str, tmp_path: Path, variables: dict[str, str]) -> None:
+    """A script is told that nothing could be kept."""
+    env = {"WASMOCI_CACHE": str(tmp_path / "empty"), **variables}
+    result = command("cache", "warm", "--engine", engine, str(hello), env=env)
+    assert (result.returncode, result.stdout.decode()) == (1, f"{engine}: nothing could be kept\n")
+    document = json.loads(command("cache", "warm", "--json", "--engine", engine, str(hello), env=env).stdout)
+    assert document["file"] is None
+
+
+def test_prune_for_programs(cache: Path, hello: Path, wasmtime: str) -> None:
+    """What was removed, as JSON; also where there is no cache."""
+    command("cache", "warm", "--engine", wasmtime, str(hello))
+    size = sum(code.stat().st_size for code in cache.glob("*.code"))
+    pruned = json.loads(command("cache", "prune", "--all", "--json").stdout)
+    assert pruned == {"directory": str(cache), "entries": 1, "size": size}
+    without = json.loads(command("cache", "prune", "--json", env={"WASMOCI_CACHE": "off"}).stdout)
+    assert without == {"directory": None, "entries": 0, "size": 0}
+
+
 @pytest.fixture
 def wasmtime() -> str:
     """The name of wasmtime, where it is usable."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+_NOTHING_KEPT = 1  # the exit status
+
 HELP = "Show the compile cache, remove from it, or fill it."
 
 
@@ -29,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     prune.add_argument("--size", metavar="SIZE", type=size, help="leave at most so much; by default what is allowed")
     prune.add_argument("--all", "-a", action="store_true", help="remove everything")
+    add_json(prune)
     prune.set_defaults(action=_prune)
     warm = commands.add_parser(
         "warm", help="compile a bundle or an image for runs with the same options", allow_abbrev=False
@@ -36,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_choice(warm)
     warm.add_argument("--fuel", metavar="N", type=count, help="for runs that limit the instructions")
     add_image(warm)
+    add_json(warm)
     warm.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
     warm.set_defaults(action=_warm)
 
@@ -69,25 +73,31 @@ def _rows(entries: Iterable[dict[str, object]]) -> Iterable[tuple[str, ...]]:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.place import Unusable, find, limit  # noqa: PLC0415
+    from wasmoci.compiled.place import MODULES, Unusable, find, limit  # noqa: PLC0415
     from wasmoci.compiled.report import prune  # noqa: PLC0415
 
     try:
         base = find()
         if base is None:
-            say("there is no compile cache: it is switched off")
+            if options.json:
+                say_json({"directory": None, "entries": 0, "size": 0})
+            else:
+                say("there is no compile cache: it is switched off")
             return 0
         pruned = prune(base, 0 if options.all else options.size or limit())
     except Unusable as problem:
         raise InvalidInput(f"the compile cache can't be used: {problem}") from None
-    say(f"{pruned.entries} entries removed ({human(pruned.size)})")
+    if options.json:
+        say_json({"directory": str(base / MODULES), **pruned._asdict()})
+    else:
+        say(f"{pruned.entries} entries removed ({human(pruned.size)})")
     return 0
 
 
 def _warm(options: argparse.Namespace) -> int:
     from wasmoci.classify import Kind  # noqa: PLC0415
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.handlers.base import Precompiling  # noqa: PLC0415
+    from wasmoci.handlers.base import Keeping, Precompiling  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
     from wasmoci.workload import opened  # noqa: PLC0415
@@ -103,6 +113,14 @@ def _warm(options: argparse.Namespace) -> int:
         handler = selection.handler
         if not isinstance(handler, Precompiling):
             raise UnsupportedWorkload(f"{handler.name} makes nothing of a module that could be kept")
-        kept = handler.precompile(selection.workload.module, selection.workload.limits)
-    say(f"{handler.name}: {kept}" if kept else f"{handler.name}: nothing was kept that another process could be given")
-    return 0
+        module, limits = selection.workload.module, selection.workload.limits
+        file = handler.precompile(module, limits)
+        if file is None and isinstance(handler, Keeping):
+            file = handler.kept(module, limits)
+    if options.json:
+        say_json({"engine": handler.name, "module": module.digest, "file": None if file is None else str(file)})
+    elif file is None:
+        say(f"{handler.name}: nothing could be kept")
+    else:
+        say(f"{handler.name}: {file}")
+    return _NOTHING_KEPT if file is None else 0

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.determinism import Determinism
-    from wasmoci.handlers.contract import EngineHandler, Interruptible, Precompiling, Preloading
+    from wasmoci.handlers.contract import EngineHandler, Interruptible, Keeping, Precompiling, Preloading
     from wasmoci.spec import Spec
 else:
     from wasmoci import _attrs as attrs
@@ -44,6 +44,7 @@ __all__ = [
     "BaseHandler",
     "EngineHandler",
     "Interruptible",
+    "Keeping",
     "Outcome",
     "Precompiling",
     "Preloading",
@@ -54,7 +55,7 @@ __all__ = [
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()
-_CONTRACT = frozenset({"EngineHandler", "Interruptible", "Precompiling", "Preloading"})
+_CONTRACT = frozenset({"EngineHandler", "Interruptible", "Keeping", "Precompiling", "Preloading"})
 
 
 def __getattr__(name: str) -> object:

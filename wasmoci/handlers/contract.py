@@ -95,3 +95,11 @@ class Precompiling(Protocol):
             UnsupportedModule: The engine can't run it.
             InvalidModule: It is damaged.
         """
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An optional power beside :class:`Precompiling`: what it keeps may be no file for another process."""
+
+    def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """The entry of a module in the compile cache, a host path, be it for another process or not; None where there is none."""

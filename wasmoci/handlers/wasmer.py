@@ -60,6 +60,10 @@ class WasmerHandler(BaseHandler):
         except InitialMemoryTooLarge as error:
             raise UnsupportedModule(f"{module.source}: {error.message}") from None
 
+    def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        return self._back_end.kept(module, limits)
+
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         _host.preload()

@@ -83,13 +83,15 @@ class Embedded:
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
-        pages = _host.max_pages(limits)
-        key = _key(module, pages)
-        file = compiled.locate(key)
+        file = self.kept(module, limits)
         if file is None:
-            self._fetch(module, pages)
-            file = compiled.locate(key)
+            self._fetch(module, _host.max_pages(limits))
+            file = self.kept(module, limits)
         return file
+
+    def kept(self, module: Module, limits: Limits) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        return compiled.locate(_key(module, _host.max_pages(limits)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""

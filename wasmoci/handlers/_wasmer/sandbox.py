@@ -79,6 +79,10 @@ class Sandboxed:
             _fetch(module, _host.max_pages(limits), (_START,))
         return None
 
+    def kept(self, module: Module, limits: Limits) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        return compiled.locate(_key(module, _host.max_pages(limits), (_START,)))
+
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415
@@ -99,7 +103,10 @@ def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
         limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
         return tunnel(limited, calls, original=module.data, source=module.source)
 
+    return compiled.fetch(_key(module, pages, calls), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
+
+
+def _key(module: Module, pages: int | None, calls: tuple[str, ...]) -> compiled.Key:
     version = _host.rewriter("wasmer-sdk", _SDK)
     configuration = ", ".join(filter(None, (_host.memory_bound(pages), *calls)))
-    key = compiled.Key(module.digest, "wasmer", version, configuration)
-    return compiled.fetch(key, make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
+    return compiled.Key(module.digest, "wasmer", version, configuration)
