@@ -56,6 +56,8 @@ class ColdProcess:
             stdout=stdout,
             stderr=stderr,
             pass_fds=[channel.fileno()],
+            # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
+            env=os.environ,
         )
         self.pid = self._process.pid
 
