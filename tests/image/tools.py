@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
-import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from tests.support.requirements import require
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,14 +83,11 @@ def real_registry(directory: Path, *, tls: bool = False, users: str = "") -> Ite
     """
     require(shutil.which("docker-registry"), "docker-registry is missing: apt install docker-registry")
     directory.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{free.getsockname()[1]}"
-    http = [f"  addr: {host}", "  secret: test"]
+    http = ["  addr: 127.0.0.1:0", "  secret: test"]
     if tls:
         _certificate(directory)
         http += ["  tls:", f"    certificate: {directory}/ca.pem", f"    key: {directory}/key.pem"]
-    lines = ["version: 0.1", "log: {level: error, accesslog: {disabled: true}}"]
+    lines = ["version: 0.1", "log: {level: info, accesslog: {disabled: true}}"]
     lines += [f"storage: {{filesystem: {{rootdirectory: {directory}/data}}}}", "http:", *http]
     if users:
         (directory / "users").write_text(users)
@@ -107,21 +104,23 @@ def real_registry(directory: Path, *, tls: bool = False, users: str = "") -> Ite
             env=environment,
         )
     try:
-        _wait(host, server, directory / "log")
-        yield host
+        yield _listening(server, directory / "log")
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait(host: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    name, _, port = host.partition(":")
-    for _ in range(500):
+def _listening(server: subprocess.Popen[bytes], log: Path) -> str:
+    """The host and port that it says it has: one that was found free before may be somebody else's by then."""
+
+    def said() -> re.Match[str] | None:
         assert server.poll() is None, log.read_text()
-        with contextlib.suppress(OSError), socket.create_connection((name, int(port)), timeout=1):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"docker-registry doesn't listen: {log.read_text()}")
+        return re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())
+
+    wait_for("docker-registry", said)
+    found = said()
+    assert found is not None
+    return found[1]
 
 
 def _certificate(directory: Path) -> None:
