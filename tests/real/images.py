@@ -19,7 +19,7 @@ PAUSE = "localhost/pause:1"
 ALL = (WASM, NATIVE, PAUSE)
 
 VARIANT = {"module.wasm.image/variant": "compat-smart"}
-GUESTS = ("show", "exit", "trap", "cat", "files", "sleep", "loop", "allocate", "escape", "hello")
+GUESTS = ("show", "exit", "trap", "cat", "files", "sleep", "loop", "serve", "allocate", "escape", "hello")
 PAUSING = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import time
@@ -61,15 +62,20 @@ def test_ignored_signals(podman: Podman, container: str) -> None:
 
 def test_pause(podman: Podman, container: str) -> None:
     """A paused guest does nothing, and goes on afterwards."""
-    podman("run", "--detach", "--name", container, WASM, "/sleep.wasm", "1")
-    podman.wait_for_log(container, "begun")
-    podman("pause", container)
-    assert podman.inspect(container)["Status"] == "paused"
-    time.sleep(1.5)
-    assert "done" not in podman("logs", container).stdout
-    podman("unpause", container)
-    assert podman("wait", container).stdout.strip() == "0"
-    assert podman("logs", container).stdout == "begun\ndone\n"
+    command = podman.command("run", "--interactive", "--name", container, WASM, "/serve.wasm")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=podman.environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        podman("pause", container)
+        assert podman.inspect(container)["Status"] == "paused"
+        process.stdin.write(b"say something\n")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 1)[0] == []
+        podman("unpause", container)
+        assert process.stdout.readline() == b"something\n"
+        process.stdin.close()
+        assert (process.stdout.read(), process.wait(programs.PATIENCE)) == (b"done\n", 0)
 
 
 def test_restart(podman: Podman, container: str) -> None:
