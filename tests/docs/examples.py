@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EXAMPLE = re.compile(
-    r"^<!-- example(?:: file (?P<file>\S+))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- example(?:: file (?P<file>\S+)|: (?P<fails>fails))? -->\n```(?P<kind>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _LIMIT = 300  # seconds for one command
 
@@ -39,19 +40,27 @@ class Example:
         text: Its lines.
         line: Where it begins in the page.
         file: The file that it is the content of, if it is.
+        fails: Whether its last command has to fail.
     """
 
     kind: str
     text: str
     line: int
     file: str | None = None
+    fails: bool = False
 
 
 def examples(page: Path) -> list[Example]:
     """The examples of a page."""
     text = page.read_text(encoding="utf-8")
     return [
-        Example(match["kind"], match["text"], text.count("\n", 0, match.start()) + 2, match["file"])
+        Example(
+            kind=match["kind"],
+            text=match["text"],
+            line=text.count("\n", 0, match.start()) + 2,
+            file=match["file"],
+            fails=match["fails"] is not None,
+        )
         for match in _EXAMPLE.finditer(text)
     ]
 
@@ -76,7 +85,8 @@ def run(page: Path, directory: Path) -> None:
 
 
 def _run_console(example: Example, page: Path) -> None:
-    for command, expected in _commands(example.text):
+    commands = _commands(example.text)
+    for number, (command, expected) in enumerate(commands, 1):
         result = subprocess.run(
             ["bash", "-c", command],
             stdin=subprocess.DEVNULL,
@@ -88,9 +98,10 @@ def _run_console(example: Example, page: Path) -> None:
             env=_environment(),
         )
         pattern = ".*?".join(re.escape(part) for part in expected.split("..."))
-        assert re.fullmatch(pattern, result.stdout, re.DOTALL), (
-            f"{page}:{example.line}: {command}\nprinted:\n{result.stdout}\nexpected:\n{expected}"
-        )
+        what = f"{page}:{example.line}: {command}\nprinted:\n{result.stdout}"
+        assert re.fullmatch(pattern, result.stdout, re.DOTALL), f"{what}\nexpected:\n{expected}"
+        fails = example.fails and number == len(commands)
+        assert (result.returncode != 0) == fails, f"{what}\nand ended with {result.returncode}"
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
