@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 import wasmoci
-from tests.support.descriptors import no_descriptor_left
+from tests.support.left import no_descriptor_left
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import (
     GuestFailed,

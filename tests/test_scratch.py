@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.descriptors import nothing_left
+from tests.support.left import nothing_left
 from tests.support.waiting import settled
 from wasmoci.scratch import scratch_directory
 

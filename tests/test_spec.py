@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.descriptors import no_descriptor_left
+from tests.support.left import no_descriptor_left
 from wasmoci.errors import InvalidSpec
 from wasmoci.spec import Mount, Process, Root, Spec
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.isolation.puppet import Puppet
-from tests.support.descriptors import no_descriptor_left
+from tests.support.left import no_descriptor_left
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.servers import Servers
@@ -163,7 +163,6 @@ def test_inherit_is_the_process_own(where: str) -> None:
 import io, sys
 from pathlib import Path
 sys.stdout, sys.stderr, sys.stdin = io.StringIO(), io.StringIO(), io.StringIO("wrong")
-from tests.support.descriptors import descriptors
 from tests.isolation.puppet import Puppet
 from wasmoci import isolation
 from wasmoci.limits import Limits

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
-from tests.support.descriptors import children
 from tests.support.guests import assembled
 from wasmoci.bundle import Bundle
 from wasmoci.errors import EngineCrashed
 from wasmoci.limits import Limits
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
+from wasmoci.testing.possessions import children
 from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ def test_an_sdk_that_is_killed_under_the_guest_costs_an_error(
     handler: WasmerHandler, guest: Callable[..., Path], make_bundle: Callable[..., Path]
 ) -> None:
     """The end of its process is the end of the run, in the middle of a call as well."""
-    before = set(children())
+    before = children()
 
     def kill(_chunk: bytes) -> None:
-        for process in set(children()) - before:
-            os.kill(int(process), signal.SIGKILL)
+        for process in children() - before:
+            os.kill(int(process.partition(",")[0]), signal.SIGKILL)
 
     bundle = Bundle.load(make_bundle(guest("output"), args=["1000000"]))
     with pytest.raises(EngineCrashed, match="by signal 9"):

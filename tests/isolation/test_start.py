@@ -19,7 +19,7 @@ import wasmoci
 from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
 from tests.support.containers import listed
-from tests.support.descriptors import nothing_left
+from tests.support.left import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import ended, settled
 from wasmoci.errors import EntrypointNotFound, GuestNotReady, InvalidBundle, UnsupportedWorkload

@@ -22,7 +22,7 @@ from tests.conftest import usable
 from tests.isolation.puppet import Guarded, Puppet
 from tests.isolation.sleepers import Running
 from tests.isolation.test_worker import run_in
-from tests.support.descriptors import nothing_left
+from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE, ended, wait_for
 from wasmoci.cache import SETTLED
 from wasmoci.errors import EngineCrashed

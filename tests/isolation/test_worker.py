@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from tests.isolation.puppet import Guarded, Outer, Puppet
-from tests.support.descriptors import nothing_left
+from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
 from wasmoci.isolation.process import execute_in_worker

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 import tempfile
-import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ import pytest
 
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance
+from wasmoci.testing.conformance.waiting import Aside
+from wasmoci.testing.possessions import children, described, descriptors, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,8 @@ class Leaks(Conformance):
         """What runs have left, by its kind; the same runs for all kinds, and once for all handlers of a class."""
         kind = type(run.handler)
         if kind not in _left:
-            _left[kind] = _left_by_runs(run, {"descriptors": _descriptors, "threads": _threads, "children": _children})
+            found = _left_by_runs(run, {"descriptors": descriptors, "threads": threads, "children": children})
+            _left[kind] = {**found, "descriptors": [described(number) for number in found["descriptors"]]}
         return _left[kind]
 
     def test_no_descriptor_is_left_open(self, left: dict[str, list[str]]) -> None:
@@ -113,23 +115,17 @@ class Concurrency(Conformance):
         """A function that takes a guest's output may run another guest: each has its own end."""
         outer, inner = run.bundle("exit", "50"), run.bundle("exit", "20")
         codes: list[int] = []
-        errors: list[BaseException] = []
 
         def take(_: bytes) -> None:
             codes.append(run.execute(inner).exit_code)
 
         def body() -> None:
-            try:
-                codes.append(run.execute(outer, stdio=Stdio(stdin=b"", stdout=take, stderr=Stream.NULL)).exit_code)
-            except BaseException as error:  # noqa: BLE001  it is raised again, by the test's thread
-                errors.append(error)
+            codes.append(run.execute(outer, stdio=Stdio(stdin=b"", stdout=take, stderr=Stream.NULL)).exit_code)
 
-        # On a thread of its own, so that a handler that waits for itself doesn't hold up the tests.
-        thread = threading.Thread(target=body, name="conformance-nested", daemon=True)
-        thread.start()
-        thread.join(run.patience)
-        if errors:
-            raise errors.pop()
+        ended = Aside(body).ended(run.patience)
+        assert ended, (
+            "a run waits for ever for the end of another one, which a function that takes its output has started"
+        )
         assert codes == [20, 50], f"of a run within a run the exit codes are {codes}; expected 20, then 50"
 
     def test_run_within_an_event_loop(self, run: Runner) -> None:
@@ -150,13 +146,11 @@ class Concurrency(Conformance):
         def body(number: int) -> None:
             found[number] = run.execute(bundles[number]).stdout
 
-        threads = [threading.Thread(target=body, args=(number,), daemon=True) for number in bundles]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        guests = [Aside(partial(body, number)) for number in bundles]
+        ended = [guest.ended(run.patience) for guest in guests]
+        assert all(ended), "of several guests at once, some don't end"
         expected = {number: b"/app.wasm\0%d\0" % number for number in bundles}
-        assert found == expected, f"of several guests at once, some failed or got another's output: {found}"
+        assert found == expected, f"of several guests at once, some got another's output: {found}"
 
 
 def _expect_the_same(run: Runner, look: Callable[[], object], message: str) -> None:
@@ -179,33 +173,3 @@ def _left_by_runs(run: Runner, looks: Mapping[str, Callable[[], set[str]]], **op
     for bundle in made * 2:
         run.execute(bundle)
     return {what: sorted(look() - before[what]) for what, look in looks.items()}
-
-
-def _descriptors() -> set[str]:
-    """All but the listing's own, whose number may be one that a thread of the handler's closes meanwhile."""
-    return {entry.name for entry in Path("/proc/self/fd").iterdir() if _is_open(int(entry.name))}
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def _threads() -> set[str]:
-    return {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()}
-
-
-def _children() -> set[str]:
-    """The children of this process, zombies among them: each by its id and the time of its start, for ids come again."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*/stat"):
-        # One that has just ended isn't there any more. Those of a single thread are in no file that is exact while threads end.
-        with contextlib.suppress(OSError):
-            number, _, rest = process.read_text(encoding="utf-8", errors="replace").partition(" ")
-            state = rest.rpartition(")")[2].split()
-            if state[1] == str(os.getpid()):
-                found.add(f"{number}, started at {state[19]}")
-    return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.testing.conformance.base import Conformance, guest_bytes
+from wasmoci.testing.conformance.waiting import Aside
 
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
@@ -66,18 +66,11 @@ class Repetition(Conformance):
     def test_guest_that_waits_holds_up_no_other(self, run: Runner) -> None:
         """While one waits for its input, another one runs, on another thread."""
         made = run.bundle("args", "x")
-        ran = threading.Event()
-
-        def body() -> None:
-            run.execute(made)
-            ran.set()
-
         with run.waiting() as guest:
             guest.answers()
-            thread = threading.Thread(target=body, name="conformance-other", daemon=True)
-            thread.start()
-            at_once = ran.wait(run.patience)
-        thread.join()
+            other = Aside(lambda: run.execute(made))
+            at_once = other.ended(run.patience)
+        other.ended()
         assert at_once, "a guest was held up until another one, which waited for its input, had ended"
 
 

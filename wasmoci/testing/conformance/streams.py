@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance, ended, parted
+from wasmoci.testing.conformance.waiting import Aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,15 +58,9 @@ class StandardStreams(Conformance):
 
     def test_stdin_ends(self, run: Runner) -> None:
         """Behind what it was given the guest finds the end, and doesn't wait for more."""
-        made, ended_ = run.bundle("cat"), threading.Event()
-
-        def body() -> None:
-            run.execute(made, stdio=Stdio.capture(b"all there is"))
-            ended_.set()
-
-        # On a thread of its own, so that a guest that waits for ever doesn't hold up the tests.
-        threading.Thread(target=body, name="conformance-input", daemon=True).start()
-        assert ended_.wait(run.patience), "the guest still waits: behind what it was given its stdin has no end"
+        made = run.bundle("cat")
+        guest = Aside(lambda: run.execute(made, stdio=Stdio.capture(b"all there is")))
+        assert guest.ended(run.patience), "the guest still waits: behind what it was given its stdin has no end"
 
     def test_stdout_and_stderr_are_apart(self, run: Runner) -> None:
         """Each in its own, in order."""

@@ -16,6 +16,33 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
 
 
+class Aside:
+    """A function on a thread of its own, so that a handler that waits for ever doesn't hold up the tests.
+
+    Args:
+        function: It is called at once. What it raises is raised again by :meth:`ended`.
+    """
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, name="conformance-aside", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        except BaseException as error:  # noqa: BLE001  it is raised again, by the test's thread
+            self._errors.append(error)
+
+    def ended(self, timeout: float | None = None) -> bool:
+        """Wait for its end, for so many seconds at most, and say whether it has ended."""
+        self._thread.join(timeout)
+        if self._errors:
+            raise self._errors.pop()
+        return not self._thread.is_alive()
+
+
 class WaitingGuest:
     """A guest that copies its input, on a thread of its own, and waits for more.
 
@@ -50,7 +77,6 @@ def waiting(execute: Callable[[Stdio], ExecutionResult], patience: float) -> Ite
         execute: Runs the guest with streams.
         patience: Seconds to wait for its answer.
     """
-    errors: list[BaseException] = []
     with contextlib.ExitStack() as stack:
         source, given = os.pipe()
         taken, target = os.pipe()
@@ -61,15 +87,9 @@ def waiting(execute: Callable[[Stdio], ExecutionResult], patience: float) -> Ite
         def body() -> None:
             try:
                 execute(Stdio(stdin=source, stdout=target, stderr=Stream.NULL))
-            except BaseException as error:  # noqa: BLE001  it is raised again, by the test's thread
-                errors.append(error)
             finally:
                 os.close(running)
 
-        thread = threading.Thread(target=body, name="conformance-guest", daemon=True)
-        thread.start()
-        stack.callback(thread.join)
+        stack.callback(Aside(body).ended)
         stack.callback(os.close, given)
         yield WaitingGuest(given, taken, over, patience)
-    if errors:
-        raise errors.pop()
