@@ -170,6 +170,13 @@ class ConcurrentRunsMixed(Wrong):
         return self.last[-1]
 
 
+class MainThreadAlone(Wrong):
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("runs on the main thread alone")
+        return super().execute(*args, **options)
+
+
 class VariableLeft(Wrong):
     def answered(self, result: ExecutionResult) -> ExecutionResult:
         os.environ["LEFT"] = "by the first run, and the same by each later one"
