@@ -14,9 +14,10 @@ from tests.support.requirements import require
 from wasmoci.binary.rewrite import limit_memory
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule
+from wasmoci.handlers._wasmer.messages import GATHERED, HEADER, NUMBERS, SCRATCH
 from wasmoci.handlers._wasmer.regions import ACCESS, Mirror
 from wasmoci.handlers._wasmer.service import Service
-from wasmoci.handlers._wasmer.tunnel import GATHERED, HEADER, NUMBERS, SCRATCH, tunnel
+from wasmoci.handlers._wasmer.tunnel import tunnel
 from wasmoci.module import Module
 from wasmoci.wasi import FUNCTIONS, Preopen, Wasi
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from wasmoci.binary.edits import signed, unsigned
+from wasmoci.handlers._wasmer.messages import GATHERED_BIT, POSTED_BIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +20,6 @@ _ADD_64, _MUL_64, _SHL_64, _LE_U_64 = b"\x7c", b"\x7e", b"\x86", b"\x58"
 _EXTEND, _MEMORY_SIZE = b"\xad", b"\x3f\x00"
 _LOAD, _LOAD_64, _STORE, _STORE_64 = b"\x28", b"\x29", b"\x36", b"\x37"
 _ZERO = b"\x41\x00"  # the address that all offsets are from
-
-GATHERED_BIT, POSTED_BIT = 30, 29
 
 GLOBAL_I64 = b"\x7e\x01\x42\x00\x0b"
 """A mutable global variable of 64 bits."""

@@ -7,8 +7,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from wasmoci.handlers._wasmer.regions import Mirror
-from wasmoci.handlers._wasmer.tunnel import (
+from wasmoci.handlers._wasmer.messages import (
     CALL_SIZE,
     COMMAND,
     GATHERED,
@@ -21,6 +20,7 @@ from wasmoci.handlers._wasmer.tunnel import (
     SCRATCH,
     WRITE,
 )
+from wasmoci.handlers._wasmer.regions import Mirror
 from wasmoci.wasi import FUNCTIONS, Errno
 
 if TYPE_CHECKING:

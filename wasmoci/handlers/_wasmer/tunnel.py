@@ -1,110 +1,32 @@
 """Modules rewritten to reach their WASI host through a pipe, for an engine that can't call one.
 
 The guest keeps two imports, ``fd_read`` and ``fd_write``, on pipes that lead to us. Each other function of WASI becomes one
-of the module's own: it sends its number and its arguments, then serves what the host asks for until it is told what to
-return. The first :data:`SCRATCH` bytes of the guest's memory carry the messages meanwhile; what was there is sent along,
-belongs to the host until the call returns, and comes back with the result.
-
-A call, from the guest: the bytes 16 to 112 of its memory as they were; then :data:`HEADER`, in which ``first`` are the bytes
-0 to 16. With :data:`GATHERED` all that the function reads follows at once. With :data:`POSTED`, a write to descriptor 1 or 2,
-the guest waits for nothing: a failure is returned by the next write that isn't posted. Else, from the host, as often as it needs: :data:`COMMAND` with :data:`READ` (the guest sends ``size`` bytes from
-``address``) or :data:`WRITE` (that many follow). At last :data:`RETURN`, with the result and the bytes 0 to 16, followed by the
-bytes 16 to 112.
+of the module's own, which calls the host by :mod:`.messages`.
 """
 
 from __future__ import annotations
 
-import re
-import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from wasmoci.binary.core import (
-    CODE,
-    ELEMENT,
-    EXPORT,
-    FUNCTION,
-    GLOBAL,
-    IMPORT,
-    MEMORY,
-    START,
-    TYPE,
-    CoreHead,
-    read_head,
-)
-from wasmoci.binary.edits import CodePass, Edit, append_to, apply, change_code, change_section, unsigned
-from wasmoci.binary.instructions import CALL, END, decode
+from wasmoci.binary.core import CODE, EXPORT, FUNCTION, IMPORT, MEMORY, START, TYPE, CoreHead, read_head
+from wasmoci.binary.edits import Edit, append_to, apply, change_code, change_section, unsigned
 from wasmoci.binary.names import name_functions
 from wasmoci.binary.reader import Reader
-from wasmoci.binary.valtypes import global_type, value_type
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer import assembly as asm
+from wasmoci.handlers._wasmer.messages import NUMBERS, REFUSED, SCRATCH
 from wasmoci.handlers._wasmer.regions import Vectors, reads_of
+from wasmoci.handlers._wasmer.renumbering import Layout, References
 from wasmoci.wasi import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.binary.instructions import Instruction
-
-SCRATCH = 112
-NUMBERS = {name: number for number, name in enumerate(FUNCTIONS)}
-GATHERED, POSTED = 1 << asm.GATHERED_BIT, 1 << asm.POSTED_BIT
-REFUSED = 255
-"""The number of a message that memory was refused; nothing is returned for it."""
-
-HEADER = struct.Struct("<16sII72s")
-"""first, number of the function | pages of memory << 8 | flags, refusals so far, arguments (8 bytes each)"""
-COMMAND = struct.Struct("<IIII16s")
-"""command, address, size, result, first"""
-READ, WRITE, RETURN = range(3)
-CALL_SIZE = SCRATCH - 16 + HEADER.size
-
-_REF_FUNC = 0xD2
 _WORDS = SCRATCH // 8
 _MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
 _MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
-_PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
-
-
-class _Layout(NamedTuple):
-    """Where the functions are in the rewritten module."""
-
-    imports: int  # that the module had
-    shift: int  # how much higher its own functions are numbered
-    helpers: int  # the first of send, receive, save, serve
-    refused: int | None  # the global that counts refusals
-    growers: range  # the functions, as the module had them, that grow its memory
-
-    @property
-    def to(self) -> asm.Helpers:
-        return asm.Helpers(*range(self.helpers, self.shims))
-
-    @property
-    def shims(self) -> int:
-        return self.helpers + len(asm.Helpers._fields)
-
-    @property
-    def wrappers(self) -> int:
-        return self.shims + self.imports
-
-    @property
-    def entry(self) -> int:
-        return self.wrappers + len(self.growers) + 1
-
-    @property
-    def write(self) -> int:
-        """``fd_write`` as any other function; the shim posts when it can."""
-        return self.entry - 1
-
-    def moved(self, index: int) -> int:
-        """The new number of a function: a shim for an import, a wrapper for what grows memory."""
-        if index < self.imports:
-            return self.shims + index
-        if index in self.growers:
-            return self.wrappers + index - self.growers.start
-        return index + self.shift
 
 
 def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str) -> bytes:
@@ -130,7 +52,7 @@ def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str)
     limited = head.functions > before.functions
     imports = len(head.imports)
     shift = max(0, _FEWEST_IMPORTS - imports)
-    layout = _Layout(
+    layout = Layout(
         imports=imports,
         shift=shift,
         helpers=imports + shift + head.functions,
@@ -143,7 +65,7 @@ def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str)
 class _Rewriting:
     """The edits of one module."""
 
-    def __init__(self, data: bytes, head: CoreHead, layout: _Layout, source: str) -> None:
+    def __init__(self, data: bytes, head: CoreHead, layout: Layout, source: str) -> None:
         self._data = data
         self._head = head
         self._layout = layout
@@ -152,6 +74,7 @@ class _Rewriting:
 
     def apply(self, calls: tuple[str, ...]) -> bytes:
         head, layout, data = self._head, self._layout, self._data
+        references = References(data, head, layout, self._source)
         functions = [
             *self._helpers(),
             *(self._shim(item.name) for item in head.imports),
@@ -159,16 +82,16 @@ class _Rewriting:
             self._call("fd_write"),
             self._entry(calls),
         ]
-        code = change_code(data, head, [self._code_pass()], source=self._source)
+        code = change_code(data, head, [references.in_code()], source=self._source)
         added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED)]
         edits = [
             *self._replace_imports(),
             *append_to(data, head, FUNCTION, [unsigned(kind) for kind, _ in functions]),
             *(append_to(data, head, MEMORY, [b"\x00\x01"]) if not head.memories else ()),
-            *self._change_globals(added),
+            *references.in_globals(added),
             *self._replace(EXPORT, 2, self._exports()),
             *self._remove_start(),
-            *self._change_elements(),
+            *references.in_elements(),
             *change_section(data, head.sections[CODE], code, [asm.sized(body) for _, body in functions]),
             *(self._remove_names() if layout.shift else name_functions(data, self._names())),
         ]
@@ -246,51 +169,9 @@ class _Rewriting:
         memory = asm.text("memory") + bytes([_MEMORY_KIND, 0])
         return memory + asm.text("_start") + bytes([_FUNCTION_KIND]) + unsigned(self._layout.entry)
 
-    def _change_globals(self, added: list[bytes]) -> list[Edit]:
-        section = self._head.sections.get(GLOBAL)
-        if section is None:
-            return append_to(self._data, self._head, GLOBAL, added)
-        reader = self._reader(GLOBAL)
-        inner: list[Edit] = []
-        for _ in range(reader.count()):
-            global_type(reader)
-            inner += self._constant(reader)
-        return change_section(self._data, section, inner, added)
-
     def _remove_start(self) -> list[Edit]:
         section = self._head.sections.get(START)
         return [Edit(section.header, section.end, b"")] if section else []
-
-    def _change_elements(self) -> list[Edit]:
-        section = self._head.sections.get(ELEMENT)
-        if section is None:
-            return []
-        reader = self._reader(ELEMENT)
-        inner = [edit for _ in range(reader.count()) for edit in self._segment(reader)]
-        return change_section(self._data, section, inner)
-
-    def _segment(self, reader: Reader) -> Iterator[Edit]:
-        flags = reader.unsigned()
-        if not flags & _PASSIVE:
-            if flags & _EXPLICIT:
-                reader.unsigned()
-            yield from self._constant(reader)
-        if flags & _EXPRESSIONS:
-            if flags & (_PASSIVE | _EXPLICIT):
-                value_type(reader)
-            for _ in range(reader.count()):
-                yield from self._constant(reader)
-            return
-        if flags & (_PASSIVE | _EXPLICIT):
-            reader.byte()
-        for _ in range(reader.count()):
-            start = reader.pos
-            yield from self._moved(reader.unsigned(), start, reader.pos)
-
-    def _constant(self, reader: Reader) -> Iterator[Edit]:
-        while (found := decode(reader)).code != END or found.prefix:
-            if (found.prefix, found.code) == (0, _REF_FUNC):
-                yield from self._index(reader, found.immediates[0].start, found.end)
 
     def _remove_names(self) -> Iterator[Edit]:
         """Without the name section when the functions have other numbers: no names are better than wrong ones."""
@@ -308,33 +189,6 @@ class _Rewriting:
         wrappers = ("memory.grow" for _ in self._layout.growers)
         for number, name in enumerate((*helpers, *imports, *wrappers, "write", "entry"), self._layout.helpers):
             yield number, f"wasmoci.{name}"
-
-    # Numbers of functions.
-
-    def _code_pass(self) -> CodePass:
-        layout = self._layout
-        if layout.shift or layout.imports > 0x7F:  # noqa: PLR2004  more than one byte of LEB128
-            pattern = rb"[\x10\xd2]"
-        else:
-            last = layout.imports - 1
-            growers = b"".join(b"|" + re.escape(unsigned(index)) for index in layout.growers)
-            pattern = rb"[\x10\xd2](?:[\x00-\x%02x]|[\x80-\x%02x]\x80{1,3}\x00%s)" % (last, 0x80 | last, growers)
-
-        def change(body: Reader, found: Instruction) -> Iterator[Edit]:
-            if not found.prefix and found.code in (CALL, _REF_FUNC):
-                yield from self._index(body, found.immediates[0].start, found.immediates[0].end)
-
-        return CodePass(re.compile(pattern, re.DOTALL), frozenset({CALL, _REF_FUNC}), change)
-
-    def _index(self, reader: Reader, start: int, end: int) -> Iterator[Edit]:
-        number = reader.part(0, reader.where)
-        number.pos, number.end = start, end
-        yield from self._moved(number.unsigned(), start, end)
-
-    def _moved(self, index: int, start: int, end: int) -> Iterator[Edit]:
-        moved = self._layout.moved(index)
-        if moved != index:
-            yield Edit(start, end, unsigned(moved))
 
     def _exported(self) -> dict[str, int]:
         reader = self._reader(EXPORT)
