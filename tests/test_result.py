@@ -110,3 +110,11 @@ def test_limits_are_more_than_nothing(field: str, value: float) -> None:
     """A limit of nothing is an error: None is no limit."""
     with pytest.raises(ValueError, match=f"{field} is .*; expected more than 0, or None for no limit"):
         Limits(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limits", [{"time": "3"}, {"memory": "8Mi"}, {"memory": 8e6}, {"fuel": 1.5}, {"fuel": True}])
+def test_limits_are_numbers(limits: dict[str, object]) -> None:
+    """A text, as the command takes one, is told from a number, and half a byte from whole ones."""
+    (field,) = limits
+    with pytest.raises(TypeError, match=rf"{field} is .*; an? (number|integer) was expected, or None for no limit"):
+        Limits(**limits)

@@ -12,9 +12,21 @@ else:
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        msg = f"{attribute.name} is {value!r}; a number was expected, or None for no limit"
+        raise TypeError(msg)
+    if not value > 0:
         msg = f"{attribute.name} is {value!r}; expected more than 0, or None for no limit"
         raise ValueError(msg)
+
+
+def _positive_integer(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    _positive(instance, attribute, value)
+    if isinstance(value, float):
+        msg = f"{attribute.name} is {value!r}; an integer was expected, or None for no limit"
+        raise TypeError(msg)
 
 
 @attrs.frozen
@@ -25,8 +37,12 @@ class Limits:
         time: Seconds of wall-clock time, from the start of the entry function.
         memory: Bytes of linear memory, all of the guest's memories together.
         fuel: Instructions, as wasmtime counts them; only an engine with ``Capability.FUEL`` holds it.
+
+    Raises:
+        TypeError: One isn't a number; or ``memory`` or ``fuel`` isn't an integer.
+        ValueError: One isn't more than 0.
     """
 
     time: float | None = attrs.field(default=None, validator=_positive)
-    memory: int | None = attrs.field(default=None, validator=_positive)
-    fuel: int | None = attrs.field(default=None, validator=_positive)
+    memory: int | None = attrs.field(default=None, validator=_positive_integer)
+    fuel: int | None = attrs.field(default=None, validator=_positive_integer)

@@ -31,6 +31,8 @@ ENGINES_INI, TIMEOUT_INI, MEMORY_INI, COMPILER_INI = "wasm_engines", "wasm_timeo
 ENGINES_MARKER, DETERMINISTIC_MARKER = "wasm_engines", "wasm_deterministic"
 ENGINE_FIXTURE = "wasm_engine"
 
+_LIMITS = {TIMEOUT_INI: "30", MEMORY_INI: "256Mi"}
+
 _workbench = pytest.StashKey["Workbench"]()
 _failed = pytest.StashKey[bool]()
 
@@ -54,15 +56,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fail Wasm tests for want of an engine, a compiler or a package, instead of skipping them",
     )
     parser.addini(ENGINES_INI, "the engines that Wasm tests run on (default: those that are installed)", "args", [])
-    parser.addini(TIMEOUT_INI, "seconds that a Wasm guest may take; 0 for no limit", "string", "30")
-    parser.addini(MEMORY_INI, "the memory that a Wasm guest may have, as 256Mi; 0 for no limit", "string", "256Mi")
+    parser.addini(TIMEOUT_INI, "seconds that a Wasm guest may take; 0 for no limit", "string", _LIMITS[TIMEOUT_INI])
+    parser.addini(
+        MEMORY_INI, "the memory that a Wasm guest may have, as 256Mi; 0 for no limit", "string", _LIMITS[MEMORY_INI]
+    )
     parser.addini(
         COMPILER_INI, "the compiler for C to WASI, with its options (default: clang or ziglang)", "string", ""
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known, and refuse engines that aren't registered."""
+    """Make the markers known, and refuse settings with an error: once, and before the first test."""
     config.addinivalue_line("markers", f"{ENGINES_MARKER}(*names): run a Wasm test on these engines alone")
     config.addinivalue_line(
         "markers",
@@ -73,6 +77,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from wasmoci.testing.engine_choice import load_handlers  # noqa: PLC0415
 
         load_handlers()
+    for name, default in _LIMITS.items():
+        if config.getini(name) != default:
+            _limit(config, name)
+    _compiler_command(config)
     names = (*config.getoption("wasm_engine"), *config.getini(ENGINES_INI))
     if not names:
         return
@@ -202,7 +210,7 @@ def _wasm_compiler(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPat
         directory = pytestconfig.cache.mkdir("wasm")
     except (AttributeError, OSError):  # left out by -p no:cacheprovider, or not writable
         directory = tmp_path_factory.mktemp("wasm")
-    return Compiler(pytestconfig.rootpath, directory, shlex.split(pytestconfig.getini(COMPILER_INI)) or None)
+    return Compiler(pytestconfig.rootpath, directory, _compiler_command(pytestconfig) or None)
 
 
 @pytest.fixture
@@ -266,6 +274,14 @@ def _limit(config: pytest.Config, name: str) -> Any:
         return seconds(text) if name == TIMEOUT_INI else size(text)
     except ArgumentTypeError as error:
         raise pytest.UsageError(f"{name}: {error}") from None
+
+
+def _compiler_command(config: pytest.Config) -> list[str]:
+    text = config.getini(COMPILER_INI)
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{COMPILER_INI}: {text!r} is no command line: {error}") from None
 
 
 def _determinism(node: pytest.Item) -> Determinism | None:

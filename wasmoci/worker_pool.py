@@ -38,11 +38,14 @@ class WorkerPool:
             is first used.
 
     Raises:
-        ValueError: The size is less than 1.
+        TypeError: The size isn't an integer.
+        ValueError: It is less than 1.
     """
 
     def __init__(self, size: int | None = None, *, engines: Sequence[str] | None = None) -> None:
         self.size = len(os.sched_getaffinity(0)) if size is None else size
+        if not isinstance(self.size, int):
+            raise TypeError(f"size is {size!r}; an integer was expected, or None for one worker a processor")
         if self.size < 1:
             raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
         self._engines = engines

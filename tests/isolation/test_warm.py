@@ -346,6 +346,10 @@ def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
         pool.run("bundle")
     with pytest.raises(ValueError, match="expected 1 or more"):
         wasmoci.WorkerPool(0)
+    with pytest.raises(TypeError, match=r"size is 1\.5; an integer was expected"):
+        wasmoci.WorkerPool(1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"size is 1\.5; an integer was expected"):
+        wasmoci.WorkerPool(1.5)  # type: ignore[arg-type]
 
 
 def test_programs_of_recent_runs_are_at_hand(

@@ -92,14 +92,17 @@ def test_unequal_runs(run: Callable[..., pytest.RunResult], guest: Callable[...,
 
 
 def test_engines_that_agree(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
-    """Each engine starts with the same files, also those that are bound into it; the test goes on with the result."""
+    """Each engine starts with the same files, also those that are bound into it, but for a pipe; the test goes on with the result."""
     result = run(
         f"""
+        import os
+
         def test_root(wasm_compare):
             run = wasm_compare({str(guest("files"))!r}, args="append /log x , read /log".split(), files={{"/log": "was "}})
             assert run.check().files == {{"/log": b"was x"}}
 
         def test_mount(wasm_compare, tmp_path):
+            os.mkfifo(tmp_path / "pipe")
             (tmp_path / "log").write_text("was ")
             run = wasm_compare({str(guest("files"))!r}, args="append /d/log x".split(), mounts=[(tmp_path, "/d")])
             assert run.check().files == {{"/d/log": b"was x"}}

@@ -159,9 +159,16 @@ def test_image(run: Callable[..., pytest.RunResult], guest: Callable[..., Path])
                 wasm_run(wasm_image({str(guest("show"))!r}), files={{}})
             with pytest.raises(TypeError, match="mounts: an image has none; give it to the run"):
                 wasm_image({str(guest("show"))!r}, mounts=[])
+
+        def test_mounts(wasm_run, wasm_bundle, tmp_path):
+            made = wasm_bundle({str(guest("show"))!r})
+            with pytest.raises(TypeError, match="noexec: a mount of a bundle or an image that is there is ro or rw"):
+                wasm_run(made, mounts=[(tmp_path, "/data", "ro", "noexec")])
+            with pytest.raises(TypeError, match="mounts: found '/a:/b'; "):
+                wasm_run(made, mounts=["/a:/b"])
         """
     )
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=12)
 
 
 def test_wrong_options(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
@@ -179,7 +186,7 @@ def test_wrong_options(run: Callable[..., pytest.RunResult], guest: Callable[...
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["E *WrongOption: arg: there is no such option; one of args, program, *"])
     result.stdout.fnmatch_lines(["test_project.py:2: WrongOption"])
-    result.stdout.fnmatch_lines(["E *TypeError: args is the string '--name x'; a sequence of strings was expected"])
+    result.stdout.fnmatch_lines(["E *WrongOption: args is the string '--name x'; a sequence of strings was expected"])
 
 
 def test_limits(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:
@@ -198,12 +205,19 @@ def test_limits(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]
     result.assert_outcomes(passed=6)
 
 
-@pytest.mark.parametrize("ini", ["wasm_timeout = soon", "wasm_memory = much"])
-def test_wrong_limits(run: Callable[..., pytest.RunResult], ini: str) -> None:
-    """A limit that is none is named, with what was expected."""
-    result = run("def test_it(wasm_run): pass", ini=ini)
-    name, _, value = ini.partition(" = ")
-    result.stdout.fnmatch_lines([f"*UsageError: {name}: '{value}' is no *expected*"])
+@pytest.mark.parametrize(
+    ("ini", "expected"),
+    [
+        ("wasm_timeout = soon", "wasm_timeout: 'soon' is no *expected*"),
+        ("wasm_memory = much", "wasm_memory: 'much' is no *expected*"),
+        ("wasm_cc = clang '-O2", 'wasm_cc: "clang \'-O2" is no command line: No closing quotation'),
+    ],
+)
+def test_wrong_settings(run: Callable[..., pytest.RunResult], ini: str, expected: str) -> None:
+    """A setting that is none is named, with what was expected, once and before the first test."""
+    result = run("def test_it(): pass", ini=ini)
+    result.stderr.fnmatch_lines([f"ERROR: {expected}"])
+    assert result.ret is pytest.ExitCode.USAGE_ERROR
 
 
 def test_deterministic(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]) -> None:

@@ -66,6 +66,26 @@ def test_variables_may_be_strings_that_come_twice(tmp_path: Path) -> None:
     assert (made.spec.process.env, made.spec.process.args, made.spec.annotations) == (("A=1", "A=2"), ("tool#f",), {})
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"args": "abc"}, "args is the string 'abc'; a sequence"),
+        ({"mounts": {"/host": "/guest"}}, r"mounts is {'/host': '/guest'}; a sequence of \(host path, guest path"),
+        ({"mounts": "/host:/guest"}, "mounts is '/host:/guest'; a sequence"),
+        ({"mounts": ["/host:/guest"]}, r"mounts: found '/host:/guest'; \(host path, guest path, \*options\) was"),
+        ({"mounts": [("/host",)]}, r"mounts: found \('/host',\)"),
+        ({"mounts": [("/host", "/guest", 1)]}, r"mounts: found \('/host', '/guest', 1\)"),
+        ({"files": ["/a"]}, r"files is \['/a'\]; a mapping"),
+        ({"annotations": "run.oci.handler=wasm"}, "annotations is 'run.oci.handler=wasm'; a mapping"),
+    ],
+)
+def test_one_thing_isnt_taken_for_several(tmp_path: Path, options: dict[str, Any], expected: str) -> None:
+    """A string is a sequence too: of letters, the first of which is the host's root. Nothing is written."""
+    with pytest.raises(TypeError, match=expected):
+        bundle(tmp_path / "b", EMPTY, **options)
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("form", ["string", "file"])
 def test_text_is_assembled(tmp_path: Path, form: str) -> None:
     """As a string and as a file, so that an engine without the text format runs it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -13,14 +15,13 @@ from wasmoci.binary.preamble import MAGIC
 from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle
 from wasmoci.filesystem import plan
-from wasmoci.testing.bundles import bundle
+from wasmoci.testing.bundles import bind_mount, bundle, several_mounts
 from wasmoci.testing.tracebacks import WrongOption, short_traceback
 from wasmoci.workload import opened
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from wasmoci.testing.bundles import Content
 
@@ -130,7 +131,7 @@ class Builder:
         _refuse(set(options) - set(_WISHES), "the bundle or image is there; give it where it is built")
         wishes = {_WISHES[name]: value for name, value in options.items()}
         if "volumes" in wishes:
-            wishes["volumes"] = [_volume(*mount) for mount in wishes["volumes"]]
+            wishes["volumes"] = [_volume(*bind_mount(mount)) for mount in several_mounts(wishes["volumes"])]
         return opened(self._existing(wasm), **wishes)
 
     def _write(self, program: Content, options: Mapping[str, Any]) -> Bundle:
@@ -143,7 +144,7 @@ class Builder:
         """A bundle with files of its own: its root file system, and what is bound into it writable."""
         target = self._new_directory()
         rootfs = target / "rootfs"
-        shutil.copytree(original.rootfs, rootfs, symlinks=True)
+        _copy(original.rootfs, rootfs)
         writable = {
             mount.destination: mount
             for mount in plan(original.spec, original.rootfs).mounts
@@ -192,12 +193,21 @@ def _refuse(names: set[str], reason: str) -> None:
         raise WrongOption(f"{', '.join(sorted(names))}: {reason}")
 
 
-def _volume(source: str | os.PathLike[str], destination: str, *options: str) -> str:
-    return f"{os.fspath(source)}:{destination}:{'ro' if 'ro' in options else 'rw'}"
+def _volume(source: str, destination: str, options: tuple[str, ...]) -> str:
+    _refuse(set(options) - {"ro", "rw"}, "a mount of a bundle or an image that is there is ro or rw")
+    return ":".join((source, destination, *options))
 
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, symlinks=True)
+        shutil.copytree(source, target, symlinks=True, ignore=_special)
     else:
         shutil.copyfile(source, target)
+
+
+def _special(directory: str, names: list[str]) -> list[str]:
+    """Sockets, pipes and devices: they can't be copied, and reading one may never end."""
+    modes = {name: (Path(directory) / name).lstat().st_mode for name in names}
+    return [
+        name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+    ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from wasmoci import registry
 from wasmoci.annotations import HANDLER
@@ -17,10 +18,10 @@ from wasmoci.errors import EngineError, InvalidBundle, NoSuitableEngine
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.module import Module
 from wasmoci.spec import CONFIG
+from wasmoci.testing.tracebacks import WrongOption
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 Content: TypeAlias = "str | bytes | Path"
 """What a file has in it: a text (written as UTF-8), bytes, or a host file to copy."""
@@ -74,7 +75,7 @@ def bundle(
         extra: More members of ``config.json``, written over those above.
 
     Raises:
-        TypeError: A string was given where several are meant.
+        TypeError: One thing was given where several are meant, or a mount that isn't one.
         InvalidBundle: Something else is at ``directory`` already, or a guest path has a ``..``.
         InvalidSpec: The specification doesn't allow what it was to be made of.
         InvalidModule: The module's text has an error.
@@ -83,7 +84,13 @@ def bundle(
     """
     for name, value in (("args", args), ("env", env), ("directories", directories)):
         if isinstance(value, str):
-            raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
+            raise WrongOption(f"{name} is the string {value!r}; a sequence of strings was expected")
+    for name, pairs in (("files", files), ("symlinks", symlinks), ("annotations", annotations)):
+        if not isinstance(pairs, Mapping | None):
+            raise WrongOption(f"{name} is {pairs!r}; a mapping was expected")
+    bound = [
+        dict(mount) if isinstance(mount, Mapping) else _bind(*bind_mount(mount)) for mount in several_mounts(mounts)
+    ]
     target = Path(directory).absolute()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InvalidBundle(f"{target}: is there already; a bundle was to be made at it")
@@ -104,7 +111,7 @@ def bundle(
         "ociVersion": _VERSION,
         "process": {"args": [program if entry is None else entry, *args], "env": variables, "cwd": cwd},
         "root": {"path": ROOTFS, "readonly": readonly},
-        "mounts": [dict(mount) if isinstance(mount, Mapping) else _bind(*mount) for mount in mounts],
+        "mounts": bound,
         "annotations": {HANDLER: "wasm"} if annotations is None else dict(annotations),
     }
     if memory is not None:
@@ -161,10 +168,29 @@ def _beneath(rootfs: Path, guest: str) -> Path:
     return rootfs / guest.lstrip("/")
 
 
-def _bind(source: str | Path, destination: str | Path, *options: str | Path) -> dict[str, Any]:
-    return {
-        "destination": str(destination),
-        "type": "bind",
-        "source": str(source),
-        "options": ["bind", *map(str, options)],
-    }
+def several_mounts(mounts: Any) -> Iterable[Any]:
+    """Mounts as they are given.
+
+    Raises:
+        WrongOption: It is one thing, or a mapping, of which nobody could tell the host paths from the guest paths.
+    """
+    if isinstance(mounts, str | bytes | os.PathLike | Mapping):
+        raise WrongOption(f"mounts is {mounts!r}; a sequence of (host path, guest path, *options) was expected")
+    return cast("Iterable[Any]", mounts)
+
+
+def bind_mount(mount: Any) -> tuple[str, str, tuple[str, ...]]:
+    """The host path, the guest path and the options of a bind mount as it is given.
+
+    Raises:
+        WrongOption: It isn't one. A string above all, which is a sequence too: of letters.
+    """
+    if isinstance(mount, Sequence) and not isinstance(mount, str | bytes):
+        parts = [os.fspath(part) for part in mount if isinstance(part, str | os.PathLike)]
+        if len(parts) == len(mount) > 1:
+            return parts[0], parts[1], tuple(parts[2:])
+    raise WrongOption(f"mounts: found {mount!r}; (host path, guest path, *options) was expected")
+
+
+def _bind(source: str, destination: str, options: Iterable[str]) -> dict[str, Any]:
+    return {"destination": destination, "type": "bind", "source": source, "options": ["bind", *options]}
