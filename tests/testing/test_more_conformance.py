@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ import pytest
 from tests.conftest import usable
 from tests.support.once import once
 from tests.support.requirements import SMOKE
+from tests.testing.failures import failures
 
-ROOT = Path(__file__).parents[2]
 HANDLERS = Path(__file__).with_name("more_wrong_handlers.py")
 
 # What is wrong, the test that has to fail, and what it says.
@@ -57,27 +54,16 @@ TRIED = ("ReadOnlyIgnoredWithinAMount", "OutputOfAnEarlierRunKept", "VariableLef
 
 
 @pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Of each wrong handler what the tests said that failed."""
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Of each wrong handler the test that failed, with its message."""
     usable("wasmtime")
-    return once(tmp_path_factory, "more-wrong-handlers", _measured)
-
-
-def _measured() -> dict[str, str]:
-    tests = [f"{HANDLERS}::Test{name}::test_{CAUGHT[name][0]}" for name in TRIED]
-    command = [sys.executable, "-m", "pytest", "-q", *tests, "-o", f"python_files={HANDLERS.name}", "-o", "addopts="]
-    command += ["--import-mode=importlib", "--tb=no", "-rf", "-p", "no:cacheprovider"]
-    # As where a third party checks its handler: there pytest shows differences whole, which may not hold it up.
-    surroundings = {**os.environ, "COLUMNS": "600", "CI": "true"}
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=surroundings, timeout=240)
-    found = dict.fromkeys(TRIED, "")
-    for handler, message in re.findall(r"^FAILED \S+::Test(\w+)::test_\S+(?: \S+)*? - (.*)$", run.stdout, re.MULTILINE):
-        found[handler] += message
-    return found
+    tests = [f"Test{name}::test_{CAUGHT[name][0]}" for name in TRIED]
+    return once(tmp_path_factory, "more-wrong-handlers", lambda: failures(HANDLERS, tests))
 
 
 @pytest.mark.parametrize("handler", TRIED)
 @pytest.mark.timeout(300)
-def test_wrong_handler_is_caught_by_name(failures: dict[str, str], handler: str) -> None:
+def test_wrong_handler_is_caught_by_name(found: dict[str, dict[str, str]], handler: str) -> None:
     """The test that is named for it fails, and says what is wrong."""
-    assert re.search(CAUGHT[handler][1], failures[handler])
+    test, message = CAUGHT[handler]
+    assert re.search(message, found[handler][test])
