@@ -9,19 +9,27 @@ import resource
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
+from unittest import mock
 
 import attrs
 
-from tests.testing.wrong_handlers import INHERIT, Wrong, changed_process, right
+from tests.testing.wrong_handlers import INHERIT, NOTHING, Wrong, changed_process, right
+from wasmoci.handlers.wasm3 import Wasm3Handler
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing import HandlerConformance
+from wasmoci.wasi import Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from wasmoci.limits import Limits
     from wasmoci.spec import Mount, Spec
+    from wasmoci.wasi import Function
+
+MIB = 1 << 20
+functions = Wasi.functions
 
 
 def _mounts(spec: Spec, change: Callable[[Mount], Mount]) -> Spec:
@@ -218,6 +226,33 @@ class RandomSeeded(Wrong):
     def answered(self, result: ExecutionResult) -> ExecutionResult:
         random.seed()
         return result
+
+
+class FractionsOfSecondsDropped(Wrong):
+    def execute(self, *args: Any, limits: Limits = NOTHING, **options: Any) -> ExecutionResult:
+        whole = None if limits.time is None else int(limits.time) or None
+        return super().execute(*args, limits=attrs.evolve(limits, time=whole), **options)
+
+
+class MemoryLimitOfWholeMegabytes(Wrong):
+    def execute(self, *args: Any, limits: Limits = NOTHING, **options: Any) -> ExecutionResult:
+        whole = None if limits.memory is None else -(-limits.memory // MIB) * MIB
+        return super().execute(*args, limits=attrs.evolve(limits, memory=whole), **options)
+
+
+class DurationInMilliseconds(Wrong):
+    def answered(self, result: ExecutionResult) -> ExecutionResult:
+        return attrs.evolve(result, duration=result.duration * 1000)
+
+
+class DirectoriesNotListed(Wasm3Handler):
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        def without(wasi: Wasi) -> dict[str, Function]:
+            found = functions(wasi)
+            return {**found, "fd_readdir": found["fd_readdir"]._replace(call=lambda *_: 52)}
+
+        with mock.patch.object(Wasi, "functions", without):
+            return super().execute(*args, **options)
 
 
 class InvalidModuleReportedAsExit(Wrong):

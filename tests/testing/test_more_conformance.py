@@ -47,6 +47,10 @@ CAUGHT = {
         "resource limits or the priority of the process was changed",
     ),
     "RandomSeeded": ("interpreter_is_left_alone", "the state of the module random was changed"),
+    "FractionsOfSecondsDropped": ("time_limit_may_be_less_than_a_second", r"a limit of 0\.2 s didn't hold"),
+    "MemoryLimitOfWholeMegabytes": ("memory_limit_is_the_last_page_that_fits", r"gave \[3, 3\], and not 3 and 7"),
+    "DurationInMilliseconds": ("duration_is_measured", "the guest ran for 0.2 to"),
+    "DirectoriesNotListed": ("calls_do_what_they_are_asked_to", "some functions failed: {'fd_readdir': 'errno 52'}"),
     "InvalidModuleReportedAsExit": ("damaged_module_is_refused", "DID NOT RAISE"),
 }
 # What the kit catches doesn't differ between Pythons: of each kind of test one is enough on the others.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
 from wasmoci.testing.conformance.callers import FunctionsOfTheCaller
+from wasmoci.testing.conformance.calls import Calls
 from wasmoci.testing.conformance.chance import TimeAndChance
 from wasmoci.testing.conformance.descriptors import FilesAndDescriptors
 from wasmoci.testing.conformance.ends import Exits, Traps
@@ -37,6 +38,7 @@ class HandlerConformance(
     SeveralMounts,
     ReadOnly,
     Confinement,
+    Calls,
     StandardStreams,
     FilesAndDescriptors,
     FunctionsOfTheCaller,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 TIMED_OUT, OUT_OF_MEMORY = 124, 137
 _SHORT = 1.0  # seconds, in which a guest gets to write something on a busy machine as well
-_FEW = "1024"  # pages of 64 KiB
+_PAGE = 64 << 10
+_FEW = "1024"  # pages
 _MANY = "8192"
 _PLENTY = 1 << 40  # instructions
 
@@ -38,6 +39,12 @@ class TimeLimits(Conformance):
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TIMED_OUT, TIMED_OUT), f"a limit of {_SHORT:g} s didn't hold: {ended(result)}"
         assert result.stdout == b"begun\n", f"stdout is {result.stdout!r}; what was written before the limit is lost"
+
+    def test_time_limit_may_be_less_than_a_second(self, run: Runner) -> None:
+        """Seconds have fractions. Needs ``time-limit``."""
+        run.claims(Capability.TIME_LIMIT)
+        result = run("spin", _longer(run), limits=Limits(time=0.2))
+        assert result.reason is ExitReason.TIMED_OUT, f"a limit of 0.2 s didn't hold: {ended(result)}"
 
     def test_time_limit_that_is_not_reached_changes_nothing(self, run: Runner) -> None:
         """A guest that ends in time ends by itself. Needs ``time-limit``."""
@@ -133,6 +140,13 @@ class MemoryLimits(Conformance):
         run.claims(Capability.MEMORY_LIMIT)
         result = run("grow", "trap", "64", limits=Limits(memory=8 * MIB))
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 3), f"4 MiB of 8 were refused: {ended(result)}"
+
+    def test_memory_limit_is_the_last_page_that_fits(self, run: Runner) -> None:
+        """The guest gets every page of 64 KiB that the limit has room for, and not one more. Needs ``memory-limit``."""
+        run.claims(Capability.MEMORY_LIMIT)
+        limits = Limits(memory=101 * _PAGE - 1)
+        found = [run("grow", "once", pages, limits=limits).exit_code for pages in ("100", "101")]
+        assert found == [3, 7], f"a limit of 101 pages less one byte: 100 and 101 gave {found}, and not 3 and 7"
 
     def test_memory_limit_holds_in_a_worker_process(self, run: Runner) -> None:
         """For every handler: a guest never has much more than the limit."""
