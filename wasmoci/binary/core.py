@@ -70,6 +70,15 @@ class Section:
         """For messages."""
         return _NAMES[self.id]
 
+    def reader(self, data: bytes, source: str | None) -> Reader:
+        """Reads its content.
+
+        Args:
+            data: The whole module.
+            source: Which module it is, for messages; None where nothing in it can be wrong any more.
+        """
+        return Reader(data, self.start, self.end, source=source, where=self.name)
+
 
 @attrs.define
 class CoreHead:
@@ -144,7 +153,7 @@ def read_head(data: bytes, *, source: str | None) -> CoreHead:
         section = head.sections.get(number)
         step = parse.steps.get(number)
         if section and step:
-            reader = Reader(data, section.start, section.end, source=source, where=section.name)
+            reader = section.reader(data, source)
             reader.features = head.features
             step(reader)
             reader.finish()

@@ -76,7 +76,7 @@ def change_section(data: bytes, section: Section, inner: Iterable[Edit], added: 
     """
     edits, entries = list(inner), list(added)
     if entries:
-        reader = Reader(data, section.start, section.end, source=None, where=section.name)
+        reader = section.reader(data, None)
         count = reader.unsigned()
         edits.append(Edit(section.start, reader.pos, unsigned(count + len(entries))))
         edits.append(Edit(section.end, section.end, b"".join(entries)))

@@ -15,7 +15,6 @@ from wasmoci.binary.core import EXPORT, FUNCTION, GLOBAL, MEMORY, TYPE, CoreHead
 from wasmoci.binary.edits import CodePass, Edit, append_to, change_section, signed, unsigned
 from wasmoci.binary.instructions import CALL, MEMORY_GROW, Instruction
 from wasmoci.binary.names import name_functions
-from wasmoci.binary.reader import Reader
 from wasmoci.binary.valtypes import memory_type
 from wasmoci.errors import UnsupportedModule
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wasmoci.binary.model import MemoryType
+    from wasmoci.binary.reader import Reader
 
 PAGE = 65536
 MAX_REFUSALS = 10_000
@@ -142,7 +142,7 @@ class GrowthLimit:
     def _clamp(self) -> list[Edit]:
         """Lower the memories' own maximums, so that the engine reserves no more than may be used."""
         section = self.head.sections[MEMORY]
-        reader = Reader(self.data, section.start, section.end, source=self.source, where=section.name)
+        reader = section.reader(self.data, self.source)
         initial = sum(memory.limits.minimum for memory in self.head.memories)
         edits = []
         for _ in range(reader.count()):

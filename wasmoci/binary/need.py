@@ -29,19 +29,19 @@ def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> froze
     features = set(head.features)
     globals_ = head.imported("global")
     if section := head.sections.get(DATA_COUNT):
-        reader = Reader(data, section.start, section.end, source=source, where=section.name)
+        reader = section.reader(data, source)
         reader.unsigned()
         reader.finish()
         features.add(Feature.BULK_MEMORY_OPT)
     for number, read in ((ELEMENT, _element), (DATA, _data)):
         if section := head.sections.get(number):
-            reader = Reader(data, section.start, section.end, source=source, where=section.name)
+            reader = section.reader(data, source)
             reader.features = features
             for _ in range(reader.count()):
                 read(reader, globals_)
             reader.finish()
     if section := head.sections.get(CODE):
-        _code(Reader(data, section.start, section.end, source=source, where=section.name), features)
+        _code(section.reader(data, source), features)
     return frozenset(features)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wasmoci.binary.core import EXPORT, START, read_head
 from wasmoci.binary.edits import Edit, append_to, apply, unsigned
-from wasmoci.binary.reader import Reader
 from wasmoci.errors import UnsupportedModule
 
 START_EXPORT = "wasmoci.start"
@@ -33,7 +32,7 @@ def export_start(data: bytes, *, source: str = "module") -> bytes:
         return data
     if any(export.name == START_EXPORT for export in head.exports):
         raise UnsupportedModule(f"{source}: exports the name {START_EXPORT!r}, which is reserved")
-    index = Reader(data, section.start, section.end, source=source, where=section.name).unsigned()
+    index = section.reader(data, source).unsigned()
     name = START_EXPORT.encode()
     entry = unsigned(len(name)) + name + _FUNCTION + unsigned(index)
     return apply(data, [Edit(section.header, section.end, b""), *append_to(data, head, EXPORT, [entry])])

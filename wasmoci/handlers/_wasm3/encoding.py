@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from wasmoci.binary.core import DATA, EXPORT, MEMORY, read_head
 from wasmoci.binary.edits import Edit, apply, change_section, unsigned
-from wasmoci.binary.reader import Reader
 from wasmoci.handlers._wasm3.names import PREFIX
 
 _FUNCTION = 0
@@ -25,7 +24,7 @@ def mark_exports(data: bytes, *, source: str) -> bytes:
     section = read_head(data, source=source).sections.get(EXPORT)
     if section is None:
         return data
-    reader = Reader(data, section.start, section.end, source=source, where=section.name)
+    reader = section.reader(data, source)
     edits = []
     for _ in range(reader.count()):
         start = reader.pos

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from wasmoci.binary.core import ELEMENT, GLOBAL
 from wasmoci.binary.edits import CodePass, Edit, append_to, change_section, unsigned
 from wasmoci.binary.instructions import CALL, END, decode
-from wasmoci.binary.reader import Reader
 from wasmoci.binary.valtypes import global_type, value_type
 from wasmoci.handlers._wasmer import assembly as asm
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from wasmoci.binary.core import CoreHead
     from wasmoci.binary.instructions import Instruction
+    from wasmoci.binary.reader import Reader
 
 _REF_FUNC = 0xD2
 _PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
@@ -149,4 +149,4 @@ class References:
 
     def _reader(self, number: int) -> Reader:
         section = self._head.sections[number]
-        return Reader(self._data, section.start, section.end, source=self._source, where=section.name)
+        return section.reader(self._data, self._source)

@@ -204,4 +204,4 @@ class _Rewriting:
 
     def _reader(self, number: int) -> Reader:
         section = self._head.sections[number]
-        return Reader(self._data, section.start, section.end, source=self._source, where=section.name)
+        return section.reader(self._data, self._source)
