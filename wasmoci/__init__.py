@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import InvalidModule as InvalidModule
     from wasmoci.errors import InvalidMount as InvalidMount
     from wasmoci.errors import InvalidSpec as InvalidSpec
+    from wasmoci.errors import JailUnavailable as JailUnavailable
     from wasmoci.errors import NativeRuntimeError as NativeRuntimeError
     from wasmoci.errors import NativeRuntimeNotFound as NativeRuntimeNotFound
     from wasmoci.errors import NoSuitableEngine as NoSuitableEngine
@@ -98,6 +99,7 @@ _HOMES = {
     "InvalidMount": "wasmoci.errors",
     "InvalidSpec": "wasmoci.errors",
     "Isolation": "wasmoci.isolation",
+    "JailUnavailable": "wasmoci.errors",
     "Kind": "wasmoci.classify",
     "Limits": "wasmoci.limits",
     "Module": "wasmoci.module",

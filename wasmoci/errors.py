@@ -18,7 +18,8 @@
     │   ├── EngineUnavailable         the handler is there, its engine isn't
     │   ├── DuplicateEngine           two distributions register one name
     │   ├── NoSuitableEngine          every engine was passed over (126)
-    │   └── EngineCrashed             the engine's process died under the guest
+    │   ├── EngineCrashed             the engine's process died under the guest
+    │   └── JailUnavailable           the engine isn't a sandbox by itself, and this machine has no jail for it
     ├── ImageError                    125
     │   ├── InvalidReference          an image's name that can't be read
     │   ├── ImageNotFound             no image, tag or platform as asked for
@@ -193,6 +194,10 @@ class EngineCrashed(EngineError):
         super().__init__(message, hint=hint)
         self.signal = signal
         self.stderr = stderr
+
+
+class JailUnavailable(EngineError):
+    """An engine that isn't a sandbox by itself can't be put into the jail: Landlock, seccomp or a single thread is missing."""
 
 
 class ImageError(WasmociError):

@@ -1,0 +1,102 @@
+"""Puts this process into the jail."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import JailUnavailable
+from wasmoci.isolation.jail import landlock, process, root, seccomp, syscalls
+from wasmoci.isolation.jail.support import support
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wasmoci.isolation.jail.root import Place
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LOOKS = 50
+_PAUSE = 0.001  # seconds
+
+
+@attrs.frozen
+class Jailed:
+    """What is left.
+
+    Args:
+        places: The guest's root and mounts, under the paths that they have in the jail.
+        empty: The descriptor of a directory in which nothing can be made.
+    """
+
+    places: tuple[Place, ...]
+    empty: int
+
+
+def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
+    """Give up everything but some files and descriptors, for good.
+
+    All that the process needs of the host's files has to be loaded: nothing can be imported any more.
+
+    Args:
+        places: The guest's root, a directory, and what is mounted into it.
+        descriptors: What stays open.
+
+    Raises:
+        JailUnavailable: It can't be had. The process may have given up a part, and is good for nothing else.
+    """
+    problem = support().problem
+    if problem:
+        raise JailUnavailable(f"there is no jail on this machine: {problem}")
+    if not _has_one_thread():
+        # Landlock binds the thread that asks for it, and those that it starts.
+        raise JailUnavailable(
+            "the engine keeps threads of its own once it is loaded, which no jail could be put around"
+        )
+    try:
+        process.forget_environment()
+        process.keep_only(descriptors)
+        process.limit_resources()
+        jailed = _move(places)
+        is_apart = jailed is not None
+        jailed = jailed or _stay(places)
+        process.drop_capabilities()
+        process.hide()
+        seccomp.forbid_new_privileges()
+        landlock.restrict([*((place.path, place.read_only) for place in jailed.places), (jailed.empty, True)])
+        seccomp.restrict(syscalls.policy(sees_only_its_own=is_apart))
+    except OSError as error:
+        raise JailUnavailable(f"the jail can't be had: {error.strerror}") from error
+    return jailed
+
+
+def _move(places: Sequence[Place]) -> Jailed | None:
+    """Move to a root of the process's own; None where that can't be had, and Landlock alone closes what is outside."""
+    try:
+        moved = root.move(places)
+    except root.NoNamespace:
+        if not landlock.holds_read_only() and any(place.read_only for place in places):
+            raise
+        return None
+    return Jailed(moved, os.open(f"/{root.EMPTY}", _DIRECTORY))
+
+
+def _stay(places: Sequence[Place]) -> Jailed:
+    os.chdir("/")
+    path = tempfile.mkdtemp(prefix="wasmoci-")
+    try:
+        return Jailed(tuple(places), os.open(path, _DIRECTORY))
+    finally:
+        os.rmdir(path)
+
+
+def _has_one_thread() -> bool:
+    """Whether this process has a single thread; one that has just been joined may take a moment to go."""
+    for _ in range(_LOOKS):
+        if process.threads() == 1:
+            return True
+        time.sleep(_PAUSE)
+    return False

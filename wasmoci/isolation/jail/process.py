@@ -1,0 +1,73 @@
+"""What a process has beside its files: descriptors, capabilities, resources, environment."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import struct
+
+from wasmoci.isolation.jail.kernel import call, libc
+
+DESCRIPTORS = 1280
+"""How many descriptors the process may have: those of its guest, and some of the host's."""
+
+_LIMITS = {
+    resource.RLIMIT_CORE: 0,  # the guest's memory is nobody's file
+    resource.RLIMIT_MEMLOCK: 0,
+    resource.RLIMIT_MSGQUEUE: 0,
+    resource.RLIMIT_NICE: 0,
+    resource.RLIMIT_RTPRIO: 0,
+    resource.RLIMIT_SIGPENDING: 64,
+    resource.RLIMIT_NOFILE: DESCRIPTORS,
+}
+_VERSION_3 = 0x2008_0522  # of struct __user_cap_header_struct, which has two sets of each kind
+_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
+_CAPABILITIES = 64
+_PR_SET_DUMPABLE = 4
+
+
+def threads() -> int:
+    """How many threads this process has."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def keep_only(descriptors: set[int]) -> None:
+    """Close every descriptor but some."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in descriptors:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(int(name))
+
+
+def limit_resources() -> None:
+    """Bound what the process may take; a limit that is lower already stays."""
+    for kind, most in _LIMITS.items():
+        _, hard = resource.getrlimit(kind)
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, for good.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    with contextlib.suppress(OSError):  # without the right to drop these there is none to gain
+        for number in range(_CAPABILITIES):
+            call(libc.prctl, _PR_CAPBSET_DROP, *(ctypes.c_ulong(value) for value in (number, 0, 0, 0)))
+    with contextlib.suppress(OSError):  # before Linux 4.3 there are none
+        call(libc.prctl, _PR_CAP_AMBIENT, *(ctypes.c_ulong(value) for value in (_CLEAR_ALL, 0, 0, 0)))
+    call(libc.capset, struct.pack("=Ii", _VERSION_3, 0), bytes(24))
+
+
+def hide() -> None:
+    """Have no other process of the user's look into this one, and none of its state in a file."""
+    call(libc.prctl, _PR_SET_DUMPABLE, *(ctypes.c_ulong(0) for _ in range(4)))
+
+
+def forget_environment() -> None:
+    """Have no variable left."""
+    os.environ.clear()

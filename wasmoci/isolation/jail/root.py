@@ -1,0 +1,156 @@
+"""A root of the process's own, in which nothing is but the guest's root and mounts.
+
+It takes a mount namespace, and a user namespace where this process may not mount. In the new root each place is bound
+under a name of the jail's, so that nothing tells where on the host it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.isolation.jail.kernel import call, libc, syscall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_NEWNS, _NEWUSER = 0x0002_0000, 0x1000_0000  # CLONE_*
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # on every architecture
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_CLONE_TREE = 1 | os.O_CLOEXEC  # OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
+_FROM_DESCRIPTOR = 0x04  # MOVE_MOUNT_F_EMPTY_PATH
+_READ_ONLY, _NO_SETUID, _NO_EXECUTION = 0x1, 0x2, 0x8  # MOUNT_ATTR_*
+_MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
+_MNT_DETACH = 2
+
+EMPTY = "empty"
+"""The name of a directory in the new root that is empty, and stays so."""
+
+_OPTIONS = b"size=64k,nr_inodes=4096,mode=755"
+
+
+@attrs.frozen
+class Place:
+    """A file or directory of the guest's.
+
+    Args:
+        path: Where it is, an absolute path of this process's.
+        read_only: Whether it may only be read.
+    """
+
+    path: str
+    read_only: bool
+
+
+class NoNamespace(OSError):
+    """This process may not mount, and may not make a user namespace in which it might."""
+
+
+def move(places: Sequence[Place]) -> tuple[Place, ...]:
+    """Move this process to a root with some places alone.
+
+    Args:
+        places: What is to be there; the first is a directory.
+
+    Returns:
+        The places, under their paths in the new root.
+
+    Raises:
+        NoNamespace: There can be no such root. All files are where they were.
+        OSError: A place is gone, or the kernel refuses something else. The process is good for nothing more.
+    """
+    with contextlib.ExitStack() as stack:
+        proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, proc)
+        is_mapped = _separate(proc)
+        trees = [stack.enter_context(_clone(place)) for place in places]
+        # Over the first place, which is there for sure, and held already.
+        base = os.fsencode(places[0].path)
+        call(libc.mount, b"wasmoci-jail", base, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
+        os.chdir(base)
+        for index, (place, tree) in enumerate(zip(places, trees, strict=True)):
+            name = str(index)
+            _make(name, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+            syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, name.encode(), _FROM_DESCRIPTOR)
+            _set_attributes(name, _NO_SETUID | _NO_EXECUTION | (_READ_ONLY if place.read_only else 0))
+        os.mkdir(EMPTY, 0o555)
+        _set_attributes(".", _READ_ONLY, recursive=False)
+        _become_root()
+        if not is_mapped:
+            with contextlib.suppress(OSError):  # a user who may mount needs none; it is one wall more
+                _enter_user_namespace(proc)
+    return tuple(Place(f"/{index}", place.read_only) for index, place in enumerate(places))
+
+
+def _separate(proc: int) -> bool:
+    """Enter a mount namespace; a user who may not mount does so in a user namespace. Tells whether that was made."""
+    try:
+        try:
+            call(libc.unshare, _NEWNS)
+            is_mapped = False
+        except PermissionError:
+            _enter_user_namespace(proc, _NEWNS)
+            is_mapped = True
+        call(libc.mount, None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+    except OSError as error:
+        raise NoNamespace(error.errno, error.strerror) from None
+    return is_mapped
+
+
+def _enter_user_namespace(proc: int, also: int = 0) -> None:
+    """Enter a user namespace in which this process is who it was, and nobody else is anybody.
+
+    Args:
+        proc: This process's directory of procfs.
+        also: More namespaces, as ``CLONE_*``.
+    """
+    user, group = os.geteuid(), os.getegid()
+    call(libc.unshare, _NEWUSER | also)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _clone(place: Place) -> Iterator[int]:
+    """The mounts at and beneath a place, by a descriptor that keeps them, whatever is mounted there."""
+    tree = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(place.path), _CLONE_TREE | _AT_RECURSIVE)
+    try:
+        yield tree
+    finally:
+        os.close(tree)
+
+
+def _make(name: str, *, is_directory: bool) -> None:
+    if is_directory:
+        os.mkdir(name, 0o755)
+    else:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+
+
+def _set_attributes(path: str, attributes: int, *, recursive: bool = True) -> None:
+    wanted = struct.pack("=QQQQ", attributes, 0, 0, 0)  # struct mount_attr
+    flags = _AT_RECURSIVE if recursive else 0
+    syscall(_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, wanted, len(wanted))
+
+
+def _become_root() -> None:
+    """Make the working directory the root, and let go of all that was above and beside it."""
+    try:
+        syscall(_PIVOT_ROOT[os.uname().machine], b".", b".")
+    except OSError:
+        # Where the root is no mount, as in a chroot. Without capabilities nobody leaves one.
+        os.chroot(".")
+    else:
+        call(libc.umount2, b".", _MNT_DETACH)
+    os.chdir("/")
