@@ -158,7 +158,11 @@ class Namespace:
         return True
 
     def _empty_directory(self) -> int:
-        """Open a directory that exists no more, so that nothing can ever be found or made in it."""
+        """Open a directory in which nothing can ever be found or made: one that exists no more, unless one is kept."""
+        if _kept_empty:
+            descriptor = os.dup(_kept_empty[0])
+            self._open.append(descriptor)
+            return descriptor
         from tempfile import mkdtemp  # noqa: PLC0415 - slow to import, and seldom needed
 
         path = mkdtemp(prefix="wasmoci-")
@@ -166,3 +170,15 @@ class Namespace:
             return self._keep(path)
         finally:
             os.rmdir(path)  # noqa: PTH106 - pathlib isn't needed for anything else
+
+
+_kept_empty: list[int] = []
+
+
+def keep_empty_directory(descriptor: int) -> None:
+    """Have all namespaces of this process take an empty directory for what isn't there, where they can make none.
+
+    Args:
+        descriptor: Of a directory in which nothing can be made.
+    """
+    _kept_empty[:] = [descriptor]
