@@ -42,7 +42,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
     All that the process needs of the host's files has to be loaded: nothing can be imported any more.
 
     Args:
-        places: The guest's root, a directory, and what is mounted into it.
+        places: The guest's root, and what is mounted into it.
         descriptors: What stays open.
 
     Raises:

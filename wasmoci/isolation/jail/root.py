@@ -30,6 +30,8 @@ _READ_ONLY, _NO_SETUID, _NO_EXECUTION = 0x1, 0x2, 0x8  # MOUNT_ATTR_*
 _MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
 _MNT_DETACH = 2
 
+_BASE = b"/proc"  # a directory that is there for sure, and that nothing needs any more
+
 EMPTY = "empty"
 """The name of a directory in the new root that is empty, and stays so."""
 
@@ -57,7 +59,7 @@ def move(places: Sequence[Place]) -> tuple[Place, ...]:
     """Move this process to a root with some places alone.
 
     Args:
-        places: What is to be there; the first is a directory.
+        places: What is to be there.
 
     Returns:
         The places, under their paths in the new root.
@@ -71,10 +73,8 @@ def move(places: Sequence[Place]) -> tuple[Place, ...]:
         stack.callback(os.close, proc)
         is_mapped = _separate(proc)
         trees = [stack.enter_context(_clone(place)) for place in places]
-        # Over the first place, which is there for sure, and held already.
-        base = os.fsencode(places[0].path)
-        call(libc.mount, b"wasmoci-jail", base, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
-        os.chdir(base)
+        call(libc.mount, b"wasmoci-jail", _BASE, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
+        os.chdir(_BASE)
         for index, (place, tree) in enumerate(zip(places, trees, strict=True)):
             name = str(index)
             _make(name, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
