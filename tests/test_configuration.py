@@ -20,6 +20,8 @@ COMPLETE = """
 engines = ["wasm3", "mine"]
 detection = "content"
 native_runtime = "/opt/bin/runc"
+compile_timeout = 5
+compile_memory = "256Mi"
 """
 
 
@@ -51,7 +53,12 @@ def test_file_is_read(tmp_path: Path) -> None:
     """Every setting of the file holds."""
     file = write(tmp_path / "mine.toml")
     assert Settings.load({"WASMOCI_CONFIG": str(file)}) == Settings(
-        engines=("wasm3", "mine"), detection=Detection.CONTENT, native_runtime="/opt/bin/runc", source=file
+        engines=("wasm3", "mine"),
+        detection=Detection.CONTENT,
+        native_runtime="/opt/bin/runc",
+        compile_timeout=5.0,
+        compile_memory=256 << 20,
+        source=file,
     )
 
 
@@ -81,6 +88,40 @@ def test_environment_is_over_the_file(tmp_path: Path) -> None:
     assert (empty.engine, empty.native_runtime) == (None, "/opt/bin/runc")
 
 
+BOUNDS = [
+    ("2.5", "64Mi", 2.5, 64 << 20),
+    ("0", "0", None, None),
+    ("none", "none", None, None),
+    ("", "", 5.0, 256 << 20),
+    ("90", "1000", 90.0, 1000),
+    ("1e1", "2GB", 10.0, 2 * 10**9),
+]
+
+
+@pytest.mark.parametrize(("time", "memory", "seconds", "size"), BOUNDS)
+def test_bounds(tmp_path: Path, time: str, memory: str, seconds: float | None, size: int | None) -> None:
+    """What compiling may use is set by variables, over the file."""
+    variables = {"WASMOCI_CONFIG": str(write(tmp_path / "c"))}
+    settings = Settings.load({**variables, "WASMOCI_COMPILE_TIMEOUT": time, "WASMOCI_COMPILE_MEMORY": memory})
+    assert (settings.bounds.time, settings.bounds.memory) == (seconds, size)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WASMOCI_COMPILE_TIMEOUT", "soon"),
+        ("WASMOCI_COMPILE_TIMEOUT", "-1"),
+        ("WASMOCI_COMPILE_TIMEOUT", "inf"),
+        ("WASMOCI_COMPILE_MEMORY", "much"),
+        ("WASMOCI_COMPILE_MEMORY", "1.5G"),
+    ],
+)
+def test_wrong_bounds(variable: str, value: str) -> None:
+    """A limit that can't be read is an error, and not no limit."""
+    with pytest.raises(InvalidConfiguration, match=f"{variable}: found '{value}'"):
+        Settings.load({variable: value})
+
+
 def test_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a mapping this process's own variables count."""
     monkeypatch.setenv("WASMOCI_CONFIG", str(write(tmp_path / "c", "")))
@@ -94,7 +135,10 @@ def test_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp
         ("engines = [", "not TOML: "),
         ("engines = 1\nengines = 2", "not TOML: "),
         (b"x = '\xff'", "not TOML: "),
-        ("engine = 'wasm3'", "engine: no such setting; engines, detection or native_runtime was expected"),
+        (
+            "engine = 'wasm3'",
+            "engine: no such setting; engines, detection, native_runtime, compile_timeout or compile_memory was expected",
+        ),
         ("[engines]", "engines: found {}; a list of engines' names was expected"),
         ("engines = 'wasm3'", "engines: found 'wasm3'; a list of engines' names was expected"),
         ("engines = []", "engines: found []; a list of engines' names was expected"),
@@ -105,6 +149,13 @@ def test_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp
         ("detection = ['content']", "detection: found ['content']; 'annotations' or 'content' was expected"),
         ("native_runtime = 3", "native_runtime: found 3; a name or a path was expected"),
         ("native_runtime = ''", "native_runtime: found ''; a name or a path was expected"),
+        ("compile_timeout = true", "compile_timeout: found True; a number of seconds, or 'none' was expected"),
+        ("compile_timeout = -1", "compile_timeout: found -1; a number of seconds, or 'none' was expected"),
+        ("compile_timeout = nan", "compile_timeout: found nan; a number of seconds, or 'none' was expected"),
+        ("compile_timeout = []", "compile_timeout: found []; a number of seconds, or 'none' was expected"),
+        ("compile_memory = -1", "compile_memory: found -1; bytes, a number with a unit as in 500M or 4Gi"),
+        ("compile_memory = '4Ki4'", "compile_memory: found '4Ki4'; bytes, a number with a unit as in 500M or 4Gi"),
+        ("compile_memory = 1.5", "compile_memory: found 1.5; bytes, a number with a unit as in 500M or 4Gi"),
     ],
 )
 def test_wrong_file(tmp_path: Path, text: str | bytes, message: str) -> None:

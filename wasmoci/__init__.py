@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wasmoci.determinism import Determinism as Determinism
     from wasmoci.determinism import deterministic as deterministic
     from wasmoci.dispatcher import Dispatcher as Dispatcher
+    from wasmoci.errors import CompileLimitExceeded as CompileLimitExceeded
     from wasmoci.errors import DuplicateEngine as DuplicateEngine
     from wasmoci.errors import EngineCrashed as EngineCrashed
     from wasmoci.errors import EngineError as EngineError
@@ -78,6 +79,7 @@ _HOMES = {
     "Detection": "wasmoci.classify",
     "Determinism": "wasmoci.determinism",
     "Dispatcher": "wasmoci.dispatcher",
+    "CompileLimitExceeded": "wasmoci.errors",
     "DuplicateEngine": "wasmoci.errors",
     "EngineCrashed": "wasmoci.errors",
     "EngineError": "wasmoci.errors",

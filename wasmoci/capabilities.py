@@ -28,3 +28,5 @@ class Capability(enum.Enum):
     """A limit of instructions."""
     DETERMINISM = "determinism"
     """Time and random bytes in the place of the host's; see :mod:`wasmoci.determinism`."""
+    SANDBOXED = "sandboxed"
+    """The engine validates every module and is maintained: it may run in the caller's process."""

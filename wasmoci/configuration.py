@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from wasmoci import configuration_file
+from wasmoci import configuration_file, quantities
 from wasmoci.classify import Detection
 from wasmoci.configuration_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
 from wasmoci.errors import InvalidConfiguration
+from wasmoci.isolation.bounds import DEFAULT_MEMORY, DEFAULT_TIME, Bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
     import attrs
+
+    _N = TypeVar("_N", int, float)
 else:
     from wasmoci import _attrs as attrs
 
 __all__ = ["DEFAULT_ENGINES", "ENGINE_VARIABLE", "FILE_VARIABLE", "NATIVE_RUNTIME_VARIABLE", "SYSTEM_FILE", "Settings"]
 
 ENGINE_VARIABLE = "WASMOCI_ENGINE"
+COMPILE_TIMEOUT_VARIABLE = "WASMOCI_COMPILE_TIMEOUT"
+COMPILE_MEMORY_VARIABLE = "WASMOCI_COMPILE_MEMORY"
 DEFAULT_ENGINES = ("wasmtime", "wasmer", "wasm3")
 
 
@@ -34,6 +39,9 @@ class Settings:
         engines: The engines to try, in order, where none is named.
         detection: What makes a workload Wasm when no annotation speaks of it.
         native_runtime: The native OCI runtime's name or host path; None to find one.
+        compile_timeout: Seconds that validating and compiling a module may take; None for no limit
+            (``WASMOCI_COMPILE_TIMEOUT``).
+        compile_memory: Bytes that it may allocate; None for no limit (``WASMOCI_COMPILE_MEMORY``).
         source: The configuration file that was read, if one was.
     """
 
@@ -41,7 +49,14 @@ class Settings:
     engines: tuple[str, ...] = DEFAULT_ENGINES
     detection: Detection = Detection.ANNOTATIONS
     native_runtime: str | None = None
+    compile_timeout: float | None = DEFAULT_TIME
+    compile_memory: int | None = DEFAULT_MEMORY
     source: Path | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What validating and compiling a module may use."""
+        return Bounds(time=self.compile_timeout, memory=self.compile_memory)
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -61,9 +76,16 @@ class Settings:
         settings = _DEFAULTS if file is None else _from_file(Path(file))
         engine = environment.get(ENGINE_VARIABLE) or None
         native_runtime = environment.get(NATIVE_RUNTIME_VARIABLE) or settings.native_runtime
-        if engine is None and native_runtime == settings.native_runtime:
+        bounds: dict[str, Any] = {}
+        for variable, name, read in (
+            (COMPILE_TIMEOUT_VARIABLE, "compile_timeout", quantities.seconds),
+            (COMPILE_MEMORY_VARIABLE, "compile_memory", quantities.size),
+        ):
+            if environment.get(variable):
+                bounds[name] = _quantity(variable, environment[variable], read)
+        if engine is None and native_runtime == settings.native_runtime and not bounds:
             return settings
-        return attrs.evolve(settings, engine=engine, native_runtime=native_runtime)
+        return attrs.evolve(settings, engine=engine, native_runtime=native_runtime, **bounds)
 
 
 _DEFAULTS = Settings()
@@ -75,8 +97,23 @@ def _from_file(file: Path) -> Settings:
         engines=_engines(file, document.get("engines", list(DEFAULT_ENGINES))),
         detection=_detection(file, document.get("detection", Detection.ANNOTATIONS.value)),
         native_runtime=_native_runtime(file, document.get("native_runtime")),
+        compile_timeout=_bound(file, document, "compile_timeout", quantities.seconds, DEFAULT_TIME),
+        compile_memory=_bound(file, document, "compile_memory", quantities.size, DEFAULT_MEMORY),
         source=file,
     )
+
+
+def _bound(
+    file: Path, document: Mapping[str, Any], key: str, read: Callable[[Any], _N | None], default: _N
+) -> _N | None:
+    return _quantity(f"{file}: {key}", document[key], read) if key in document else default
+
+
+def _quantity(where: str, value: Any, read: Callable[[Any], _N | None]) -> _N | None:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise InvalidConfiguration(f"{where}: found {value!r}; {error} was expected") from None
 
 
 def _engines(file: Path, value: Any) -> tuple[str, ...]:

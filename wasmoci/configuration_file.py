@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FILE_VARIABLE = "WASMOCI_CONFIG"
 NATIVE_RUNTIME_VARIABLE = "WASMOCI_NATIVE_RUNTIME"
 SYSTEM_FILE = "/etc/wasmoci/config.toml"
-KEYS = ("engines", "detection", "native_runtime")
+KEYS = ("engines", "detection", "native_runtime", "compile_timeout", "compile_memory")
 
 
 def locate(environment: Mapping[str, str]) -> str | None:

@@ -13,12 +13,13 @@
     │   └── EntrypointNotFound        it isn't there (127)
     ├── UnsupportedModule             an engine can't run this module: a feature or an import (126)
     ├── UnsupportedWorkload           an engine can't give what the spec or the caller asks for (126)
+    ├── CompileLimitExceeded          validating or compiling a module took too long, or too much memory (126)
     ├── EngineError                   125
     │   ├── UnknownEngine             no handler has this name
     │   ├── EngineUnavailable         the handler is there, its engine isn't
     │   ├── DuplicateEngine           two distributions register one name
     │   ├── NoSuitableEngine          every engine was passed over (126)
-    │   ├── EngineCrashed             the engine's process died under the guest
+    │   ├── EngineCrashed             the engine's process died under the guest, or over its module
     │   └── JailUnavailable           the engine isn't a sandbox by itself, and this machine has no jail for it
     ├── ImageError                    125
     │   ├── InvalidReference          an image's name that can't be read
@@ -181,7 +182,7 @@ class NoSuitableEngine(EngineError):
 
 
 class EngineCrashed(EngineError):
-    """The process that ran the guest died of a fault in the engine.
+    """The process that ran the guest, or that validated or compiled its module, died of a fault in the engine.
 
     Args:
         message: What happened.
@@ -198,6 +199,22 @@ class EngineCrashed(EngineError):
 
 class JailUnavailable(EngineError):
     """An engine that isn't a sandbox by itself can't be put into the jail: Landlock, seccomp or a single thread is missing."""
+
+
+class CompileLimitExceeded(WasmociError):
+    """Validating or compiling a module took more than it may: time, or memory. Nothing of the guest has run.
+
+    Args:
+        message: Which module, which engine, and what it was refused.
+        limit: ``time`` or ``memory``.
+        hint: What to do about it.
+    """
+
+    exit_status = 126
+
+    def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
 
 
 class ImageError(WasmociError):

@@ -14,7 +14,8 @@ from wasmoci.errors import (
     UnsupportedWorkload,
     WasmociError,
 )
-from wasmoci.isolation import Isolation
+from wasmoci.isolation import Isolation, preparation
+from wasmoci.isolation.bounds import DEFAULT as DEFAULT_BOUNDS
 from wasmoci.module import Module, ModuleKind
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.bounds import Bounds
     from wasmoci.limits import Limits
     from wasmoci.registry import Registry
     from wasmoci.stdio import Stdio
@@ -48,6 +50,8 @@ class Wasm:
         stdio: Its streams.
         limits: What it may use, the spec's limit included.
         isolation: Where the caller wants it to run, if anywhere.
+        bounds: What validating and compiling its module may use.
+        runs: Whether it is run next, so that it may be compiled at the same go.
     """
 
     module: Module
@@ -55,6 +59,8 @@ class Wasm:
     stdio: Stdio
     limits: Limits
     isolation: Isolation | None = None
+    bounds: Bounds = DEFAULT_BOUNDS
+    runs: bool = False
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -168,8 +174,7 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
     """
     _check_needs(handler, workload)
     with _failures_of(handler):
-        handler.validate(workload.module)
-        _place(handler, workload)
+        _validate(handler, workload, _place(handler, workload))
 
 
 def suggest(error: UnsupportedModule | UnsupportedWorkload, workload: Wasm, registry: Registry, name: str) -> None:
@@ -195,7 +200,7 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
             place = _place(handler, workload)
             if place is Isolation.INLINE:
                 # A worker process validates by itself: an engine that crashes over a module does so there.
-                handler.validate(workload.module)
+                _validate(handler, workload, place)
     except (UnsupportedModule, UnsupportedWorkload) as error:
         suggest(error, workload, registry, name)
         raise
@@ -205,6 +210,11 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
         candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
         workload=workload,
     )
+
+
+def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
+    ahead = isolation.compiled_for(handler, place, workload.limits) if workload.runs else None
+    preparation.validate(handler, workload.module, workload.bounds, ahead=ahead)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import warning
-from wasmoci.compiled import identity
+from wasmoci.compiled import held, identity
+from wasmoci.compiled.names import LOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,13 +60,18 @@ def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load
         dump: The bytes of it to keep.
         load: Makes it of a file of such bytes, a host path that is good during the call alone; None if it can't.
     """
+    if _collectors:
+        made = make()
+        _collectors[-1](key, dump(made))
+        return made
     given = _provided.get(key.module)
     if given is not None:
         loaded = load(given)
         return make() if loaded is None else loaded
     with _opened() as entries:
         if entries is None:
-            return make()
+            loaded = held.take(key.name, load) if held.names() else None
+            return make() if loaded is None else loaded
         name = key.name
         loaded = entries.load(name, load)
         if loaded is not None:
@@ -86,7 +92,10 @@ def known(keys: Iterable[Key]) -> bool:
     if any(key.module in _provided for key in keys):
         return True
     with _opened() as entries:
-        return entries is not None and any(entries.has(key.name) for key in keys)
+        if entries is None:
+            names = held.names()
+            return bool(names) and any(key.name in names for key in keys)
+        return any(entries.has(key.name) for key in keys)
 
 
 def locate(key: Key) -> Path | None:
@@ -115,9 +124,71 @@ def provide(module: str, path: str | Path) -> None:
 
 
 @contextlib.contextmanager
+def collected(collect: Callable[[Key, bytes], None]) -> Iterator[None]:
+    """Hand what is made in the context to a function; no cache is read or written.
+
+    This is for a process that makes it for another one, which alone writes to the cache.
+
+    Args:
+        collect: Called with what it depends on, and the bytes of it to keep.
+    """
+    _collectors.append(collect)
+    try:
+        yield
+    finally:
+        _collectors.pop()
+
+
+def keep(key: Key, data: bytes) -> None:
+    """Keep what another process has made: in the cache, or where there is none in memory for the next :func:`fetch`.
+
+    Args:
+        key: What it depends on.
+        data: The bytes of it. They are believed: **whoever calls this answers for the process that has made them**.
+    """
+    with _opened() as entries:
+        if entries is None:
+            held.put(key.name, data)
+            return
+        with entries.locked(key.name) as locked:
+            if locked:
+                entries.store(key.name, data, key._asdict())
+
+
+@contextlib.contextmanager
+def alone(name: str, patience: float) -> Iterator[bool]:
+    """Be the only process that makes something; True as well where there is no cache, and so nobody to share with.
+
+    Args:
+        name: What is made, as :func:`wasmoci.compiled.identity.digest` names it.
+        patience: Seconds to wait for another process that makes it.
+
+    Yields:
+        False when the other one took longer.
+    """
+    from wasmoci.compiled.lock import lock  # noqa: PLC0415  most runs make nothing
+
+    with contextlib.ExitStack() as stack:
+        entries = stack.enter_context(_opened())
+        got = True
+        if entries is not None:
+            try:
+                got = stack.enter_context(lock(entries.descriptor, name + LOCK, patience=patience))
+            except OSError as error:  # nothing can be written there
+                _unusable(str(error.strerror))
+        yield got
+
+
+def is_on() -> bool:
+    """Whether there is a cache that can be used."""
+    with _opened() as entries:
+        return entries is not None
+
+
+@contextlib.contextmanager
 def _opened() -> Iterator[Entries | None]:
     """The cache, if there is one to be used."""
-    if _provided:
+    if _provided or _collectors:
         yield None
         return
     from wasmoci.compiled.entries import Entries  # noqa: PLC0415  a process in a container has no cache
@@ -154,4 +225,5 @@ def _unusable(problem: str) -> None:
 
 
 _provided: dict[str, str] = {}
+_collectors: list[Callable[[Key, bytes], None]] = []
 _warnings: list[str] = []  # the first of them, which is the only one that is told

@@ -104,16 +104,18 @@ class Wasm3Handler(BaseHandler):
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
         self.validate(module)
-        pages = _pages(limits)
-        key = _key(module, pages)
-        file = compiled.locate(key)
+        file = self.kept(module, limits)
         if file is None:
             try:
-                _fetch(module, pages)
+                _fetch(module, _pages(limits))
             except InitialMemoryTooLarge as error:
                 raise UnsupportedModule(f"{module.source}: {error.message}") from None
-            file = compiled.locate(key)
+            file = self.kept(module, limits)
         return file
+
+    def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        return compiled.locate(_key(module, _pages(limits)))
 
     def _validate(self, module: Module) -> None:
         if compiled.known([_key(module, _MOST)]):

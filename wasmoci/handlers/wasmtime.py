@@ -53,6 +53,7 @@ class WasmtimeHandler(BaseHandler):
             Capability.TIME_LIMIT,
             Capability.FUEL,
             Capability.DETERMINISM,
+            Capability.SANDBOXED,
         }
     )
     features = FEATURES
@@ -139,12 +140,15 @@ class WasmtimeHandler(BaseHandler):
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
         module = self.assemble(module)
         self.validate(module)
-        key = Needs.of(limits).key(module)
-        file = compiled.locate(key)
+        file = self.kept(module, limits)
         if file is None:
             self._engine(limits).compile(module)
-            file = compiled.locate(key)
+            file = self.kept(module, limits)
         return file
+
+    def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
+        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        return compiled.locate(Needs.of(limits).key(self.assemble(module)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 
+from wasmoci import compiled
 from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
 
@@ -14,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import attrs
 
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.isolation.servers import OnlyForked, Servers
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.running import Running
     from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio
+else:
+    from wasmoci import _attrs as attrs
 
 
 class Isolation(enum.Enum):
@@ -70,6 +75,21 @@ def choose(
             hint="leave the isolation open, or choose the isolation 'process'",
         )
     return wanted
+
+
+def compiled_for(handler: EngineHandler, place: Isolation, limits: Limits) -> Limits | None:
+    """The limits for which a module has to be compiled before it runs somewhere; None where that is done by who runs it.
+
+    Args:
+        handler: The engine.
+        place: Where the module is to run.
+        limits: What it may use.
+    """
+    if place is Isolation.INLINE:
+        return limits
+    if Capability.SANDBOXED not in handler.capabilities or not compiled.is_on():
+        return None
+    return attrs.evolve(limits, time=None)  # which the worker's caller sees to
 
 
 def execute(

@@ -40,12 +40,13 @@ class ColdProcess:
     Args:
         channel: The socket that it gets.
         streams: The descriptors that become its 0, 1 and 2.
+        jailed: Whether it gets an empty environment.
 
     Raises:
         EngineError: There is no interpreter to start.
     """
 
-    def __init__(self, channel: socket.socket, streams: tuple[int, int, int]) -> None:
+    def __init__(self, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False) -> None:
         if not sys.executable:
             raise EngineError("sys.executable is empty: no worker process can be started from this program")
         stdin, stdout, stderr = streams
@@ -57,7 +58,7 @@ class ColdProcess:
             stderr=stderr,
             pass_fds=[channel.fileno()],
             # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
-            env=os.environ,
+            env={} if jailed else os.environ,
         )
         self.pid = self._process.pid
 

@@ -80,7 +80,7 @@ class Ending:
         if self.status >= 0:
             return self._crashed(f"{self.engine}'s process ended with status {self.status} and without an answer")
         number = -self.status
-        name = _signal_name(number)
+        name = signal_name(number)
         if number in FAULTS:
             return self._crashed(f"{self.engine} crashed with {name} while it ran the guest", number=number)
         outcome = Outcome(
@@ -107,7 +107,8 @@ def as_result(outcome: Outcome, engine: str, duration: float) -> ExecutionResult
     )
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """A signal's name, or what else to call it."""
     try:
         return signal.Signals(number).name
     except ValueError:

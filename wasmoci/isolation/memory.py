@@ -21,17 +21,18 @@ INTERVAL = 0.005
 _DATA = 5  # the field of statm: data and stack, in pages
 
 
-def bound(limit: int) -> int:
+def bound(limit: int, *, overhead: int = OVERHEAD) -> int:
     """Bound what this process may allocate from now on.
 
     Args:
         limit: Bytes of the guest's memory.
+        overhead: Bytes beside them.
 
     Returns:
         The bytes that the process holds already.
     """
     held = _held("self")
-    most = held + limit + OVERHEAD
+    most = held + limit + overhead
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if most < (sys.maxsize if hard == resource.RLIM_INFINITY else hard):
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -17,6 +17,8 @@ from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
+    from wasmoci.isolation.bounds import Bounds
+    from wasmoci.module import Module
     from wasmoci.spec import Spec
 
 _T = TypeVar("_T")
@@ -82,6 +84,32 @@ def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[
         "path": path,
         "prefix": [sys.prefix, sys.exec_prefix],
         "determinism": attrs.asdict(chosen) if (chosen := determinism.current()) else None,
+    }
+
+
+def task_request(
+    task: str, reference: str, module: Module, limits: Limits, bounds: Bounds, *, path: list[str], jailed: bool
+) -> dict[str, Any]:
+    """What a caller asks its worker to do for a module, whose bytes are the worker's standard input.
+
+    Args:
+        task: ``validate`` or ``precompile``.
+        reference: As for :func:`request`.
+        module: The module.
+        limits: Limits of the kinds that its runs are to have.
+        bounds: What the worker may use; the caller itself sees to the time.
+        path: As for :func:`request`.
+        jailed: Whether the worker gives up every right first; see :mod:`wasmoci.isolation.confinement`.
+    """
+    return {
+        "task": task,
+        "handler": reference,
+        "source": module.source,
+        "limits": attrs.asdict(limits),
+        "bounds": {"time": bounds.time, "memory": bounds.memory, "processors": bounds.processors},
+        "jailed": jailed,
+        "path": path,
+        "prefix": [sys.prefix, sys.exec_prefix],
     }
 
 

@@ -48,17 +48,28 @@ class Servers:
         self._seen = False
         _all.add(self)
 
-    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess | None:
+    def fork(
+        self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, start: bool = True
+    ) -> WarmProcess | None:
         """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
+
+        Args:
+            reference: As for :meth:`WarmServer.fork`.
+            channel: As for :meth:`WarmServer.fork`.
+            streams: As for :meth:`WarmServer.fork`.
+            start: Whether a server may be started for it.
 
         Returns:
             None for a run that is to have a process of its own.
         """
         with self._lock:
-            first, self._seen = not self._seen, True
-        if (first and not self._eager) or not sys.executable:
+            first, self._seen = not self._seen, self._seen or start
+        if (first and not self._eager and start) or not sys.executable:
             return None
         key = _surroundings()
+        with self._lock:
+            if not start and key not in self._servers:
+                return None
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(ServerGone):
                 server = self._get(key)

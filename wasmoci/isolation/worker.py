@@ -1,4 +1,4 @@
-"""The worker process: runs one guest, and tells its caller how that went.
+"""The worker process: runs one guest, or does one task for a module (:mod:`.tasks`), and tells its caller how that went.
 
 Started as ``python -I -c BOOT FD``, or forked by :mod:`.server`: the request comes, and the answer goes, through the socket
 ``FD``. The guest's streams are the process's own descriptors 0, 1 and 2.
@@ -20,7 +20,7 @@ from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, from_reference, on_start
-from wasmoci.isolation import memory, messages
+from wasmoci.isolation import confinement, memory, messages, tasks
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
@@ -40,7 +40,7 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
     Args:
         descriptor: The socket to answer on.
         parent: The caller's process id.
-        request: See :func:`wasmoci.isolation.messages.request`.
+        request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
     """
     _die_with(parent)
     _answer(socket.socket(fileno=descriptor), lambda: request, lambda: from_reference(request["handler"]))
@@ -105,8 +105,11 @@ def _receive(channel: socket.socket) -> dict[str, Any]:
 
 
 def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
+    if "task" in request:
+        return tasks.serve(request, handler)
     if request["spec"] is None:
         return {"event": "loaded"}
+    confinement.enter(request)
     spec, rootfs, limits = workload(request)
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
 

@@ -37,6 +37,7 @@ CAPABILITIES = frozenset(
         Capability.READ_ONLY,
         Capability.MEMORY_LIMIT,
         Capability.DETERMINISM,
+        Capability.SANDBOXED,
     }
 )
 FEATURES = WEBASSEMBLY_2 | {

@@ -1,0 +1,143 @@
+"""Validating and compiling, before a module runs: here where that is bounded by the module's size, else in a worker process.
+
+A compiler can't be ended from outside, and takes minutes for some modules that are no larger than a photograph. So what isn't small
+is compiled by a process that can be killed, unless it was compiled before; and an engine that is no sandbox touches no module
+outside of such a process, which is jailed.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+
+from wasmoci import compiled
+from wasmoci.capabilities import Capability
+from wasmoci.compiled import identity
+from wasmoci.errors import CompileLimitExceeded
+from wasmoci.isolation.bounds import DEFAULT, Bounds
+from wasmoci.limits import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import attrs
+
+    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.module import Module
+else:
+    from wasmoci import _attrs as attrs
+
+INLINE_SIZE = 32 << 10
+"""Bytes of a module that is validated and compiled in the caller's process, on an engine that is a sandbox."""
+
+_PATIENCE = 600.0  # seconds to wait for another process, where there is no limit
+_NO_LIMITS = Limits()
+_VALID = "valid"
+
+_known: weakref.WeakKeyDictionary[Module, set[tuple[object, ...]]] = weakref.WeakKeyDictionary()
+"""What was prepared before in this process."""
+
+
+def validate(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT, *, ahead: Limits | None = None) -> None:
+    """Have an engine validate a module, as :meth:`wasmoci.handlers.base.EngineHandler.validate` does.
+
+    Args:
+        handler: The engine.
+        module: The module.
+        bounds: What that may use.
+        ahead: The limits of the run that follows, for which it is compiled at the same go; None where none does.
+
+    Raises:
+        CompileLimitExceeded: It took more than it may.
+        EngineCrashed: The engine died of it.
+        WasmociError: The engine can't run the module, or the module is damaged.
+    """
+    if is_here(handler, module, bounds):
+        handler.validate(module)
+        return
+    if ahead is not None and hasattr(handler, "precompile"):
+        if not _prepare(handler, module, ahead, bounds):
+            handler.validate(module)  # which asks the engine nothing, once it has compiled the module
+        return
+    if _is_known(handler, module, _VALID):
+        return
+    if _is_kept(handler, module, _NO_LIMITS):
+        handler.validate(module)
+    else:
+        _perform("validate", handler, module, _NO_LIMITS, bounds)
+    _remember(handler, module, _VALID)
+
+
+def prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds = DEFAULT) -> None:
+    """Have an engine compile a module, unless it has, or does so by itself in bounded time.
+
+    Args:
+        handler: The engine.
+        module: The module.
+        limits: Limits of the kinds that its runs are to have.
+        bounds: What that may use.
+
+    Raises:
+        CompileLimitExceeded: It took more than it may.
+        EngineCrashed: The engine died of it.
+        WasmociError: The engine can't run the module, or the module is damaged.
+    """
+    if not is_here(handler, module, bounds) and hasattr(handler, "precompile"):
+        _prepare(handler, module, limits, bounds)
+
+
+def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) -> bool:
+    """Whether an engine may validate and compile a module in the caller's process."""
+    if Capability.SANDBOXED in handler.capabilities and (module.size <= INLINE_SIZE or bounds.is_none):
+        return bounds.group is None
+    # Of a class that no other process can import the caller's own program is the author.
+    return not _is_importable(type(handler))
+
+
+def _is_importable(kind: type) -> bool:
+    return kind.__module__ != "__main__" and "<" not in kind.__qualname__
+
+
+def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> bool:
+    """Have it compiled; False where it was before, so that nobody has validated it now."""
+    words = (limits.time is not None, limits.memory, limits.fuel is not None)
+    if _is_known(handler, module, *words):
+        return True
+    began = time.monotonic()
+    fresh = False
+    if not _is_kept(handler, module, limits):
+        name = identity.digest("compiling", module.digest, handler.name, repr(words))
+        with compiled.alone(name, _PATIENCE if bounds.time is None else bounds.time) as alone:
+            if not alone:
+                raise CompileLimitExceeded(
+                    f"{module.source}: another process has not compiled it for {handler.name} within"
+                    f" {time.monotonic() - began:.3g} s",
+                    limit="time",
+                    hint="wait until that one has ended, or end it",
+                )
+            fresh = not _is_kept(handler, module, limits)  # of whoever was faster
+            if fresh:
+                rest = None if bounds.time is None else max(began + bounds.time - time.monotonic(), 0.0)
+                _perform("precompile", handler, module, limits, attrs.evolve(bounds, time=rest))
+    _remember(handler, module, *words)
+    return fresh
+
+
+def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> None:
+    from wasmoci.isolation.preparing import perform  # noqa: PLC0415  most modules are small, or were compiled before
+
+    jailed = Capability.SANDBOXED not in handler.capabilities
+    for key, data in perform(task, handler, module, limits, bounds, jailed=jailed):
+        compiled.keep(key, data)
+
+
+def _is_kept(handler: EngineHandler, module: Module, limits: Limits) -> bool:
+    kept = getattr(handler, "kept", None)  # of Keeping
+    return kept is not None and kept(module, limits) is not None
+
+
+def _is_known(handler: EngineHandler, module: Module, *words: object) -> bool:
+    return (handler, *words) in _known.get(module, ())
+
+
+def _remember(handler: EngineHandler, module: Module, *words: object) -> None:
+    _known.setdefault(module, set()).add((handler, *words))
