@@ -30,7 +30,7 @@ class Looking(BaseHandler):
     """Keeps the workloads that it is given."""
 
     name = "looking"
-    capabilities = frozenset({Capability.WASI_PREVIEW1})
+    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.SANDBOXED})
     features = frozenset(Feature)
 
     def __init__(self) -> None:

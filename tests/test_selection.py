@@ -21,7 +21,7 @@ from wasmoci.filesystem import GuestFiles, GuestMount
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.module import Module
-from wasmoci.selection import Candidate, Selection, Wasm, select
+from wasmoci.selection import Candidate, Selection, Wasm, explored, select
 from wasmoci.stdio import Stdio
 
 CORE = Module.from_bytes(b"\0asm\1\0\0\0", source="/app.wasm")
@@ -38,10 +38,13 @@ def workload(
     mounts: tuple[GuestMount, ...] = (),
     read_only: bool = True,
     isolation: Isolation | None = None,
+    apart: bool = False,
 ) -> Wasm:
     """A workload that runs anywhere, but for what is asked."""
     files = GuestFiles(rootfs=Path("/"), read_only=read_only, cwd="/", mounts=mounts)
-    return Wasm(module=module, files=files, stdio=Stdio.null(), limits=limits or Limits(), isolation=isolation)
+    return Wasm(
+        module=module, files=files, stdio=Stdio.null(), limits=limits or Limits(), isolation=isolation, apart=apart
+    )
 
 
 def mount(*, read_only: bool = True, is_file: bool = False) -> GuestMount:
@@ -85,9 +88,12 @@ def test_wishes(asked: Wasm, is_writable: bool) -> None:  # noqa: FBT001
     assert asked.wishes == ({Capability.LIVE_FILES} if is_writable else set())
 
 
-def choose(handlers: Handlers, *order: str, asked: Wasm | None = None, thorough: bool = True) -> Selection:
+def choose(
+    handlers: Handlers, *order: str, asked: Wasm | None = None, first: str | None = None, thorough: bool = True
+) -> Selection:
     """Choose where no engine was named."""
-    return select(asked or workload(), handlers, named=None, order=order or handlers.names(), thorough=thorough)
+    order = order or handlers.names()
+    return select(asked or workload(), handlers, named=None, order=order, first=first, thorough=thorough)
 
 
 def reasons(selection: Selection) -> list[tuple[str, bool, str]]:
@@ -112,21 +118,98 @@ def test_engines_that_cannot_are_passed_over() -> None:
     handlers = Handlers(
         Recorder("weak", FULL - {Capability.FUEL}),
         Recorder("picky", refusal="lacks simd"),
-        Recorder("strict", refusal=InvalidModule("truncated", source="/app.wasm", offset=3)),
         Recorder("broken", refusal=ZeroDivisionError("oops")),
         Recorder("good"),
         missing=["absent"],
     )
-    order = ("absent", "nobody", "weak", "picky", "strict", "broken", "good")
+    order = ("absent", "nobody", "weak", "picky", "broken", "good")
     assert reasons(choose(handlers, *order, asked=workload(limits=Limits(fuel=1)))) == [
         ("absent", False, "the engine 'absent' can't be loaded: not installed"),
         ("nobody", False, f"no engine is called 'nobody'; registered are: {', '.join(handlers.names())}"),
         ("weak", False, "weak doesn't offer what the workload needs: fuel"),
         ("picky", False, "picky lacks simd"),
-        ("strict", False, "/app.wasm: byte 0x3: truncated"),
         ("broken", False, "the handler of broken failed over the module: ZeroDivisionError: oops"),
         ("good", True, FIRST),
     ]
+
+
+def untrusted(name: str, refusal: Exception | str | None = None) -> Recorder:
+    """An engine that is no sandbox by itself; one of this function's own, so that no other process has to find it."""
+
+    class Untrusted(Recorder):
+        pass
+
+    return Untrusted(name, FULL - {Capability.SANDBOXED}, refusal=refusal)
+
+
+INVALID = InvalidModule("truncated", source="/app.wasm", offset=3)
+
+
+@pytest.mark.parametrize("last", [Recorder("z"), untrusted("z")])
+def test_invalid_by_an_engine_that_validates_is_invalid(last: Recorder) -> None:
+    """Nothing that comes behind it is asked, and no list of candidates hides it."""
+    handlers = Handlers(Recorder("a", refusal="can't"), Recorder("strict", refusal=INVALID), last)
+    for thorough in (False, True):
+        with pytest.raises(InvalidModule) as caught:
+            choose(handlers, thorough=thorough)
+        assert caught.value.message == INVALID.message
+    assert [(one.engine, one.reason) for one in explored(workload(), handlers, handlers.names())] == [
+        ("a", "a can't"),
+        ("strict", INVALID.message),
+        ("z", "it isn't asked, as strict calls the module invalid"),
+    ]
+
+
+def test_invalid_by_an_engine_that_does_not_validate_is_its_own_view() -> None:
+    """An engine that is no sandbox decides nothing for the others."""
+    handlers = Handlers(untrusted("a", INVALID), Recorder("b"))
+    found = choose(handlers, "a", "b", first="a")
+    assert reasons(found) == [("a", False, INVALID.message), ("b", True, FIRST)]
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "refusal", "expected"),
+    [
+        (("wild", "a", "b"), None, None, "a"),
+        (("wild", "a", "b"), "wild", None, "wild"),
+        (("a", "wild", "b"), "a", "can't", "b"),
+        (("a", "wild"), "a", "can't", "wild"),
+        (("wild",), None, None, "wild"),
+    ],
+)
+@pytest.mark.parametrize("thorough", [False, True])
+def test_engine_that_is_no_sandbox_comes_last(
+    order: tuple[str, ...], first: str | None, refusal: str | None, expected: str, *, thorough: bool
+) -> None:
+    """It is taken where nothing else fits, or where the list of whoever asks begins with it, and always in the jail."""
+    handlers = Handlers(Recorder("a", refusal=refusal), Recorder("b"), untrusted("wild"))
+    found = choose(handlers, *order, first=first, thorough=thorough)
+    assert found.handler.name == expected
+    assert found.isolation is (Isolation.JAIL if expected == "wild" else Isolation.INLINE)
+    if thorough and expected == "a":
+        assert (
+            "wild",
+            False,
+            "it could, but is no sandbox by itself: for a guest that asks for it by name",
+        ) in reasons(found)
+
+
+def test_wishes_do_not_make_an_engine_one_to_trust() -> None:
+    """An engine that is no sandbox isn't even looked at for what an engine that is one lacks."""
+    copying = FULL - {Capability.LIVE_FILES}
+    handlers = Handlers(Recorder("a", copying), untrusted("wild"))
+    asked = workload(read_only=False)
+    assert choose(handlers, "wild", "a", asked=asked).handler.name == "a"
+    assert choose(handlers, "wild", "a", asked=asked, thorough=True).handler.name == "a"
+
+
+def test_named_engine_that_is_no_sandbox_runs_in_the_jail() -> None:
+    """Whoever names it gets it, and whoever names the place as well gets that."""
+    handlers = Handlers(untrusted("wild"))
+    assert named(handlers, "wild").isolation is Isolation.JAIL
+    for wanted in (Isolation.INLINE, Isolation.PROCESS, Isolation.JAIL):
+        assert named(handlers, "wild", workload(isolation=wanted)).isolation is wanted
+    assert named(handlers, "wild", workload(apart=True)).isolation is Isolation.JAIL
 
 
 def test_wish_is_worth_a_later_place() -> None:
@@ -234,6 +317,7 @@ def test_named_engine_that_fails_is_an_engine_error() -> None:
         (FULL - {Capability.TIME_LIMIT}, Limits(time=1), None, Isolation.PROCESS),
         (FULL - {Capability.MEMORY_LIMIT}, Limits(memory=1), None, Isolation.PROCESS),
         (FULL, Limits(), Isolation.PROCESS, Isolation.PROCESS),
+        (FULL, Limits(), Isolation.JAIL, Isolation.JAIL),
     ],
 )
 def test_place_comes_with_the_engine(

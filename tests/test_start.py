@@ -61,7 +61,7 @@ def test_run(engine: str, guest: Callable[..., Path], make_bundle: Callable[...,
     """``wasmoci run`` of a module that was run before loads what it uses."""
     usable(engine)
     command = calling(
-        f"from wasmoci.cli import main; main(['run', '--engine={engine}', {str(make_bundle(guest('hello')))!r}])"
+        f"from wasmoci.cli import main; main(['run', '--isolation=inline', '--engine={engine}', {str(make_bundle(guest('hello')))!r}])"
     )
     loaded(*command)
     found = loaded(*command)

@@ -114,6 +114,7 @@ class Dispatcher:
                 limits=selection.workload.limits,
                 isolation=selection.isolation,
                 servers=self._servers,
+                module=program.module,
             )
         except (UnsupportedModule, UnsupportedWorkload) as error:
             self._suggest(error, selection)
@@ -123,7 +124,13 @@ class Dispatcher:
 
     @contextlib.contextmanager
     def launch(
-        self, bundle: Bundle, *, engine: str | None = None, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
     ) -> Iterator[Running]:
         """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
 
@@ -132,6 +139,7 @@ class Dispatcher:
             engine: As for :meth:`run`.
             stdio: As for :meth:`run`.
             limits: As for :meth:`run`.
+            isolation: ``PROCESS`` or ``JAIL``; None for the one that the engine is trusted with.
 
         Raises:
             WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
@@ -143,10 +151,9 @@ class Dispatcher:
             with native.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits) as container:
                 yield container
             return
-        isolation = isolations.Isolation.PROCESS
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(
-            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation
+            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, apart=True
         )
         try:
             with isolations.launch(
@@ -155,7 +162,9 @@ class Dispatcher:
                 bundle.rootfs,
                 stdio=stdio,
                 limits=selection.workload.limits,
+                isolation=selection.isolation,
                 servers=self._servers,
+                module=program.module,
             ) as worker:
                 yield worker
         except (UnsupportedModule, UnsupportedWorkload) as error:
@@ -177,9 +186,10 @@ class Dispatcher:
         stdio: Stdio = INHERIT,
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
+        apart: bool = False,
         thorough: bool = False,
     ) -> Selection:
-        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, and of :func:`select`.
+        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, of :class:`Wasm` and of :func:`select`.
 
         Its program is read, unless it is given.
 
@@ -193,15 +203,22 @@ class Dispatcher:
             stdio=stdio,
             limits=effective(limits, bundle),
             isolation=isolation,
+            apart=apart,
         )
         named = self.named(classification, engine)
         order = self.order() if named is None else ()
-        return select(workload, self.registry, named=named, order=order, thorough=thorough)
+        return select(workload, self.registry, named=named, order=order, first=self.first, thorough=thorough)
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
         """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
         restricted = self._engines is not None
         return engine or classification.engine or (None if restricted else self.settings.engine)
+
+    @property
+    def first(self) -> str:
+        """The engine that the list of the caller, or of the user's settings, begins with: whoever wrote it has named that one."""
+        engines = self.settings.engines if self._engines is None else self._engines
+        return next(iter(engines), "")
 
     def order(self) -> tuple[str, ...]:
         """The engines to try where none was named: those of the settings, then all others that are registered."""

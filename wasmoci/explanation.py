@@ -14,7 +14,7 @@ from wasmoci.errors import WasmociError
 from wasmoci.limits import Limits
 from wasmoci.native import find
 from wasmoci.program import GuestProgram
-from wasmoci.selection import Candidate, Wasm, consider
+from wasmoci.selection import Candidate, Wasm, explored
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def explain_bundle(
             explanation,
             problem=error.message.partition("\n")[0].rstrip(":"),
             hint=error.hint or "",
-            engines=tuple(consider(workload, dispatcher.registry, name) for name in names),
+            engines=explored(workload, dispatcher.registry, names, dispatcher.first),
         )
     return attrs.evolve(
         explanation,

@@ -50,6 +50,7 @@ class Wasm:
         stdio: Its streams.
         limits: What it may use, the spec's limit included.
         isolation: Where the caller wants it to run, if anywhere.
+        apart: Whether it has to run in a process of its own.
         bounds: What validating and compiling its module may use.
         runs: Whether it is run next, so that it may be compiled at the same go.
     """
@@ -59,6 +60,7 @@ class Wasm:
     stdio: Stdio
     limits: Limits
     isolation: Isolation | None = None
+    apart: bool = False
     bounds: Bounds = DEFAULT_BOUNDS
     runs: bool = False
 
@@ -116,15 +118,25 @@ class Selection:
 
 
 def select(
-    workload: Wasm, registry: Registry, *, named: str | None, order: Iterable[str], thorough: bool = False
+    workload: Wasm,
+    registry: Registry,
+    *,
+    named: str | None,
+    order: Iterable[str],
+    first: str | None = None,
+    thorough: bool = False,
 ) -> Selection:
     """Choose the engine.
+
+    An engine that is no sandbox by itself is looked at only when no other one fits, or when it is the ``first``. A module that
+    an engine calls invalid which is a sandbox, and so validates it, is invalid: no other one is tried.
 
     Args:
         workload: What is to run.
         registry: Where the handlers are.
         named: The engine that was asked for by name, which alone is looked at.
         order: The engines to try where none was named.
+        first: The engine that a list of the caller's or the user's own begins with.
         thorough: Whether to look at all of them, for an explanation; else the first that has all there is to wish for ends
             the search, for looking costs as much as compiling.
 
@@ -133,19 +145,23 @@ def select(
         EngineUnavailable: The named engine can't be loaded.
         UnsupportedModule: The named engine can't run the module.
         UnsupportedWorkload: The named engine can't give what is asked for.
+        InvalidModule: The module is damaged.
         NoSuitableEngine: None was named, and none fits.
     """
     if named is not None:
         return _named(workload, registry, named)
     candidates: list[Candidate] = []
-    for name in order:
-        candidates.append(consider(workload, registry, name))
+    for name in by_trust(registry, order, first):
+        fits = any(candidate.chosen for candidate in candidates)
+        if fits and not thorough and name != first and not is_sandbox(registry, name):
+            break
+        candidates.append(_look(workload, registry, name))
         if candidates[-1].chosen and not thorough and workload.wishes <= registry.load(name).capabilities:
             break
     fitting = [candidate for candidate in candidates if candidate.chosen]
     if not fitting:
         raise NoSuitableEngine(_refusal(candidates), hint=_hint(registry))
-    chosen = next((c for c in fitting if workload.wishes <= registry.load(c.engine).capabilities), fitting[0])
+    chosen = _chosen(fitting, workload, registry, first)
     handler = registry.load(chosen.engine)
     return Selection(
         handler=handler,
@@ -155,13 +171,74 @@ def select(
     )
 
 
+def by_trust(registry: Registry, order: Iterable[str], first: str | None = None) -> Iterator[str]:
+    """Engines in the order in which they are looked at: those that are sandboxes by themselves before all others.
+
+    Args:
+        registry: Where the handlers are; one is loaded only when it is its turn.
+        order: The names in order of preference.
+        first: The engine that is looked at first, whatever it is.
+    """
+    others = []
+    for name in order:
+        if name == first or is_sandbox(registry, name):
+            yield name
+        else:
+            others.append(name)
+    yield from others
+
+
+def is_sandbox(registry: Registry, name: str) -> bool:
+    """Whether an engine is a sandbox by itself; one that can't be loaded is told of where it stands in the order."""
+    try:
+        return Capability.SANDBOXED in registry.load(name).capabilities
+    except EngineError:
+        return True
+
+
+def explored(
+    workload: Wasm, registry: Registry, order: Iterable[str], first: str | None = None
+) -> tuple[Candidate, ...]:
+    """Each engine with what it says to a workload, for one that none is chosen for; the arguments are those of :func:`select`."""
+    candidates: list[Candidate] = []
+    verdict = ""
+    for name in by_trust(registry, order, first):
+        if verdict:
+            candidates.append(Candidate(engine=name, chosen=False, reason=verdict))
+            continue
+        try:
+            candidates.append(_look(workload, registry, name))
+        except InvalidModule as error:
+            candidates.append(Candidate(engine=name, chosen=False, reason=error.message))
+            verdict = f"it isn't asked, as {name} calls the module invalid"
+    return tuple(candidates)
+
+
+def _look(workload: Wasm, registry: Registry, name: str) -> Candidate:
+    """See :func:`consider`, but for the word of an engine that validates: it is final."""
+    try:
+        check(registry.load(name), workload)
+    except InvalidModule as error:
+        if is_sandbox(registry, name):
+            raise
+        return Candidate(engine=name, chosen=False, reason=error.message)
+    except (EngineError, UnsupportedModule, UnsupportedWorkload) as error:
+        return Candidate(engine=name, chosen=False, reason=error.message)
+    return Candidate(engine=name, chosen=True, reason="it offers what the workload needs")
+
+
+def _chosen(fitting: list[Candidate], workload: Wasm, registry: Registry, first: str | None) -> Candidate:
+    """The engine with all there is to wish for, among those that are to be trusted where there are such."""
+    trusted = [one for one in fitting if one.engine == first or is_sandbox(registry, one.engine)] or fitting
+    return next((one for one in trusted if workload.wishes <= registry.load(one.engine).capabilities), trusted[0])
+
+
 def consider(workload: Wasm, registry: Registry, name: str) -> Candidate:
     """Whether an engine could run a workload, and why not."""
     try:
-        check(registry.load(name), workload)
-    except (EngineError, UnsupportedModule, UnsupportedWorkload, InvalidModule) as error:
+        return _look(workload, registry, name)
+    except InvalidModule as error:
         return Candidate(engine=name, chosen=False, reason=error.message)
-    return Candidate(engine=name, chosen=True, reason="it offers what the workload needs")
 
 
 def check(handler: EngineHandler, workload: Wasm) -> None:
@@ -213,7 +290,7 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
 
 
 def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
-    ahead = isolation.compiled_for(handler, place, workload.limits) if workload.runs else None
+    ahead = isolation.compiled_for(handler, workload.module, place, workload.limits) if workload.runs else None
     preparation.validate(handler, workload.module, workload.bounds, ahead=ahead)
 
 
@@ -230,7 +307,9 @@ def _failures_of(handler: EngineHandler) -> Iterator[None]:
 
 
 def _place(handler: EngineHandler, workload: Wasm) -> Isolation:
-    return isolation.choose(handler, workload.module, workload.stdio, workload.limits, workload.isolation)
+    return isolation.choose(
+        handler, workload.module, workload.stdio, workload.limits, workload.isolation, apart=workload.apart
+    )
 
 
 def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: Registry) -> Candidate:
@@ -242,6 +321,12 @@ def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: 
     if missing:
         names = ", ".join(sorted(capability.value for capability in missing))
         return attrs.evolve(candidate, chosen=False, reason=f"another one offers {names} as well")
+    if not is_sandbox(registry, candidate.engine) and is_sandbox(registry, chosen.engine):
+        return attrs.evolve(
+            candidate,
+            chosen=False,
+            reason="it could, but is no sandbox by itself: for a guest that asks for it by name",
+        )
     return attrs.evolve(candidate, chosen=False, reason="it could, but comes later")
 
 

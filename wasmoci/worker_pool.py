@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from wasmoci.capabilities import Capability
 from wasmoci.dispatcher import Dispatcher
-from wasmoci.isolation import Isolation
 from wasmoci.isolation.process import reference_of
 from wasmoci.isolation.servers import OnlyForked, Servers
 from wasmoci.isolation.task import attend
@@ -56,7 +56,14 @@ class WorkerPool:
 
     def __enter__(self) -> WorkerPool:
         handlers = [self._dispatcher.registry.load(name) for name in self._engines or ()]
-        self._servers.warm_up([reference_of(handler) for handler in handlers])
+        for jailed in (False, True):
+            references = [
+                reference_of(handler)
+                for handler in handlers
+                if (Capability.SANDBOXED not in handler.capabilities) is jailed
+            ]
+            if references or not jailed:
+                self._servers.warm_up(references, jailed=jailed)
         self._is_open = True
         return self
 
@@ -91,22 +98,24 @@ class WorkerPool:
         """
         with self._turns.turn():
             self._check()
-            with opened(
-                bundle,
-                args=args,
-                env=env,
-                volumes=volumes,
-                cwd=cwd,
-                read_only=read_only,
-                image=lambda: {"platform": platform},
-            ) as loaded:
-                return self._dispatcher.run(
+            with (
+                opened(
+                    bundle,
+                    args=args,
+                    env=env,
+                    volumes=volumes,
+                    cwd=cwd,
+                    read_only=read_only,
+                    image=lambda: {"platform": platform},
+                ) as loaded,
+                self._dispatcher.launch(
                     loaded,
                     engine=engine,
                     stdio=Stdio.capture(stdin) if stdio is None else stdio,
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                    isolation=Isolation.PROCESS,
-                )
+                ) as running,
+            ):
+                return running.wait()
 
     async def run_async(
         self,

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
+from wasmoci.stdio import Stdio
 from wasmoci.testing import HandlerConformance
-from wasmoci.testing.conformance.base import made
+from wasmoci.testing.conformance.base import Runner, made
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from wasmoci.bundle import Bundle
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.limits import Limits
+    from wasmoci.result import ExecutionResult
 
 
 class _Ours(HandlerConformance):
@@ -42,3 +49,40 @@ class TestWasm3(_Ours):
     """On wasm3."""
 
     engine_name = "wasm3"
+
+
+class _InTheJail(Runner):
+    """Each of its runs has a process of its own already."""
+
+    def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
+        """See :meth:`Runner.in_worker`."""
+        return self.execute(made, stdio=stdio, limits=limits)
+
+
+class TestWasm3InTheJail(HandlerConformance):
+    """On wasm3 as it runs where nobody says otherwise: a guest can do in the jail what it can do anywhere."""
+
+    @pytest.fixture
+    def subject(self) -> EngineHandler:
+        """The handler, each guest of which runs in the jail."""
+        usable("wasm3")
+        return made(importlib.import_module("tests.handlers.jailed").JailedWasm3)
+
+    @pytest.fixture
+    def run(self, subject: EngineHandler, tmp_path: Path) -> Runner:
+        """Runs core modules of the kit in the jail."""
+        return _InTheJail(subject, tmp_path, self.patience)
+
+    def test_functions_take_the_output(self, run: Runner) -> None:
+        """Each stream comes in order; between processes nothing keeps the order of two of them."""
+        taken: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+
+        def take(stream: str) -> Callable[[bytes], None]:
+            def write(data: bytes) -> None:
+                taken[stream] += data
+
+            return write
+
+        result = run("streams", stdio=Stdio(stdin=b"", stdout=take("stdout"), stderr=take("stderr")))
+        assert result.ok
+        assert taken == {"stdout": b"out 1\nout 2\n", "stderr": b"err 1\nerr 2\n"}

@@ -35,7 +35,7 @@ print(wasmoci.explain(sys.argv[1], engine=sys.argv[2] or None).runs_on)
 """
 RUN = """
 import sys, wasmoci
-print(wasmoci.run(sys.argv[1], engine=sys.argv[2]).check().engine)
+print(wasmoci.run(sys.argv[1], engine=sys.argv[2], isolation="inline").check().engine)
 """
 LIBRARIES = [
     ("wasmtime", "libwasmtime"),

@@ -39,7 +39,7 @@ class Puppet:
     """Keeps the contract of a handler, without its base class; holds no limit."""
 
     name = "puppet"
-    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES})
+    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.SANDBOXED})
 
     def validate(self, module: Module) -> None:
         """Take every module."""

@@ -37,7 +37,8 @@ def _nothing_left() -> Iterator[None]:
     for name in ("anyio", "trio"):
         require(importlib.util.find_spec(name), f"needs {name}: pip install {name}")
     importlib.import_module("trio")
-    servers.DEFAULT.warm_up()
+    for jailed in (False, True):
+        servers.DEFAULT.warm_up(jailed=jailed)
     with nothing_left():
         yield
 

@@ -352,10 +352,26 @@ def test_pool_that_is_not_open(make_bundle: Callable[..., Path]) -> None:
         wasmoci.WorkerPool(1.5)  # type: ignore[arg-type]
 
 
+def test_server_of_the_jail_is_given_no_program(
+    make_bundle: Callable[..., Path], guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had, all guests would have that come from it."""
+    usable("wasm3")
+    told: list[str] = []
+    monkeypatch.setattr(WarmServer, "remember", lambda _server, reference, _request: told.append(reference))
+    bundle = make_bundle(guest("exit"))
+    with wasmoci.WorkerPool(1, engines=("wasm3",)) as pool:
+        for _ in range(3):
+            assert pool.run(bundle, args=["3"]).exit_code == 3
+    assert told == []
+
+
+@pytest.mark.parametrize("engine", ["wasmtime", "wasmer"])
 def test_programs_of_recent_runs_are_at_hand(
     engine: str, make_bundle: Callable[..., Path], guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that read its module has the server read it, so that the next one needn't; a file that changes is read again."""
+    usable(engine)
     told: list[str] = []
     remember = WarmServer.remember
 

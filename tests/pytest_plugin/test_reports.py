@@ -51,7 +51,7 @@ def test_failed_test(run: Callable[..., pytest.RunResult]) -> None:
             "changed: /made",
             "*: wasm",
             "  because the annotation run.oci.handler=wasm asks for Wasm (rule 3)",
-            "  runs on wasm3, isolation process",
+            "  runs on wasm3, isolation jail",
             "engines",
             "  -> wasm3  it was named",
             "module",

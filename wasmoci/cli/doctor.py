@@ -107,6 +107,23 @@ def _host() -> Iterator[Finding]:
             advice="it needs Linux 5.6 or later, and a seccomp profile that allows it",
         )
 
+    yield _jail()
+
+
+def _jail() -> Finding:
+    from wasmoci.isolation.jail.trial import attempt  # noqa: PLC0415
+
+    trial = attempt()
+    if trial.problem:
+        advice = "without it an engine that is no sandbox by itself, such as wasm3, runs only with --isolation process or inline"
+        return Finding(topic="host", name="jail", state=MISSING, detail=trial.problem, advice=advice)
+    advice = (
+        ""
+        if trial.is_apart
+        else "with user namespaces a guest in the jail would not even see that other files are there"
+    )
+    return Finding(topic="host", name="jail", state=OK, detail=trial.detail, advice=advice)
+
 
 def _engines() -> Iterator[Finding]:
     from wasmoci.api import engines  # noqa: PLC0415

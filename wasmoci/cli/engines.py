@@ -28,12 +28,22 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json([status.to_dict() for status in statuses])
     else:
-        say(table([("ENGINE", "VERSION", "FROM", "CAN DO"), *(_row(status) for status in statuses)]))
+        say(table([("ENGINE", "VERSION", "FROM", "RUNS", "CAN DO"), *(_row(status) for status in statuses)]))
     return 0
 
 
-def _row(status: EngineStatus) -> tuple[str, str, str, str]:
+def _row(status: EngineStatus) -> tuple[str, str, str, str, str]:
     if not status.available:
-        return (status.name, "-", status.distribution or "-", f"not usable: {status.reason}")
+        return (status.name, "-", status.distribution or "-", "-", f"not usable: {status.reason}")
     able = ", ".join(sorted(capability.value for capability in status.capabilities))
-    return (status.name, status.engine_version or "-", status.distribution or "-", able)
+    return (status.name, status.engine_version or "-", status.distribution or "-", _place(status), able)
+
+
+def _place(status: EngineStatus) -> str:
+    """Where its guests run where nobody says otherwise."""
+    from wasmoci.capabilities import Capability  # noqa: PLC0415
+    from wasmoci.isolation.jail.support import support  # noqa: PLC0415
+
+    if Capability.SANDBOXED in status.capabilities:
+        return "inline"
+    return "nowhere: no jail" if support().problem else "in the jail"

@@ -63,8 +63,9 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--isolation",
-        choices=("inline", "process"),
-        help="run the guest in this process or in one of its own; by default where its limits hold",
+        choices=("inline", "process", "jail"),
+        help="run the guest in this process, in one of its own, or in one without any rights; by default where its limits hold,"
+        " and in the jail on an engine that is no sandbox by itself",
     )
 
 

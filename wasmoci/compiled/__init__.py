@@ -139,6 +139,11 @@ def collected(collect: Callable[[Key, bytes], None]) -> Iterator[None]:
         _collectors.pop()
 
 
+def forgo() -> None:
+    """Have no cache in this process from now on: nothing is read from one but what is provided, and nothing written."""
+    _forgone.append(True)
+
+
 def keep(key: Key, data: bytes) -> None:
     """Keep what another process has made: in the cache, or where there is none in memory for the next :func:`fetch`.
 
@@ -188,7 +193,7 @@ def is_on() -> bool:
 @contextlib.contextmanager
 def _opened() -> Iterator[Entries | None]:
     """The cache, if there is one to be used."""
-    if _provided or _collectors:
+    if _provided or _collectors or _forgone:
         yield None
         return
     from wasmoci.compiled.entries import Entries  # noqa: PLC0415  a process in a container has no cache
@@ -226,4 +231,5 @@ def _unusable(problem: str) -> None:
 
 _provided: dict[str, str] = {}
 _collectors: list[Callable[[Key, bytes], None]] = []
+_forgone: list[bool] = []
 _warnings: list[str] = []  # the first of them, which is the only one that is told

@@ -157,12 +157,14 @@ class BaseHandler(ABC):
         capabilities: See :class:`EngineHandler`.
         features: The Wasm features that the engine has.
         packages: The distributions that may bring the engine; the first that is installed does.
+        starts_processes: Whether the engine runs guests in processes that it starts, which can't be done in the jail.
     """
 
     name: ClassVar[str]
     capabilities: frozenset[Capability]
     features: frozenset[Feature]
     packages: ClassVar[tuple[str, ...]] = ()
+    starts_processes: bool = False
 
     @property
     def engine_version(self) -> str:

@@ -50,7 +50,6 @@ class Wasm3Handler(BaseHandler):
             Feature.MUTABLE_GLOBALS,
             Feature.SIGN_EXTENSION,
             Feature.SATURATING_FLOAT_TO_INT,
-            Feature.MULTI_VALUE,
             Feature.BULK_MEMORY_OPT,
             Feature.CALL_INDIRECT_OVERLONG,  # written again, see wasmoci.binary.rewrite
         }
@@ -77,6 +76,7 @@ class Wasm3Handler(BaseHandler):
         from wasmoci.handlers._wasm3 import guest, preparation, stack  # noqa: F401, PLC0415
 
         _host.preload()
+        _host.rewriter("pywasm3", _FILE)
 
     def recall(self, module: Module, limits: Limits) -> None:
         """See :meth:`BaseHandler.recall`."""

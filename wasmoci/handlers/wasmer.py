@@ -41,6 +41,7 @@ class WasmerHandler(BaseHandler):
         self._back_end = BackEnd()
         self.capabilities = self._back_end.capabilities
         self.features = self._back_end.features
+        self.starts_processes = self._back_end.starts_processes
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""

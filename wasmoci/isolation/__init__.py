@@ -9,7 +9,8 @@ import enum
 
 from wasmoci import compiled
 from wasmoci.capabilities import Capability
-from wasmoci.errors import UnsupportedWorkload
+from wasmoci.errors import JailUnavailable, UnsupportedWorkload
+from wasmoci.isolation import preparation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Isolation(enum.Enum):
     INLINE = "inline"
     """In the caller's process, on the calling thread."""
     PROCESS = "process"
-    """In a worker process that lives for one run."""
+    """In a worker process that lives for one run, with the caller's rights."""
+    JAIL = "jail"
+    """In a worker process that has no rights but what its guest is given; where an engine runs that is no sandbox by itself."""
 
 
 def unmet_inline(handler: EngineHandler, module: Module, stdio: Stdio, limits: Limits) -> str:
@@ -49,9 +52,17 @@ def unmet_inline(handler: EngineHandler, module: Module, stdio: Stdio, limits: L
 
 
 def choose(
-    handler: EngineHandler, module: Module, stdio: Stdio, limits: Limits, wanted: Isolation | None = None
+    handler: EngineHandler,
+    module: Module,
+    stdio: Stdio,
+    limits: Limits,
+    wanted: Isolation | None = None,
+    *,
+    apart: bool = False,
 ) -> Isolation:
     """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there.
+
+    An engine that is no sandbox by itself runs in the jail, unless something else is wanted.
 
     Args:
         handler: The engine.
@@ -59,17 +70,30 @@ def choose(
         stdio: The streams it is to have.
         limits: The limits that have to hold, the spec's included.
         wanted: What the caller asks for.
+        apart: Whether it has to run in a process of its own, whatever it is.
 
     Raises:
         UnsupportedWorkload: The caller wants the process itself, and a limit can't be held in it; or the engine can't hold a
             limit anywhere.
+        JailUnavailable: There is no jail on this machine.
     """
     if limits.fuel is not None and Capability.FUEL not in handler.capabilities:
         raise UnsupportedWorkload(f"{handler.name} can't count instructions, so it can't hold a limit of fuel")
+    is_trusted = Capability.SANDBOXED in handler.capabilities
+    if wanted is Isolation.JAIL or (wanted is None and not is_trusted):
+        _check_jail(handler, is_trusted=is_trusted)
+        return Isolation.JAIL
+    if wanted is Isolation.PROCESS or (wanted is None and apart):
+        return Isolation.PROCESS
     unmet = unmet_inline(handler, module, stdio, limits)
     if wanted is None:
         return Isolation.PROCESS if unmet else Isolation.INLINE
-    if wanted is Isolation.INLINE and unmet:
+    if apart:
+        raise UnsupportedWorkload(
+            "the guest has to run in a process of its own, and was asked for in the caller's",
+            hint="leave the isolation open, or choose 'process' or 'jail'",
+        )
+    if unmet:
         raise UnsupportedWorkload(
             f"{handler.name} can't hold {unmet} for this workload in the caller's process",
             hint="leave the isolation open, or choose the isolation 'process'",
@@ -77,17 +101,39 @@ def choose(
     return wanted
 
 
-def compiled_for(handler: EngineHandler, place: Isolation, limits: Limits) -> Limits | None:
+def _check_jail(handler: EngineHandler, *, is_trusted: bool) -> None:
+    if getattr(handler, "starts_processes", False):
+        raise UnsupportedWorkload(
+            f"{handler.name} runs guests in processes that it starts, which can't be done in the jail",
+            hint="choose another engine, or the isolation 'process' or 'inline' where the engine is to be trusted",
+        )
+    from wasmoci.isolation.jail.support import support  # noqa: PLC0415  most engines need no jail
+
+    problem = support().problem
+    if problem:
+        reason = "" if is_trusted else f"{handler.name} is no sandbox by itself, and "
+        raise JailUnavailable(
+            f"{reason}there is no jail on this machine: {problem}",
+            hint="choose another engine, or the isolation 'process', in which the guest is trusted with this user's rights",
+        )
+
+
+def compiled_for(handler: EngineHandler, module: Module, place: Isolation, limits: Limits) -> Limits | None:
     """The limits for which a module has to be compiled before it runs somewhere; None where that is done by who runs it.
 
     Args:
         handler: The engine.
+        module: The module.
         place: Where the module is to run.
         limits: What it may use.
     """
     if place is Isolation.INLINE:
         return limits
-    if Capability.SANDBOXED not in handler.capabilities or not compiled.is_on():
+    if not compiled.is_on():
+        return None
+    if Capability.SANDBOXED not in handler.capabilities and (
+        place is not Isolation.JAIL or module.size <= preparation.INLINE_SIZE
+    ):
         return None
     return attrs.evolve(limits, time=None)  # which the worker's caller sees to
 
@@ -101,6 +147,7 @@ def execute(
     limits: Limits,
     isolation: Isolation,
     servers: Servers | OnlyForked | None = None,
+    module: Module | None = None,
 ) -> ExecutionResult:
     """Run a guest where it was decided to run.
 
@@ -112,14 +159,18 @@ def execute(
         limits: What it may use.
         isolation: Where; see :func:`choose`.
         servers: Where a worker process comes from; None for those that all share.
+        module: Its module, for what the compile cache has of it, of which a process in the jail sees nothing else.
 
     Raises:
         EngineCrashed: The worker process died under the guest.
+        JailUnavailable: It was to run in the jail, which can't be had.
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
         return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
-    with launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers) as running:
+    with launch(
+        handler, spec, rootfs, stdio=stdio, limits=limits, isolation=isolation, servers=servers, module=module
+    ) as running:
         return running.wait()
 
 
@@ -130,13 +181,27 @@ def launch(
     *,
     stdio: Stdio,
     limits: Limits,
+    isolation: Isolation,
     servers: Servers | OnlyForked | None = None,
+    module: Module | None = None,
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it
     from wasmoci.isolation import servers as everybodys  # noqa: PLC0415
 
-    return process.launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers or everybodys.DEFAULT)
+    jailed = isolation is Isolation.JAIL
+    kept = getattr(handler, "kept", None) if jailed and module is not None else None  # of Keeping
+    file = None if kept is None else kept(module, attrs.evolve(limits, time=None))
+    return process.launch(
+        handler,
+        spec,
+        rootfs,
+        stdio=stdio,
+        limits=limits,
+        servers=servers or everybodys.DEFAULT,
+        jailed=jailed,
+        prepared=None if file is None or module is None else process.Prepared(module.digest, file),
+    )
 
 
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:

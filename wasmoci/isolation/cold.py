@@ -11,6 +11,7 @@ from wasmoci.errors import EngineError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from wasmoci.pump import Pump
 
@@ -57,8 +58,7 @@ class ColdProcess:
             stdout=stdout,
             stderr=stderr,
             pass_fds=[channel.fileno()],
-            # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
-            env={} if jailed else os.environ,
+            env=environment(jailed=jailed),
         )
         self.pid = self._process.pid
 
@@ -83,6 +83,12 @@ class ColdProcess:
         """Let go of it."""
 
 
+def environment(*, jailed: bool) -> Mapping[str, str]:
+    """The environment that a process is started with: none for the jail, but for what its interpreter may need to be loaded."""
+    # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
+    return {name: os.environ[name] for name in _OF_THE_LOADER if name in os.environ} if jailed else os.environ
+
+
 def options() -> list[str]:
     """How a worker's interpreter is started: without the files of ``site``, where nothing but the path comes from them.
 
@@ -94,5 +100,6 @@ def options() -> list[str]:
     return ["-I", "-S"] if plain else ["-I"]
 
 
+_OF_THE_LOADER = ("LD_LIBRARY_PATH",)
 # Python's own; setuptools' for distutils; pytest's, which rewrites assertions and isn't from there.
 _HARMLESS = ("_frozen_importlib", "importlib.", "_distutils_hack", "_pytest.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import resource
-import sys
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.isolation import memory
@@ -14,28 +12,49 @@ from wasmoci.isolation import memory
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PR_SET_NO_NEW_PRIVS = 38
+    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.jail.root import Place
+
+_STREAMS = (0, 1, 2)
 
 
-def enter(request: Mapping[str, Any]) -> None:
+def enter(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
     """Confine this process as its request says, for good.
 
     Args:
         request: See :mod:`wasmoci.isolation.messages`. ``jailed`` is for an engine that is no sandbox by itself, ``bounds`` for
             what preparing a module may use.
+        descriptors: What stays open in the jail, beside the process's streams.
+
+    Returns:
+        The places of the guest's in the jail; none outside of it, where they have the paths that the request gives them.
+
+    Raises:
+        JailUnavailable: The jail can't be had.
     """
     bounds = request.get("bounds")
     if bounds is not None:
         _bound(bounds["time"], bounds["memory"], bounds["processors"])
+    return _jail(request, descriptors) if request.get("jailed") else ()
+
+
+def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
+    from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  most workers need no jail
+    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
+    from wasmoci.wasi.namespace import keep_empty_directory  # noqa: PLC0415
+
+    places = [Place(path, read_only) for path, read_only in request["places"]]
+    jailed = enter(places, {*_STREAMS, *descriptors})
+    keep_empty_directory(jailed.empty)
+    return jailed.places
+
+
+def rehearse(request: Mapping[str, Any], handler: EngineHandler) -> None:
+    """Have this process load what it can't load in the jail, if that is where it goes."""
     if request.get("jailed"):
-        _jail()
+        from wasmoci.isolation.jail.rehearsal import rehearse  # noqa: PLC0415  most workers need no jail
 
-
-def _jail() -> None:
-    """Give up every right that the engine doesn't need."""
-    os.environ.clear()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        rehearse(handler)
 
 
 def _bound(time: float | None, most: int | None, processors: float | None) -> None:

@@ -17,7 +17,10 @@ from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wasmoci.isolation.bounds import Bounds
+    from wasmoci.isolation.jail.root import Place
     from wasmoci.module import Module
     from wasmoci.spec import Spec
 
@@ -65,7 +68,16 @@ class Decoder:
         return messages
 
 
-def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[str]) -> dict[str, Any]:
+def request(
+    reference: str,
+    spec: Spec,
+    rootfs: str,
+    limits: Limits,
+    path: list[str],
+    *,
+    places: Sequence[Place] | None = None,
+    prepared: str | None = None,
+) -> dict[str, Any]:
     """What a caller asks its worker for; what :mod:`wasmoci.determinism` says now is part of it.
 
     Args:
@@ -74,8 +86,13 @@ def request(reference: str, spec: Spec, rootfs: str, limits: Limits, path: list[
         rootfs: Its root file system, a host path.
         limits: What the guest may use; the caller itself sees to the time.
         path: The caller's ``sys.path``, so that both find the same packages.
+        places: What the worker is to have in the jail; None for one that isn't jailed.
+        prepared: The digest of the module whose entry of the compile cache is the last place, if one is.
     """
     return {
+        "jailed": places is not None,
+        "places": [[place.path, place.read_only] for place in places or ()],
+        "prepared": prepared,
         "handler": reference,
         "spec": spec.to_dict(),
         "directory": spec.directory,
@@ -108,6 +125,7 @@ def task_request(
         "limits": attrs.asdict(limits),
         "bounds": {"time": bounds.time, "memory": bounds.memory, "processors": bounds.processors},
         "jailed": jailed,
+        "places": [],
         "path": path,
         "prefix": [sys.prefix, sys.exec_prefix],
     }

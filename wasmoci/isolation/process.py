@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from wasmoci import compiled
 from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
@@ -44,9 +47,13 @@ def execute_in_worker(
     stdio: Stdio,
     limits: Limits,
     servers: Servers | OnlyForked | None = None,
+    jailed: bool = False,
+    prepared: Prepared | None = None,
 ) -> ExecutionResult:
     """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
-    with launch(handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers) as worker:
+    with launch(
+        handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers, jailed=jailed, prepared=prepared
+    ) as worker:
         return worker.wait()
 
 
@@ -59,6 +66,8 @@ def launch(
     stdio: Stdio,
     limits: Limits,
     servers: Servers | OnlyForked | None = None,
+    jailed: bool = False,
+    prepared: Prepared | None = None,
 ) -> Iterator[Running]:
     """Start a guest in a process of its own, which is gone at the end of the context.
 
@@ -69,20 +78,37 @@ def launch(
         stdio: Its streams.
         limits: What it may use.
         servers: Where its process comes from; None for one that is started for it.
+        jailed: Whether the process goes to the jail before it touches the guest's module.
+        prepared: What the jailed process is to use in the place of the compile cache.
 
     Raises:
+        JailUnavailable: There is no jail on this machine; by :meth:`Running.finish`.
         EngineCrashed: The process died of a fault, or gave no answer; by :meth:`Running.finish`.
         WasmociError: The guest could not be started; by the same.
     """
     reference = reference_of(handler)
     path = [entry for entry in sys.path if isinstance(entry, str)]  # Python itself ignores others
-    request = messages.request(reference, spec, str(rootfs), limits, path)
-    with stdio.open() as streams, _worker(handler.name, reference, streams, limits, servers) as worker:
+    digest = None if prepared is None else prepared.module
+    with contextlib.ExitStack() as stack:
+        told, places = stack.enter_context(_for_jail(spec, rootfs, prepared)) if jailed else (spec, None)
+        streams = stack.enter_context(stdio.open())
+        worker = stack.enter_context(_worker(handler.name, reference, streams, limits, servers, jailed=jailed))
+        request = messages.request(reference, told, str(rootfs), limits, path, places=places, prepared=digest)
         if worker.is_forked:
-            request["environment"] = dict(os.environ)
+            request["environment"] = {} if jailed else dict(os.environ)
         worker.send(request)
         yield worker
-        worker.remember({**request, "rootfs": os.path.abspath(rootfs)})  # noqa: PTH100  the server is elsewhere
+        if not jailed:
+            worker.remember({**request, "rootfs": os.path.abspath(rootfs)})  # noqa: PTH100  the server is elsewhere
+
+
+@contextlib.contextmanager
+def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
+    from wasmoci.isolation.jail.guest import reduced  # noqa: PLC0415  most workers need no jail
+    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
+
+    with reduced(spec, rootfs) as (told, places):
+        yield told, places if prepared is None else (*places, Place(str(prepared.file), read_only=True))
 
 
 def reference_of(handler: EngineHandler) -> str:
@@ -100,18 +126,42 @@ def reference_of(handler: EngineHandler) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+@attrs.frozen
+class Prepared:
+    """What an engine has made of a module, for a process that has no compile cache.
+
+    Args:
+        module: The module's digest.
+        file: Its entry in the compile cache, a host path.
+    """
+
+    module: str
+    file: Path
+
+
 def _process(
-    reference: str, channel: socket.socket, streams: tuple[int, int, int], servers: Servers | OnlyForked | None
+    reference: str,
+    channel: socket.socket,
+    streams: tuple[int, int, int],
+    servers: Servers | OnlyForked | None,
+    *,
+    jailed: bool,
 ) -> ColdProcess | WarmProcess:
-    forked = None if servers is None else servers.fork(reference, channel, streams)
-    return forked or ColdProcess(channel, streams)
+    forked = None if servers is None else servers.fork(reference, channel, streams, jailed=jailed)
+    return forked or ColdProcess(channel, streams, jailed=jailed)
 
 
 def _worker(
-    engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | OnlyForked | None
+    engine: str,
+    reference: str,
+    streams: Streams,
+    limits: Limits,
+    servers: Servers | OnlyForked | None,
+    *,
+    jailed: bool = False,
 ) -> _Worker:
     try:
-        return _Worker(engine, reference, streams, limits, servers)
+        return _Worker(engine, reference, streams, limits, servers, jailed=jailed)
     except OSError as error:
         raise EngineError(f"a worker process can't be started: {error.strerror}") from error
 
@@ -120,7 +170,14 @@ class _Worker(Running):
     """A worker process, the socket to it, and its outputs."""
 
     def __init__(
-        self, engine: str, reference: str, streams: Streams, limits: Limits, servers: Servers | OnlyForked | None
+        self,
+        engine: str,
+        reference: str,
+        streams: Streams,
+        limits: Limits,
+        servers: Servers | OnlyForked | None,
+        *,
+        jailed: bool,
     ) -> None:
         super().__init__()
         self._engine = engine
@@ -137,7 +194,7 @@ class _Worker(Running):
             stack.enter_context(self._channel)
             with theirs:
                 outputs = self.pump.output(streams.stdout), self.pump.output(streams.stderr)
-                self._process = _process(reference, theirs, (streams.stdin, *outputs), servers)
+                self._process = _process(reference, theirs, (streams.stdin, *outputs), servers, jailed=jailed)
             stack.callback(self._process.close)
             self._launched = time.monotonic()
             stack.callback(self._end)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers.base import BaseHandler, from_reference
 from wasmoci.isolation import worker
+from wasmoci.isolation.jail.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +77,11 @@ class Server:
         control: The socket on which requests come: a handler's name, and what comes with it is for a worker, or the request of a
             run whose program is to be kept at hand. Its end asks the server to end with its last worker.
         caller: The process descriptor of the program that has started it.
+        jailed: Whether its workers go to the jail.
     """
 
-    def __init__(self, control: socket.socket, caller: int) -> None:
+    def __init__(self, control: socket.socket, caller: int, *, jailed: bool) -> None:
+        self._jailed = jailed
         self._control = control
         self._caller = caller
         self._workers: dict[int, _Worker] = {}
@@ -179,7 +182,7 @@ class Server:
         """In a worker: its handler. One that can be loaded in the server as well is reported to it."""
         handler = self._handlers.get(reference)
         if handler is None:
-            handler = _loaded(reference)
+            handler = self._loaded(reference)
             if _has_one_thread():
                 os.write(self._report, FORKED.pack(os.getpid()))
         os.close(self._report)
@@ -193,9 +196,19 @@ class Server:
 
     def _load(self) -> None:
         for reference in self._fit - self._handlers.keys():
-            self._handlers[reference] = _loaded(reference)
+            self._handlers[reference] = self._loaded(reference)
         self._fit.clear()
         self._freeze()
+
+    def _loaded(self, reference: str) -> EngineHandler:
+        handler = from_reference(reference)
+        if self._jailed:
+            rehearse(handler)
+        else:
+            preload = getattr(handler, "preload", None)  # of Preloading
+            if preload is not None:
+                preload()
+        return handler
 
     def _remember(self, reference: str, descriptor: int) -> None:
         handler = self._handlers.get(reference)
@@ -246,17 +259,9 @@ def _has_one_thread() -> bool:
     return False
 
 
-def _loaded(reference: str) -> EngineHandler:
-    handler = from_reference(reference)
-    preload = getattr(handler, "preload", None)  # of Preloading
-    if preload is not None:
-        preload()
-    return handler
-
-
-def main(control: int, caller: int) -> NoReturn:
+def main(control: int, caller: int, *, jailed: bool) -> NoReturn:
     """Serve, and end the process; see :class:`Server`."""
     # Ctrl-C at a terminal is for the workers, and for the program that has started this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
-    Server(socket.socket(fileno=control), caller).serve()
+    Server(socket.socket(fileno=control), caller, jailed=jailed).serve()

@@ -49,7 +49,13 @@ class Servers:
         _all.add(self)
 
     def fork(
-        self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, start: bool = True
+        self,
+        reference: str,
+        channel: socket.socket,
+        streams: tuple[int, int, int],
+        *,
+        start: bool = True,
+        jailed: bool = False,
     ) -> WarmProcess | None:
         """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
 
@@ -58,6 +64,7 @@ class Servers:
             channel: As for :meth:`WarmServer.fork`.
             streams: As for :meth:`WarmServer.fork`.
             start: Whether a server may be started for it.
+            jailed: Whether it goes to the jail, for which there are servers that never had an environment or another guest's module.
 
         Returns:
             None for a run that is to have a process of its own.
@@ -66,13 +73,13 @@ class Servers:
             first, self._seen = not self._seen, self._seen or start
         if (first and not self._eager and start) or not sys.executable:
             return None
-        key = _surroundings()
+        key = _surroundings(), jailed
         with self._lock:
             if not start and key not in self._servers:
                 return None
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(ServerGone):
-                server = self._get(key)
+                server = self._get(key, jailed=jailed)
                 try:
                     process = server.fork(reference, channel, streams)
                 except ServerGone:
@@ -83,16 +90,17 @@ class Servers:
                     return process
         return None
 
-    def warm_up(self, references: Iterable[str] = ()) -> None:
+    def warm_up(self, references: Iterable[str] = (), *, jailed: bool = False) -> None:
         """Start the server of this moment's environment.
 
         Args:
             references: Handlers for it to load, as for :meth:`WarmServer.fork`.
+            jailed: As for :meth:`fork`.
         """
         with self._lock:
             self._seen = True
         with contextlib.suppress(ServerGone):
-            server = self._get(_surroundings())
+            server = self._get((_surroundings(), jailed), jailed=jailed)
             for reference in references:
                 server.load(reference)
 
@@ -115,11 +123,12 @@ class Servers:
             server.close()
         self._servers.clear()
 
-    def _get(self, key: Hashable) -> WarmServer:
+    def _get(self, key: Hashable, *, jailed: bool) -> WarmServer:
         with self._lock:
             server = self._servers.get(key)
             if server is None:
-                server = self._servers[key] = WarmServer([entry for entry in sys.path if isinstance(entry, str)])
+                path = [entry for entry in sys.path if isinstance(entry, str)]
+                server = self._servers[key] = WarmServer(path, jailed=jailed)
                 while len(self._servers) > _KEPT:
                     _, oldest = self._servers.popitem(last=False)
                     oldest.close()
@@ -144,14 +153,16 @@ class OnlyForked:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
 
-    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
+    def fork(
+        self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
+    ) -> WarmProcess:
         """See :meth:`Servers.fork`.
 
         Raises:
             EngineError: No server can be started.
         """
-        self._servers.warm_up()
-        process = self._servers.fork(reference, channel, streams)
+        self._servers.warm_up(jailed=jailed)
+        process = self._servers.fork(reference, channel, streams, jailed=jailed)
         if process is None:
             raise EngineError("the server that forks worker processes can't be started, or ends again and again")
         return process

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.isolation import messages
-from wasmoci.isolation.cold import options
+from wasmoci.isolation.cold import environment, options
 from wasmoci.isolation.server import FORK, FORKED, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ sys.path[:] = request["path"]
 sys.prefix, sys.exec_prefix = request["prefix"]
 from wasmoci.isolation.cold import options
 from wasmoci.isolation.server import main
-main(int(sys.argv[1]), int(sys.argv[2]))
+main(int(sys.argv[1]), int(sys.argv[2]), jailed=request["jailed"])
 """
 
 
@@ -49,12 +49,14 @@ class WarmServer:
 
     Args:
         path: Its ``sys.path``.
+        jailed: Whether its workers go to the jail: then it has no environment, and is never given a module.
 
     Raises:
         ServerGone: It could not be started.
     """
 
-    def __init__(self, path: list[str]) -> None:
+    def __init__(self, path: list[str], *, jailed: bool = False) -> None:
+        self.is_jailed = jailed
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         caller = -1
         try:
@@ -65,13 +67,14 @@ class WarmServer:
                     *(
                         str(theirs.fileno()),
                         str(caller),
-                        json.dumps({"path": path, "prefix": [sys.prefix, sys.exec_prefix]}),
+                        json.dumps({"path": path, "prefix": [sys.prefix, sys.exec_prefix], "jailed": jailed}),
                     ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), caller],
+                env=environment(jailed=jailed),
                 check=False,
             )
             theirs.close()

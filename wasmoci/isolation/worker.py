@@ -25,9 +25,10 @@ from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.jail.root import Place
     from wasmoci.limits import Limits
 
 
@@ -43,7 +44,13 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
         request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
     """
     _die_with(parent)
-    _answer(socket.socket(fileno=descriptor), lambda: request, lambda: from_reference(request["handler"]))
+
+    def load() -> EngineHandler:
+        handler = from_reference(request["handler"])
+        confinement.rehearse(request, handler)
+        return handler
+
+    _answer(socket.socket(fileno=descriptor), lambda: request, load)
 
 
 def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
@@ -96,6 +103,17 @@ def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
     return spec, Path(request["rootfs"]), messages.limits_of(request)
 
 
+def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tuple[Spec, Path]:
+    """What is to be run, as it is found in the jail."""
+    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  most workers need no jail
+
+    compiled.forgo()
+    if request["prepared"] is not None:
+        *places, file = places
+        compiled.provide(request["prepared"], file.path)
+    return moved(spec, places), Path(places[0].path)
+
+
 def _receive(channel: socket.socket) -> dict[str, Any]:
     decoder = messages.Decoder()
     while data := channel.recv(_CHUNK):
@@ -106,10 +124,9 @@ def _receive(channel: socket.socket) -> dict[str, Any]:
 
 def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
     if "task" in request:
-        return tasks.serve(request, handler)
+        return tasks.serve(request, handler, channel.fileno())
     if request["spec"] is None:
         return {"event": "loaded"}
-    confinement.enter(request)
     spec, rootfs, limits = workload(request)
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
 
@@ -118,11 +135,14 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
 
+    if bounded and limits.memory is not None:
+        channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
+    places = confinement.enter(request, {channel.fileno()})
+    if places:
+        spec, rootfs = jailed(request, spec, places)
     if not isinstance(handler, BaseHandler):
         # Nothing tells when such a handler calls the guest.
         started()
-    if bounded and limits.memory is not None:
-        channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
     with on_start(started), applied(messages.determinism_of(request)):
         try:
             result = handler.execute(spec, rootfs, stdio=Stdio.inherit(), limits=limits)

@@ -98,7 +98,7 @@ def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Se
         isolation=Isolation.INLINE,
     )
     engine = named or dispatcher.settings.engine
-    return select(workload, dispatcher.registry, named=engine, order=dispatcher.order())
+    return select(workload, dispatcher.registry, named=engine, order=dispatcher.order(), first=dispatcher.first)
 
 
 def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:

@@ -98,7 +98,11 @@ class CommandHandler(BaseHandler):
 
     program: ClassVar[Program]
     reads_output: ClassVar[bool] = True
-    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT})
+    # The engines validate every module, and are maintained.
+    capabilities = frozenset(
+        {Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT, Capability.SANDBOXED}
+    )
+    starts_processes = True
 
     def __init__(self) -> None:
         self.found = self.program.find()

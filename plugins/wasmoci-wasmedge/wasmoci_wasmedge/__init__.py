@@ -44,7 +44,16 @@ class WasmedgeHandler(BaseHandler):
     """Runs core modules on WasmEdge, interpreted, in a process of their own."""
 
     name = "wasmedge"
-    capabilities = frozenset({Capability.WASI_PREVIEW1, Capability.LIVE_FILES, Capability.TIME_LIMIT, Capability.FUEL})
+    # WasmEdge validates every module, and is maintained.
+    capabilities = frozenset(
+        {
+            Capability.WASI_PREVIEW1,
+            Capability.LIVE_FILES,
+            Capability.TIME_LIMIT,
+            Capability.FUEL,
+            Capability.SANDBOXED,
+        }
+    )
     features = WEBASSEMBLY_2
 
     def __init__(self) -> None:

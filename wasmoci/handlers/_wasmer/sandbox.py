@@ -55,6 +55,7 @@ class Sandboxed:
     package = "wasmer-sdk"
     capabilities = CAPABILITIES
     features = FEATURES
+    starts_processes = True
 
     def __init__(self) -> None:
         self._rewritten = _host.new_cache()

@@ -30,10 +30,12 @@ class Jailed:
     Args:
         places: The guest's root and mounts, under the paths that they have in the jail.
         empty: The descriptor of a directory in which nothing can be made.
+        is_apart: Whether the process has a root of its own, in which there is nothing else.
     """
 
     places: tuple[Place, ...]
     empty: int
+    is_apart: bool
 
 
 def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
@@ -60,16 +62,15 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
         process.forget_environment()
         process.keep_only(descriptors)
         process.limit_resources()
-        jailed = _move(places)
-        is_apart = jailed is not None
-        jailed = jailed or _stay(places)
+        jailed = _move(places) or _stay(places)
         process.drop_capabilities()
         process.hide()
         seccomp.forbid_new_privileges()
         landlock.restrict([*((place.path, place.read_only) for place in jailed.places), (jailed.empty, True)])
-        seccomp.restrict(syscalls.policy(sees_only_its_own=is_apart))
+        seccomp.restrict(syscalls.policy(sees_only_its_own=jailed.is_apart))
     except OSError as error:
-        raise JailUnavailable(f"the jail can't be had: {error.strerror}") from error
+        place = f"{error.filename}: " if error.filename else ""
+        raise JailUnavailable(f"the jail can't be had: {place}{error.strerror}") from error
     return jailed
 
 
@@ -81,14 +82,14 @@ def _move(places: Sequence[Place]) -> Jailed | None:
         if not landlock.holds_read_only() and any(place.read_only for place in places):
             raise
         return None
-    return Jailed(moved, os.open(f"/{root.EMPTY}", _DIRECTORY))
+    return Jailed(moved, os.open(f"/{root.EMPTY}", _DIRECTORY), is_apart=True)
 
 
 def _stay(places: Sequence[Place]) -> Jailed:
     os.chdir("/")
     path = tempfile.mkdtemp(prefix="wasmoci-")
     try:
-        return Jailed(tuple(places), os.open(path, _DIRECTORY))
+        return Jailed(tuple(places), os.open(path, _DIRECTORY), is_apart=False)
     finally:
         os.rmdir(path)
 

@@ -124,7 +124,10 @@ def _enter_user_namespace(proc: int, also: int = 0) -> None:
 @contextlib.contextmanager
 def _clone(place: Place) -> Iterator[int]:
     """The mounts at and beneath a place, by a descriptor that keeps them, whatever is mounted there."""
-    tree = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(place.path), _CLONE_TREE | _AT_RECURSIVE)
+    try:
+        tree = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(place.path), _CLONE_TREE | _AT_RECURSIVE)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, place.path) from None
     try:
         yield tree
     finally:

@@ -104,6 +104,12 @@ class Runner:
         with waiting(lambda stdio: self.execute(made, stdio=stdio), self.patience) as guest:
             yield guest
 
+    @property
+    def apart(self) -> isolation.Isolation:
+        """Where the dispatcher runs guests on the handler that are to have a process of their own."""
+        is_trusted = Capability.SANDBOXED in self.handler.capabilities
+        return isolation.Isolation.PROCESS if is_trusted else isolation.Isolation.JAIL
+
     def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
         """Run a bundle in a worker process, as the dispatcher does where a handler can't hold a limit by itself."""
         try:
@@ -116,7 +122,7 @@ class Runner:
             made.rootfs,
             stdio=stdio or Stdio.capture(),
             limits=limits,
-            isolation=isolation.Isolation.PROCESS,
+            isolation=self.apart,
         )
 
 

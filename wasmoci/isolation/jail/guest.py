@@ -1,0 +1,64 @@
+"""A guest's container, as its process in the jail is told of it: nothing of the host's but the places that the guest has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import InvalidInput
+from wasmoci.filesystem import plan
+from wasmoci.isolation.jail.root import Place
+from wasmoci.spec import Mount, Root, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
+    """What a process in the jail needs of a container, for as long as the context lasts.
+
+    Every tmpfs is a directory of the caller's by then, for the process can make none.
+
+    Args:
+        spec: The container's spec.
+        rootfs: Its root file system, a host path.
+
+    Yields:
+        A spec with the process, the mounts that the guest sees and the memory limit, and nothing else, not even their host
+        paths; and the places that the process is to have: the root, and the mounts' sources in their order.
+
+    Raises:
+        InvalidInput: The root isn't a directory.
+        InvalidMount: See :func:`wasmoci.filesystem.plan`.
+    """
+    if not os.path.isdir(rootfs):
+        raise InvalidInput(f"{rootfs}: the root of a guest's files has to be a directory")
+    with plan(spec, rootfs).materialise() as files:
+        mounts = tuple(
+            Mount(destination=mount.destination, source="/", type="bind", options=("ro" if mount.read_only else "rw",))
+            for mount in files.mounts
+        )
+        places = (
+            Place(os.path.abspath(rootfs), files.read_only),
+            *(Place(str(mount.source), mount.read_only) for mount in files.mounts),
+        )
+        root = Root(path="/", readonly=files.read_only)
+        yield Spec(process=spec.process, root=root, mounts=mounts, memory_limit=spec.memory_limit), places
+
+
+def moved(spec: Spec, places: Sequence[Place]) -> Spec:
+    """A reduced spec with the paths that its places have in the jail.
+
+    Args:
+        spec: See :func:`reduced`.
+        places: The root, and the mounts' sources in their order, in the jail.
+    """
+    root, *sources = (place.path for place in places)
+    mounts = (attrs.evolve(mount, source=source) for mount, source in zip(spec.mounts, sources, strict=True))
+    read_only = spec.root is not None and spec.root.readonly
+    return attrs.evolve(spec, root=Root(path=root, readonly=read_only), mounts=tuple(mounts))

@@ -1,0 +1,86 @@
+"""Has a process load what a run needs before it is put into the jail, where no file of the host's can be read any more.
+
+Handlers and the parts of this package load much when it is first needed. A handler that is ``Preloading`` loads its own by itself; for any
+other a guest of the package's own, which does nothing, is run by a child of the process, to see what that imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmoci import compiled
+from wasmoci.spec import Process, Root, Spec
+from wasmoci.stdio import Stdio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wasmoci.handlers.base import EngineHandler
+
+# (module (memory (export "memory") 1) (func (export "_start")))
+_PROGRAM = bytes.fromhex(
+    "0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f737461727400000a040102000b"
+)
+_LATER = (
+    *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
+    *("wasmoci.binary.component", "wasmoci.binary.constants", "wasmoci.binary.instructions", "wasmoci.binary.need"),
+    *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
+    *("wasmoci.binary.rewrite", "wasmoci.binary.text", "wasmoci.wasi.linux", "wasmoci.wasi.sockets"),
+)
+
+
+def rehearse(handler: EngineHandler) -> None:
+    """Have a handler load what it needs for a run, in a process with a single thread.
+
+    Args:
+        handler: The handler. What goes wrong with its guest here goes wrong in the run as well, and is told there.
+    """
+    _load(_LATER)
+    preload = getattr(handler, "preload", None)  # of Preloading
+    if preload is None:
+        _load(_loaded_by_a_guest(handler))
+    else:
+        preload()
+
+
+def _load(names: Iterable[str]) -> None:
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
+    """The modules that a run of a guest imports, in a process of its own: an engine may start threads that stay."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(told)
+            before = set(sys.modules)
+            _run(handler)
+            with open(tell, "w", encoding="utf-8") as file:
+                file.write("\n".join(name for name in sys.modules if name not in before))
+        finally:
+            os._exit(0)
+    os.close(tell)
+    with open(told, encoding="utf-8") as file:
+        names = file.read().split("\n")
+    os.waitpid(child, 0)
+    return names
+
+
+def _run(handler: EngineHandler) -> None:
+    with (
+        contextlib.suppress(Exception),
+        compiled.collected(lambda _key, _data: None),
+        tempfile.TemporaryDirectory(prefix="wasmoci-rehearsal-") as directory,
+    ):
+        Path(directory, "program.wasm").write_bytes(_PROGRAM)
+        spec = Spec(process=Process(args=("/program.wasm",)), root=Root(path=directory, readonly=True))
+        handler.execute(spec, Path(directory), stdio=Stdio.null())
