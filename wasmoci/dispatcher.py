@@ -102,7 +102,7 @@ class Dispatcher:
             return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(
-            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation
+            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
         )
         token = in_hand.set(program)
         try:
@@ -115,6 +115,7 @@ class Dispatcher:
                 isolation=selection.isolation,
                 servers=self._servers,
                 module=program.module,
+                preparing=self.settings.bounds,
             )
         except (UnsupportedModule, UnsupportedWorkload) as error:
             self._suggest(error, selection)
@@ -153,7 +154,15 @@ class Dispatcher:
             return
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(
-            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, apart=True
+            bundle,
+            classification,
+            program,
+            engine=engine,
+            stdio=stdio,
+            limits=limits,
+            isolation=isolation,
+            apart=True,
+            runs=True,
         )
         try:
             with isolations.launch(
@@ -165,6 +174,7 @@ class Dispatcher:
                 isolation=selection.isolation,
                 servers=self._servers,
                 module=program.module,
+                preparing=self.settings.bounds,
             ) as worker:
                 yield worker
         except (UnsupportedModule, UnsupportedWorkload) as error:
@@ -188,10 +198,11 @@ class Dispatcher:
         isolation: Isolation | None = None,
         apart: bool = False,
         thorough: bool = False,
+        runs: bool = False,
     ) -> Selection:
         """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, of :class:`Wasm` and of :func:`select`.
 
-        Its program is read, unless it is given.
+        Its program is read, unless it is given; where it ``runs`` next, it may be compiled at the same go.
 
         Raises:
             WasmociError: None fits, or the program can't be run on any.
@@ -204,6 +215,8 @@ class Dispatcher:
             limits=effective(limits, bundle),
             isolation=isolation,
             apart=apart,
+            bounds=self.settings.bounds,
+            runs=runs,
         )
         named = self.named(classification, engine)
         order = self.order() if named is None else ()

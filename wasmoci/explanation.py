@@ -10,7 +10,7 @@ from wasmoci.arrival import Missing, missing
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective
 from wasmoci.entrypoint import Entrypoint
-from wasmoci.errors import WasmociError
+from wasmoci.errors import CompileLimitExceeded, WasmociError
 from wasmoci.limits import Limits
 from wasmoci.native import find
 from wasmoci.program import GuestProgram
@@ -134,6 +134,7 @@ def explain_bundle(
             stdio=Stdio.inherit(),
             limits=effective(limits, bundle),
             isolation=isolation,
+            bounds=dispatcher.settings.bounds,
         )
         named = dispatcher.named(classification, engine)
         names = dispatcher.order() if named is None else (named,)
@@ -141,7 +142,9 @@ def explain_bundle(
             explanation,
             problem=error.message.partition("\n")[0].rstrip(":"),
             hint=error.hint or "",
-            engines=explored(workload, dispatcher.registry, names, dispatcher.first),
+            engines=()
+            if isinstance(error, CompileLimitExceeded)  # nor would it be found out now
+            else explored(workload, dispatcher.registry, names, dispatcher.first),
         )
     return attrs.evolve(
         explanation,

@@ -7,6 +7,7 @@ import contextlib
 from wasmoci import determinism, isolation
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
+    CompileLimitExceeded,
     EngineError,
     InvalidModule,
     NoSuitableEngine,
@@ -234,7 +235,11 @@ def _chosen(fitting: list[Candidate], workload: Wasm, registry: Registry, first:
 
 
 def consider(workload: Wasm, registry: Registry, name: str) -> Candidate:
-    """Whether an engine could run a workload, and why not."""
+    """Whether an engine could run a workload, and why not.
+
+    Raises:
+        CompileLimitExceeded: To find out took more than it may; it would on other engines.
+    """
     try:
         return _look(workload, registry, name)
     except InvalidModule as error:
@@ -256,7 +261,12 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
 
 def suggest(error: UnsupportedModule | UnsupportedWorkload, workload: Wasm, registry: Registry, name: str) -> None:
     """Add to an engine's refusal which other engines could run the workload."""
-    others = [other for other in registry.names() if other != name and consider(workload, registry, other).chosen]
+    others = []
+    workload = attrs.evolve(workload, runs=False)
+    for other in registry.names():
+        with contextlib.suppress(CompileLimitExceeded):
+            if other != name and consider(workload, registry, other).chosen:
+                others.append(other)
     if others:
         suggestion = f"engines that can run it: {', '.join(others)}"
         error.hint = f"{error.hint}; {suggestion}" if error.hint else suggestion

@@ -19,6 +19,7 @@ from wasmoci.errors import CompileLimitExceeded, EngineCrashed, InvalidModule, U
 from wasmoci.isolation import preparation
 from wasmoci.isolation.bounds import NONE, Bounds
 from wasmoci.isolation.preparing import perform
+from wasmoci.isolation.servers import DEFAULT
 from wasmoci.limits import Limits
 from wasmoci.module import Module
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 HEADER = b"\0asm\1\0\0\0"
 PLENTY = Bounds(time=60.0, memory=1 << 30)
 LITTLE = Bounds(time=1.0, memory=64 << 20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def server() -> None:
+    """A server that is there before: this process may have other threads, and is not forked then."""
+    DEFAULT.warm_up()
 
 
 def module(name: str, size: int = 0) -> Module:

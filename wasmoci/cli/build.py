@@ -132,14 +132,16 @@ def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
 
 def _tell_engines(module: Module) -> None:
     """Say which of the engines here will run it, and why the others won't."""
+    from wasmoci.configuration import Settings  # noqa: PLC0415
     from wasmoci.errors import WasmociError  # noqa: PLC0415
+    from wasmoci.isolation import preparation  # noqa: PLC0415
     from wasmoci.registry import Registry  # noqa: PLC0415
 
-    registry = Registry()
+    registry, bounds = Registry(), Settings.load().bounds
     fit, unfit = [], []
     for name in registry.names():
         try:
-            registry.load(name).validate(module)
+            preparation.validate(registry.load(name), module, bounds)
         except WasmociError as error:
             unfit.append(f"  {name}: {error.message}")
         else:

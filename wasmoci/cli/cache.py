@@ -98,7 +98,7 @@ def _warm(options: argparse.Namespace) -> int:
     from wasmoci.classify import Kind  # noqa: PLC0415
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.handlers.base import Keeping, Precompiling  # noqa: PLC0415
-    from wasmoci.isolation import Isolation  # noqa: PLC0415
+    from wasmoci.isolation import Isolation, preparation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
     from wasmoci.workload import opened  # noqa: PLC0415
 
@@ -114,6 +114,7 @@ def _warm(options: argparse.Namespace) -> int:
         if not isinstance(handler, Precompiling):
             raise UnsupportedWorkload(f"{handler.name} makes nothing of a module that could be kept")
         module, limits = selection.workload.module, selection.workload.limits
+        preparation.prepare(handler, module, limits, dispatcher.settings.bounds)
         file = handler.precompile(module, limits)
         if file is None and isinstance(handler, Keeping):
             file = handler.kept(module, limits)

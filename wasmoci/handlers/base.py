@@ -50,6 +50,7 @@ __all__ = [
     "Preloading",
     "Workload",
     "from_reference",
+    "on_load",
     "on_start",
 ]
 
@@ -235,7 +236,11 @@ class BaseHandler(ABC):
         entrypoint = Entrypoint.of(spec) if program is None else program.entrypoint
         clock = _Clock()
         with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
-            module = self.assemble(entrypoint.load(files) if program is None else program.module)
+            module = entrypoint.load(files) if program is None else program.module
+            prepare = _on_load.get()
+            if prepare is not None:
+                prepare(self, module, limits)
+            module = self.assemble(module)
             self.check(module, entrypoint, files)
             with stdio.open() as streams:
                 workload = Workload(
@@ -323,6 +328,21 @@ def on_start(function: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _on_start.reset(token)
+
+
+_on_load: contextvars.ContextVar[Callable[[BaseHandler, Module, Limits], None] | None] = contextvars.ContextVar(
+    "on_load", default=None
+)
+
+
+@contextlib.contextmanager
+def on_load(function: Callable[[BaseHandler, Module, Limits], None]) -> Iterator[None]:
+    """Have a function called for each module that is executed in the context, before its engine sees anything of it."""
+    token = _on_load.set(function)
+    try:
+        yield
+    finally:
+        _on_load.reset(token)
 
 
 _SHOWN = 8  # names that a message lists

@@ -10,7 +10,7 @@ import enum
 from wasmoci import compiled
 from wasmoci.capabilities import Capability
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
-from wasmoci.isolation import preparation
+from wasmoci.isolation.bounds import DEFAULT as DEFAULT_BOUNDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.bounds import Bounds
     from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.limits import Limits
     from wasmoci.module import Module
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from wasmoci.stdio import Stdio
 else:
     from wasmoci import _attrs as attrs
+
+
+_SMALL = 32 << 10
+"""Bytes of a module that an engine which is no sandbox compiles for each run, in the jail, rather than once in another one."""
 
 
 class Isolation(enum.Enum):
@@ -131,9 +136,7 @@ def compiled_for(handler: EngineHandler, module: Module, place: Isolation, limit
         return limits
     if not compiled.is_on():
         return None
-    if Capability.SANDBOXED not in handler.capabilities and (
-        place is not Isolation.JAIL or module.size <= preparation.INLINE_SIZE
-    ):
+    if Capability.SANDBOXED not in handler.capabilities and (place is not Isolation.JAIL or module.size <= _SMALL):
         return None
     return attrs.evolve(limits, time=None)  # which the worker's caller sees to
 
@@ -148,6 +151,7 @@ def execute(
     isolation: Isolation,
     servers: Servers | OnlyForked | None = None,
     module: Module | None = None,
+    preparing: Bounds = DEFAULT_BOUNDS,
 ) -> ExecutionResult:
     """Run a guest where it was decided to run.
 
@@ -160,6 +164,7 @@ def execute(
         isolation: Where; see :func:`choose`.
         servers: Where a worker process comes from; None for those that all share.
         module: Its module, for what the compile cache has of it, of which a process in the jail sees nothing else.
+        preparing: What validating and compiling the module in a worker process may use.
 
     Raises:
         EngineCrashed: The worker process died under the guest.
@@ -169,7 +174,15 @@ def execute(
     if isolation is Isolation.INLINE:
         return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
     with launch(
-        handler, spec, rootfs, stdio=stdio, limits=limits, isolation=isolation, servers=servers, module=module
+        handler,
+        spec,
+        rootfs,
+        stdio=stdio,
+        limits=limits,
+        isolation=isolation,
+        servers=servers,
+        module=module,
+        preparing=preparing,
     ) as running:
         return running.wait()
 
@@ -184,6 +197,7 @@ def launch(
     isolation: Isolation,
     servers: Servers | OnlyForked | None = None,
     module: Module | None = None,
+    preparing: Bounds = DEFAULT_BOUNDS,
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it
@@ -201,6 +215,7 @@ def launch(
         servers=servers or everybodys.DEFAULT,
         jailed=jailed,
         prepared=None if file is None or module is None else process.Prepared(module.digest, file),
+        preparing=preparing,
     )
 
 

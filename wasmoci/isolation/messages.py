@@ -77,6 +77,7 @@ def request(
     *,
     places: Sequence[Place] | None = None,
     prepared: str | None = None,
+    preparing: Bounds | None = None,
 ) -> dict[str, Any]:
     """What a caller asks its worker for; what :mod:`wasmoci.determinism` says now is part of it.
 
@@ -88,6 +89,7 @@ def request(
         path: The caller's ``sys.path``, so that both find the same packages.
         places: What the worker is to have in the jail; None for one that isn't jailed.
         prepared: The digest of the module whose entry of the compile cache is the last place, if one is.
+        preparing: What validating and compiling the module may use; None for no bound.
     """
     return {
         "jailed": places is not None,
@@ -101,6 +103,7 @@ def request(
         "path": path,
         "prefix": [sys.prefix, sys.exec_prefix],
         "determinism": attrs.asdict(chosen) if (chosen := determinism.current()) else None,
+        "preparing": None if preparing is None else _bounds(preparing),
     }
 
 
@@ -123,12 +126,16 @@ def task_request(
         "handler": reference,
         "source": module.source,
         "limits": attrs.asdict(limits),
-        "bounds": {"time": bounds.time, "memory": bounds.memory, "processors": bounds.processors},
+        "bounds": _bounds(bounds),
         "jailed": jailed,
         "places": [],
         "path": path,
         "prefix": [sys.prefix, sys.exec_prefix],
     }
+
+
+def _bounds(bounds: Bounds) -> dict[str, Any]:
+    return {"time": bounds.time, "memory": bounds.memory, "processors": bounds.processors}
 
 
 def limits_of(message: dict[str, Any]) -> Limits:

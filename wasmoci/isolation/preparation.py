@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 else:
     from wasmoci import _attrs as attrs
 
-INLINE_SIZE = 32 << 10
-"""Bytes of a module that is validated and compiled in the caller's process, on an engine that is a sandbox."""
+INLINE_SIZE = 1 << 10
+"""Bytes of a module that is validated and compiled in the caller's process, on an engine that is a sandbox.
+
+The worst that is known of this size (functions with 50,000 locals each) takes wasmtime a quarter of a second; with 4 KiB it is seven
+seconds (nested loops), and with 8 KiB more than a minute, or four gigabytes (nested blocks with a thousand results).
+"""
 
 _PATIENCE = 600.0  # seconds to wait for another process, where there is no limit
 _NO_LIMITS = Limits()
@@ -126,8 +130,10 @@ def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, 
     from wasmoci.isolation.preparing import perform  # noqa: PLC0415  most modules are small, or were compiled before
 
     jailed = Capability.SANDBOXED not in handler.capabilities
-    for key, data in perform(task, handler, module, limits, bounds, jailed=jailed):
-        compiled.keep(key, data)
+    made = perform(task, handler, module, limits, bounds, jailed=jailed)
+    if task == "precompile" or compiled.is_on():
+        for key, data in made:
+            compiled.keep(key, data)
 
 
 def _is_kept(handler: EngineHandler, module: Module, limits: Limits) -> bool:

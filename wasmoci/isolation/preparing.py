@@ -16,10 +16,10 @@ from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
 from wasmoci.isolation.cold import ColdProcess
 from wasmoci.isolation.ending import FAULTS, signal_name
+from wasmoci.isolation.forked import ForkedProcess, is_safe
 from wasmoci.isolation.process import reference_of
 from wasmoci.isolation.servers import DEFAULT
 from wasmoci.isolation.throttle import Throttle
-from wasmoci.isolation.warm import WarmProcess
 from wasmoci.module import ModuleKind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.isolation.bounds import Bounds
+    from wasmoci.isolation.warm import WarmProcess
     from wasmoci.limits import Limits
     from wasmoci.module import Module
 
@@ -96,6 +97,18 @@ def _write(descriptor: int, data: bytes) -> None:
         rest, place = rest[count:], place + count
 
 
+def _process(
+    reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool
+) -> ColdProcess | WarmProcess | ForkedProcess:
+    """The cheapest process that will do; one that is jailed has never shared anything with this one."""
+    if jailed:
+        return ColdProcess(channel, streams, jailed=True)
+    if is_safe():
+        with contextlib.suppress(RuntimeError):  # in a sub-interpreter
+            return ForkedProcess(reference, channel, streams)
+    return DEFAULT.fork(reference, channel, streams) or ColdProcess(channel, streams)
+
+
 class _Worker:
     """A worker process with one task; a context manager, which ends it."""
 
@@ -109,9 +122,7 @@ class _Worker:
         self._channel, theirs = socket.socketpair()
         try:
             with theirs:
-                streams = (stdin, stdout, stderr)
-                forked = None if jailed else DEFAULT.fork(reference, theirs, streams, start=False)
-                self._process = forked or ColdProcess(theirs, streams, jailed=jailed)
+                self._process = _process(reference, theirs, (stdin, stdout, stderr), jailed=jailed)
         except BaseException:
             self._channel.close()
             raise
@@ -139,7 +150,7 @@ class _Worker:
         """
         if self._bounds.group is not None:
             self._bounds.group.join(self._process.pid)
-        if isinstance(self._process, WarmProcess):
+        if not isinstance(self._process, ColdProcess):
             request["environment"] = dict(os.environ)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # how it died is found out
             self._channel.sendall(messages.encode(request))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci import compiled
-from wasmoci.errors import EngineCrashed, EngineError
+from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory, messages
 from wasmoci.isolation.cold import ColdProcess
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.bounds import Bounds
     from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.servers import OnlyForked, Servers
     from wasmoci.limits import Limits
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 START_LIMIT = 300.0
 """Seconds that an engine may take to load and compile, where the guest has a time limit."""
+
+_GRACE = 5.0
+"""Seconds more that a worker has which can say by itself that it took too long to compile."""
 
 _CHUNK = 1 << 16
 
@@ -68,6 +72,7 @@ def launch(
     servers: Servers | OnlyForked | None = None,
     jailed: bool = False,
     prepared: Prepared | None = None,
+    preparing: Bounds | None = None,
 ) -> Iterator[Running]:
     """Start a guest in a process of its own, which is gone at the end of the context.
 
@@ -80,9 +85,11 @@ def launch(
         servers: Where its process comes from; None for one that is started for it.
         jailed: Whether the process goes to the jail before it touches the guest's module.
         prepared: What the jailed process is to use in the place of the compile cache.
+        preparing: What validating and compiling the module may use; None for no bound.
 
     Raises:
         JailUnavailable: There is no jail on this machine; by :meth:`Running.finish`.
+        CompileLimitExceeded: The guest did not start, as that took more; by :meth:`Running.finish`.
         EngineCrashed: The process died of a fault, or gave no answer; by :meth:`Running.finish`.
         WasmociError: The guest could not be started; by the same.
     """
@@ -93,7 +100,10 @@ def launch(
         told, places = stack.enter_context(_for_jail(spec, rootfs, prepared)) if jailed else (spec, None)
         streams = stack.enter_context(stdio.open())
         worker = stack.enter_context(_worker(handler.name, reference, streams, limits, servers, jailed=jailed))
-        request = messages.request(reference, told, str(rootfs), limits, path, places=places, prepared=digest)
+        worker.start_limit = _start_limit(limits, preparing)
+        request = messages.request(
+            reference, told, str(rootfs), limits, path, places=places, prepared=digest, preparing=preparing
+        )
         if worker.is_forked:
             request["environment"] = {} if jailed else dict(os.environ)
         worker.send(request)
@@ -109,6 +119,13 @@ def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[t
 
     with reduced(spec, rootfs) as (told, places):
         yield told, places if prepared is None else (*places, Place(str(prepared.file), read_only=True))
+
+
+def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
+    """Seconds until the guest has to have started."""
+    if preparing is None:
+        return None if limits.time is None else START_LIMIT
+    return None if preparing.time is None else preparing.time + _GRACE
 
 
 def reference_of(handler: EngineHandler) -> str:
@@ -167,7 +184,11 @@ def _worker(
 
 
 class _Worker(Running):
-    """A worker process, the socket to it, and its outputs."""
+    """A worker process, the socket to it, and its outputs.
+
+    Attributes:
+        start_limit: Seconds until the guest has to have started, compiled as it may have to be.
+    """
 
     def __init__(
         self,
@@ -183,6 +204,7 @@ class _Worker(Running):
         self._engine = engine
         self._streams = streams
         self._limits = limits
+        self.start_limit: float | None = None
         self._decoder = messages.Decoder()
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
@@ -240,10 +262,9 @@ class _Worker(Running):
 
     def deadline(self) -> float | None:
         """See :class:`Running`."""
-        limit = self._limits.time
-        if limit is None:
-            return None
-        return self._launched + START_LIMIT if self._started is None else self._started + limit
+        if self._started is None:
+            return None if self.start_limit is None else self._launched + self.start_limit
+        return None if self._limits.time is None else self._started + self._limits.time
 
     def finish(self, *, in_time: bool) -> ExecutionResult:
         """See :class:`Running`."""
@@ -263,7 +284,10 @@ class _Worker(Running):
         duration = time.monotonic() - (self._started or self._launched)
         if self._answer is None and not in_time:
             if self._started is None:
-                raise EngineCrashed(f"{self._engine} did not start the guest within {START_LIMIT:g} s")
+                raise CompileLimitExceeded(
+                    f"{self._engine} has not compiled the module and started it within {self.start_limit:g} s",
+                    limit="time",
+                )
             return as_result(Outcome.timed_out(limits.time), self._engine, duration)
         exhausted = limits.memory is not None and self._memory is not None and self._memory.saw(limits.memory)
         return Ending(

@@ -49,13 +49,7 @@ class Servers:
         _all.add(self)
 
     def fork(
-        self,
-        reference: str,
-        channel: socket.socket,
-        streams: tuple[int, int, int],
-        *,
-        start: bool = True,
-        jailed: bool = False,
+        self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
     ) -> WarmProcess | None:
         """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
 
@@ -63,20 +57,16 @@ class Servers:
             reference: As for :meth:`WarmServer.fork`.
             channel: As for :meth:`WarmServer.fork`.
             streams: As for :meth:`WarmServer.fork`.
-            start: Whether a server may be started for it.
             jailed: Whether it goes to the jail, for which there are servers that never had an environment or another guest's module.
 
         Returns:
             None for a run that is to have a process of its own.
         """
         with self._lock:
-            first, self._seen = not self._seen, self._seen or start
-        if (first and not self._eager and start) or not sys.executable:
+            first, self._seen = not self._seen, True
+        if (first and not self._eager) or not sys.executable:
             return None
         key = _surroundings(), jailed
-        with self._lock:
-            if not start and key not in self._servers:
-                return None
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(ServerGone):
                 server = self._get(key, jailed=jailed)

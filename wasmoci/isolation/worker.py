@@ -19,8 +19,9 @@ from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
-from wasmoci.handlers.base import BaseHandler, from_reference, on_start
-from wasmoci.isolation import confinement, memory, messages, tasks
+from wasmoci.handlers.base import BaseHandler, from_reference, on_load, on_start
+from wasmoci.isolation import confinement, memory, messages, preparation, tasks
+from wasmoci.isolation.bounds import Bounds
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.isolation.jail.root import Place
     from wasmoci.limits import Limits
+    from wasmoci.module import Module
 
 
 _CHUNK = 1 << 16
+_MOST = 4 << 30  # bytes of memory that a guest can have
+_OVERHEAD = (
+    1536 << 20
+)  # bytes that a process in the jail may have beside: the engine's stack, the module, its compiled form
 
 
 def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
@@ -137,13 +143,16 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
 
     if bounded and limits.memory is not None:
         channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
+    elif request["jailed"]:
+        # Should the guest take over the engine, nothing but the kernel holds the limit.
+        memory.bound(limits.memory or _MOST, overhead=_OVERHEAD)
     places = confinement.enter(request, {channel.fileno()})
     if places:
         spec, rootfs = jailed(request, spec, places)
     if not isinstance(handler, BaseHandler):
         # Nothing tells when such a handler calls the guest.
         started()
-    with on_start(started), applied(messages.determinism_of(request)):
+    with on_start(started), on_load(_preparing(request)), applied(messages.determinism_of(request)):
         try:
             result = handler.execute(spec, rootfs, stdio=Stdio.inherit(), limits=limits)
         except MemoryError:
@@ -152,6 +161,20 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
             return {"event": "out-of-memory", "limit": limits.memory}
     # What the server could have had at hand.
     return {**messages.result_message(result), "novel": modules.made > known}
+
+
+def _preparing(request: dict[str, Any]) -> Callable[[BaseHandler, Module, Limits], None]:
+    """What is done with a module before it runs: unless that was done before, another process compiles it.
+
+    In the jail no other process can be had: what wasn't compiled before is compiled there.
+    """
+    bounds = request["preparing"]
+
+    def prepare(handler: BaseHandler, module: Module, limits: Limits) -> None:
+        if bounds is not None and not request["jailed"] and Capability.SANDBOXED in handler.capabilities:
+            preparation.prepare(handler, module, limits, Bounds(**bounds))
+
+    return prepare
 
 
 def _die_with(parent: int) -> None:
