@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import tidy
+from wasmoci.cli.options import add_compile_timeout, settled
 from wasmoci.cli.output import say, tell
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from wasmoci.image import BuiltImage
+    from wasmoci.isolation.bounds import Bounds
     from wasmoci.module import Module
 
 HELP = "Make an image of a WebAssembly module, the same one every time."
@@ -76,6 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifact", action="store_true", help="make an artifact of the CNCF's layout, without a file system"
     )
+    add_compile_timeout(parser)
     parser.add_argument("module", metavar="FILE.wasm", type=Path, help="the module")
 
 
@@ -104,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
                 target = type(target)(target.transport, target.location, name)
             push(built.image, target)
             say(f"{target} {built.image.digest}")
-        _tell_engines(built.module)
+        _tell_engines(built.module, settled(options).bounds)
     return 0
 
 
@@ -130,14 +133,13 @@ def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
     )
 
 
-def _tell_engines(module: Module) -> None:
+def _tell_engines(module: Module, bounds: Bounds) -> None:
     """Say which of the engines here will run it, and why the others won't."""
-    from wasmoci.configuration import Settings  # noqa: PLC0415
     from wasmoci.errors import WasmociError  # noqa: PLC0415
     from wasmoci.isolation import preparation  # noqa: PLC0415
     from wasmoci.registry import Registry  # noqa: PLC0415
 
-    registry, bounds = Registry(), Settings.load().bounds
+    registry = Registry()
     fit, unfit = [], []
     for name in registry.names():
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
-from wasmoci.cli.options import add_choice, add_json, count, size
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, settled, size
 from wasmoci.cli.output import say, say_json, table
 from wasmoci.errors import InvalidInput, UnsupportedWorkload
 
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "warm", help="compile a bundle or an image for runs with the same options", allow_abbrev=False
     )
     add_choice(warm)
+    add_compile_timeout(warm)
     warm.add_argument("--fuel", metavar="N", type=count, help="for runs that limit the instructions")
     add_image(warm)
     add_json(warm)
@@ -105,7 +106,7 @@ def _warm(options: argparse.Namespace) -> int:
     limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
     isolation = None if options.isolation is None else Isolation(options.isolation)
     with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
-        dispatcher = Dispatcher()
+        dispatcher = Dispatcher(settings=settled(options))
         classification = dispatcher.classify(bundle)
         if classification.kind is not Kind.WASM:
             raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")

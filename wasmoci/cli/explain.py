@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, image_options, tidy
-from wasmoci.cli.options import add_choice, add_json
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, settled
 from wasmoci.cli.output import say, say_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ HELP = "Say what a run would do with a bundle, an image or a container of the ru
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_choice(parser)
+    add_compile_timeout(parser)
     add_json(parser)
     add_image(parser)
     parser.add_argument(
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
             bundle,
-            Dispatcher(),
+            Dispatcher(settings=settled(options)),
             engine=options.engine,
             limits=Limits(time=options.timeout, memory=options.memory),
             isolation=None if options.isolation is None else Isolation(options.isolation),

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 import re
 
+from wasmoci import quantities
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from attrs import evolve
+
+    from wasmoci.configuration import Settings
+else:
+    from wasmoci._attrs import evolve
+
+KEEP = -1.0
+"""Of ``--compile-timeout``, where it wasn't given: what the settings say stays."""
 
 REMAINDER = "..."
 """``argparse.REMAINDER``"""
@@ -67,6 +78,33 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         help="run the guest in this process, in one of its own, or in one without any rights; by default where its limits hold,"
         " and in the jail on an engine that is no sandbox by itself",
     )
+
+
+def compile_time(text: str) -> float | None:
+    """A time in seconds, or none."""
+    try:
+        return quantities.seconds(text)
+    except ValueError as error:
+        raise refusal(f"{text!r} is no time; {error} was expected") from None
+
+
+def add_compile_timeout(parser: argparse.ArgumentParser) -> None:
+    """The option that bounds validating and compiling."""
+    parser.add_argument(
+        "--compile-timeout",
+        metavar="SECONDS",
+        type=compile_time,
+        default=KEEP,
+        help="give up when validating and compiling the module takes longer; 'none' for no limit (default: 60)",
+    )
+
+
+def settled(options: argparse.Namespace) -> Settings:
+    """The user's settings, with the options over them."""
+    from wasmoci.configuration import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    return settings if options.compile_timeout == KEEP else evolve(settings, compile_timeout=options.compile_timeout)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

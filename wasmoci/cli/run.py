@@ -8,7 +8,7 @@ import signal
 
 from wasmoci import warning
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
-from wasmoci.cli.options import REMAINDER, add_choice, count
+from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
 
@@ -37,6 +37,7 @@ class _Stopped(BaseException):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_choice(parser)
+    add_compile_timeout(parser)
     parser.add_argument("--fuel", metavar="N", type=count, help="limit the instructions, on an engine that counts them")
     parser.add_argument("--env", "-e", metavar="NAME=VALUE", action="append", help="set a variable; may be repeated")
     parser.add_argument(
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with contextlib.ExitStack() as stack:
             bundle = stack.enter_context(_opened(options))
-            dispatcher = Dispatcher()
+            dispatcher = Dispatcher(settings=settled(options))
             if dispatcher.classify(bundle).kind is Kind.WASM:
                 _listen(stop=False)
             result = dispatcher.run(

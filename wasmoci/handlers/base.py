@@ -49,6 +49,7 @@ __all__ = [
     "Precompiling",
     "Preloading",
     "Workload",
+    "compile_limits",
     "from_reference",
     "on_load",
     "on_start",
@@ -330,13 +331,18 @@ def on_start(function: Callable[[], None]) -> Iterator[None]:
         _on_start.reset(token)
 
 
-_on_load: contextvars.ContextVar[Callable[[BaseHandler, Module, Limits], None] | None] = contextvars.ContextVar(
+compile_limits: contextvars.ContextVar[tuple[float | None, int | None]] = contextvars.ContextVar(
+    "compile_limits", default=(None, None)
+)
+"""Seconds and bytes that an engine may use to compile which does so in a process of its own, at the start of a run."""
+
+_on_load: contextvars.ContextVar[Callable[[Any, Module, Limits], None] | None] = contextvars.ContextVar(
     "on_load", default=None
 )
 
 
 @contextlib.contextmanager
-def on_load(function: Callable[[BaseHandler, Module, Limits], None]) -> Iterator[None]:
+def on_load(function: Callable[[Any, Module, Limits], None]) -> Iterator[None]:
     """Have a function called for each module that is executed in the context, before its engine sees anything of it."""
     token = _on_load.set(function)
     try:

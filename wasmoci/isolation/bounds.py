@@ -9,13 +9,21 @@ if TYPE_CHECKING:
     import attrs
 
     class Group(Protocol):
-        """A group of processes whose resources the kernel bounds, such as a cgroup."""
+        """A group of processes whose resources the kernel bounds, such as a cgroup.
 
-        def join(self, process: int) -> None:
+        Attributes:
+            memory: Bytes of memory that it may use; None when no more is known.
+        """
+
+        @property
+        def memory(self) -> int | None:
+            """See above."""
+
+        def join(self, process: int) -> Rest:
             """Make a process one of the group.
 
-            Raises:
-                OSError: It can't be.
+            Returns:
+                What the group doesn't hold, so that others have to.
             """
 
         def ran_out(self) -> bool:
@@ -28,6 +36,19 @@ DEFAULT_TIME = 60.0
 """Seconds that preparing a module may take."""
 DEFAULT_MEMORY = 2 << 30
 """Bytes that it may allocate."""
+
+
+@attrs.frozen(kw_only=True)
+class Rest:
+    """The bounds that a group can't hold; None for those that it holds, or doesn't have.
+
+    Args:
+        memory: Bytes, which the process may then allocate beside what it has.
+        processors: How many processors; the process is then stopped while it is ahead of its share.
+    """
+
+    memory: int | None = None
+    processors: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -11,6 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _LONGEST = 3600.0  # seconds to wait at once
 _TAIL = 2000  # bytes of what the process wrote to its standard error
-_REFUSED = ("memory allocation of", "Cannot allocate memory", "os error 12", "MemoryError")
+_REFUSED = ("memory allocation of", "Cannot allocate memory", "os error 12", "MemoryError", "start new thread")
 """How compilers say that they were refused memory, before they end themselves."""
 _MORE_TIME = (
     "where the module is to be trusted with more, give it more time: --compile-timeout SECONDS, WASMOCI_COMPILE_TIMEOUT,"
@@ -148,8 +150,12 @@ class _Worker:
         Raises:
             EngineCrashed: It sent something else than an answer.
         """
-        if self._bounds.group is not None:
-            self._bounds.group.join(self._process.pid)
+        group = self._bounds.group
+        if group is not None:
+            rest = group.join(self._process.pid)
+            memory = min((most for most in (self._bounds.memory, rest.memory) if most is not None), default=None)
+            self._bounds = attrs.evolve(self._bounds, memory=memory, processors=rest.processors)
+            request["bounds"].update(memory=memory, processors=rest.processors)
         if not isinstance(self._process, ColdProcess):
             request["environment"] = dict(os.environ)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # how it died is found out
@@ -205,26 +211,28 @@ class _Worker:
                 return made
             if answer["event"] == "error":
                 error = messages.error_of(answer)
-                raise self._out_of_memory(module) if self._was_refused(str(error)) else error
+                raise self._out_of_memory(module, self._bounds.memory) if self._was_refused(str(error)) else error
             trace = str(answer["traceback"])
         except (LookupError, TypeError, ValueError, OverflowError) as problem:
             raise EngineCrashed(f"{self._engine}'s process gave an answer that makes no sense: {problem}") from None
         last = trace.strip().splitlines()[-1]
         if self._was_refused(last):
-            raise self._out_of_memory(module)
+            raise self._out_of_memory(module, self._bounds.memory)
         raise EngineCrashed(f"the handler of {self._engine} failed over {module.source}: {last}", stderr=trace)
 
     def _death(self, module: Module, tail: str) -> CompileLimitExceeded | EngineCrashed:
         bounds, status = self._bounds, self._status or 0
         if not self._in_time or status == -signal.SIGXCPU:
             return CompileLimitExceeded(
-                f"{module.source}: {self._engine} has not compiled it within {bounds.time:g} s",
+                f"{module.source}: {self._engine} has not compiled it within {round(bounds.time or 0, 1):g} s",
                 limit="time",
                 hint=_MORE_TIME,
             )
         group = bounds.group
-        if (group is not None and status == -signal.SIGKILL and group.ran_out()) or self._was_refused(tail):
-            return self._out_of_memory(module)
+        if group is not None and status == -signal.SIGKILL and group.ran_out():
+            return self._out_of_memory(module, group.memory)
+        if self._was_refused(tail):
+            return self._out_of_memory(module, self._bounds.memory)
         if status >= 0:
             return EngineCrashed(
                 f"{module.source}: {self._engine} ended with status {status} while it compiled the module", stderr=tail
@@ -237,8 +245,8 @@ class _Worker:
         bounded = self._bounds.memory is not None or self._bounds.group is not None
         return bounded and any(words in text for words in _REFUSED)
 
-    def _out_of_memory(self, module: Module) -> CompileLimitExceeded:
-        limit = "" if self._bounds.memory is None else f" of {self._bounds.memory} bytes"
+    def _out_of_memory(self, module: Module, memory: int | None) -> CompileLimitExceeded:
+        limit = "" if memory is None else f" of {memory} bytes"
         return CompileLimitExceeded(
             f"{module.source}: {self._engine} was refused memory by the limit{limit} while it compiled the module",
             limit="memory",

@@ -19,7 +19,7 @@ from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
-from wasmoci.handlers.base import BaseHandler, from_reference, on_load, on_start
+from wasmoci.handlers.base import BaseHandler, compile_limits, from_reference, on_load, on_start
 from wasmoci.isolation import confinement, memory, messages, preparation, tasks
 from wasmoci.isolation.bounds import Bounds
 from wasmoci.spec import Spec
@@ -137,6 +137,9 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
 
     known = modules.made
+    bounds = request["preparing"]
+    if bounds is not None:
+        compile_limits.set((bounds["time"], bounds["memory"]))
 
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
@@ -163,14 +166,14 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     return {**messages.result_message(result), "novel": modules.made > known}
 
 
-def _preparing(request: dict[str, Any]) -> Callable[[BaseHandler, Module, Limits], None]:
+def _preparing(request: dict[str, Any]) -> Callable[[EngineHandler, Module, Limits], None]:
     """What is done with a module before it runs: unless that was done before, another process compiles it.
 
     In the jail no other process can be had: what wasn't compiled before is compiled there.
     """
     bounds = request["preparing"]
 
-    def prepare(handler: BaseHandler, module: Module, limits: Limits) -> None:
+    def prepare(handler: EngineHandler, module: Module, limits: Limits) -> None:
         if bounds is not None and not request["jailed"] and Capability.SANDBOXED in handler.capabilities:
             preparation.prepare(handler, module, limits, Bounds(**bounds))
 

@@ -9,7 +9,7 @@ from wasmoci.bundle import Bundle
 from wasmoci.classify import Classification, Kind
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.runtime import interpreter, leftovers, native, private, program, staging
+from wasmoci.runtime import compile_group, interpreter, leftovers, native, private, program, staging
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.environment import Description
 from wasmoci.runtime.record import Record
@@ -52,7 +52,9 @@ def main(invocation: Invocation) -> int:
     if classification.kind is Kind.NATIVE:
         native.replace(invocation)
     found = program.of_bundle(bundle)
-    selection = program.choose(dispatcher, found, named=classification.engine)
+    linux = bundle.spec.raw.get("linux") or {}
+    with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
+        selection = program.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
     creation = _Creation(
         invocation=invocation,
         bundle=bundle,
@@ -60,7 +62,7 @@ def main(invocation: Invocation) -> int:
         classification=classification,
         engine=selection.handler.name,
         handler=dispatcher.registry.reference(selection.handler.name),
-        compiled=program.compile_for(selection.handler, found),
+        compiled=program.compiled_for(selection.handler, found),
         native=Native(invocation),
     )
     record = Record.of(invocation)

@@ -11,6 +11,7 @@ from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.runtime import interpreter, private, program, staging
 from wasmoci.runtime.calls import Native
+from wasmoci.runtime.compile_group import ContainersGroup
 from wasmoci.runtime.environment import Description
 from wasmoci.runtime.record import Record
 from wasmoci.runtime.reporting import report
@@ -46,7 +47,7 @@ def main(invocation: Invocation) -> int:
         )
     wanted = _wanted(options, document.get("process") or {})
     process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
-    handler = _handler(process, Path(f"/proc/{state['pid']}/root{staging.ROOTFS}"), document)
+    handler = _handler(process, int(state["pid"]), document)
     python = interpreter.for_handler(handler)
     what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=process.env)
     derived = staging.engine_process(wanted, python, what.variables(python.path))
@@ -100,11 +101,17 @@ def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -
     return user
 
 
-def _handler(process: Process, rootfs: Path, document: dict[str, Any]) -> str:
-    """The handler's class for a program of a container's."""
+def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
+    """The handler's class for a program of a container's, one of whose processes is known."""
     dispatcher = Dispatcher()
+    rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
-        selection = program.choose(dispatcher, program.of_process(process, rootfs), named=document.get("named"))
+        selection = program.choose(
+            dispatcher,
+            program.of_process(process, rootfs),
+            named=document.get("named"),
+            group=ContainersGroup(container),
+        )
     except (EntrypointError, InvalidModule) as error:
         if isinstance(error, EntrypointNotFound):
             error.message = f"{process.args[0]}: isn't among the container's files"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from wasmoci import compiled
 from wasmoci.filesystem import GuestFiles
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.isolation import Isolation
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from wasmoci.bundle import Bundle
     from wasmoci.dispatcher import Dispatcher
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation.bounds import Group
     from wasmoci.module import Module
     from wasmoci.spec import Mount, Process
 else:
@@ -76,7 +78,9 @@ def of_process(process: Process, rootfs: Path) -> Program:
     return Program(GuestProgram.read(Spec(process=process), rootfs).module, rootfs)
 
 
-def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Selection:
+def choose(
+    dispatcher: Dispatcher, program: Program, *, named: str | None, group: Group, compiles: bool = False
+) -> Selection:
     """The engine for a program.
 
     The kernel makes the mounts and holds the limits, and the engine's process is one of its own already. So nothing is asked of
@@ -86,8 +90,11 @@ def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Se
         dispatcher: Knows the engines and the user's preferences.
         program: What is to run.
         named: The engine that was asked for by name.
+        group: What a process joins that validates or compiles the program.
+        compiles: Whether it is compiled next, so that this may be done at the same go.
 
     Raises:
+        CompileLimitExceeded: To validate or to compile it takes more than the container has.
         WasmociError: None fits, or the named one doesn't.
     """
     workload = Wasm(
@@ -96,19 +103,20 @@ def choose(dispatcher: Dispatcher, program: Program, *, named: str | None) -> Se
         stdio=Stdio.inherit(),
         limits=Limits(),
         isolation=Isolation.INLINE,
+        bounds=attrs.evolve(dispatcher.settings.bounds, group=group),
+        runs=compiles and compiled.is_on(),
     )
     engine = named or dispatcher.settings.engine
     return select(workload, dispatcher.registry, named=engine, order=dispatcher.order(), first=dispatcher.first)
 
 
-def compile_for(handler: EngineHandler, program: Program) -> Compiled | None:
-    """Have a program compiled, unless it was before; None where the engine keeps nothing of it.
-
-    Raises:
-        WasmociError: The engine can't run it.
-    """
-    precompile = getattr(handler, "precompile", None)  # of Precompiling
-    file: Path | None = None if precompile is None else precompile(program.module)
+def compiled_for(handler: EngineHandler, program: Program) -> Compiled | None:
+    """What an engine has made of a program when it was chosen; None where there is no file of it for another process."""
+    precompile, kept = getattr(handler, "precompile", None), getattr(handler, "kept", None)
+    # Where something is kept, to compile is to find it; by wasmer's SDK it is no file for another process.
+    if precompile is None or kept is None or kept(program.module) is None:
+        return None
+    file: Path | None = precompile(program.module)
     if file is None:
         return None
     # Of a text the engine's process compiles what is assembled of it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci._sha256 import hexdigest
 from wasmoci.compiled import foreign, place
-from wasmoci.compiled.lock import lock
+from wasmoci.compiled.lock import PATIENCE, lock
 from wasmoci.compiled.names import LOCK
 
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ def cache_root() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def compiling(root: Path, module: bytes) -> Iterator[None]:
+def compiling(root: Path, module: bytes, patience: float | None) -> Iterator[None]:
     """Be the only one that has the SDK compile a module, unless it was compiled before: the SDK by itself does it in each process.
 
     Args:
         root: The SDK's cache.
         module: The module as the SDK is given it.
+        patience: Seconds to wait for another process that compiles it; None for the usual ones.
     """
     name = hexdigest(module)
     with contextlib.ExitStack() as stack:
@@ -45,7 +46,7 @@ def compiling(root: Path, module: bytes) -> Iterator[None]:
             with contextlib.suppress(OSError):  # without a lock it is compiled as often as it is started
                 directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, directory)
-                stack.enter_context(lock(directory, name + LOCK))
+                stack.enter_context(lock(directory, name + LOCK, patience=patience or PATIENCE))
             if _is_compiled(root, name):  # by whoever was faster, and the others needn't wait for our start
                 stack.close()
         yield

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.errors import EngineCrashed
+from wasmoci.errors import CompileLimitExceeded, EngineCrashed
 from wasmoci.handlers._wasmer.wire import LENGTH
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ class SdkProcess:
     Args:
         module: A module that :func:`~wasmoci.handlers._wasmer.tunnel.tunnel` made.
         cache: Where the SDK keeps what it has compiled.
+        memory: Bytes that it may allocate until the guest starts; None for no limit.
 
     Raises:
         OSError: It can't be started.
     """
 
-    def __init__(self, module: bytes, cache: Path) -> None:
+    def __init__(self, module: bytes, cache: Path, memory: int | None = None) -> None:
         with contextlib.ExitStack() as stack:
             self._errors = stack.enter_context(tempfile.TemporaryFile())
             status, theirs = os.pipe()
@@ -55,7 +57,7 @@ class SdkProcess:
                 os.close(theirs)
             self._process = stack.enter_context(process)
             stack.callback(process.kill)
-            request = json.dumps({"cache": str(cache)}).encode()
+            request = json.dumps({"cache": str(cache), "memory": memory, "parent": os.getpid()}).encode()
             self.write(b"".join((LENGTH.pack(len(request), len(module)), request, module)))
             self._stack = stack.pop_all()
 
@@ -66,6 +68,30 @@ class SdkProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def beginning(self, time: float | None, source: str) -> dict[str, Any]:
+        """What the process says first, once the SDK has compiled the module.
+
+        Args:
+            time: Seconds that this may take; None for no limit.
+            source: How messages name the module.
+
+        Raises:
+            CompileLimitExceeded: It takes more time than that, or was refused memory.
+            EngineCrashed: It has died without a word.
+        """
+        poller = select.poll()
+        poller.register(self._status, select.POLLIN)
+        if not poller.poll(None if time is None else 1000 * time):
+            raise CompileLimitExceeded(f"{source}: wasmer has not compiled it within {time:g} s", limit="time")
+        try:
+            return self.status()
+        except EngineCrashed as error:
+            if "memory allocation of" in error.stderr:
+                raise CompileLimitExceeded(
+                    f"{source}: wasmer was refused memory by the limit while it compiled the module", limit="memory"
+                ) from None
+            raise
 
     def status(self) -> dict[str, Any]:
         """What the process says next: ``started``, ``exited`` or ``failed``.

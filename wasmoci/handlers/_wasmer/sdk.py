@@ -11,21 +11,29 @@ descriptor 2, and now and then aborts a process that ends with its threads. Next
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers._wasmer.wire import LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Not by name: the package is there on some versions of Python only.
 wasmer_sdk = importlib.import_module("wasmer_sdk")
 
 _COMMAND = "guest"
 _CHUNK = 1 << 16
+_DATA = 5  # the field of statm: data and stack, in pages
 
 
 def main() -> None:
@@ -34,16 +42,40 @@ def main() -> None:
     status = int(sys.argv[1])
     sizes = LENGTH.unpack(_read(LENGTH.size))
     request, module = json.loads(_read(sizes[0])), _read(sizes[1])
+    _die_with(request["parent"])
     try:
-        asyncio.run(_run_to_end(request["cache"], module, status))
+        asyncio.run(_run_to_end(request, module, status))
     except BaseException:  # noqa: BLE001  whatever it is, the SDK's threads must not keep the process
         traceback.print_exc()
     os._exit(1)
 
 
-async def _run_to_end(cache: str, module: bytes, status: int) -> NoReturn:
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its caller ends: while the SDK compiles, nothing else would."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _bounded(memory: int | None) -> Iterator[None]:
+    """Bound what this process allocates in the context."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if memory is not None:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[_DATA])
+        most = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     try:
-        answer = await _run(cache, module, status)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+async def _run_to_end(request: dict[str, Any], module: bytes, status: int) -> NoReturn:
+    try:
+        answer = await _run(request, module, status)
     except wasmer_sdk.WasmerError as error:
         answer = {"failed": str(error)}
     # Our caller, who serves the guest until its end, may be reading or writing there, and so not take the answer, which can
@@ -54,16 +86,17 @@ async def _run_to_end(cache: str, module: bytes, status: int) -> NoReturn:
     os._exit(0)
 
 
-async def _run(cache: str, module: bytes, status: int) -> dict[str, Any]:
-    client = wasmer_sdk.Wasmer(cache_root=cache, output_bytes=0)
-    command = wasmer_sdk.PackageCommandDefinition(module=_COMMAND)
-    package = await client.packages.create(
-        wasmer_sdk.PackageDefinition(modules={_COMMAND: module}, commands={_COMMAND: command})
-    )
-    sandbox = await client.sandboxes.create(packages=[package])
-    process = await sandbox.command(package.command(_COMMAND)).spawn(
-        stdin="pipe", stdout="pipe", stderr="discard", output_bytes=0
-    )
+async def _run(request: dict[str, Any], module: bytes, status: int) -> dict[str, Any]:
+    with _bounded(request["memory"]):
+        client = wasmer_sdk.Wasmer(cache_root=request["cache"], output_bytes=0)
+        command = wasmer_sdk.PackageCommandDefinition(module=_COMMAND)
+        package = await client.packages.create(
+            wasmer_sdk.PackageDefinition(modules={_COMMAND: module}, commands={_COMMAND: command})
+        )
+        sandbox = await client.sandboxes.create(packages=[package])
+        process = await sandbox.command(package.command(_COMMAND)).spawn(
+            stdin="pipe", stdout="pipe", stderr="discard", output_bytes=0
+        )
     _tell(status, {"started": True})
     feeding = asyncio.create_task(_feed(process))
     async for chunk in process.stdout:

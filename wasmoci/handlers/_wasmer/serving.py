@@ -9,6 +9,7 @@ from wasmoci.handlers import _host
 from wasmoci.handlers._wasmer.cache import cache_root, compiling
 from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
+from wasmoci.handlers.base import compile_limits
 from wasmoci.wasi import ProcExit
 
 TYPE_CHECKING = False
@@ -33,13 +34,15 @@ def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
 
     Raises:
         UnsupportedModule: wasmer can't compile it.
+        CompileLimitExceeded: To compile it takes more than it may.
         EngineError: The SDK failed.
     """
     with contextlib.ExitStack() as stack:
         cache = stack.enter_context(cache_root())
-        with compiling(cache, data):
-            process = stack.enter_context(SdkProcess(data, cache))
-            answer = process.status()
+        time, memory = compile_limits.get()
+        with compiling(cache, data, time):
+            process = stack.enter_context(SdkProcess(data, cache, memory))
+            answer = process.beginning(time, workload.module.source)
         if "started" not in answer:
             raise _refusal(answer["failed"], workload.module)
         workload.started()
