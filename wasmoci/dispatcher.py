@@ -17,7 +17,7 @@ from wasmoci.stdio import Stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import attrs
 
@@ -82,6 +82,7 @@ class Dispatcher:
         stdio: Stdio = INHERIT,
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> ExecutionResult:
         """Run a bundle to its end, Wasm or native.
 
@@ -91,6 +92,7 @@ class Dispatcher:
             stdio: Its streams.
             limits: What it may use; the spec's memory limit holds where these have none.
             isolation: Where a guest runs; None to have it chosen.
+            ready: Called when a guest is next to start, its engine chosen and its module compiled.
 
         Raises:
             WasmociError: It could not be run; see :mod:`wasmoci.errors`.
@@ -104,6 +106,8 @@ class Dispatcher:
         selection = self.select(
             bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
         )
+        if ready is not None:
+            ready()
         token = in_hand.set(program)
         try:
             return isolations.execute(

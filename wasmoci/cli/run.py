@@ -65,7 +65,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
-    from wasmoci.classify import Kind  # noqa: PLC0415
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
@@ -75,14 +74,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         with contextlib.ExitStack() as stack:
             bundle = stack.enter_context(_opened(options))
-            dispatcher = Dispatcher(settings=settled(options))
-            if dispatcher.classify(bundle).kind is Kind.WASM:
-                _listen(stop=False)
-            result = dispatcher.run(
+            result = Dispatcher(settings=settled(options)).run(
                 bundle,
                 engine=options.engine,
                 limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
                 isolation=None if options.isolation is None else Isolation(options.isolation),
+                ready=lambda: _listen(stop=False),
             )
     except _Stopped as stopped:
         _die(stopped.number)
@@ -125,7 +122,8 @@ def _listen(*, stop: bool) -> None:
     """Decide what a signal to end does.
 
     Python's own handlers wait for the guest to return, which it may never do. So a signal ends the process by itself, and the
-    kernel ends a worker process with it. A native container would live on: there the command ends it first.
+    kernel ends a worker process with it. A native container would live on, and a lock on the compile cache would be left: there the
+    command ends first what it has begun.
     """
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
