@@ -77,6 +77,9 @@ def conditional_calls() -> dict[str, str]:
         "prlimit of the parent": raw(number["prlimit64"], parent, 7),
         "sendto an address": raw(number["sendto"], 1, 0, 0, 0, ctypes.addressof(address), 110),
         "a socket for the Internet": raw(number["socketpair"], socket.AF_INET, 1),
+        "signal to everybody": raw(number["kill"], -1, 0),
+        "signal to its group": raw(number["kill"], 0, 0),
+        "signal to the parent by its process": raw(number["kill"], parent, 0),
         "signal to the parent": raw(number["tgkill"], parent, parent, 0),
     }
 

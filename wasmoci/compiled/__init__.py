@@ -104,8 +104,10 @@ def locate(key: Key) -> Path | None:
     The file never changes. It may be removed when the cache is full, the ones that were used least recently first.
     """
     with _opened() as entries:
+        if entries is None:
+            return None
         name = key.name
-        return entries.path(name) if entries is not None and entries.load(name, lambda _: True) else None
+        return entries.path(name) if entries.load(name, lambda _: True) else None
 
 
 def provide(module: str, path: str | Path) -> None:

@@ -103,12 +103,10 @@ def _process(
     reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool
 ) -> ColdProcess | WarmProcess | ForkedProcess:
     """The cheapest process that will do; one that is jailed has never shared anything with this one."""
-    if jailed:
-        return ColdProcess(channel, streams, jailed=True)
-    if is_safe():
+    if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
             return ForkedProcess(reference, channel, streams)
-    return DEFAULT.fork(reference, channel, streams) or ColdProcess(channel, streams)
+    return DEFAULT.fork(reference, channel, streams, jailed=jailed) or ColdProcess(channel, streams, jailed=jailed)
 
 
 class _Worker:
@@ -157,7 +155,7 @@ class _Worker:
             self._bounds = attrs.evolve(self._bounds, memory=memory, processors=rest.processors)
             request["bounds"].update(memory=memory, processors=rest.processors)
         if not isinstance(self._process, ColdProcess):
-            request["environment"] = dict(os.environ)
+            request["environment"] = {} if request["jailed"] else dict(os.environ)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # how it died is found out
             self._channel.sendall(messages.encode(request))
         try:

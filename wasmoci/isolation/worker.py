@@ -134,7 +134,7 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     if request["spec"] is None:
         return {"event": "loaded"}
     spec, rootfs, limits = workload(request)
-    bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
+    bounded = _bound_memory(request, handler, limits, channel)
 
     known = modules.made
     bounds = request["preparing"]
@@ -144,11 +144,6 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
 
-    if bounded and limits.memory is not None:
-        channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
-    elif request["jailed"]:
-        # Should the guest take over the engine, nothing but the kernel holds the limit.
-        memory.bound(limits.memory or _MOST, overhead=_OVERHEAD)
     places = confinement.enter(request, {channel.fileno()})
     if places:
         spec, rootfs = jailed(request, spec, places)
@@ -164,6 +159,17 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
             return {"event": "out-of-memory", "limit": limits.memory}
     # What the server could have had at hand.
     return {**messages.result_message(result), "novel": modules.made > known}
+
+
+def _bound_memory(request: dict[str, Any], handler: EngineHandler, limits: Limits, channel: socket.socket) -> bool:
+    """Have the kernel bound what this process may allocate, where the engine can't; tells whether that is the guest's limit."""
+    if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
+        channel.sendall(messages.encode({"event": "bounded", "held": memory.bound(limits.memory)}))
+        return True
+    if request["jailed"]:
+        # Should a guest take over the engine, nothing else would hold the limit.
+        memory.bound(limits.memory or _MOST, overhead=_OVERHEAD)
+    return False
 
 
 def _preparing(request: dict[str, Any]) -> Callable[[EngineHandler, Module, Limits], None]:

@@ -36,6 +36,7 @@ CONDITIONAL = {
     "clone3": (435, 435),
     "fcntl": (72, 25),
     "ioctl": (16, 29),
+    "kill": (62, 129),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "sendto": (44, 206),
@@ -90,6 +91,7 @@ def policy(*, sees_only_its_own: bool) -> Policy:
         Rule(numbers["prlimit64"], (Argument(0, (0,)),)),
         Rule(numbers["sendto"], (Argument(4, (0,)), Argument(4, (0,), high=True))),  # to its peer, and to no address
         Rule(numbers["socketpair"], (Argument(0, (_AF_UNIX,)),)),
+        Rule(numbers["kill"], (Argument(0, (os.getpid(),)),)),
         Rule(numbers["tgkill"], (Argument(0, (os.getpid(),)),)),
     ]
     any_path = (Argument(1, (0,)), Argument(1, (0,), high=True))
