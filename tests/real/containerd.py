@@ -40,7 +40,7 @@ disabled_plugins = [{disabled}]
     default_runtime_name = "wasm"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wasm]
       runtime_type = "io.containerd.runc.v2"
-      pod_annotations = ["module.wasm.image/*", "run.oci.*"]
+      pod_annotations = ["module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler"]
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wasm.options]
         BinaryName = "{runtime}"
 """
