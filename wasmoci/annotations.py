@@ -12,6 +12,11 @@ _NAMES = (HANDLER.encode(), VARIANT.partition("/")[0].encode())
 _ESCAPES = (b"\\u006", b"\\u007", b"\\u002e", b"\\u002E")  # of lower-case letters and the dot
 
 
+def decides(key: str) -> bool:
+    """Whether an annotation is one that makes a container Wasm, by our rules or by crun's."""
+    return key in (HANDLER, VARIANT) or key.startswith(f"{VARIANT}.")
+
+
 def mentioned(document: bytes) -> bool:
     """Whether a ``config.json`` may have an annotation that matters; False is certain, and costs no parsing.
 

@@ -70,6 +70,12 @@ def opened(
     )
 
 
+def asks_for_wasm(platform: str | None) -> bool:
+    """Whether a platform that a caller names, as ``wasi/wasm``, can only be one for Wasm."""
+    system, _, architecture = (platform or "").lower().partition("/")
+    return system.startswith("wasi") or architecture.startswith("wasm")
+
+
 @contextlib.contextmanager
 def _unpacked(reference: str, adapted: Callable[[Bundle], Bundle], **options: Any) -> Iterator[Bundle]:
     from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it

@@ -54,7 +54,9 @@ def count(text: str) -> int:
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """The options on which the choice of an engine depends."""
-    parser.add_argument("--engine", metavar="NAME", help="the engine for a Wasm workload; by default one is chosen")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="the engine, which means Wasm or an error; by default one is chosen"
+    )
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, help="end the guest this long after its program began"
     )
@@ -64,7 +66,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--isolation",
         choices=("inline", "process"),
-        help="run the guest in this process or in one of its own; by default where its limits hold",
+        help="run the guest in this process or in one of its own, which means Wasm or an error; by default where its limits hold",
     )
 
 

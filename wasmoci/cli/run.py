@@ -7,7 +7,7 @@ import os
 import signal
 
 from wasmoci import warning
-from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
+from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
 from wasmoci.cli.options import REMAINDER, add_choice, count
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
@@ -52,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--read-only", action="store_true", default=None, help="let the guest only read its root file system"
     )
     add_image(parser)
+    add_native(parser)
     parser.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
     args = parser.add_argument(
         "args",
@@ -68,20 +69,26 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.workload import asks_for_wasm  # noqa: PLC0415
 
+    isolation = None if options.isolation is None else Isolation(options.isolation)
+    wasm = asks_for_wasm(options.platform) or None
     warning.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
         with contextlib.ExitStack() as stack:
             bundle = stack.enter_context(_opened(options))
             dispatcher = Dispatcher()
-            if dispatcher.classify(bundle).kind is Kind.WASM:
+            asked = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm)
+            if asked.kind is Kind.WASM:
                 _listen(stop=False)
             result = dispatcher.run(
                 bundle,
                 engine=options.engine,
                 limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
-                isolation=None if options.isolation is None else Isolation(options.isolation),
+                isolation=isolation,
+                wasm=wasm,
+                native=options.native,
             )
     except _Stopped as stopped:
         _die(stopped.number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 
-from wasmoci.annotations import HANDLER, VARIANT
+from wasmoci.annotations import decides
 from wasmoci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.destinations import Destinations
 
@@ -79,7 +79,7 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
     derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, readonly=readonly)]
     if not stage.keep_annotations:
         derived["annotations"] = {
-            key: value for key, value in (derived.get("annotations") or {}).items() if not _decides(key)
+            key: value for key, value in (derived.get("annotations") or {}).items() if not decides(key)
         }
     return derived
 
@@ -100,10 +100,6 @@ def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variabl
         "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},
         "noNewPrivileges": True,
     }
-
-
-def _decides(annotation: str) -> bool:
-    return annotation in (HANDLER, VARIANT) or annotation.startswith(f"{VARIANT}.")
 
 
 def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool) -> Iterable[Mapping[str, Any]]:
