@@ -13,7 +13,8 @@ from wasmoci.dispatcher import Dispatcher, effective
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import NativeRefused, WasmociError
 from wasmoci.limits import Limits
-from wasmoci.native import check_mounts, find
+from wasmoci.native import find
+from wasmoci.native_checks import check_mounts, check_seccomp
 from wasmoci.program import GuestProgram
 from wasmoci.selection import Candidate, Wasm, consider
 from wasmoci.stdio import Stdio
@@ -188,6 +189,7 @@ def _explain_native(explanation: Explanation, bundle: Bundle, dispatcher: Dispat
     try:
         runtime = find(dispatcher.settings.native_runtime)
         check_mounts(bundle)
+        check_seccomp(bundle, runtime.name, runtime.path)
     except NativeRefused as error:
         consent.explain(error, bundle, explanation.classification)
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")

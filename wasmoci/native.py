@@ -15,7 +15,8 @@ import attrs
 from wasmoci import native_programs
 from wasmoci.annotations import decides
 from wasmoci.container import Container
-from wasmoci.errors import NativeRefused, NativeRuntimeNotFound, UnsupportedWorkload
+from wasmoci.errors import NativeRuntimeNotFound, UnsupportedWorkload
+from wasmoci.native_checks import check_mounts, check_seccomp
 from wasmoci.scratch import scratch_directory
 from wasmoci.spec import CONFIG
 from wasmoci.stdio import Stream
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
     from wasmoci.running import Running
     from wasmoci.stdio import Stdio
-
-
-_PRIVATE = (None, "", "private", "rprivate", "slave", "rslave", "unbindable", "runbindable")
-"""The propagations of a root's mounts that let none of them out."""
 
 
 @attrs.frozen
@@ -95,7 +92,7 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
         limits: The memory limit goes into the container's cgroup; the time limit ends it.
 
     Raises:
-        NativeRefused: See :func:`check_mounts`.
+        NativeRefused: See :func:`wasmoci.native_checks.check_mounts` and :func:`~wasmoci.native_checks.check_seccomp`.
         NativeRuntimeNotFound: See :func:`find`.
         NativeRuntimeError: The runtime could not run it; by :meth:`Running.finish`.
         UnsupportedWorkload: A limit of fuel, which native programs don't have.
@@ -104,6 +101,7 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
         raise UnsupportedWorkload("a native workload has no fuel to limit")
     chosen = find(runtime)
     check_mounts(bundle)
+    check_seccomp(bundle, chosen.name, chosen.path)
     identifier = f"wasmoci-{secrets.token_hex(8)}"
     remove = [str(chosen.path), "delete", "--force", identifier]
     with contextlib.ExitStack() as stack:
@@ -123,43 +121,6 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
                 limits=limits,
             )
         )
-
-
-def check_mounts(bundle: Bundle) -> None:
-    """See that what the native runtime mounts for a container stays in a namespace of the container's own.
-
-    Raises:
-        NativeRefused: Its spec has no mount namespace, takes one that is there, or has mounts go on to the host.
-    """
-    place = f"{bundle.path / CONFIG}: $.linux"
-    linux = _member(bundle.spec.raw, "linux")
-    found = linux.get("namespaces")
-    namespaces = [item for item in (found if isinstance(found, list) else ()) if isinstance(item, dict)]
-    mounts = [item for item in namespaces if item.get("type") == "mount"]
-    if not mounts:
-        count = len(bundle.spec.mounts)
-        raise NativeRefused(
-            f"{place}.namespaces: has no mount namespace; the native runtime would mount the root and {count} more on the host itself",
-            hint='add {"type": "mount"} to it',
-        )
-    for item in mounts:
-        if item.get("path"):
-            raise NativeRefused(
-                f"{place}.namespaces: the mount namespace is {item['path']!r}, in which the native runtime would mount for "
-                "whoever else is there; a new one was expected",
-                hint="leave out its path",
-            )
-    propagation = linux.get("rootfsPropagation")
-    if propagation not in _PRIVATE:
-        raise NativeRefused(
-            f"{place}.rootfsPropagation: found {propagation!r}, with which the container's mounts are the host's as well; "
-            f"{', '.join(filter(None, _PRIVATE))} or nothing was expected"
-        )
-
-
-def _member(document: dict[str, Any], name: str) -> dict[str, Any]:
-    member = document.get(name)
-    return member if isinstance(member, dict) else {}
 
 
 def _which(name: str) -> Path | None:

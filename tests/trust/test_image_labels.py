@@ -384,7 +384,7 @@ def test_native_program_by_an_unpacked_bundle(native_image: str, tmp_path: Path)
 def test_crun_is_not_asked_again(tmp_path: Path, native_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The native runtime gets none of the annotations by which crun would decide otherwise."""
     program = tmp_path / "fakerun"
-    program.write_text(f'#!{sys.executable}\nimport shutil, sys\nif "--bundle" in sys.argv:\n')
+    program.write_text(f'#!{sys.executable}\nimport shutil, sys\nprint("+SECCOMP")\nif "--bundle" in sys.argv:\n')
     with program.open("a") as file:
         file.write(
             f"    shutil.copy(sys.argv[sys.argv.index('--bundle') + 1] + '/config.json', {str(tmp_path / 'spec')!r})\n"
@@ -394,3 +394,15 @@ def test_crun_is_not_asked_again(tmp_path: Path, native_image: str, monkeypatch:
     wasmoci.run(native_image, native=True)
     annotations = json.loads((tmp_path / "spec").read_text())["annotations"]
     assert [key for key in annotations if not key.startswith("org.opencontainers.image.")] == []
+
+
+@pytest.mark.parametrize("option", ["--label", "--annotation"])
+def test_build_warns(tmp_path: Path, option: str) -> None:
+    """Whoever builds an image is told of what would have no effect."""
+    (tmp_path / "app.wasm").write_bytes(WASM)
+    words = ["build", tmp_path / "app.wasm", "-o", f"oci:{tmp_path / 'layout'}", option]
+    assert b"warning" not in command(*words, "org.example=x").stderr
+    shutil.rmtree(tmp_path / "layout")
+    done = command(*words, "run.oci.handler=wasm3")
+    assert done.returncode == 0
+    assert b"warning: 'run.oci.handler' of an image reaches no container" in done.stderr

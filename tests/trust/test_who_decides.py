@@ -19,7 +19,7 @@ from tests.conftest import usable
 from tests.image.making import WASM, make_layout, member, tar
 from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
-from wasmoci import native
+from wasmoci import native_checks
 from wasmoci.bundle import Bundle
 from wasmoci.errors import NativeRefused
 from wasmoci.image import as_bundle
@@ -42,7 +42,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that is there as soon as a native runtime was called to run something."""
     found = tmp_path / "ran"
     program = tmp_path / "fakerun"
-    program.write_text(f'#!/bin/sh\ncase "$*" in *" run "*) touch {found};; esac\n')
+    program.write_text(f'#!/bin/sh\ncase "$*" in *" run "*) touch {found};; --version) echo +SECCOMP;; esac\n')
     program.chmod(0o755)
     monkeypatch.setenv("WASMOCI_NATIVE_RUNTIME", str(program))
     monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
@@ -302,6 +302,31 @@ def test_module_of_an_image_without_annotations(ran: Path, tmp_path: Path) -> No
     assert not ran.exists()
 
 
+NO_SECCOMP = [
+    ("exit 1", "neither question is answered"),
+    ("echo crun -SECCOMP +CAP", "built without it"),
+    (
+        """case $1 in features) echo '{"linux": {"seccomp": {"enabled": false}}}';; *) echo +SECCOMP;; esac""",
+        "it says no",
+    ),
+    ("""echo '{"linux": {"seccomp": null}}'""", "it says nothing"),
+]
+
+
+@pytest.mark.parametrize("answer", [answer for answer, _ in NO_SECCOMP], ids=[name for _, name in NO_SECCOMP])
+def test_runtime_without_seccomp(answer: str, ran: Path, tmp_path: Path) -> None:
+    """A native runtime that would pass over the profile runs no program of an image, and a bundle's as ever."""
+    program = Path(os.environ["WASMOCI_NATIVE_RUNTIME"])
+    program.write_text(f'#!/bin/sh\ncase "$*" in *" run "*) touch {ran}; exit;; esac\n{answer}\n')
+    image = native_image(tmp_path)
+    with pytest.raises(NativeRefused, match="doesn't say that it was built with seccomp"):
+        wasmoci.run(image, native=True)
+    assert not ran.exists()
+    assert "built with seccomp" in wasmoci.explain(image, native=True).problem
+    wasmoci.run(native_bundle(tmp_path))
+    assert ran.exists()
+
+
 def test_explanations(ran: Path, tmp_path: Path) -> None:
     """``explain`` says what a run with the same words would."""
     image, bundle = native_image(tmp_path), native_bundle(tmp_path)
@@ -398,7 +423,7 @@ def test_changed_bundle_is_looked_at_as_well(tmp_path: Path, ran: Path) -> None:
     bundle = Bundle.load(write_native_bundle(tmp_path / "bundle", "exit 7"))
     changed = attrs.evolve(bundle, spec=attrs.evolve(bundle.spec, raw={**bundle.spec.raw, "linux": {}}))
     with pytest.raises(NativeRefused, match="has no mount namespace"):
-        native.check_mounts(changed)
+        native_checks.check_mounts(changed)
     with pytest.raises(NativeRefused):
         wasmoci.run(changed)
     assert not ran.exists()

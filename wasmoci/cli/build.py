@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import tidy
-from wasmoci.cli.output import say, tell
+from wasmoci.cli.output import complain, say, tell
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from wasmoci.image import BuiltImage
+    from wasmoci.image import BuiltImage, Image
     from wasmoci.module import Module
 
 HELP = "Make an image of a WebAssembly module, the same one every time."
@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
     if target is not None and target.transport not in ("oci", "oci-archive"):
         raise InvalidReference(f"{target}: expected oci:DIR[:TAG] or oci-archive:FILE[:TAG]")
     with tidy(), _built(options) as built:
+        _warn(built.image)
         if target is None:
             import_image(built.image, Store(), name)
             say(f"{name} {built.image.digest}")
@@ -106,6 +107,18 @@ def run(options: argparse.Namespace) -> int:
             say(f"{target} {built.image.digest}")
         _tell_engines(built.module)
     return 0
+
+
+def _warn(image: Image) -> None:
+    """Say what of an image's labels and annotations looks as if it had a say in how it runs, and has none."""
+    from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
+
+    for name in annotations_of(image).left_out:
+        if name.startswith(("run.oci.", "module.wasm.")):
+            complain(
+                f"{name!r} of an image reaches no container; an image says that it is Wasm, and not what runs it",
+                kind="warning",
+            )
 
 
 def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
