@@ -82,7 +82,7 @@ class Explanation:
         return {**document, "classification": self.classification.to_dict()}
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(map(_on_one_line, _lines(self)))
 
 
 def explain_bundle(
@@ -94,6 +94,7 @@ def explain_bundle(
     isolation: Isolation | None = None,
     wasm: bool | None = None,
     native: bool = False,
+    made: bool = False,
 ) -> Explanation:
     """Decide as a run would, and keep every step; nothing of the workload runs.
 
@@ -105,6 +106,7 @@ def explain_bundle(
         isolation: Where the caller would want it.
         wasm: Whether the caller would ask for Wasm in another way.
         native: Whether the caller would allow a native workload of an image.
+        made: Whether a native runtime has made it already, so that its namespaces are no matter of ours.
 
     Raises:
         WasmociError: The settings or the annotations contradict each other.
@@ -126,7 +128,7 @@ def explain_bundle(
             )
         except NativeRefused as error:
             return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
-        return _explain_native(explanation, bundle, dispatcher)
+        return _explain_native(explanation, bundle, dispatcher, made=made)
     try:
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
     except WasmociError as error:
@@ -185,10 +187,11 @@ def _rules(classification: Classification) -> Iterable[RuleOutcome]:
         yield RuleOutcome(row=rule.row, condition=rule.condition, outcome=outcome)
 
 
-def _explain_native(explanation: Explanation, bundle: Bundle, dispatcher: Dispatcher) -> Explanation:
+def _explain_native(explanation: Explanation, bundle: Bundle, dispatcher: Dispatcher, *, made: bool) -> Explanation:
     try:
         runtime = find(dispatcher.settings.native_runtime)
-        check_mounts(bundle)
+        if not made:
+            check_mounts(bundle)
         check_seccomp(bundle, runtime.name, runtime.path)
     except NativeRefused as error:
         consent.explain(error, bundle, explanation.classification)
@@ -218,6 +221,13 @@ def _guest(bundle: Bundle, files: GuestFiles, limits: Limits) -> dict[str, Any]:
         "left_out": [{"path": path, "type": kind} for path, kind in files.omitted],
         "limits": attrs.asdict(limits),
     }
+
+
+def _on_one_line(text: str) -> str:
+    """A line as it is shown: names in an image and in a bundle may have newlines, and whatever acts on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lines(explanation: Explanation) -> Iterable[str]:

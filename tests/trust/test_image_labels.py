@@ -27,6 +27,8 @@ from wasmoci.spec import Spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# (module (func (export "_start")))
+PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")
 HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"
 PROFILE = Path("/usr/share/containers/seccomp.json")
 
@@ -189,6 +191,24 @@ def test_value_that_is_kept_is_escaped(tmp_path: Path) -> None:
     assert "\nwasmoci: all is well" not in str(wasmoci.explain(reference))
 
 
+def test_no_text_of_an_image_is_a_line(tmp_path: Path) -> None:
+    """Whatever an image has in its names and values, each line of an explanation is one of ours."""
+    evil = "A\nrules\r\x1b[1m\x85\u2028evil"
+    config = {
+        "Cmd": ["/hello.wasm#" + evil, evil],
+        "Env": [f"{evil}=1"],
+        "WorkingDir": f"/{evil}",
+        "Labels": {HANDLER: "wasm", f"org.opencontainers.image.{evil}": evil, evil: evil},
+        "StopSignal": evil,
+    }
+    made = make_layout(tmp_path / "layout", tar(member("hello.wasm", data=PROGRAM)), config=config)
+    text = str(wasmoci.explain(f"oci:{made}"))
+    lines = text.split("\n")
+    assert lines.count("rules") == 1
+    assert all(line.isprintable() for line in lines)
+    assert text.splitlines() == lines
+
+
 @pytest.mark.parametrize(
     ("text", "link", "leads_to"),
     [
@@ -205,7 +225,7 @@ def test_working_directory(tmp_path: Path, text: str, link: str, leads_to: str) 
     """An image's program doesn't start in a descriptor that a native runtime has left open, by whatever name."""
     files = [member("hello.wasm", data=WASM), *([member("link", "symlink", link=link)] if link else ())]
     made = make_layout(tmp_path / "layout", tar(*files), config={"Cmd": ["/hello.wasm"], "WorkingDir": text})
-    with pytest.raises(InvalidImage, match=f"leads to {leads_to}; "), as_bundle(f"oci:{made}"):
+    with pytest.raises(InvalidImage, match=f"leads to '{leads_to}'; "), as_bundle(f"oci:{made}"):
         pass
 
 

@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
             isolation=None if options.isolation is None else Isolation(options.isolation),
             wasm=asks_for_wasm(options.platform) or None,
             native=options.native,
+            made=container is not None,
         )
     if options.json:
         what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}

@@ -32,9 +32,8 @@ def working_directory(rootfs: Rootfs, text: str) -> str:
     path = posixpath.join("/", text)
     leads_to = _resolve(rootfs, path)
     if leads_to[:1] and leads_to[0] in _KERNEL:
-        raise InvalidImage(
-            f"WorkingDir is {text!r}, which leads to /{'/'.join(leads_to)!s}; expected a directory of its own"
-        )
+        found = f"/{'/'.join(leads_to)}"
+        raise InvalidImage(f"WorkingDir is {text!r}, which leads to {found!r}; expected a directory of the image's own")
     return path
 
 
