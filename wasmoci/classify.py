@@ -124,6 +124,7 @@ def classify(
     detection: Detection = Detection.ANNOTATIONS,
     forced: str | None = None,
     wasm: bool = False,
+    quiet: bool = False,
 ) -> Classification:
     """Decide whether a workload is Wasm or native.
 
@@ -135,13 +136,14 @@ def classify(
         forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
         wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does. What is native all the same
             is for the caller to refuse.
+        quiet: Whether to keep a warning to the result, as of what isn't run.
 
     Raises:
         InvalidSpec: A handler was forced, and the spec has ``run.oci.handler`` as well.
     """
     question = Question(spec=spec, rootfs=rootfs, handlers=handlers, detection=detection, forced=forced, wasm=wasm)
     decision = next(found for rule in RULES if (found := rule.decide(question)) is not None)
-    if decision.warning:
+    if decision.warning and not quiet:
         warn(__name__, decision.warning)
     return decision
 

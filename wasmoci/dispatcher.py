@@ -71,15 +71,26 @@ class Dispatcher:
         return self._registry or registry.default()
 
     def classify(
-        self, bundle: Bundle, *, engine: str | None = None, isolation: Isolation | None = None, wasm: bool | None = None
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+        quiet: bool = False,
     ) -> Classification:
         """Decide whether a bundle is Wasm or native; see :func:`wasmoci.classify.classify`. The arguments are those of :meth:`run`."""
+        asked = bool(wasm) or engine is not None or (isolation is not None and wasm is None)
+        # What would be refused doesn't run natively, which is what a warning says.
+        refused = asked or (bundle.image is not None and not native)
         return classify(
             bundle.spec,
             bundle.rootfs,
             detection=self.settings.detection,
             forced=self._forced,
-            wasm=bool(wasm) or engine is not None or (isolation is not None and wasm is None),
+            wasm=asked,
+            quiet=quiet or refused,
         )
 
     def check_native(
@@ -130,7 +141,7 @@ class Dispatcher:
         Raises:
             WasmociError: It could not be run; see :mod:`wasmoci.errors`.
         """
-        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm)
+        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
             self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
             from wasmoci.native import run  # noqa: PLC0415
@@ -182,7 +193,7 @@ class Dispatcher:
         Raises:
             WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
         """
-        classification = self.classify(bundle, engine=engine, wasm=wasm)
+        classification = self.classify(bundle, engine=engine, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
             self.check_native(bundle, classification, engine=engine, wasm=wasm, native=native)
             from wasmoci.native import launch  # noqa: PLC0415

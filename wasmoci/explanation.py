@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci import consent
 from wasmoci.arrival import Missing, missing, misspelt
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective
@@ -112,7 +111,7 @@ def explain_bundle(
         WasmociError: The settings or the annotations contradict each other.
     """
     limits = limits or Limits()
-    classification = dispatcher.classify(bundle, engine=engine, isolation=isolation, wasm=wasm)
+    classification = dispatcher.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, quiet=True)
     explanation = Explanation(
         bundle=str(bundle.path),
         classification=classification,
@@ -193,9 +192,6 @@ def _explain_native(explanation: Explanation, bundle: Bundle, dispatcher: Dispat
         if not made:
             check_mounts(bundle)
         check_seccomp(bundle, runtime.name, runtime.path)
-    except NativeRefused as error:
-        consent.explain(error, bundle, explanation.classification)
-        return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
     except WasmociError as error:
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
     return attrs.evolve(explanation, runs_on=f"{runtime.name} ({runtime.path})")

@@ -242,6 +242,17 @@ def test_annotations_that_say_native(
     assert not ran.exists()
 
 
+def test_no_warning_of_what_does_not_run(ran: Path, tmp_path: Path) -> None:
+    """What is refused isn't said to run natively; what does run is, once."""
+    image = native_image(tmp_path)
+    for words in ([], ["--engine=wasmtime"]):
+        refused = command("run", *words, image, env=here())
+        assert (refused.returncode, b"wasmoci: warning" in refused.stderr) == (126, False)
+    assert not ran.exists()
+    done = command("run", "--native", image, env=here())
+    assert (done.returncode, done.stderr.count(b"warning: the annotation module.wasm.image/variant is 'x'")) == (0, 1)
+
+
 def test_nothing_to_run(ran: Path, make_bundle: Callable[..., Path]) -> None:
     """A spec without a program is no Wasm."""
     bundle = make_bundle(PROGRAM, extra={"process": {"args": [], "cwd": "/"}})

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         with contextlib.ExitStack() as stack:
             bundle = stack.enter_context(_opened(options))
             dispatcher = Dispatcher()
-            asked = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm)
+            asked = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm, quiet=True)
             if asked.kind is Kind.WASM:
                 _listen(stop=False)
             result = dispatcher.run(
