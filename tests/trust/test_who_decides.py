@@ -21,7 +21,7 @@ from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
 from wasmoci import native_checks
 from wasmoci.bundle import Bundle
-from wasmoci.errors import NativeRefused
+from wasmoci.errors import InvalidBundle, NativeRefused
 from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.testing.bundles import bundle as make
@@ -239,6 +239,20 @@ def test_annotations_that_say_native(
     """An annotation that says otherwise than the caller is an error, and named."""
     with pytest.raises(NativeRefused, match=message):
         wasmoci.run(make_bundle(PROGRAM, annotations=annotations), engine="wasmtime")
+    assert not ran.exists()
+
+
+def test_layout_that_is_a_bundle_as_well(ran: Path, tmp_path: Path) -> None:
+    """A directory that is given as an image brings no spec of its own, nor hooks; by its transport it is the image."""
+    layout = native_image(tmp_path).removeprefix("oci:")
+    bundle = native_bundle(tmp_path)
+    shutil.copy(f"{bundle}/config.json", layout)
+    (Path(layout) / "rootfs").mkdir()
+    with pytest.raises(InvalidBundle, match="is a bundle and an image at once") as caught:
+        wasmoci.run(layout)
+    assert f"oci:{layout}" in (caught.value.hint or "")
+    with pytest.raises(NativeRefused):
+        wasmoci.run(f"oci:{layout}")
     assert not ran.exists()
 
 
