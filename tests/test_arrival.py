@@ -47,14 +47,18 @@ ORIGINS = [
     (
         CRIO,
         "cri-o",
-        '[crio.runtime.runtimes.wasmoci] allowed_annotations = ["module.wasm.image/variant", "run.oci."]',
+        '[crio.runtime.runtimes.wasmoci] allowed_annotations = ["module.wasm.image/variant"]',
     ),
     (
         HANDLED,
         "cri-o",
-        '[crio.runtime.runtimes.wasm] allowed_annotations = ["module.wasm.image/variant", "run.oci."]',
+        '[crio.runtime.runtimes.wasm] allowed_annotations = ["module.wasm.image/variant"]',
     ),
-    (CONTAINERD, "containerd", 'pod_annotations = ["module.wasm.image/*", "run.oci.*"]'),
+    (
+        CONTAINERD,
+        "containerd",
+        'pod_annotations = ["module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler"]',
+    ),
     (CONTAINERD, "containerd", "module.wasm.image/variant: compat-smart"),
     ({}, "", '"annotations": {"module.wasm.image/variant": "compat"}'),
     ({}, "", 'detection = "content"'),

@@ -169,7 +169,7 @@ def test_native_workload(explain: Callable[..., Explanation], tmp_path: Path, mo
     (tmp_path / "youki").write_text("#!/bin/sh\n")
     (tmp_path / "youki").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    explained = explain(annotations={})
+    explained = explain(annotations={}, extra={"linux": {"namespaces": [{"type": "mount"}]}})
     assert (explained.runs_on, explained.engines, explained.module, explained.guest) == (
         f"youki ({tmp_path}/youki)",
         (),
@@ -183,7 +183,7 @@ def test_annotation_that_never_arrived(explain: Callable[..., Explanation]) -> N
     """A native workload whose program is WebAssembly is told of, with the line that is missing; an ELF program isn't."""
     made = {"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": "shop"}
     explained = explain(annotations=made)
-    line = 'pod_annotations = ["module.wasm.image/*", "run.oci.*"]'
+    line = 'pod_annotations = ["module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler"]'
     lines = str(explained).splitlines()
     assert lines[lines.index("rules") - 6 : lines.index("rules")] == [
         "  but '/app.wasm' begins as WebAssembly does, and no annotation about it arrived (made by containerd)",

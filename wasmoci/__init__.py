@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import InvalidMount as InvalidMount
     from wasmoci.errors import InvalidSpec as InvalidSpec
     from wasmoci.errors import JailUnavailable as JailUnavailable
+    from wasmoci.errors import NativeRefused as NativeRefused
     from wasmoci.errors import NativeRuntimeError as NativeRuntimeError
     from wasmoci.errors import NativeRuntimeNotFound as NativeRuntimeNotFound
     from wasmoci.errors import NoSuitableEngine as NoSuitableEngine
@@ -105,6 +106,7 @@ _HOMES = {
     "Kind": "wasmoci.classify",
     "Limits": "wasmoci.limits",
     "Module": "wasmoci.module",
+    "NativeRefused": "wasmoci.errors",
     "NativeRuntimeError": "wasmoci.errors",
     "NativeRuntimeNotFound": "wasmoci.errors",
     "NoSuitableEngine": "wasmoci.errors",

@@ -8,8 +8,19 @@ VARIANT = "module.wasm.image/variant"
 SANDBOX_KEYS = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType")
 NAME_KEYS = ("io.kubernetes.cri.container-name", "io.kubernetes.container.name")
 
+OPENING = frozenset(
+    {"run.oci.seccomp.plugins", "run.oci.seccomp_bpf_data", "run.oci.hooks.stdout", "run.oci.hooks.stderr"}
+)
+"""Those by which crun loads a library on the host, takes another seccomp filter, or writes to a file of the host. Podman before 4.5.1
+gives a container those of its image."""
+
 _NAMES = (HANDLER.encode(), VARIANT.partition("/")[0].encode())
 _ESCAPES = (b"\\u006", b"\\u007", b"\\u002e", b"\\u002E")  # of lower-case letters and the dot
+
+
+def decides(key: str) -> bool:
+    """Whether an annotation is one that makes a container Wasm, by our rules or by crun's."""
+    return key in (HANDLER, VARIANT) or key.startswith(f"{VARIANT}.")
 
 
 def mentioned(document: bytes) -> bool:

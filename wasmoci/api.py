@@ -11,7 +11,7 @@ from wasmoci.explanation import Explanation, explain_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
-from wasmoci.workload import opened
+from wasmoci.workload import asks_for_wasm, opened
 
 if TYPE_CHECKING:
     import os
@@ -43,12 +43,13 @@ def run(
     fuel: int | None = None,
     isolation: Isolation | str | None = None,
     platform: str | None = None,
+    native: bool = False,
 ) -> ExecutionResult:
     """Run a bundle or an image to its end, with its output captured.
 
     Args:
         bundle: A bundle's directory (a host path), a bundle, or a reference to an image, such as ``oci-archive:app.tar``.
-        engine: The engine for a Wasm workload; None to have one chosen.
+        engine: The engine, which means Wasm or an error; None to have one chosen.
         args: The program's arguments, in place of the spec's; the program itself stays. Of an image they take the place of its
             ``Cmd``, as with Podman.
         env: Variables to set, over the spec's.
@@ -60,8 +61,10 @@ def run(
         timeout: Seconds of wall-clock time.
         memory: Bytes of linear memory; the spec's limit where this is None.
         fuel: Instructions, on an engine that counts them.
-        isolation: ``inline`` or ``process``; None to have it chosen.
-        platform: Which of an image's platforms to take, as ``wasi/wasm``; None for one for Wasm, else this machine's.
+        isolation: ``inline`` or ``process``, which mean Wasm or an error; None to have it chosen.
+        platform: Which of an image's platforms to take; None for one for Wasm, else this machine's. One for Wasm, as
+            ``wasi/wasm``, means Wasm or an error.
+        native: Whether an image's program may run natively, if it isn't Wasm; held as Podman holds its containers.
 
     Raises:
         WasmociError: It could not be run; see :mod:`wasmoci.errors`. A guest that ran and failed is no exception:
@@ -83,6 +86,8 @@ def run(
             stdio=Stdio.capture(stdin) if stdio is None else stdio,
             limits=Limits(time=timeout, memory=memory, fuel=fuel),
             isolation=None if isolation is None else Isolation(isolation),
+            wasm=asks_for_wasm(platform) or None,
+            native=native,
         )
 
 
@@ -101,6 +106,7 @@ async def run_async(
     memory: int | None = None,
     fuel: int | None = None,
     platform: str | None = None,
+    native: bool = False,
 ) -> ExecutionResult:
     """Run a bundle or an image to its end, as :func:`run` does, in a task of asyncio or trio, also under anyio.
 
@@ -121,6 +127,7 @@ async def run_async(
         memory: As for :func:`run`.
         fuel: As for :func:`run`.
         platform: As for :func:`run`.
+        native: As for :func:`run`.
 
     Raises:
         WasmociError: As of :func:`run`.
@@ -146,6 +153,8 @@ async def run_async(
                 engine=engine,
                 stdio=Stdio.capture(stdin) if stdio is None else stdio,
                 limits=Limits(time=timeout, memory=memory, fuel=fuel),
+                wasm=asks_for_wasm(platform),
+                native=native,
             ) as running,
         ):
             yield running
@@ -167,6 +176,7 @@ def start(
     memory: int | None = None,
     fuel: int | None = None,
     platform: str | None = None,
+    native: bool = False,
 ) -> RunningGuest:
     """Start a bundle or an image without waiting for its end; always in a process of its own.
 
@@ -185,6 +195,7 @@ def start(
         memory: As for :func:`run`.
         fuel: As for :func:`run`.
         platform: As for :func:`run`.
+        native: As for :func:`run`.
 
     Returns:
         A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
@@ -210,7 +221,14 @@ def start(
                 read_only=read_only,
                 image=lambda: {"platform": platform},
             ) as loaded,
-            Dispatcher().launch(loaded, engine=engine, stdio=stdio, limits=limits) as running,
+            Dispatcher().launch(
+                loaded,
+                engine=engine,
+                stdio=stdio,
+                limits=limits,
+                wasm=asks_for_wasm(platform),
+                native=native,
+            ) as running,
         ):
             yield Launched(running, Places(loaded))
 
@@ -225,6 +243,7 @@ def explain(
     memory: int | None = None,
     isolation: Isolation | str | None = None,
     platform: str | None = None,
+    native: bool = False,
 ) -> Explanation:
     """Say what a run would do with a bundle or an image, and why; nothing of it runs.
 
@@ -235,6 +254,7 @@ def explain(
         memory: As for :func:`run`.
         isolation: As for :func:`run`.
         platform: As for :func:`run`.
+        native: As for :func:`run`.
 
     Raises:
         WasmociError: There is no bundle to explain. What is wrong with the workload is part of the explanation.
@@ -246,6 +266,8 @@ def explain(
             engine=engine,
             limits=Limits(time=timeout, memory=memory),
             isolation=None if isolation is None else Isolation(isolation),
+            wasm=asks_for_wasm(platform) or None,
+            native=native,
         )
 
 

@@ -1,13 +1,14 @@
-"""Annotations that never arrived: who made a spec, and which line of whose configuration would have let them through."""
+"""Annotations that are misspelt or never arrived: who made a spec, and which line of whose configuration is missing."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.annotations import HANDLER, NAME_KEYS, VARIANT
+from wasmoci.annotations import HANDLER, NAME_KEYS, VARIANT, decides
 from wasmoci.classify import Kind, classify
 from wasmoci.integration.crio import ALLOWED
 from wasmoci.integration.model import ANNOTATIONS
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.classify import Classification
+    from wasmoci.spec import Spec
 
 _OTHERWISE = 12
 """The rule by which a container is native because no annotation says anything."""
+
+_ALIKE = 0.85
+"""How much of a name has to be the same, for it to be taken for misspelt."""
 
 _COMPAT = f"{VARIANT}=compat"
 _TASK = re.compile(r"/io\.containerd\.runtime\.v2\.task/([^/]+)/")
@@ -49,7 +54,8 @@ class Missing:
 
     Args:
         reason: Why it seems so, a sentence.
-        origin: Who made the spec: ``podman``, ``cri-o``, ``containerd``, ``docker``, ``ctr``, or empty where nothing tells.
+        origin: Who made the spec: ``podman``, ``cri-o``, ``containerd``, ``docker``, ``ctr``,
+            ``wasmoci`` for an image's, or empty where nothing tells.
         fixes: What to do.
     """
 
@@ -91,6 +97,26 @@ def missing(bundle: Bundle, classification: Classification) -> Missing | None:
     return Missing(reason=f"{looks}, and no annotation about it arrived", origin=origin, fixes=_fixes(origin, bundle))
 
 
+def misspelt(spec: Spec) -> tuple[tuple[str, str], ...]:
+    """The annotations of a spec that look like one that would decide, each with that one's name."""
+    return tuple((key, meant) for key in sorted(spec.annotations) if (meant := _meant(key)) is not None)
+
+
+def _meant(key: str) -> str | None:
+    if decides(key):
+        return None
+    name = key.strip()
+    # A variant of one container comes first: that container's own name is of any length.
+    stem, _, container = name.rpartition(".")
+    if container and _is_like(stem, VARIANT):
+        return f"{VARIANT}.{container}"
+    return next((meant for meant in (HANDLER, VARIANT) if _is_like(name, meant)), None)
+
+
+def _is_like(name: str, meant: str) -> bool:
+    return difflib.SequenceMatcher(None, name.lower(), meant, autojunk=False).ratio() >= _ALIKE
+
+
 def _has(bundle: Bundle, prefix: str) -> bool:
     return any(key.startswith(prefix) for key in bundle.spec.annotations)
 
@@ -107,6 +133,7 @@ def _by_docker(bundle: Bundle) -> bool:
 
 
 _ORIGINS: dict[str, Callable[[Bundle], bool]] = {
+    "wasmoci": lambda bundle: bundle.image is not None,
     # Podman comes first: it uses two of CRI-O's keys.
     "podman": lambda bundle: _has(bundle, "io.podman.") or _has(bundle, "io.container.manager"),
     "cri-o": lambda bundle: _has(bundle, "io.kubernetes.cri-o."),
@@ -132,6 +159,10 @@ def _crio(handler: str) -> str:
 _POD = Fix("and annotate the pod itself, as the image's own don't count", f"{VARIANT}: compat-smart")
 
 _FIXES = {
+    "wasmoci": (
+        Fix("name an engine, which means Wasm", "wasmoci run --engine wasmtime IMAGE"),
+        Fix("or build the image with the annotation", "wasmoci build --variant compat FILE.wasm"),
+    ),
     "podman": (
         Fix("say it to Podman, which since 4.5.1 ignores those of images", f"podman run --annotation {_COMPAT}"),
         Fix(

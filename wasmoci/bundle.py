@@ -23,6 +23,19 @@ _bundles = Cache(count=64, cost=4 << 20)
 
 
 @attrs.frozen
+class Origin:
+    """The image that a bundle was made of.
+
+    Args:
+        reference: What the caller called it.
+        left_out: The names of its labels and annotations that the spec hasn't, as native runtimes might act on them.
+    """
+
+    reference: str
+    left_out: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Bundle:
     """An OCI bundle, as ``bundle.md`` of the OCI runtime specification has it.
 
@@ -30,11 +43,13 @@ class Bundle:
         path: The bundle's directory, an absolute host path.
         spec: Its ``config.json``.
         rootfs: Its root file system, an absolute host path.
+        image: The image that it was made of; None for a bundle that somebody has written.
     """
 
     path: Path
     spec: Spec
     rootfs: Path
+    image: Origin | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, config: str = CONFIG) -> Bundle:

@@ -90,6 +90,7 @@ class Question:
         handlers: The names of the engine handlers; None for those that are registered.
         detection: What decides where no annotation does.
         forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
+        wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does.
     """
 
     spec: Spec
@@ -97,6 +98,7 @@ class Question:
     handlers: Collection[str] | None = None
     detection: Detection = Detection.ANNOTATIONS
     forced: str | None = None
+    wasm: bool = False
 
     @property
     def handler(self) -> str | None:
@@ -121,6 +123,8 @@ def classify(
     handlers: Collection[str] | None = None,
     detection: Detection = Detection.ANNOTATIONS,
     forced: str | None = None,
+    wasm: bool = False,
+    quiet: bool = False,
 ) -> Classification:
     """Decide whether a workload is Wasm or native.
 
@@ -130,13 +134,16 @@ def classify(
         handlers: The names of the engine handlers; None for those that are registered.
         detection: What decides where no annotation does.
         forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
+        wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does. What is native all the same
+            is for the caller to refuse.
+        quiet: Whether to keep a warning to the result, as of what isn't run.
 
     Raises:
         InvalidSpec: A handler was forced, and the spec has ``run.oci.handler`` as well.
     """
-    question = Question(spec=spec, rootfs=rootfs, handlers=handlers, detection=detection, forced=forced)
+    question = Question(spec=spec, rootfs=rootfs, handlers=handlers, detection=detection, forced=forced, wasm=wasm)
     decision = next(found for rule in RULES if (found := rule.decide(question)) is not None)
-    if decision.warning:
+    if decision.warning and not quiet:
         warn(__name__, decision.warning)
     return decision
 
@@ -224,11 +231,15 @@ def _variant(question: Question, row: int, key: str, value: str) -> Classificati
     if row == 9:  # noqa: PLR2004
         return _smart(question, 9, key, value) if value == "compat-smart" else None
     decision = _by(10, Kind.NATIVE, key, value, "is no variant that wasmoci knows")
-    warning = f"the annotation {key} is {value!r}; compat or compat-smart was expected; the container runs natively"
+    name = key if key.isprintable() else repr(key)
+    warning = f"the annotation {name} is {value!r}; compat or compat-smart was expected; the container runs natively"
     return attrs.evolve(decision, warning=warning)
 
 
 def _detected(question: Question) -> Classification | None:
+    if question.wasm:
+        asked, why = _by_program(question)
+        return Classification(kind=asked, rule=11, reason=f"no annotation decides, Wasm is asked for, and {why}")
     if question.detection is not Detection.CONTENT:
         return None
     kind, reason = _by_content(question)
@@ -266,26 +277,34 @@ RULES = (
     Rule(8, f"{VARIANT} is compat", _pod_variant(8)),
     Rule(9, f"{VARIANT} is compat-smart", _pod_variant(9)),
     Rule(10, f"{VARIANT} is anything else", _pod_variant(10)),
-    Rule(11, "the content decides where no annotation does", _detected),
+    Rule(11, "the program decides where no annotation does", _detected),
     Rule(12, "otherwise", _otherwise),
 )
 
 
 def _by(rule: int, kind: Kind, key: str, value: str, what: str, *, engine: str | None = None) -> Classification:
+    shown = f"{key}={value}"
+    if not shown.isprintable():  # an image's word, too
+        shown = repr(shown)
     return Classification(
-        kind=kind, rule=rule, annotation=key, value=value, engine=engine, reason=f"the annotation {key}={value} {what}"
+        kind=kind, rule=rule, annotation=key, value=value, engine=engine, reason=f"the annotation {shown} {what}"
     )
 
 
 def _smart(question: Question, rule: int, key: str, value: str) -> Classification:
-    kind, why = _by_content(question)
-    if kind is None:
-        # As crun has it: whatever the case, and with all of args[0]; our own functions ("app.wasm#main") come on top.
-        wasm = any(name.lower().endswith(_SUFFIXES) for name in (question.args[0], question.program))
-        kind = Kind.WASM if wasm else Kind.NATIVE
-        suffix = f"{question.program!r} {'ends' if wasm else 'does not end'} in .wasm or .wat"
-        why = f"{suffix} ({why})" if why else suffix
+    kind, why = _by_program(question)
     return _by(rule, kind, key, value, f"leaves it to the program: {why}")
+
+
+def _by_program(question: Question) -> tuple[Kind, str]:
+    """The smart check: what the program's first bytes say, else its name."""
+    kind, why = _by_content(question)
+    if kind is not None:
+        return kind, why
+    # As crun has it: whatever the case, and with all of args[0]; our own functions ("app.wasm#main") come on top.
+    wasm = any(name.lower().endswith(_SUFFIXES) for name in (question.args[0], question.program))
+    suffix = f"{question.program!r} {'ends' if wasm else 'does not end'} in .wasm or .wat"
+    return Kind.WASM if wasm else Kind.NATIVE, f"{suffix} ({why})" if why else suffix
 
 
 def _by_content(question: Question) -> tuple[Kind | None, str]:

@@ -9,7 +9,7 @@ from wasmoci import isolation as isolations
 from wasmoci import registry
 from wasmoci.classify import Classification, Kind, classify
 from wasmoci.configuration import Settings
-from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
+from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
 from wasmoci.limits import Limits
 from wasmoci.program import GuestProgram, in_hand
 from wasmoci.selection import Selection, Wasm, select, suggest
@@ -70,9 +70,50 @@ class Dispatcher:
         """The handlers to choose from."""
         return self._registry or registry.default()
 
-    def classify(self, bundle: Bundle) -> Classification:
-        """Decide whether a bundle is Wasm or native; see :func:`wasmoci.classify.classify`."""
-        return classify(bundle.spec, bundle.rootfs, detection=self.settings.detection, forced=self._forced)
+    def classify(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+        quiet: bool = False,
+    ) -> Classification:
+        """Decide whether a bundle is Wasm or native; see :func:`wasmoci.classify.classify`. The arguments are those of :meth:`run`."""
+        asked = bool(wasm) or engine is not None or (isolation is not None and wasm is None)
+        # What would be refused doesn't run natively, which is what a warning says.
+        refused = asked or (bundle.image is not None and not native)
+        return classify(
+            bundle.spec,
+            bundle.rootfs,
+            detection=self.settings.detection,
+            forced=self._forced,
+            wasm=asked,
+            quiet=quiet or refused,
+        )
+
+    def check_native(
+        self,
+        bundle: Bundle,
+        classification: Classification,
+        *,
+        engine: str | None = None,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+    ) -> None:
+        """See that a native workload may run; the arguments are those of :meth:`run`.
+
+        Raises:
+            NativeRefused: It may not.
+        """
+        from wasmoci import consent  # noqa: PLC0415  a Wasm run doesn't need it
+
+        asked = consent.asked_for(engine, isolation, wasm=wasm)
+        if not asked and self._engines is not None and not native:
+            asked = f"the choice among the engines {', '.join(self._engines)}"
+        consent.check(bundle, classification, asked=asked, native=native)
 
     def run(
         self,
@@ -83,25 +124,32 @@ class Dispatcher:
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
         ready: Callable[[], None] | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
     ) -> ExecutionResult:
         """Run a bundle to its end, Wasm or native.
 
         Args:
             bundle: What to run.
-            engine: The engine to use, if it is Wasm; None to have one chosen.
+            engine: The engine to use, which means that it is Wasm; None to have one chosen.
             stdio: Its streams.
             limits: What it may use; the spec's memory limit holds where these have none.
-            isolation: Where a guest runs; None to have it chosen.
+            isolation: Where a guest runs, which means that it is Wasm; None to have it chosen.
+            wasm: Whether a native workload is refused; False says that the isolation doesn't mean it. A dispatcher that was given
+                engines refuses one, too, unless it is ``native``.
+            native: Whether a native workload of an image may run; that of a bundle may, unless Wasm is asked for.
             ready: Called when a guest is next to start, its engine chosen and its module compiled.
 
         Raises:
             WasmociError: It could not be run; see :mod:`wasmoci.errors`.
         """
-        classification = self.classify(bundle)
+        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
-            from wasmoci import native  # noqa: PLC0415  a Wasm run doesn't need it
+            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
+            from wasmoci.native import run  # noqa: PLC0415
 
-            return native.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+            with _explained(bundle, classification):
+                return run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(
             bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
@@ -136,6 +184,8 @@ class Dispatcher:
         stdio: Stdio = INHERIT,
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
     ) -> Iterator[Running]:
         """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
 
@@ -144,16 +194,23 @@ class Dispatcher:
             engine: As for :meth:`run`.
             stdio: As for :meth:`run`.
             limits: As for :meth:`run`.
-            isolation: ``PROCESS`` or ``JAIL``; None for the one that the engine is trusted with.
+            isolation: ``PROCESS`` or ``JAIL``, which means that it is Wasm; None for the one that the engine is trusted with.
+            wasm: As for :meth:`run`.
+            native: As for :meth:`run`.
 
         Raises:
             WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
         """
-        classification = self.classify(bundle)
+        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
-            from wasmoci import native  # noqa: PLC0415
+            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
+            from wasmoci.native import launch  # noqa: PLC0415
 
-            with native.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits) as container:
+            with contextlib.ExitStack() as stack:
+                with _explained(bundle, classification):
+                    container = stack.enter_context(
+                        launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                    )
                 yield container
             return
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
@@ -244,6 +301,18 @@ class Dispatcher:
         registered = self.registry.names()
         preferred = tuple(name for name in self.settings.engines if name in registered)
         return preferred + tuple(name for name in registered if name not in preferred)
+
+
+@contextlib.contextmanager
+def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]:
+    """Have a refusal of the native runtime's spec tell which annotation would have made the workload Wasm."""
+    try:
+        yield
+    except NativeRefused as error:
+        from wasmoci import consent  # noqa: PLC0415
+
+        consent.explain(error, bundle, classification)
+        raise
 
 
 def effective(limits: Limits, bundle: Bundle) -> Limits:

@@ -31,6 +31,7 @@
     │   └── RegistryError             a registry can't be reached, or refuses
     │       └── RegistryDenied        401 and 403
     ├── IntegrationError              the configuration of a container engine can't be changed as asked for
+    ├── NativeRefused                 a native workload that nobody has allowed, or that would act on the host (126)
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
     ├── GuestNotReady                 a guest that was started was waited for in vain
@@ -295,6 +296,12 @@ class IntegrationError(WasmociError):
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
         self.source = source
         self.line = line
+
+
+class NativeRefused(WasmociError):
+    """A native workload that isn't run: the caller asked for Wasm, an image's was not allowed, or it would mount on the host."""
+
+    exit_status = 126
 
 
 class NativeRuntimeError(WasmociError):

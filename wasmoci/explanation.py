@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.arrival import Missing, missing
+from wasmoci.arrival import Missing, missing, misspelt
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective
 from wasmoci.entrypoint import Entrypoint
-from wasmoci.errors import CompileLimitExceeded, WasmociError
+from wasmoci.errors import CompileLimitExceeded, NativeRefused, WasmociError
 from wasmoci.limits import Limits
 from wasmoci.native import find
+from wasmoci.native_checks import check_mounts, check_seccomp
 from wasmoci.program import GuestProgram
 from wasmoci.selection import Candidate, Wasm, explored
 from wasmoci.stdio import Stdio
@@ -56,6 +57,8 @@ class Explanation:
         module: What is known of the module: kind, size, digest, imports' modules, features.
         guest: What the guest would see: arguments, directories, limits, what is left out.
         missing: For a native workload whose program is WebAssembly: the annotation that it lacks, and how it gets one.
+        misspelt: Annotations that look like one that would decide, each with that one's name.
+        image: For an image: ``reference``, and ``left_out``, the names of its labels and annotations that aren't in the spec.
     """
 
     bundle: str
@@ -69,6 +72,8 @@ class Explanation:
     module: Mapping[str, Any] = attrs.field(factory=dict)
     guest: Mapping[str, Any] = attrs.field(factory=dict)
     missing: Missing | None = None
+    misspelt: Mapping[str, str] = attrs.field(factory=dict)
+    image: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same for ``json.dumps``."""
@@ -76,7 +81,7 @@ class Explanation:
         return {**document, "classification": self.classification.to_dict()}
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(map(_on_one_line, _lines(self)))
 
 
 def explain_bundle(
@@ -86,6 +91,9 @@ def explain_bundle(
     engine: str | None = None,
     limits: Limits | None = None,
     isolation: Isolation | None = None,
+    wasm: bool | None = None,
+    native: bool = False,
+    made: bool = False,
 ) -> Explanation:
     """Decide as a run would, and keep every step; nothing of the workload runs.
 
@@ -95,18 +103,31 @@ def explain_bundle(
         engine: The engine that the caller would name.
         limits: The limits that the caller would give.
         isolation: Where the caller would want it.
+        wasm: Whether the caller would ask for Wasm in another way.
+        native: Whether the caller would allow a native workload of an image.
+        made: Whether a native runtime has made it already, so that its namespaces are no matter of ours.
 
     Raises:
         WasmociError: The settings or the annotations contradict each other.
     """
     limits = limits or Limits()
-    classification = dispatcher.classify(bundle)
+    classification = dispatcher.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, quiet=True)
     explanation = Explanation(
-        bundle=str(bundle.path), classification=classification, rules=tuple(_rules(classification))
+        bundle=str(bundle.path),
+        classification=classification,
+        rules=tuple(_rules(classification)),
+        misspelt=dict(misspelt(bundle.spec)),
+        image=None if bundle.image is None else {**attrs.asdict(bundle.image), "left_out": list(bundle.image.left_out)},
     )
     if classification.kind is Kind.NATIVE:
         explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
-        return _explain_native(explanation, dispatcher)
+        try:
+            dispatcher.check_native(
+                bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native
+            )
+        except NativeRefused as error:
+            return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
+        return _explain_native(explanation, bundle, dispatcher, made=made)
     try:
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
     except WasmociError as error:
@@ -168,9 +189,12 @@ def _rules(classification: Classification) -> Iterable[RuleOutcome]:
         yield RuleOutcome(row=rule.row, condition=rule.condition, outcome=outcome)
 
 
-def _explain_native(explanation: Explanation, dispatcher: Dispatcher) -> Explanation:
+def _explain_native(explanation: Explanation, bundle: Bundle, dispatcher: Dispatcher, *, made: bool) -> Explanation:
     try:
         runtime = find(dispatcher.settings.native_runtime)
+        if not made:
+            check_mounts(bundle)
+        check_seccomp(bundle, runtime.name, runtime.path)
     except WasmociError as error:
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
     return attrs.evolve(explanation, runs_on=f"{runtime.name} ({runtime.path})")
@@ -198,6 +222,13 @@ def _guest(bundle: Bundle, files: GuestFiles, limits: Limits) -> dict[str, Any]:
     }
 
 
+def _on_one_line(text: str) -> str:
+    """A line as it is shown: names in an image and in a bundle may have newlines, and whatever acts on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _lines(explanation: Explanation) -> Iterable[str]:
     classification = explanation.classification
     yield f"{explanation.bundle}: {classification.kind.value}"
@@ -211,8 +242,7 @@ def _lines(explanation: Explanation) -> Iterable[str]:
         yield f"  can't be run: {explanation.problem}"
     if explanation.hint:
         yield f"  {explanation.hint}"
-    if explanation.missing is not None:
-        yield from _missing_lines(explanation.missing)
+    yield from _annotation_lines(explanation)
     yield "rules"
     for rule in explanation.rules:
         yield f"  {rule.row:>2}  {rule.outcome:<14}  {rule.condition}"
@@ -222,6 +252,16 @@ def _lines(explanation: Explanation) -> Iterable[str]:
         yield from _module_lines(explanation.module)
     if explanation.guest:
         yield from _guest_lines(explanation.guest)
+
+
+def _annotation_lines(explanation: Explanation) -> Iterable[str]:
+    if explanation.missing is not None:
+        yield from _missing_lines(explanation.missing)
+    for found, meant in explanation.misspelt.items():
+        yield f"  but the annotation {found!r} may be meant to be {meant!r}"
+    if explanation.image is not None:
+        for name in explanation.image["left_out"]:
+            yield f"  left out     {name!r}, a label or annotation of the image that a spec doesn't get"
 
 
 def _missing_lines(lack: Missing) -> Iterable[str]:

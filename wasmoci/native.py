@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci import native_programs
+from wasmoci.annotations import decides
 from wasmoci.container import Container
 from wasmoci.errors import NativeRuntimeNotFound, UnsupportedWorkload
+from wasmoci.native_checks import check_mounts, check_seccomp
 from wasmoci.scratch import scratch_directory
 from wasmoci.spec import CONFIG
 from wasmoci.stdio import Stream
@@ -90,6 +92,7 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
         limits: The memory limit goes into the container's cgroup; the time limit ends it.
 
     Raises:
+        NativeRefused: See :func:`wasmoci.native_checks.check_mounts` and :func:`~wasmoci.native_checks.check_seccomp`.
         NativeRuntimeNotFound: See :func:`find`.
         NativeRuntimeError: The runtime could not run it; by :meth:`Running.finish`.
         UnsupportedWorkload: A limit of fuel, which native programs don't have.
@@ -97,6 +100,8 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
     if limits.fuel is not None:
         raise UnsupportedWorkload("a native workload has no fuel to limit")
     chosen = find(runtime)
+    check_mounts(bundle)
+    check_seccomp(bundle, chosen.name, chosen.path)
     identifier = f"wasmoci-{secrets.token_hex(8)}"
     remove = [str(chosen.path), "delete", "--force", identifier]
     with contextlib.ExitStack() as stack:
@@ -134,6 +139,10 @@ def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path, *, terminal
         spec = attrs.evolve(spec, process=attrs.evolve(spec.process, terminal=False))
     if limits.memory is not None:
         spec = attrs.evolve(spec, memory_limit=limits.memory)
+    if bundle.image is not None:
+        # It is native by our decision; crun would decide again, by rules of its own.
+        kept = {key: value for key, value in spec.annotations.items() if not decides(key)}
+        spec = attrs.evolve(spec, annotations=kept)
     document = spec.to_dict()
     if document == spec.raw and spec.directory == str(bundle.path):
         return bundle.path

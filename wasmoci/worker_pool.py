@@ -14,7 +14,7 @@ from wasmoci.isolation.task import attend
 from wasmoci.isolation.turns import Turns
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
-from wasmoci.workload import opened
+from wasmoci.workload import asks_for_wasm, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -87,6 +87,7 @@ class WorkerPool:
         memory: int | None = None,
         fuel: int | None = None,
         platform: str | None = None,
+        native: bool = False,
     ) -> ExecutionResult:
         """Run a bundle or an image to its end in a worker, once it is its turn; the arguments are those of :func:`wasmoci.run`.
 
@@ -113,6 +114,8 @@ class WorkerPool:
                     engine=engine,
                     stdio=Stdio.capture(stdin) if stdio is None else stdio,
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
+                    wasm=asks_for_wasm(platform),
+                    native=native,
                 ) as running,
             ):
                 return running.wait()
@@ -133,6 +136,7 @@ class WorkerPool:
         memory: int | None = None,
         fuel: int | None = None,
         platform: str | None = None,
+        native: bool = False,
     ) -> ExecutionResult:
         """The same as :meth:`run` in a task of asyncio or trio; see :func:`wasmoci.run_async`.
 
@@ -158,6 +162,8 @@ class WorkerPool:
                     engine=engine,
                     stdio=Stdio.capture(stdin) if stdio is None else stdio,
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
+                    wasm=asks_for_wasm(platform),
+                    native=native,
                 ) as running,
             ):
                 yield running

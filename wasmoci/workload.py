@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 else:
     from wasmoci import _attrs as attrs
 
+_LAYOUT = "oci-layout"
+"""The file that makes a directory an image's."""
+
 Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
 """Variables, as a mapping or as ``NAME=value`` strings."""
 
@@ -70,6 +73,12 @@ def opened(
     )
 
 
+def asks_for_wasm(platform: object) -> bool:
+    """Whether a platform that a caller names, as ``wasi/wasm`` or as :class:`wasmoci.image.Platform`, can only be one for Wasm."""
+    system, _, architecture = str(platform or "").lower().partition("/")
+    return system.startswith("wasi") or architecture.startswith("wasm")
+
+
 @contextlib.contextmanager
 def _unpacked(reference: str, adapted: Callable[[Bundle], Bundle], **options: Any) -> Iterator[Bundle]:
     from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
@@ -103,6 +112,12 @@ def _is_image(workload: str | os.PathLike[str]) -> bool:
     if "\0" in name:
         raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle, or an image, was expected")
     if os.path.lexists(os.path.join(name, CONFIG)):  # noqa: PTH118  before anything costly is imported
+        if os.path.lexists(os.path.join(name, _LAYOUT)):  # noqa: PTH118
+            # A bundle's spec is its caller's word, hooks on the host included; nobody means that by an image's directory.
+            raise InvalidBundle(
+                f"{name}: has {CONFIG} and {_LAYOUT}, and is a bundle and an image at once",
+                hint=f"name the image: oci:{name}; or remove {_LAYOUT}, which no bundle has",
+            )
         return False
     from wasmoci.image import looks_like_image  # noqa: PLC0415
 

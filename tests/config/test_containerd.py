@@ -37,7 +37,7 @@ WITH_RUNC = f"""version = 2
 
 def runtime(*, systemd: bool = False) -> dict[str, Any]:
     """The runtime, as the document has it."""
-    patterns = ["module.wasm.image/*", "run.oci.*"]
+    patterns = ["module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler"]
     return {
         "runtime_type": "io.containerd.runc.v2",
         "pod_annotations": patterns,

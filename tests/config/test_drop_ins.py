@@ -47,7 +47,7 @@ def test_crio(tmp_path: Path) -> None:
                 "runtime_path": str(RUNTIME),
                 "runtime_type": "oci",
                 "runtime_root": "/run/wasmoci",
-                "allowed_annotations": ["module.wasm.image/variant", "run.oci."],
+                "allowed_annotations": ["module.wasm.image/variant"],
                 "platform_runtime_paths": {
                     "wasi/wasm": "/opt/wasmoci/bin/wasmoci-wasm",
                     "wasi/wasm32": "/opt/wasmoci/bin/wasmoci-wasm",

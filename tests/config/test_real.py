@@ -137,7 +137,7 @@ def test_containerd_reads_it(tmp_path: Path, content: str | None, default: bool)
     found = after["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]
     ours = found["runtimes"].pop("wasmoci")
     assert ours["options"]["BinaryName"] == "/opt/wasmoci/bin/wasmoci-runtime"
-    assert ours["pod_annotations"] == ["module.wasm.image/*", "run.oci.*"]
+    assert ours["pod_annotations"] == ["module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler"]
     assert found["runtimes"]["runc"]["runtime_type"] == "io.containerd.runc.v2"
     assert found["default_runtime_name"] == ("wasmoci" if default else "runc")
     found["default_runtime_name"] = "runc"

@@ -73,11 +73,12 @@ def test_environment(tmp_path: Path) -> None:
 
 def test_the_rest_of_the_config(tmp_path: Path) -> None:
     """Working directory, labels, annotations, volumes and the read-only flag all arrive, the caller's over the image's."""
-    config = {"Cmd": ["/x"], "WorkingDir": "srv", "Labels": {"l": "1", "both": "label"}, "StopSignal": "SIGUSR1"}
+    title, vendor = "org.opencontainers.image.title", "org.opencontainers.image.vendor"
+    config = {"Cmd": ["/x"], "WorkingDir": "srv", "Labels": {title: "1", vendor: "label"}, "StopSignal": "SIGUSR1"}
     wishes = Wishes(
         volumes=(Volume("/host", "/guest", read_only=True),), annotations={"mine": "caller"}, read_only=True
     )
-    spec = spec_of(tmp_path, config, wishes, annotations={"both": "manifest", "mine": "image"})
+    spec = spec_of(tmp_path, config, wishes, annotations={vendor: "manifest", "mine": "image"})
     assert spec.process is not None
     assert spec.root is not None
     assert (spec.process.cwd, spec.root.path, spec.root.readonly) == ("/srv", "rootfs", True)
@@ -87,8 +88,8 @@ def test_the_rest_of_the_config(tmp_path: Path) -> None:
         "org.opencontainers.image.os": "linux",
         "org.opencontainers.image.architecture": "amd64",
         "org.opencontainers.image.stopSignal": "SIGUSR1",
-        "l": "1",
-        "both": "manifest",
+        title: "1",
+        vendor: "manifest",
         "mine": "caller",
     }
 
@@ -98,7 +99,9 @@ def test_the_rest_of_the_config(tmp_path: Path) -> None:
     [
         (("wasi", "wasm"), {}, "compat"),
         (("wasi", "wasm"), {"module.wasm.image/variant": "compat-smart"}, "compat-smart"),
-        (("wasi", "wasm"), {"run.oci.handler": "wasmtime"}, None),
+        (("wasi", "wasm"), {"run.oci.handler": "wasm-smart"}, None),
+        (("wasi", "wasm"), {"run.oci.handler": "wasmtime"}, "compat"),
+        (("wasi", "wasm"), {"module.wasm.image/variant.web": "compat-smart"}, "compat"),
         (("linux", "amd64"), {}, None),
     ],
 )

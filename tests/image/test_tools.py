@@ -53,7 +53,9 @@ def hello(tools: Tools, guest: Callable[..., Path], tmp_path_factory: pytest.Tem
     """The seed image: ``FROM scratch``, a module and a ``CMD``, built by Buildah with the annotation."""
     context = tmp_path_factory.mktemp("context")
     shutil.copy(guest("hello"), context / "hello.wasm")
-    recipe = 'FROM scratch\nCOPY hello.wasm /\nENV A=b\nLABEL l=1\nCMD ["/hello.wasm"]\n'
+    recipe = (
+        'FROM scratch\nCOPY hello.wasm /\nENV A=b\nLABEL l=1 org.opencontainers.image.title=1\nCMD ["/hello.wasm"]\n'
+    )
     tools.build(recipe, "localhost/hello:1", context, "--annotation", "module.wasm.image/variant=compat")
     return "localhost/hello:1"
 
@@ -88,7 +90,10 @@ def test_docker_archive(tools: Tools, hello: str, guest: Callable[..., Path], tm
     tools.run("podman", "save", "--quiet", "--format=docker-archive", "-o", tmp_path / "a.tar", hello)
     with as_bundle(f"docker-archive:{tmp_path}/a.tar:{hello}", read_only=True) as bundle:
         assert (bundle.rootfs / "hello.wasm").read_bytes() == guest("hello").read_bytes()
-        assert bundle.spec.annotations["l"] == "1"
+        assert bundle.spec.annotations["org.opencontainers.image.title"] == "1"
+        assert "l" not in bundle.spec.annotations
+        assert bundle.image is not None
+        assert {"l", "io.buildah.version"} <= {*bundle.image.left_out}
 
 
 def test_containers_storage(

@@ -15,6 +15,8 @@ from tests.real import programs
 from tests.real.images import PAUSE
 from tests.real.programs import RUNTIME, Done
 from tests.support.waiting import wait_for
+from wasmoci.integration.model import ANNOTATIONS
+from wasmoci.integration.toml import value
 
 if TYPE_CHECKING:
     from tests.real.podman import Podman
@@ -40,7 +42,7 @@ disabled_plugins = [{disabled}]
     default_runtime_name = "wasm"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wasm]
       runtime_type = "io.containerd.runc.v2"
-      pod_annotations = ["module.wasm.image/*", "run.oci.*"]
+      pod_annotations = {annotations}
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wasm.options]
         BinaryName = "{runtime}"
 """
@@ -65,6 +67,7 @@ class Containerd:
                 directory=directory,
                 socket=self.socket,
                 runtime=RUNTIME,
+                annotations=value(ANNOTATIONS),
                 pause=PAUSE,
                 disabled=", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in DISABLED),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tests.real.cri import Cri, CriError, decode
 from tests.real.images import NATIVE, WASM
 from tests.real.leftovers import settled
 from tests.support.waiting import wait_for
+from wasmoci.integration.openings import ACTED_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,3 +132,20 @@ def test_refusal(pod: Pod) -> None:
     """What can't run is refused with the reason."""
     with pytest.raises(CriError, match=r"env\.launch"):
         pod.start("wasm", WASM, "/foreign.wasm")
+
+
+def test_annotations_of_a_pods_author(cri: Cri, containerd: Containerd, tmp_path: Path) -> None:
+    """A pod says which of its containers are Wasm, and on which engine; what crun would act on doesn't arrive."""
+    allowed = {"module.wasm.image/variant.wasm": "compat", "run.oci.handler": "wasm-smart"}
+    hostile = {**dict.fromkeys(ACTED_ON, "/evil"), "module.wasm.image/other": "x", "run.oci.handlers": "x"}
+    pod = Pod(cri, tmp_path, {**allowed, **hostile})
+    try:
+        container = pod.start("wasm", WASM, "/loop.wasm")
+        wait_for("the guest", lambda: "begun" in pod.output("wasm"))
+        tasks = containerd.directory / "state" / "io.containerd.runtime.v2.task" / "k8s.io"
+        spec = json.loads((tasks / container / "config.json").read_text())
+        cri.call("StopContainer", {1: container, 2: 50})
+    finally:
+        pod.remove()
+    found = {key: text for key, text in spec["annotations"].items() if not key.startswith("io.kubernetes.cri.")}
+    assert found == allowed

@@ -56,6 +56,18 @@ def test_a_native_container_that_should_be_wasm(runtime: Runtime) -> None:
     assert any("module.wasm.image/variant" in line for line in lines[2:])
 
 
+def test_a_native_container_that_shares_its_mounts(runtime: Runtime) -> None:
+    """What ``wasmoci run`` would refuse of a spec is no problem of a container that there is."""
+    bundle = write_native_bundle(runtime.directory / "native", "sleep 60")
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(runtime.command("create", "--bundle", bundle, NAME), check=True, **silent)
+    document = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
+    document["linux"]["rootfsPropagation"] = "rshared"
+    (bundle / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    assert json.loads(explain(runtime, NAME, "--json").stdout)["problem"] == ""
+    assert "rootfsPropagation" in json.loads(explain(runtime, str(bundle), "--json").stdout)["problem"]
+
+
 def test_no_container(runtime: Runtime) -> None:
     """What is none is looked for among bundles and images, as before; a name's beginning is none."""
     runtime.create("sleep", name="application")

@@ -118,6 +118,15 @@ def test_annotations(tmp_path: Path, keep: bool) -> None:  # noqa: FBT001
     assert derived["annotations"] == (annotations if keep else {"other": "x"})
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_annotations_that_open_the_sandbox(tmp_path: Path, keep: bool) -> None:  # noqa: FBT001
+    """No annotation has crun load a library for a Wasm container, take another filter, or write to a file of the host."""
+    opening = ("run.oci.seccomp.plugins", "run.oci.seccomp_bpf_data", "run.oci.hooks.stdout", "run.oci.hooks.stderr")
+    annotations = {**dict.fromkeys(opening, "x"), "run.oci.keep_original_groups": "1"}
+    derived = derive(spec(annotations=annotations), stage(tmp_path, keep_annotations=keep))
+    assert derived["annotations"] == {"run.oci.keep_original_groups": "1"}
+
+
 @pytest.mark.parametrize(
     ("destination", "expected"),
     [

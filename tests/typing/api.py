@@ -60,6 +60,7 @@ async def awaiting(bundle: Path) -> None:
         assert_type(await pool.run_async(bundle, engine="wasm3"), wasmoci.ExecutionResult)
     assert_type(await wasmoci.run_async(bundle, engine="wasm3", timeout=5.0), wasmoci.ExecutionResult)
     await wasmoci.run_async(bundle, isolation="inline")  # type: ignore[call-arg]
+    assert_type(await wasmoci.run_async(bundle, platform="linux/amd64", native=True), wasmoci.ExecutionResult)
 
 
 def starting(bundle: Path) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import tidy
 from wasmoci.cli.options import add_compile_timeout, settled
-from wasmoci.cli.output import say, tell
+from wasmoci.cli.output import complain, say, tell
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from wasmoci.image import BuiltImage
+    from wasmoci.image import BuiltImage, Image
     from wasmoci.isolation.bounds import Bounds
     from wasmoci.module import Module
 
@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     if target is not None and target.transport not in ("oci", "oci-archive"):
         raise InvalidReference(f"{target}: expected oci:DIR[:TAG] or oci-archive:FILE[:TAG]")
     with tidy(), _built(options) as built:
+        _warn(built.image)
         if target is None:
             import_image(built.image, Store(), name)
             say(f"{name} {built.image.digest}")
@@ -109,6 +110,18 @@ def run(options: argparse.Namespace) -> int:
             say(f"{target} {built.image.digest}")
         _tell_engines(built.module, settled(options).bounds)
     return 0
+
+
+def _warn(image: Image) -> None:
+    """Say what of an image's labels and annotations looks as if it had a say in how it runs, and has none."""
+    from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
+
+    for name in annotations_of(image).left_out:
+        if name.startswith(("run.oci.", "module.wasm.")):
+            complain(
+                f"{name!r} of an image reaches no container; an image says that it is Wasm, and not what runs it",
+                kind="warning",
+            )
 
 
 def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:

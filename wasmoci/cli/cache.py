@@ -101,13 +101,14 @@ def _warm(options: argparse.Namespace) -> int:
     from wasmoci.handlers.base import Keeping, Precompiling  # noqa: PLC0415
     from wasmoci.isolation import Isolation, preparation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.workload import opened  # noqa: PLC0415
+    from wasmoci.workload import asks_for_wasm, opened  # noqa: PLC0415
 
     limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
     isolation = None if options.isolation is None else Isolation(options.isolation)
     with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
         dispatcher = Dispatcher(settings=settled(options))
-        classification = dispatcher.classify(bundle)
+        wasm = asks_for_wasm(options.platform) or None
+        classification = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm)
         if classification.kind is not Kind.WASM:
             raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
         selection = dispatcher.select(bundle, classification, engine=options.engine, limits=limits, isolation=isolation)

@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
         complain(f"{runtime} isn't there", kind="warning")
     if options.user and options.target == "podman" and os.geteuid() == 0:
         complain("as root, Podman reads no user's configuration", kind="warning")
+    for warning in planned.warnings:
+        complain(warning, kind="warning")
     if options.write:
         done = install(planned)
         say(f"{planned.path}: {done.outcome.value}")

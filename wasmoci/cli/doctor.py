@@ -32,7 +32,7 @@ class Finding:
     """One thing that was looked at.
 
     Args:
-        topic: ``host``, ``engines``, ``native runtimes`` or ``settings``.
+        topic: ``host``, ``engines``, ``native runtimes``, ``integration`` or ``settings``.
         name: The thing.
         state: ``ok``; ``missing`` for what one can do without; ``problem``.
         detail: What was found.
@@ -77,6 +77,7 @@ def _findings() -> Iterator[Finding]:
     yield from _host()
     yield from _engines()
     yield from _native_runtimes()
+    yield from integration()
     yield _settings()
 
 
@@ -186,6 +187,32 @@ def _version(runtime: NativeRuntime) -> str:
         return f"unknown version ({error})"
     first = answer.splitlines()[0] if answer.strip() else ""
     return first.replace(runtime.name, "").replace("version", "").strip() or "unknown version"
+
+
+def integration(root: Path | None = None) -> Iterator[Finding]:
+    """What in the configuration of containerd and CRI-O lets a pod's author act on the host.
+
+    Args:
+        root: The directory below which the machine's files are; None for this machine's own.
+    """
+    from wasmoci.errors import IntegrationError  # noqa: PLC0415
+    from wasmoci.integration import containerd, crio  # noqa: PLC0415
+
+    for name, module in (("containerd", containerd), ("cri-o", crio)):
+        try:
+            found = module.openings(root)
+        except IntegrationError as error:
+            yield Finding(
+                topic="integration",
+                name=name,
+                state=MISSING,
+                detail=f"its configuration can't be looked at: {error.message}",
+                advice=error.hint or "",
+            )
+            continue
+        for opening in found:
+            advice = f"name annotations exactly, as in: wasmoci config {name}"
+            yield Finding(topic="integration", name=name, state=PROBLEM, detail=str(opening), advice=advice)
 
 
 def _settings() -> Finding:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, image_options, tidy
+from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, add_native, image_options, tidy
 from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, settled
 from wasmoci.cli.output import say, say_json
 
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_compile_timeout(parser)
     add_json(parser)
     add_image(parser)
+    add_native(parser)
     parser.add_argument(
         "--runtime-root", metavar="DIR", help="where the native runtime keeps a container; by default the usual places"
     )
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.explanation import explain_bundle  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.workload import opened  # noqa: PLC0415
+    from wasmoci.workload import asks_for_wasm, opened  # noqa: PLC0415
 
     with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
@@ -52,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
             engine=options.engine,
             limits=Limits(time=options.timeout, memory=options.memory),
             isolation=None if options.isolation is None else Isolation(options.isolation),
+            wasm=asks_for_wasm(options.platform) or None,
+            native=options.native,
+            made=container is not None,
         )
     if options.json:
         what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}

@@ -36,7 +36,8 @@ def add_platform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
-        help="which of an index's images to take; by default one for Wasm, else one for this machine",
+        help="which of an index's images to take; by default one for Wasm, else one for this machine; wasi/* means Wasm "
+        "or an error",
     )
 
 
@@ -99,6 +100,13 @@ def add_image(parser: argparse.ArgumentParser) -> None:
     add_platform(parser)
     add_limits(parser)
     add_registry(parser)
+
+
+def add_native(parser: argparse.ArgumentParser) -> None:
+    """The word without which an image's program doesn't run natively."""
+    parser.add_argument(
+        "--native", action="store_true", help="let an image's program run natively if it isn't Wasm, held as by Podman"
+    )
 
 
 def image_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print it."""
     from wasmoci.image import open_image  # noqa: PLC0415
+    from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
 
     registry = registry_options(options)
     with tidy(), open_image(options.image, platform=options.platform, registry=registry) as image:
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
                 "platform": str(image.config.platform) or None,
                 "wasm": image.is_wasm,
                 "annotations": dict(image.manifest.annotations),
+                "leftOut": list(annotations_of(image).left_out),
                 "config": dict(image.config.raw),
                 "layers": [layer.to_dict() for layer in image.manifest.layers],
             }

@@ -65,7 +65,9 @@ def count(text: str) -> int:
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """The options on which the choice of an engine depends."""
-    parser.add_argument("--engine", metavar="NAME", help="the engine for a Wasm workload; by default one is chosen")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="the engine, which means Wasm or an error; by default one is chosen"
+    )
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, help="end the guest this long after its program began"
     )
@@ -75,8 +77,8 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--isolation",
         choices=("inline", "process", "jail"),
-        help="run the guest in this process, in one of its own, or in one without any rights; by default where its limits hold,"
-        " and in the jail on an engine that is no sandbox by itself",
+        help="run the guest in this process, in one of its own, or in one without any rights, which means Wasm or an error; by default"
+        " where its limits hold, and in the jail on an engine that is no sandbox by itself",
     )
 
 

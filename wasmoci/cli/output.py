@@ -51,7 +51,7 @@ def say_json(document: object) -> None:
     """Print a document as JSON."""
     import json  # noqa: PLC0415  most commands don't
 
-    print(json.dumps(document, indent=2))
+    print(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
 
 
 def complain(message: str, hint: str | None = None, kind: str = "error") -> None:

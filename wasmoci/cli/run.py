@@ -7,7 +7,7 @@ import os
 import signal
 
 from wasmoci import warning
-from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, image_options
+from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
 from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
@@ -53,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--read-only", action="store_true", default=None, help="let the guest only read its root file system"
     )
     add_image(parser)
+    add_native(parser)
     parser.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
     args = parser.add_argument(
         "args",
@@ -68,7 +69,10 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.workload import asks_for_wasm  # noqa: PLC0415
 
+    isolation = None if options.isolation is None else Isolation(options.isolation)
+    wasm = asks_for_wasm(options.platform) or None
     warning.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
@@ -78,8 +82,10 @@ def run(options: argparse.Namespace) -> int:
                 bundle,
                 engine=options.engine,
                 limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
-                isolation=None if options.isolation is None else Isolation(options.isolation),
+                isolation=isolation,
                 ready=lambda: _listen(stop=False),
+                wasm=wasm,
+                native=options.native,
             )
     except _Stopped as stopped:
         _die(stopped.number)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci.annotations import VARIANT
 from wasmoci.errors import ImageError
 from wasmoci.image import media
 from wasmoci.image.digest import CHUNK
@@ -18,7 +19,6 @@ from wasmoci.image.image import load_image
 from wasmoci.image.layer_writer import Copy, WrittenLayer, write_layer
 from wasmoci.image.layout_writer import LayoutWriter
 from wasmoci.image.model import Descriptor, Platform, describe, dump
-from wasmoci.image.runtime_spec import VARIANT
 from wasmoci.module import Module, ModuleKind
 
 if TYPE_CHECKING:

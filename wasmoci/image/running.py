@@ -9,8 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasmoci.bundle import Bundle
+import attrs
+
+from wasmoci.bundle import Bundle, Origin
 from wasmoci.errors import ImageError, ImageNotFound, InvalidReference
+from wasmoci.image.allowed import annotations_of
 from wasmoci.image.image import open_file_reference
 from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import Platform
@@ -190,7 +193,8 @@ def as_bundle(
         # Users are looked up in the shared one: the container's own may be changed as soon as it runs.
         spec = spec_of(image, shared, wishes=wishes, root_path=str(rootfs), rootless=os.geteuid() != 0)
         spec.save(directory / CONFIG)
-        yield Bundle.load(directory)
+        origin = Origin(str(reference), annotations_of(image).left_out)
+        yield attrs.evolve(Bundle.load(directory), image=origin)
 
 
 @contextlib.contextmanager

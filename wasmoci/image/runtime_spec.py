@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import InvalidImage, InvalidMount
+from wasmoci.image import confinement
+from wasmoci.image.allowed import annotations_of
 from wasmoci.image.users import User, look_up
 from wasmoci.image.wasm_layer import first_module
+from wasmoci.image.working_directory import working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +26,6 @@ if TYPE_CHECKING:
     from wasmoci.image.rootfs import Rootfs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-VARIANT = "module.wasm.image/variant"
-_HANDLER = "run.oci.handler"
-
-# What Podman's containers have by default.
-_CAPABILITIES = [
-    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE"),
-    *("CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT"),
-]
-_MASKED = [
-    *("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats"),
-    *("/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/fs/selinux", "/sys/dev/block"),
-]
-_READ_ONLY = ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 
 @attrs.frozen
@@ -108,11 +98,13 @@ def make_spec(
         idle: Leave ``process.args`` out when there is nothing to run, for somebody to write them.
 
     Raises:
-        InvalidImage: It has nothing to run and isn't ``idle``, or its ``User`` doesn't exist.
+        InvalidImage: It has nothing to run and isn't ``idle``, its ``User`` doesn't exist, or its ``WorkingDir`` leads to a file system
+            of the kernel's.
     """
     config = image.config
     try:
         user = look_up(rootfs, config.user if wishes.user is None else wishes.user)
+        cwd = posixpath.join("/", wishes.workdir) if wishes.workdir else working_directory(rootfs, config.working_dir)
     except InvalidImage as error:
         raise InvalidImage(error.message, source=f"{image.blobs.name}: {image.digest}") from None
     found = arguments(image, wishes)
@@ -122,25 +114,20 @@ def make_spec(
             source=f"{image.blobs.name}: {image.digest}",
             hint="Say what to run, by its path in the image.",
         )
-    cwd = wishes.workdir or config.working_dir or "/"
-    if not cwd.startswith("/"):
-        cwd = posixpath.join("/", cwd)
     return {
         "ociVersion": "1.0.2",
         "process": {
             "terminal": wishes.terminal,
-            "user": {"uid": user.uid, "gid": user.gid} | ({"additionalGids": list(user.groups)} if user.groups else {}),
             **({"args": list(found)} if found else {}),
             "env": _environment(config, wishes, user),
             "cwd": cwd,
-            "capabilities": _capabilities(user),
-            "noNewPrivileges": False,
+            **confinement.process(user),
         },
         "root": {"path": root_path, "readonly": wishes.read_only},
         "hostname": "wasmoci",
-        "mounts": _mounts(rootless=rootless) + [_bind(volume) for volume in wishes.volumes],
-        "annotations": image_annotations(image) | dict(wishes.annotations),
-        "linux": _linux(rootless=rootless),
+        "mounts": confinement.mounts(rootless=rootless) + [_bind(volume) for volume in wishes.volumes],
+        "annotations": annotations_of(image).kept | dict(wishes.annotations),
+        "linux": confinement.linux(rootless=rootless),
     }
 
 
@@ -154,30 +141,6 @@ def arguments(image: Image, wishes: Wishes) -> tuple[str, ...]:
         # An artifact of the CNCF's layout has no arguments: its module is the program.
         entrypoint = first_module(image)
     return entrypoint + (config.cmd if wishes.args is None else wishes.args)
-
-
-def image_annotations(image: Image) -> dict[str, str]:
-    """Return the annotations that an image gives its containers.
-
-    From the lowest precedence up: what conversion.md derives from the config, the labels, the manifest's annotations. An
-    image for a Wasm platform that says nothing about how it is to be run is marked as a Wasm workload.
-    """
-    config = image.config
-    derived = {
-        "org.opencontainers.image.os": config.platform.os,
-        "org.opencontainers.image.architecture": config.platform.architecture,
-        "org.opencontainers.image.variant": config.platform.variant,
-        "org.opencontainers.image.author": config.author,
-        "org.opencontainers.image.created": config.created,
-        "org.opencontainers.image.stopSignal": config.stop_signal,
-        "org.opencontainers.image.exposedPorts": ",".join(config.exposed_ports),
-    }
-    found = (
-        {key: value for key, value in derived.items() if value} | dict(config.labels) | dict(image.manifest.annotations)
-    )
-    if image.is_wasm and not any(key == _HANDLER or key.startswith(VARIANT) for key in found):
-        found[VARIANT] = "compat"
-    return found
 
 
 def _environment(config: ImageConfig, wishes: Wishes, user: User) -> list[str]:
@@ -194,11 +157,6 @@ def _environment(config: ImageConfig, wishes: Wishes, user: User) -> list[str]:
     return [f"{name}={value}" for name, value in merged.items()]
 
 
-def _capabilities(user: User) -> dict[str, list[str]]:
-    held = _CAPABILITIES if user.uid == 0 else []
-    return {"bounding": _CAPABILITIES, "effective": held, "permitted": held}
-
-
 def _bind(volume: Volume) -> dict[str, Any]:
     return {
         "destination": volume.destination,
@@ -206,45 +164,3 @@ def _bind(volume: Volume) -> dict[str, Any]:
         "source": volume.source,
         "options": ["rbind", "rprivate", "ro" if volume.read_only else "rw"],
     }
-
-
-def _mounts(*, rootless: bool) -> list[dict[str, Any]]:
-    quiet = ["nosuid", "noexec", "nodev"]
-    terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
-    sysfs: dict[str, Any] = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]}
-    if rootless:  # a user namespace that shares the network may not mount sysfs
-        sysfs = {"destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", *quiet, "ro"]}
-    return [
-        {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
-        {
-            "destination": "/dev",
-            "type": "tmpfs",
-            "source": "tmpfs",
-            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
-        },
-        {
-            "destination": "/dev/pts",
-            "type": "devpts",
-            "source": "devpts",
-            "options": terminals if rootless else [*terminals, "gid=5"],
-        },
-        {
-            "destination": "/dev/shm",  # noqa: S108  a guest path
-            "type": "tmpfs",
-            "source": "shm",
-            "options": [*quiet, "mode=1777", "size=65536k"],
-        },
-        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": quiet},
-        sysfs,
-    ]
-
-
-def _linux(*, rootless: bool) -> dict[str, Any]:
-    namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
-    linux: dict[str, Any] = {"maskedPaths": _MASKED, "readonlyPaths": _READ_ONLY}
-    if rootless:
-        linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
-        linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
-        return linux | {"namespaces": [*namespaces, {"type": "user"}]}
-    linux["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
-    return linux | {"namespaces": [*namespaces, {"type": "network"}]}

@@ -6,19 +6,18 @@ runtimes by any that a file has. So there the tables go into the main file, and 
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.containerd_edit import SHIM, Edit, at, tables
 from wasmoci.integration.files import read
 from wasmoci.integration.model import ANNOTATIONS, HEADER, Plan, Request
+from wasmoci.integration.openings import Opening, of_containerd
 from wasmoci.integration.toml import load
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SYSTEM = "/etc/containerd/config.toml"
 _DROP_IN = "/etc/containerd/conf.d/50-wasmoci.toml"
@@ -48,26 +47,68 @@ def plan(request: Request) -> Plan:
     # A table of runtimes takes the place of the built-in one, which has runc.
     runc = not at(document, (*base, "runtimes"))
     wanted = tables(base, request.name, runtime, default=request.default, runc=runc)
+    found = of_containerd(document, before or "", path)
     if request.home is None and version >= _MERGING_VERSION and _imports(document, _DROP_IN):
         text = f"{HEADER.format(target='containerd')}\nversion = {version}\n\n{wanted}"
         drop_in = request.place(_DROP_IN, None)
+        there = read(drop_in, request.root)
+        with contextlib.suppress(IntegrationError):  # it is written anew
+            found += of_containerd(load(there or "", str(drop_in)), there or "", drop_in)
         return Plan(
             fragment=text,
             path=drop_in,
             root=request.root,
-            before=read(drop_in, request.root),
+            before=there,
             after=text,
             notes=_notes(request, document),
+            warnings=_warnings(found, text, drop_in),
         )
     text = f"version = {version}\n" if before is None or not before.strip() else before
     edit = Edit(text=text, source=str(path), base=base, name=request.name, runtime=runtime, default=request.default)
+    after = edit.result()
     return Plan(
         fragment=wanted,
         path=path,
         root=request.root,
         before=before,
-        after=edit.result(),
+        after=after,
         notes=_notes(request, document),
+        warnings=_warnings(found, after, path),
+    )
+
+
+def openings(root: Path | None = None) -> tuple[Opening, ...]:
+    """What lets pods set too much in the files that are there: the main one and what it imports.
+
+    Args:
+        root: The directory below which the machine's files are; None for this machine's own.
+
+    Raises:
+        IntegrationError: One of them can't be read, or isn't TOML.
+    """
+    base = root or Path("/")
+    main = base / _SYSTEM.lstrip("/")
+    text = read(main, root)
+    if text is None:
+        return ()
+    document = load(text, str(main))
+    found = of_containerd(document, text, main)
+    patterns = document.get("imports", [])
+    for pattern in patterns if isinstance(patterns, list) else ():
+        relative = str(PurePosixPath(_SYSTEM).parent / str(pattern)).lstrip("/")
+        for path in sorted(base.glob(relative)):
+            there = read(path, root) if path.is_file() else None
+            if there is not None:
+                found += of_containerd(load(there, str(path)), there, path)
+    return found
+
+
+def _warnings(found: tuple[Opening, ...], after: str, written: Path) -> tuple[str, ...]:
+    """What is to be said of openings, of each whether it is still there when the file is written."""
+    left = {(item.runtime, item.pattern) for item in of_containerd(load(after, str(written)), after, written)}
+    return tuple(
+        f"{item}{'' if item.source != written or (item.runtime, item.pattern) in left else '; --write mends it'}"
+        for item in found
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from wasmoci.errors import IntegrationError
-from wasmoci.integration.toml import Path, assign, header, line_of, load, value
+from wasmoci.integration.openings import of_containerd
+from wasmoci.integration.toml import Path as Keys
+from wasmoci.integration.toml import assign, header, line_of, load, value
 
 SHIM = "io.containerd.runc.v2"
 """The shim that runs OCI runtimes."""
@@ -17,14 +20,14 @@ _DEFAULT = "default_runtime_name"
 _RUNC = {"runtime_type": SHIM}
 
 
-def at(document: Any, path: Path) -> Any:
+def at(document: Any, path: Keys) -> Any:
     """What stands in a document under some keys; an empty table where nothing does."""
     for key in path:
         document = document.get(key, {}) if isinstance(document, dict) else {}
     return document
 
 
-def tables(base: Path, name: str, runtime: dict[str, Any] | None, *, default: bool, runc: bool = False) -> str:
+def tables(base: Keys, name: str, runtime: dict[str, Any] | None, *, default: bool, runc: bool = False) -> str:
     """The tables, as lines.
 
     Args:
@@ -34,7 +37,7 @@ def tables(base: Path, name: str, runtime: dict[str, Any] | None, *, default: bo
         default: Whether it is to be the default.
         runc: Whether runc is to stand beside it.
     """
-    wanted: list[tuple[Path, dict[str, Any]]] = [(base, {_DEFAULT: name})] if default else []
+    wanted: list[tuple[Keys, dict[str, Any]]] = [(base, {_DEFAULT: name})] if default else []
     if runc:
         wanted.append(((*base, "runtimes", "runc"), _RUNC))
     if runtime is not None:
@@ -65,7 +68,7 @@ class Edit:
 
     text: str
     source: str
-    base: Path
+    base: Keys
     name: str
     runtime: dict[str, Any]
     default: bool
@@ -85,11 +88,14 @@ class Edit:
         runtimes = at(others, (*self.base, "runtimes"))
         there = runtimes.get(self.name)
         if there is not None and there != self.runtime:
+            too_much = [
+                item for item in of_containerd(others, before + after, Path(self.source)) if item.runtime == self.name
+            ]
             raise IntegrationError(
                 f"a runtime {self.name!r} is there already, and another one",
                 source=self.source,
                 line=line_of(before + after, (*self.base, "runtimes", self.name)),
-                hint="remove it, or give ours another name: --name",
+                hint="; ".join([*map(str, too_much), "remove it, or give ours another name: --name"]),
             )
         missing = default and at(others, self.base).get(_DEFAULT) != self.name
         if missing:
@@ -144,7 +150,7 @@ class Edit:
         return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line)), None)
 
 
-def _with(document: Any, path: Path, item: Any) -> Any:
+def _with(document: Any, path: Keys, item: Any) -> Any:
     if not path:
         return item
     table = document if isinstance(document, dict) else {}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from wasmoci.errors import IntegrationError
 from wasmoci.integration.files import read
 from wasmoci.integration.model import HEADER, Plan, Request
-from wasmoci.integration.toml import header, value
+from wasmoci.integration.openings import Opening, of_crio
+from wasmoci.integration.toml import header, load, value
 
+_MENDED = "; --write mends it"
 _SYSTEM = "/etc/crio/crio.conf.d/50-wasmoci.conf"
 
-ALLOWED = ("module.wasm.image/variant", "run.oci.")
-"""The annotations to let through. CRI-O takes them for prefixes, and no others than those of a list of its own."""
+ALLOWED = ("module.wasm.image/variant",)
+"""The annotations to let through, with those of single containers. CRI-O takes them for prefixes, and no others than those of a list
+of its own: that has ``run.oci.`` as a whole, by which a pod would tell crun what to load, and ``run.oci.handler`` not at all."""
+
+_MAIN = "/etc/crio/crio.conf"
 
 _PLATFORMS = ("wasi/wasm", "wasi/wasm32")
 
@@ -42,4 +50,32 @@ def plan(request: Request) -> Plan:
             "restart CRI-O, whose containers go on running: systemctl restart crio",
             "let pods choose it: wasmoci config kubernetes",
         ),
+        warnings=_warnings(request.root, path),
     )
+
+
+def _warnings(root: Path | None, written: Path) -> tuple[str, ...]:
+    try:
+        found = openings(root)
+    except IntegrationError as error:  # in a file that isn't ours, or is written anew
+        return (error.message,)
+    return tuple(f"{opening}{_MENDED if opening.source == written else ''}" for opening in found)
+
+
+def openings(root: Path | None = None) -> tuple[Opening, ...]:
+    """What lets pods set too much in the files that are there: the main one and all drop-ins.
+
+    Args:
+        root: The directory below which the machine's files are; None for this machine's own.
+
+    Raises:
+        IntegrationError: One of them can't be read, or isn't TOML.
+    """
+    base = root or Path("/")
+    main = base / _MAIN.lstrip("/")
+    found: list[Opening] = []
+    for path in (main, *sorted((base / _SYSTEM.lstrip("/")).parent.glob("*"))):
+        text = read(path, root) if path.is_file() else None
+        if text is not None:
+            found += of_crio(load(text, str(path)), text, path)
+    return tuple(found)

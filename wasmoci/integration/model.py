@@ -13,8 +13,9 @@ PROGRAM = "wasmoci-runtime"
 FORCED_PROGRAM = "wasmoci-wasm"
 """The same program under the name by which it takes every container for Wasm; installed next to it."""
 
-ANNOTATIONS = ("module.wasm.image/*", "run.oci.*")
-"""The annotations that have to arrive, as patterns."""
+ANNOTATIONS = ("module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler")
+"""The annotations that have to arrive; the second is a pattern, as its end is a container's name. No other of ``run.oci.`` is let
+through: crun acts on them."""
 
 HEADER = "# Written by `wasmoci config {target}`; what is changed here is lost when it is called again."
 
@@ -85,6 +86,7 @@ class Plan:
         before: What the file has now; None when it isn't there.
         after: What it is to have.
         notes: What to know of it and to do afterwards, a sentence each.
+        warnings: What in the files that are there lets a pod's author do more than is good, a sentence each.
     """
 
     fragment: str
@@ -93,3 +95,4 @@ class Plan:
     before: str | None = None
     after: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 
-from wasmoci.annotations import HANDLER, VARIANT
+from wasmoci.annotations import OPENING, decides
 from wasmoci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.destinations import Destinations
 
@@ -77,10 +77,11 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
     readonly = bool(derived["root"].get("readonly"))
     derived["root"] = {**derived["root"], "path": str(stage.root), "readonly": True}
     derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, readonly=readonly)]
-    if not stage.keep_annotations:
-        derived["annotations"] = {
-            key: value for key, value in (derived.get("annotations") or {}).items() if not _decides(key)
-        }
+    annotations = derived.get("annotations") or {}
+    # The engine's sandbox is the container, which no annotation opens.
+    dropped = {key for key in annotations if key in OPENING or (not stage.keep_annotations and decides(key))}
+    if dropped:
+        derived["annotations"] = {key: value for key, value in annotations.items() if key not in dropped}
     return derived
 
 
@@ -100,10 +101,6 @@ def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variabl
         "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},
         "noNewPrivileges": True,
     }
-
-
-def _decides(annotation: str) -> bool:
-    return annotation in (HANDLER, VARIANT) or annotation.startswith(f"{VARIANT}.")
 
 
 def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool) -> Iterable[Mapping[str, Any]]:

@@ -48,9 +48,9 @@ class Attempt:
             WasmociError: There is nothing to explain any more.
         """
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits)
+            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits, wasm=True)
 
     def runs_elsewhere(self) -> bool:
         """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits).runs_on is not None
+            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits, wasm=True).runs_on is not None

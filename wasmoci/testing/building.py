@@ -159,7 +159,7 @@ class Builder:
                 mounts.append(attrs.evolve(mount, source=str(source)))
             else:
                 mounts.append(mount)
-        return Bundle(original.path, attrs.evolve(original.spec, mounts=tuple(mounts)), rootfs)
+        return attrs.evolve(original, spec=attrs.evolve(original.spec, mounts=tuple(mounts)), rootfs=rootfs)
 
     def _program(self, wasm: Wasm) -> Content | None:
         """The module, if a module is meant."""

@@ -266,6 +266,7 @@ class Workbench:
                     stdio=Stdio.capture(stdin),
                     limits=attempt.limits,
                     isolation=None if isolation is None else Isolation(isolation),
+                    wasm=True,
                 )
         except WasmociError as error:
             attempt.error = error
