@@ -222,7 +222,7 @@ class _Walk:
             raise UnsafePlace(
                 f"{shown}: is a link; a directory was expected", hint="name the directory that it leads to"
             )
-        if not _is_trusted(status):
+        if not is_trusted(status):
             raise UnsafePlace(f"{shown}: is a link that belongs to the user {status.st_uid}")
         self._links += 1
         if self._links > _MOST_LINKS:
@@ -240,7 +240,7 @@ class _Walk:
 
     def _check_above(self) -> None:
         status = os.fstat(self.fd)
-        if not _is_trusted(status):
+        if not is_trusted(status):
             raise UnsafePlace(
                 f"{self.path}: belongs to the user {status.st_uid}, who could replace what is in it",
                 hint=f"choose a place beneath directories of root's or of the user {os.geteuid()}",
@@ -258,7 +258,8 @@ def _check_mode(shown: str, status: os.stat_result) -> None:
         raise UnsafePlace(f"{shown}: others may write to it", hint=f"run: chmod go-w {shown}")
 
 
-def _is_trusted(status: os.stat_result) -> bool:
+def is_trusted(status: os.stat_result) -> bool:
+    """Whether something belongs to root or the user; in a user namespace also if its owner isn't mapped, and may be root."""
     if status.st_uid in (0, os.geteuid()):
         return True
     return user_namespace.inside() and status.st_uid == _unmapped()

@@ -165,7 +165,7 @@ def test_changes_are_told_or_refused(place: Path, guest: Callable[..., Path]) ->
         watch = Watch(made)
         assert wasmoci.run(made).exit_code == 7
         if refused:
-            with pytest.raises(wasmoci.UnsupportedWorkload, match="too deep"):
+            with pytest.raises(wasmoci.InvalidBundle, match="too deep"):
                 watch.changes()
         else:
             assert len(watch.changes().directories) == levels

@@ -451,6 +451,24 @@ def test_nothing_is_known_of_another_users_directory(shared: Path, monkeypatch: 
     assert not places.exist()
 
 
+@pytest.mark.parametrize("how", ["theirs", "writable"])
+def test_configuration(shared: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Root doesn't run the program that another user's file names, as with ``sudo``, unless it names the file itself."""
+    file = shared / "wasmoci" / "config.toml"
+    file.parent.mkdir()
+    file.write_text('native_runtime = "/bin/false"\n', encoding="utf-8")
+    monkeypatch.delenv("WASMOCI_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(shared))
+    assert native.settings() == {"native_runtime": "/bin/false"}
+    spoil(file, how)
+    with pytest.raises(wasmoci.InvalidConfiguration, match=r"belongs to|others may write"):
+        native.settings()
+    with pytest.raises(wasmoci.InvalidConfiguration):
+        wasmoci.Settings.load()
+    monkeypatch.setenv("WASMOCI_CONFIG", str(file))
+    assert native.settings() == {"native_runtime": "/bin/false"}
+
+
 # Locks, and what is swept.
 
 

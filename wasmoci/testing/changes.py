@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.errors import UnsupportedWorkload
+from wasmoci.errors import InvalidBundle
 from wasmoci.filesystem import plan
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
     """What is at a place and beneath it.
 
     Raises:
-        UnsupportedWorkload: It is so deep that it has no path.
+        InvalidBundle: It is so deep that it has no path.
     """
     pending = [(guest, place)]
     while pending:
@@ -110,7 +110,7 @@ def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            raise UnsupportedWorkload(
+            raise InvalidBundle(
                 f"{guest[:_SHOWN]}...: is too deep to have a path; what a guest changes there can't be told",
                 hint="have it made in a tmpfs mount, which isn't looked at",
             ) from None
