@@ -469,6 +469,39 @@ def test_configuration(shared: Path, monkeypatch: pytest.MonkeyPatch, how: str) 
     assert native.settings() == {"native_runtime": "/bin/false"}
 
 
+def test_sockets_have_no_names(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
+    """What processes of ours talk through can't be reached by anybody else: no socket has a path or an abstract name."""
+    with wasmoci.start(make_bundle(guest("sleep"), args=["60"])):
+        processes, found = {os.getpid()}, set[int]()
+        while found != processes:
+            found = set(processes)
+            processes |= {child for process in found for child in offspring(process)}
+        assert len(processes) > 1
+        sockets = {inode for process in processes for inode in sockets_of(process)}
+    assert sockets
+    for line in Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]:
+        words = line.split()
+        assert words[6] not in sockets or len(words) == 7, line
+
+
+def offspring(process: int) -> set[int]:
+    """The children of a process."""
+    with contextlib.suppress(OSError):
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return {int(word) for task in tasks for word in task.read_text(encoding="ascii").split()}
+    return set()
+
+
+def sockets_of(process: int) -> set[str]:
+    """The inodes of a process's sockets."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(descriptor.readlink()))
+    return {text[len("socket:[") : -1] for text in found if text.startswith("socket:[")}
+
+
 # Locks, and what is swept.
 
 
