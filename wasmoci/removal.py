@@ -71,14 +71,15 @@ class _Level:
 
     Args:
         name: Its name in the one above.
-        inode: Its inode.
+        status: What it is. The number of an inode may be another's when it is gone, but seldom another user's at once.
     """
 
-    __slots__ = ("again", "failed", "inode", "name", "pending")
+    __slots__ = ("again", "failed", "inode", "name", "owner", "pending")
 
-    def __init__(self, name: str, inode: int) -> None:
+    def __init__(self, name: str, status: os.stat_result) -> None:
         self.name = name
-        self.inode = inode
+        self.inode = status.st_ino
+        self.owner = status.st_uid
         self.pending: list[tuple[str, int]] = []  # directories that have something in them, with their inodes
         self.again = False  # whether there may be more than that
         self.failed: set[str] | None = None  # what stays
@@ -100,7 +101,7 @@ class _Removal:
             status = os.fstat(self._root)
             self._device = status.st_dev
             _permit(self._root, status)
-            self._levels.append(_Level(self._path, status.st_ino))
+            self._levels.append(_Level(self._path, status))
             self._fd = os.dup(self._root)
             while True:
                 self._empty()
@@ -199,7 +200,7 @@ class _Removal:
             return
         os.close(self._fd)
         self._fd = fd
-        self._levels.append(_Level(name, status.st_ino))
+        self._levels.append(_Level(name, status))
         self._list()
 
     def _ascend(self) -> None:
@@ -211,7 +212,7 @@ class _Removal:
             self._start_over()
             return
         status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != (self._device, above.inode):
+        if (status.st_dev, status.st_ino, status.st_uid) != (self._device, above.inode, above.owner):
             os.close(fd)
             self._start_over()
             return
