@@ -14,6 +14,7 @@ that isn't mapped may be root, and passes for it above the directory itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -61,6 +62,37 @@ def directory(path: str | os.PathLike[str], *, make: bool = True, mode: int = _A
     fd, real = open_directory(path, make=make, mode=mode)
     os.close(fd)
     return real
+
+
+def open_inner(name: str, directory_fd: int, *, shown: str) -> int:
+    """Open a directory of the user's own in one that is open and was checked; it is made where it is missing.
+
+    Args:
+        name: Its name.
+        directory_fd: The descriptor of the other one.
+        shown: What it is called in an error.
+
+    Returns:
+        Its descriptor, which is the caller's to close.
+
+    Raises:
+        UnsafePlace: Somebody else could have put things there, or could do so.
+        OSError: It can't be opened or made.
+    """
+    try:
+        fd = os.open(name, _LIST, dir_fd=directory_fd)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):  # another process of the user's was faster
+            os.mkdir(name, _ALONE, dir_fd=directory_fd)
+        fd = os.open(name, _LIST, dir_fd=directory_fd)
+    except NotADirectoryError:
+        raise UnsafePlace(f"{shown}: is not a directory", hint=_REMOVE.format(shown)) from None
+    try:
+        _check_own(shown, os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def check_above(path: str | os.PathLike[str]) -> None:
@@ -125,11 +157,9 @@ def check_file(status: os.stat_result, shown: str) -> None:
     """
     if not stat.S_ISREG(status.st_mode):
         raise UnsafePlace(f"{shown}: is not a regular file", hint=_REMOVE.format(shown))
-    if status.st_uid != os.geteuid():
-        raise UnsafePlace(_belongs(shown, status), hint=_REMOVE.format(shown))
     if status.st_nlink > 1:
         raise UnsafePlace(f"{shown}: has another name besides (a hard link)", hint=_REMOVE.format(shown))
-    _check_mode(shown, status)
+    _check_own(shown, status)
 
 
 _REMOVE = "look who made it, and remove it: {}"
@@ -185,10 +215,7 @@ class _Walk:
         self.fd = inner
         self._names.append(name)
         if is_last and own:
-            status = os.fstat(inner)
-            if status.st_uid != os.geteuid():
-                raise UnsafePlace(_belongs(self.path, status), hint=_REMOVE.format(self.path))
-            _check_mode(self.path, status)
+            _check_own(self.path, os.fstat(inner))
         else:
             self._check_above()
 
@@ -251,6 +278,12 @@ class _Walk:
 
 def _belongs(shown: str, status: os.stat_result) -> str:
     return f"{shown}: belongs to the user {status.st_uid}, not to {os.geteuid()}"
+
+
+def _check_own(shown: str, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise UnsafePlace(_belongs(shown, status), hint=_REMOVE.format(shown))
+    _check_mode(shown, status)
 
 
 def _check_mode(shown: str, status: os.stat_result) -> None:

@@ -45,7 +45,8 @@ REQUESTED = "dev.wasmoci.requested-digest"
 """Annotation of an entry that was pulled from an index by its digest: that digest."""
 
 _UNPACKED = "rootfs"
-_PARTS = (Path("rootfs"), Path("run"), Path("partial"))
+_PARTS = ("rootfs", "run", "partial", "images", "images/blobs", "images/blobs/sha256")
+_FILES = ("index.json", "oci-layout")  # what is believed without a digest
 
 
 @attrs.frozen
@@ -86,11 +87,10 @@ class Store:
     def __init__(self, path: Path | None = None) -> None:
         wanted = (default_store() if path is None else path).absolute()
         try:
-            self.path = Path(private.directory(wanted))
+            descriptor, real = private.open_directory(wanted)
+            self.path = Path(real)
             self._rootfs, self._run = self.path / "rootfs", self.path / "run"
-            for directory in (*_PARTS, Path("images"), Path("images", "blobs"), Path("images", "blobs", "sha256")):
-                private.directory(self.path / directory)
-            self._check_files()
+            self._check_parts(descriptor)
             self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial")
         except UnsafePlace as error:
             raise StoreError(
@@ -103,14 +103,22 @@ class Store:
                 hint="Choose another place with WASMOCI_STORE.",
             ) from error
 
-    def _check_files(self) -> None:
-        descriptor, _ = private.open_directory(self.path / "images")
-        try:
-            for name in ("index.json", "oci-layout"):
+    def _check_parts(self, store: int) -> None:
+        """Make what the store is made of, and refuse what somebody else may have put there before it was the user's alone.
+
+        Args:
+            store: The descriptor of its directory, which is closed.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, store)
+            opened = {"": store}
+            for part in _PARTS:
+                above, _, name = part.rpartition("/")
+                opened[part] = private.open_inner(name, opened[above], shown=f"{self.path}/{part}")
+                stack.callback(os.close, opened[part])
+            for name in _FILES:
                 with contextlib.suppress(FileNotFoundError):
-                    os.close(private.open_file(name, descriptor, shown=str(self.path / "images" / name)))
-        finally:
-            os.close(descriptor)
+                    os.close(private.open_file(name, opened["images"], shown=f"{self.path}/images/{name}"))
 
     # Names.
 
