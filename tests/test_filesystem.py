@@ -266,7 +266,7 @@ with plan(Spec(mounts=(Mount(destination="/t", type="tmpfs"),)), Path("/")).mate
 print(source.parent.exists())
 """
     scratch = Path(tempfile.mkdtemp())
-    scratch.chmod(0o777)
+    scratch.chmod(0o1777)
     try:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", script],

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from wasmoci.errors import NativeRuntimeNotFound as NativeRuntimeNotFound
     from wasmoci.errors import NoSuitableEngine as NoSuitableEngine
     from wasmoci.errors import UnknownEngine as UnknownEngine
+    from wasmoci.errors import UnsafePlace as UnsafePlace
     from wasmoci.errors import UnsupportedModule as UnsupportedModule
     from wasmoci.errors import UnsupportedWorkload as UnsupportedWorkload
     from wasmoci.errors import WasmociError as WasmociError
@@ -116,6 +117,7 @@ _HOMES = {
     "Stdio": "wasmoci.stdio",
     "Stream": "wasmoci.stdio",
     "UnknownEngine": "wasmoci.errors",
+    "UnsafePlace": "wasmoci.errors",
     "UnsupportedModule": "wasmoci.errors",
     "UnsupportedWorkload": "wasmoci.errors",
     "WasmociError": "wasmoci.errors",

@@ -6,6 +6,7 @@ Nothing heavy is imported: a native container that ``wasmoci-runtime`` hands on 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -42,7 +43,8 @@ def read(file: str) -> dict[str, Any]:
         file: A host path.
 
     Raises:
-        InvalidConfiguration: It can't be read, isn't TOML, or has a key that it can't have.
+        InvalidConfiguration: It can't be read, isn't TOML, or has a key that it can't have; or it is found where it usually is, and
+            is another user's.
     """
     from wasmoci.errors import InvalidConfiguration
 
@@ -53,6 +55,7 @@ def read(file: str) -> dict[str, Any]:
 
     try:
         with open(file, encoding="utf-8") as stream:
+            _check(file, os.fstat(stream.fileno()))
             document: dict[str, Any] = tomllib.loads(stream.read())
     except OSError as error:
         raise InvalidConfiguration(f"{file}: can't be read: {error.strerror}") from None
@@ -63,3 +66,19 @@ def read(file: str) -> dict[str, Any]:
         expected = f"{', '.join(KEYS[:-1])} or {KEYS[-1]}"
         raise InvalidConfiguration(f"{file}: {unknown[0]}: no such setting; {expected} was expected")
     return document
+
+
+def _check(file: str, status: os.stat_result) -> None:
+    """Refuse a file that another user has written, and nobody has named: it says which program makes containers, also root's."""
+    if os.environ.get(FILE_VARIABLE) == file:
+        return
+    from wasmoci import private
+    from wasmoci.errors import InvalidConfiguration
+
+    problem = None
+    if not private.is_trusted(status):
+        problem = f"belongs to the user {status.st_uid}, not to {os.geteuid()} or root"
+    elif status.st_mode & stat.S_IWOTH:
+        problem = "others may write to it"
+    if problem is not None:
+        raise InvalidConfiguration(f"{file}: {problem}", hint=f"to use it all the same, set {FILE_VARIABLE}={file}")

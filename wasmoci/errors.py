@@ -34,6 +34,7 @@
     ├── NativeRefused                 a native workload that nobody has allowed, or that would act on the host (126)
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
+    ├── UnsafePlace                   a directory or a file of wasmoci's own that another user could have made, or could change
     ├── GuestNotReady                 a guest that was started was waited for in vain
     └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
 
@@ -312,6 +313,10 @@ class NativeRuntimeNotFound(NativeRuntimeError):
     """Neither crun nor runc nor youki is installed, or the one that was named isn't."""
 
     exit_status = 127
+
+
+class UnsafePlace(WasmociError):
+    """A directory or a file of wasmoci's own on the host that another user could have made, or could change or replace."""
 
 
 class GuestNotReady(WasmociError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import shlex
-import shutil
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -229,7 +228,9 @@ def _wasm_builder(
     numbers = itertools.count(1)
     yield Builder(request.config.rootpath, new_directory, wasm_c)
     if made and not request.node.stash.get(_failed, False):  # the files of a test that failed are to be looked at
-        shutil.rmtree(made[0], ignore_errors=True)
+        from wasmoci.scratch import discard  # noqa: PLC0415
+
+        discard(made[0])
 
 
 @pytest.fixture

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wasmoci import private, warning
+from wasmoci.errors import UnsafePlace
+from wasmoci.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SHELL = "/bin/sh"
 # Waits for a line that says that nothing is left to do; when none comes and nobody can write one any more, it is due. What
-# is to be ended may be just about to begin, so the command is repeated.
+# is to be ended may be just about to begin, so the command is repeated. The removal is our own: that of a shell follows mounts, and
+# there are shells whose own stack ends before the tree does.
 _REAPER = """
 read -r line && exit
+python=$1 code=$2 package=$3
+shift 3
 if [ $# -gt 0 ]; then for _ in 1 2 3; do "$@"; sleep 0.3; done; fi
-chmod -R u+rwX -- "$0"
-exec rm -rf -- "$0"
+exec "$python" -I -S -c "$code" "$package" "$0"
 """
+_REMOVAL = "import sys; sys.path.append(sys.argv[1]); from wasmoci.removal import main; main(sys.argv[2])"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120  it may be in an archive
 
 
 @contextlib.contextmanager
@@ -33,13 +41,57 @@ def scratch_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[P
     Args:
         prefix: How its name begins.
         at_kill: A command that ends what else would live on, run by the shell alone, before it removes the directory.
+
+    Raises:
+        UnsafePlace: Another user could put another directory in its place.
     """
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    directory = _make(prefix)
     with _reaper(directory, at_kill):
         try:
             yield directory
         finally:
-            _remove(directory)
+            discard(directory)
+
+
+@contextlib.contextmanager
+def temporary_directory(prefix: str, *, parent: Path | None = None) -> Iterator[Path]:
+    """Make a directory for as long as the context lasts, for what is no guest's.
+
+    Args:
+        prefix: How its name begins.
+        parent: The directory to make it in; None for the one for temporary files.
+
+    Raises:
+        UnsafePlace: Another user could put another directory in its place.
+    """
+    directory = _make(prefix, parent)
+    try:
+        yield directory
+    finally:
+        discard(directory)
+
+
+def discard(directory: Path) -> None:
+    """Remove a directory with all that is in it. That something stays is a warning: what has been done with it has been done."""
+    try:
+        remove_tree(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        warning.warn(__name__, f"{directory}: can't be removed: {error.filename}: {error.strerror}")
+
+
+def _make(prefix: str, parent: Path | None = None) -> Path:
+    if parent is None:
+        above = tempfile.gettempdir()
+        try:
+            private.check_above(above)
+        except UnsafePlace as error:
+            raise UnsafePlace(
+                f"temporary files can't be kept in {above}: {error.message}",
+                hint="set TMPDIR to a directory of your own",
+            ) from None
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
 
 
 @contextlib.contextmanager
@@ -67,7 +119,7 @@ def _start(directory: Path, at_kill: Sequence[str], waiting: int) -> int:
     # posix_spawn: it costs a tenth of what subprocess does, and works in a process with threads.
     return os.posix_spawn(
         _SHELL,
-        [_SHELL, "-c", _REAPER, str(directory), *at_kill],
+        [_SHELL, "-c", _REAPER, str(directory), sys.executable or "python3", _REMOVAL, _PACKAGE, *at_kill],
         {**_kept_variables(), "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, waiting, 0),
@@ -82,16 +134,3 @@ def _start(directory: Path, at_kill: Sequence[str], waiting: int) -> int:
 def _kept_variables() -> dict[str, str]:
     """Where a native runtime that isn't root's keeps its containers."""
     return {name: os.environ[name] for name in ("XDG_RUNTIME_DIR",) if name in os.environ}
-
-
-def _remove(directory: Path) -> None:
-    try:
-        shutil.rmtree(directory)
-    except PermissionError:
-        # The guest may have taken the permissions from directories of its own.
-        for path, names, _ in os.walk(directory):
-            for name in names:
-                inner = Path(path, name)
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(directory)

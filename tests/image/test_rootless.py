@@ -18,7 +18,7 @@ import pytest
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
 from wasmoci.image import Store, as_bundle, building, open_image, private_copy, pull, store, transfer, unpack, unpacked
-from wasmoci.image.rootfs import remove_tree
+from wasmoci.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,14 +16,16 @@ import os
 import stat
 import threading
 import time
+from pathlib import Path
 
 from wasmoci.compiled import place
 from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
+from wasmoci.errors import UnsafePlace
+from wasmoci.private import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
     from typing import Any, TypeVar
 
     _T = TypeVar("_T")
@@ -34,7 +36,6 @@ _FORMAT = 1
 _MOST_RECORD = 1 << 16  # bytes
 _TICK = 100_000_000  # nanoseconds: more than between two times that a file system tells apart
 _DESCRIPTORS = "/proc/self/fd"
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -59,12 +60,8 @@ class Entries:
         Raises:
             Unusable: It can't be used.
         """
-        path = place.private(base / place.MODULES)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as error:
-            raise place.Unusable(f"{path}: {error.strerror}") from None
-        return cls(path, descriptor, warn)
+        descriptor, path = place.opened(base / place.MODULES)
+        return cls(Path(path), descriptor, warn)
 
     def __enter__(self) -> Entries:
         return self
@@ -204,17 +201,16 @@ class Entries:
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[int]:
         """A file of the cache, open; only a regular one that is the user's own, and that nobody else may write to."""
+        shown = str(self._directory / name)
         try:
-            descriptor = os.open(name, _READ, dir_fd=self.descriptor)
+            descriptor = open_file(name, self.descriptor, shown=shown)
         except FileNotFoundError:
             raise
+        except UnsafePlace as error:
+            raise place.Unusable(place.reason(error)) from None
         except OSError as error:
-            raise place.Unusable(f"{self._directory / name}: {error.strerror}") from None
+            raise place.Unusable(f"{shown}: {error.strerror}") from None
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                raise place.Unusable(f"{self._directory / name}: is not a file of the user {os.geteuid()}")
-            place.check(self._directory / name, status)
             yield descriptor
         finally:
             os.close(descriptor)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
+
+from wasmoci.errors import UnsafePlace
+from wasmoci.private import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 PATIENCE = 600.0
 """Seconds to wait for whoever has a lock; a compiler may take minutes, but one that is stopped must not stop all others."""
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_RDWR | os.O_CREAT
 _SHORTEST, _LONGEST = 0.001, 0.05  # seconds between two attempts
 
 
@@ -49,7 +53,10 @@ def lock(directory: int, name: str, *, patience: float = PATIENCE) -> Iterator[b
 
 
 def _attempt(directory: int, name: str) -> int | None:
-    descriptor = os.open(name, _FLAGS, 0o600, dir_fd=directory)
+    try:
+        descriptor = open_file(name, directory, _FLAGS)
+    except UnsafePlace as error:
+        raise OSError(errno.EPERM, error.message) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The file may have been removed by its holder after it was opened here.

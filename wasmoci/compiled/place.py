@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from pathlib import Path
 
 from wasmoci import user_namespace
+from wasmoci.errors import UnsafePlace
+from wasmoci.private import open_directory
 
 VARIABLE = "WASMOCI_CACHE"
 SIZE_VARIABLE = "WASMOCI_CACHE_SIZE"
@@ -17,7 +18,6 @@ MODULES = "modules"
 DEFAULT_SIZE = 2 << 30  # bytes
 _SYSTEM = Path("/var/cache/wasmoci")  # root's
 _SIZE = r"([0-9]+)(?:([kKMGT])(i?)B?)?"
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Unusable(Exception):
@@ -72,59 +72,27 @@ def private(directory: Path, *, writable: bool = False) -> Path:
     Raises:
         Unusable: It can't be made, or somebody else could put things there.
     """
-    try:
-        _make(directory)
-        for path in (directory, *directory.parents):
-            _check_link(path)
-        if directory.is_symlink():
-            raise Unusable(f"{directory}: is a link; a directory was expected")
-        real = Path(os.path.realpath(directory, strict=True))
-        status = real.lstat()
-        if not stat.S_ISDIR(status.st_mode):
-            raise Unusable(f"{directory}: is not a directory")
-        if status.st_uid != os.geteuid():
-            raise Unusable(f"{directory}: belongs to the user {status.st_uid}, not to {os.geteuid()}")
-        check(real, status)
-        for parent in real.parents:
-            _check_parent(parent)
-    except OSError as error:
-        raise Unusable(f"{error.filename or directory}: {error.strerror}") from None
+    descriptor, real = opened(directory)
+    os.close(descriptor)
     if writable and not os.access(real, os.W_OK | os.X_OK):
         raise Unusable(f"{real}: can't be written to")
-    return real
+    return Path(real)
 
 
-def check(path: Path | str, status: os.stat_result) -> None:
-    """Refuse a file or directory that others may write to.
+def opened(directory: Path) -> tuple[int, str]:
+    """The same directory's descriptor, which is the caller's to close, and its path without links.
 
     Raises:
-        Unusable: They may.
+        Unusable: See :func:`private`.
     """
-    if status.st_mode & _WRITABLE_BY_OTHERS:
-        raise Unusable(f"{path}: others may write to it; run: chmod go-w {path}")
+    try:
+        return open_directory(directory)
+    except UnsafePlace as error:
+        raise Unusable(reason(error)) from None
+    except OSError as error:
+        raise Unusable(f"{error.filename or directory}: {error.strerror}") from None
 
 
-def _check_link(path: Path) -> None:
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
-        raise Unusable(f"{path}: is a link that belongs to the user {status.st_uid}")
-
-
-def _check_parent(path: Path) -> None:
-    status = path.lstat()
-    if status.st_uid not in (0, os.geteuid()) and not user_namespace.inside():
-        raise Unusable(f"{path}: belongs to the user {status.st_uid}, who could replace what is in it")
-    if not status.st_mode & stat.S_ISVTX:
-        check(path, status)
-
-
-def _make(directory: Path) -> None:
-    """Make a directory and those above it, none of which others may write to, whatever the umask says."""
-    missing = [directory]
-    while not os.path.lexists(missing[-1].parent):
-        missing.append(missing[-1].parent)
-    for path in reversed(missing):
-        try:
-            path.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
+def reason(error: UnsafePlace) -> str:
+    """What is wrong with a place and what to do about it, in one line."""
+    return error.message if error.hint is None else f"{error.message}; {error.hint}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,10 +18,12 @@ from wasmoci.image.layer_writer import Copy, WrittenLayer, write_layer
 from wasmoci.image.layout_writer import LayoutWriter
 from wasmoci.image.model import Descriptor, Platform, describe, dump
 from wasmoci.module import Module, ModuleKind
+from wasmoci.scratch import temporary_directory
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from wasmoci.image.image import Image
 
@@ -187,8 +187,8 @@ def source_date() -> int:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[tuple[Path, LayoutWriter]]:
-    with tempfile.TemporaryDirectory(prefix="wasmoci-build-") as scratch:
-        yield Path(scratch), LayoutWriter(Path(scratch, "image"))
+    with temporary_directory("wasmoci-build-") as scratch:
+        yield scratch, LayoutWriter(scratch / "image")
 
 
 def _write_layer(

@@ -22,8 +22,9 @@ import attrs
 
 from wasmoci.errors import ImageError, InvalidImage, UnsafeLayer
 from wasmoci.image.nodes import owner_of, set_owner, time_of, write_file
-from wasmoci.image.rootfs import Parts, Rootfs, Unresolvable, remove_tree
+from wasmoci.image.rootfs import Parts, Rootfs, Unresolvable
 from wasmoci.image.tar import Entry, Kind, TarReader
+from wasmoci.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COMPRESSIONS = {"gzip": media.OCI_LAYER_GZIP, "zstd": media.OCI_LAYER_ZSTD, "none": media.OCI_LAYER}
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 3
+_MOST_SHOWN = 200  # characters of a path
 
 
 @attrs.frozen
@@ -80,10 +81,9 @@ def write_layer(copies: tuple[Copy, ...], file: BinaryIO, *, compression: str, t
         raise ImageError(f"compression {compression!r}; expected one of {', '.join(COMPRESSIONS)}")
     entries: dict[tuple[str, ...], Path | None] = {}
     for copy in copies:
-        for parts, path in _walk(copy.source, copy.target):
-            for count in range(1, len(parts)):
-                entries.setdefault(parts[:count], None)
-            entries[parts] = path
+        for count in range(1, len(copy.target)):
+            entries.setdefault(copy.target[:count], None)
+        entries.update(_walk(copy.source, copy.target))
     stored = _Hashing(file)
     packed = _compressor(compression, stored)
     plain = _Hashing(packed)
@@ -98,21 +98,28 @@ def write_layer(copies: tuple[Copy, ...], file: BinaryIO, *, compression: str, t
 
 
 def _walk(source: Path, target: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Path | None]]:
-    try:
-        mode = source.lstat().st_mode
-        if stat.S_ISDIR(mode):
-            if target:
-                yield target, None
-            for child in sorted(source.iterdir()):
-                yield from _walk(child, (*target, child.name))
-            return
-    except OSError as error:
-        raise ImageError(f"{source}: can't be read: {error.strerror}") from error
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise ImageError(f"{source}: neither a file nor a directory nor a symbolic link; an image has no others")
-    if not target:
-        raise ImageError(f"{source}: expected a guest path with a name, such as /{source.name}")
-    yield target, source
+    pending = [(source, target)]
+    while pending:
+        source, target = pending.pop()
+        try:
+            mode = source.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                if target:
+                    yield target, None
+                pending += [(child, (*target, child.name)) for child in source.iterdir()]
+                continue
+        except OSError as error:
+            raise ImageError(f"{_short(source)}: can't be read: {error.strerror}") from error
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise ImageError(f"{source}: neither a file nor a directory nor a symbolic link; an image has no others")
+        if not target:
+            raise ImageError(f"{source}: expected a guest path with a name, such as /{source.name}")
+        yield target, source
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path | None, timestamp: int) -> None:

@@ -177,7 +177,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is either the old one or the new one, whenever somebody looks, and after a crash."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with partial.open("xb") as file:
+        # Nobody else's to write to, whatever the umask says: what others may write to isn't believed.
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

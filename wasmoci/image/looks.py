@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wasmoci.errors import ImageError, InvalidReference
+from wasmoci.errors import ImageError, InvalidReference, StoreError
 from wasmoci.image.reference import parse_reference
 from wasmoci.image.store_path import default_store
 
@@ -30,6 +30,8 @@ def looks_like_image(reference: str) -> bool:
 
     try:
         Store().find(reference)
+    except StoreError:
+        raise  # what is in it would have been meant, and can't be believed
     except ImageError:
         return False
     return True

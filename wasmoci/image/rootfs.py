@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -160,33 +159,3 @@ def _check(steps: int, links: int, depth: int) -> None:
         raise Unresolvable(f"goes through more than {MAX_LINKS} symbolic links")
     if depth > MAX_DEPTH:
         raise Unresolvable(f"is more than {MAX_DEPTH} directories deep")
-
-
-def remove_tree(name: str, *, dir_fd: int | None = None) -> None:
-    """Remove a file or a whole directory, following no link, whatever the modes of its directories.
-
-    Raises:
-        FileNotFoundError: There is nothing of this name.
-    """
-    try:
-        os.unlink(name, dir_fd=dir_fd)
-    except (IsADirectoryError, PermissionError) as refused:
-        # Unlinking a directory is EISDIR, and EPERM on some file systems; EACCES when the parent can't be written.
-        try:
-            path_fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
-        except NotADirectoryError:
-            raise refused from None
-    else:
-        return
-    try:
-        if os.geteuid():
-            Path(f"/proc/self/fd/{path_fd}").chmod(0o700)  # fchmod takes no O_PATH descriptor
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
-    finally:
-        os.close(path_fd)
-    try:
-        for entry in os.listdir(fd):  # noqa: PTH208  a descriptor
-            remove_tree(entry, dir_fd=fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=dir_fd)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,10 +20,12 @@ from wasmoci.image.reference import Reference, local_name, parse_name, parse_ref
 from wasmoci.image.runtime_spec import Volume, Wishes
 from wasmoci.image.store import Store, Stored
 from wasmoci.image.unpacked import spec_of
+from wasmoci.scratch import temporary_directory
 from wasmoci.spec import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from wasmoci.image.image import Image
     from wasmoci.image.registry_connection import RegistryOptions
@@ -220,8 +220,8 @@ def _exported(name: str) -> Iterator[Reference]:
             f"containers-storage:{name}: needs skopeo, which isn't installed",
             hint="Install skopeo, or save the image with 'podman save --format oci-archive -o FILE NAME'.",
         )
-    with tempfile.TemporaryDirectory(prefix="wasmoci-") as scratch:
-        layout = Path(scratch, "image")
+    with temporary_directory("wasmoci-") as scratch:
+        layout = scratch / "image"
         command = [program, "copy", "--quiet", "--dest-oci-accept-uncompressed-layers"]
         command += [f"containers-storage:{name}", f"oci:{layout}:image"]
         try:

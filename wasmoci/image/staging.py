@@ -7,18 +7,24 @@ goes with the process, so whoever finds such a directory unlocked knows that its
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
-from wasmoci.image.rootfs import remove_tree
+from wasmoci import warning
+from wasmoci.removal import remove_tree
+from wasmoci.scratch import discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PREFIX = ".wasmoci-"
+_NEVER_WAITING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+"""Of what is found under a name: a FIFO in the place of a lock would be waited for."""
 
 
 @contextlib.contextmanager
@@ -35,13 +41,15 @@ def staged(parent: Path, label: str) -> Iterator[Path]:
     finally:
         try:
             if _same(path, fd):
-                remove_tree(str(path))
+                discard(path)
         finally:
             os.close(fd)
 
 
 def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], None] | None = None) -> int:
     """Remove what processes that are gone left of :func:`staged`; return how many directories that were.
+
+    What can't be removed is a warning, and stays for the next time. What another user has put there isn't touched.
 
     Args:
         parent: The directory to look in; nothing happens when it is missing.
@@ -58,10 +66,18 @@ def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], No
         path = parent / name
         with contextlib.suppress(OSError), hold(path, exclusive=True, wait=False) as held:
             if held:
+                if path.lstat().st_uid != os.geteuid():
+                    continue
                 if before is not None:
                     before(path)
-                remove_tree(str(path))
-                removed += 1
+                try:
+                    remove_tree(path)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    warning.warn(__name__, f"{path}: can't be removed: {error.filename}: {error.strerror}")
+                else:
+                    removed += 1
     return removed
 
 
@@ -80,7 +96,7 @@ def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[
     Raises:
         OSError: It isn't there.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(path, os.O_RDONLY | _NEVER_WAITING)
     try:
         try:
             fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
@@ -103,8 +119,10 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
         remove: Unlink it at the end.
     """
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | _NEVER_WAITING, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "is not a regular file", str(path))
             fcntl.flock(fd, fcntl.LOCK_EX)
             if _same(path, fd):
                 try:

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError
+from wasmoci import private
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError, UnsafePlace
 from wasmoci.image import media
 from wasmoci.image.blobs import read_document
 from wasmoci.image.image import Image, load_image
@@ -38,12 +40,13 @@ from wasmoci.image.unpacking import unpack_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REQUESTED = "dev.wasmoci.requested-digest"
 """Annotation of an entry that was pulled from an index by its digest: that digest."""
 
 _UNPACKED = "rootfs"
+_PARTS = ("rootfs", "run", "partial", "images", "images/blobs", "images/blobs/sha256")
+_FILES = ("index.json", "oci-layout")  # what is believed without a digest
 
 
 @attrs.frozen
@@ -72,26 +75,50 @@ class Pruned:
 class Store:
     """A store of images; made where it is missing, for its user alone (mode 0700).
 
+    It is used only where no other user could have put something into it; see :mod:`wasmoci.private`.
+
     Args:
         path: Its directory, on the host; None for the user's.
 
     Raises:
-        StoreError: It can't be made or written to.
+        StoreError: It can't be made or written to, or another user could have done so.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = (default_store() if path is None else path).absolute()
-        self._rootfs, self._run = self.path / "rootfs", self.path / "run"
+        wanted = (default_store() if path is None else path).absolute()
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in (self.path / "images", self._rootfs, self._run):
-                directory.mkdir(exist_ok=True)
+            descriptor, real = private.open_directory(wanted)
+            self.path = Path(real)
+            self._rootfs, self._run = self.path / "rootfs", self.path / "run"
+            self._check_parts(descriptor)
             self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial")
+        except UnsafePlace as error:
+            raise StoreError(
+                f"the store at {wanted} can't be used: {error.message}",
+                hint=f"{error.hint or 'Remove it'}. Or choose another place with WASMOCI_STORE.",
+            ) from None
         except OSError as error:
             raise StoreError(
-                f"{self.path}: the store can't be made: {error.strerror}",
+                f"{wanted}: the store can't be made: {error.strerror}",
                 hint="Choose another place with WASMOCI_STORE.",
             ) from error
+
+    def _check_parts(self, store: int) -> None:
+        """Make what the store is made of, and refuse what somebody else may have put there before it was the user's alone.
+
+        Args:
+            store: The descriptor of its directory, which is closed.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, store)
+            opened = {"": store}
+            for part in _PARTS:
+                above, _, name = part.rpartition("/")
+                opened[part] = private.open_inner(name, opened[above], shown=f"{self.path}/{part}")
+                stack.callback(os.close, opened[part])
+            for name in _FILES:
+                with contextlib.suppress(FileNotFoundError):
+                    os.close(private.open_file(name, opened["images"], shown=f"{self.path}/images/{name}"))
 
     # Names.
 

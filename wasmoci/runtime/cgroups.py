@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from pathlib import Path
+
+from wasmoci.runtime import made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def directories(path: str | None, identifier: str) -> list[Path]:
     return list(found)
 
 
-def remove(directory: Path) -> None:
+def remove(directory: Path, mark: str | None) -> None:
     """Remove a cgroup with those beneath it, and end what a killed native runtime has left in them.
 
     Args:
         directory: The cgroup's, a host path.
+        mark: That of the container's making; None where none is known.
     """
     groups = [Path(path) for path, _, _ in os.walk(directory, topdown=False)]
     deadline = time.monotonic() + _PATIENCE
@@ -55,33 +57,22 @@ def remove(directory: Path) -> None:
                 try:
                     group.rmdir()
                 except OSError:
-                    if _kill_unborn(group) and time.monotonic() < deadline:
+                    if _kill_unborn(group, mark) and time.monotonic() < deadline:
                         time.sleep(_STEP)
                         continue
             break
 
 
-def _kill_unborn(group: Path) -> bool:
+def _kill_unborn(group: Path, mark: str | None) -> bool:
     """Kill the processes of a group that were to become a container's; False where it has others, which are let live."""
     try:
         processes = [int(line) for line in (group / "cgroup.procs").read_text(encoding="ascii").split()]
     except OSError:
         return False
-    for process in processes:
-        if not _is_unborn(process):
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    return True
-
-
-def _is_unborn(process: int) -> bool:
-    try:
-        words = Path("/proc", str(process), "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return True  # it has just ended
-    # Between fork and exec a container's process is still the native runtime.
-    return words == [b""] or words[1:2] == [b"init"] or words[0].rpartition(b"/")[2][:4] in (b"crun", b"runc", b"youk")
+    return all(
+        made.kill(process, lambda found: found.is_of_runc or (mark is not None and found.has(mark)))
+        for process in processes
+    )
 
 
 def _hierarchies() -> Iterator[Path]:

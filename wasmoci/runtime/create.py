@@ -9,7 +9,7 @@ from wasmoci.bundle import Bundle
 from wasmoci.classify import Classification, Kind
 from wasmoci.dispatcher import Dispatcher
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.runtime import compile_group, interpreter, leftovers, native, private, program, staging
+from wasmoci.runtime import compile_group, interpreter, leftovers, made, native, private, program, staging
 from wasmoci.runtime.calls import Native
 from wasmoci.runtime.environment import Description
 from wasmoci.runtime.record import Record
@@ -64,6 +64,7 @@ def main(invocation: Invocation) -> int:
         handler=dispatcher.registry.reference(selection.handler.name),
         compiled=program.compiled_for(selection.handler, found),
         native=Native(invocation),
+        mark=made.mark(),
     )
     record = Record.of(invocation)
     return creation.run(record) if invocation.command == "run" else creation.create(record)
@@ -81,6 +82,7 @@ class _Creation:
     handler: str
     compiled: Compiled | None
     native: Native
+    mark: str
 
     def create(self, record: Record) -> int:
         with record.locked(make=True):
@@ -131,6 +133,7 @@ class _Creation:
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
         derived = record.write(self._derive(record), CONFIG)
         private.cover(str(self.bundle.path / self.config), str(derived))
+        os.environ[made.VARIABLE] = self.mark
         self.native.become()
 
     def _derive(self, record: Record) -> dict[str, Any]:
@@ -159,6 +162,7 @@ class _Creation:
         return {
             "version": 1,
             "maker": os.getpid(),
+            "mark": self.mark,
             "status": status,
             "bundle": str(self.bundle.path),
             "command": self.native.command,

@@ -85,12 +85,14 @@ def find(identifier: str, root: str | None = None) -> Container | None:
 
 def _all(root: str | None) -> Iterator[Container]:
     roots = [None, *(_existing(_ROOTS))] if root is None else [root]
+    has_records = places.exist()
     for runtime in installed():
         for place in roots:
             options = [] if place is None else ["--root", place]
             for entry in _listed([str(runtime.path), *options, "list", "--format", "json"]):
                 name = str(entry.get("id", ""))
-                record = Record(Path(places.container(place, name))) if places.is_identifier(name) else None
+                is_known = has_records and places.is_identifier(name)
+                record = Record(Path(places.container(place, name))) if is_known else None
                 yield Container(
                     identifier=name,
                     bundle=Path(str(entry.get("bundle", ""))),

@@ -5,12 +5,9 @@ Mounts are none of it: they went with the killed command's mount namespace.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-from pathlib import Path
 
-from wasmoci.runtime import cgroups
+from wasmoci.runtime import cgroups, made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,24 +48,18 @@ def _kill_makers(document: dict[str, Any]) -> None:
     Args:
         document: The container's.
     """
-    command = document.get("command")
-    if not command:
+    mark = document.get("mark")
+    if not mark:
         return
+    for process in _processes():
+        made.kill(process, lambda found: found.command == document["command"] and found.has(mark))
+
+
+def _processes() -> Iterable[int]:
     own = os.getpid()
-    for process, found in _command_lines():
-        if found == command and process != own:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-
-
-def _command_lines() -> Iterable[tuple[int, list[str]]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                text = os.fsdecode((entry / "cmdline").read_bytes())
-                yield int(entry.name), text.split("\0")[:-1]
+    return (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own)  # noqa: PTH208
 
 
 def _sweep(record: Record, document: dict[str, Any]) -> None:
     for directory in cgroups.directories(document.get("cgroup"), record.identifier):
-        cgroups.remove(directory)
+        cgroups.remove(directory, document.get("mark"))

@@ -7,6 +7,7 @@ native runtime's ``--root``, so that the same ids under other roots are other co
 from __future__ import annotations
 
 import os
+import stat
 
 from wasmoci import user_namespace
 
@@ -26,8 +27,15 @@ def base() -> str:
 
 
 def exist() -> bool:
-    """Whether there may be any Wasm container."""
-    return os.path.isdir(base())
+    """Whether there may be any Wasm container.
+
+    In a directory of another user's there is none: nothing of ours was ever kept there, and what is there isn't looked at.
+    """
+    try:
+        status = os.lstat(base())
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def is_identifier(text: str) -> bool:

@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+from wasmoci import private
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import places
 
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 
 _FILE = "record.json"
+_VERSION = 1
+_MOST = 1 << 26  # bytes of a record: a spec's annotations and process are in it
+_NONE = type(None)
+_MEMBERS: dict[str, type | tuple[type, ...]] = {
+    "version": int,
+    "maker": int,
+    "mark": str,
+    "status": str,
+    "bundle": str,
+    "command": list,
+    "classification": dict,
+    "engine": str,
+    "named": (str, _NONE),
+    "annotations": dict,
+    "process": (dict, _NONE),
+    "cgroup": (str, _NONE),
+}
+"""What a record has, and of which type."""
+
 _OPEN_TO_ALL = 0o711  # a container's own user passes through on the way to the staged root
 
 
@@ -59,12 +79,29 @@ class Record:
         return self.directory / "root"
 
     def read(self) -> dict[str, Any]:
-        """The document; empty where the command that was to write it was killed before."""
+        """The document; empty where the command that was to write it was killed before, and where it is none that we write.
+
+        Raises:
+            UnsafePlace: Another user could have written it.
+        """
         try:
-            document: dict[str, Any] = json.loads((self.directory / _FILE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            directory, _ = private.open_directory(self.directory, make=False)
+        except (FileNotFoundError, NotADirectoryError):
             return {}
-        return document
+        try:
+            descriptor = private.open_file(_FILE, directory, shown=str(self.directory / _FILE))
+        except FileNotFoundError:
+            return {}
+        finally:
+            os.close(directory)
+        with os.fdopen(descriptor, "rb") as stream:
+            content = stream.read(_MOST + 1)
+        try:
+            document: Any = json.loads(content) if len(content) <= _MOST else None
+        except (ValueError, RecursionError):
+            return {}
+        found: dict[str, Any] = document if is_valid(document) else {}
+        return found
 
     def write(self, document: dict[str, Any], name: str = _FILE) -> Path:
         """Write a document, atomically. It has a guest's environment in it, which is nobody's but the user's.
@@ -75,14 +112,22 @@ class Record:
 
         Returns:
             The file.
+
+        Raises:
+            UnsafePlace: Another user could put another one in its place.
         """
-        target = self.directory / name
-        partial = self.directory / f".{name}"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(json.dumps(document).encode())
-        partial.replace(target)
-        return target
+        partial = f".{name}"
+        directory, _ = private.open_directory(self.directory, make=False)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial, dir_fd=directory)  # of a command that was killed
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(partial, flags, 0o600, dir_fd=directory), "wb") as stream:
+                stream.write(json.dumps(document).encode())
+            os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
+        finally:
+            os.close(directory)
+        return self.directory / name
 
     @contextlib.contextmanager
     def locked(self, *, make: bool = False) -> Iterator[bool]:
@@ -106,7 +151,7 @@ class Record:
             try:
                 if make:
                     _make(self.root)
-                descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                descriptor, _ = private.open_directory(self.directory, make=False)
             except FileNotFoundError:
                 if make:
                     continue  # removed by another command between the two calls
@@ -125,26 +170,41 @@ class Record:
     def remove(self) -> None:
         """Remove the directory, and those above it when it was the last."""
         try:
-            for entry in os.scandir(self.directory):
-                (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+            for name in os.listdir(self.directory):  # noqa: PTH208  names alone
+                (os.rmdir if name == self.root.name else os.unlink)(self.directory / name)
             self.directory.rmdir()
         except OSError:  # what a command that was killed may have left
-            import shutil  # noqa: PLC0415
+            from wasmoci.removal import remove_tree  # noqa: PLC0415
 
-            shutil.rmtree(self.directory, ignore_errors=True)
+            try:
+                remove_tree(self.directory)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                from wasmoci import warning  # noqa: PLC0415
+
+                warning.warn(__name__, f"{self.directory}: can't be removed: {error.filename}: {error.strerror}")
         places.tidy(str(self.directory))
 
 
+def is_valid(document: object) -> bool:
+    """Whether a document is one that this version writes, so that what is in it can be acted on."""
+    return (
+        isinstance(document, dict)
+        and all(
+            isinstance(document.get(name), kind) and not (kind is int and isinstance(document.get(name), bool))
+            for name, kind in _MEMBERS.items()
+        )
+        and document["version"] == _VERSION
+        and all(isinstance(word, str) for word in document["command"])
+    )
+
+
 def _make(root: Path) -> None:
-    """Make the directories of a container.
+    """Make the directories of a container, from the outermost on.
 
     Raises:
-        NativeRuntimeError: Somebody else owns one of them.
+        UnsafePlace: Somebody else could put something there.
     """
     for directory in (root.parent.parent.parent, root.parent.parent, root.parent, root):
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=_OPEN_TO_ALL)
-            directory.chmod(_OPEN_TO_ALL)
-        status = directory.lstat()
-        if status.st_uid != os.geteuid() or not os.path.isdir(directory):  # noqa: PTH112
-            raise NativeRuntimeError(f"{directory}: belongs to somebody else", hint="remove it")
+        os.close(private.open_directory(directory, mode=_OPEN_TO_ALL)[0])

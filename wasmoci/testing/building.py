@@ -200,7 +200,10 @@ def _volume(source: str, destination: str, options: tuple[str, ...]) -> str:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, ignore=_special)
+        try:
+            shutil.copytree(source, target, symlinks=True, ignore=_special)
+        except RecursionError:
+            raise InvalidBundle(f"{source}: is too deep to be copied into a bundle") from None
     else:
         shutil.copyfile(source, target)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.errors import InvalidBundle
 from wasmoci.filesystem import plan
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.bundle import Bundle
+
+_SHOWN = 60  # characters of a path that is too long
 
 
 @attrs.frozen(kw_only=True)
@@ -89,14 +93,28 @@ def _is_directory(entry: _Entry | None) -> bool:
 
 
 def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
-    try:
-        status = place.lstat()
-    except FileNotFoundError:  # removed in the meantime, as a mount's source may be
-        return
-    yield (
-        guest,
-        _Entry(place, status.st_mode, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns),
-    )
-    if stat.S_ISDIR(status.st_mode):
-        for child in place.iterdir():
-            yield from _walk(f"{guest.rstrip('/')}/{child.name}", child)
+    """What is at a place and beneath it.
+
+    Raises:
+        InvalidBundle: It is so deep that it has no path.
+    """
+    pending = [(guest, place)]
+    while pending:
+        guest, place = pending.pop()
+        try:
+            status = place.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                pending += [(f"{guest.rstrip('/')}/{child.name}", child) for child in place.iterdir()]
+        except FileNotFoundError:  # removed in the meantime, as a mount's source may be
+            continue
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise InvalidBundle(
+                f"{guest[:_SHOWN]}...: is too deep to have a path; what a guest changes there can't be told",
+                hint="have it made in a tmpfs mount, which isn't looked at",
+            ) from None
+        yield (
+            guest,
+            _Entry(place, status.st_mode, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns),
+        )

@@ -9,12 +9,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wasmoci.scratch import temporary_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 FLAGS = ("-O2",)
 INSTALL = (
@@ -85,8 +86,8 @@ class Compiler:
         digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         target = self._cache / f"{files[0].stem}-{digest}.wasm"
         if not target.exists():
-            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
-                partial = Path(scratch, "program.wasm")
+            with temporary_directory("", parent=self._cache) as scratch:
+                partial = scratch / "program.wasm"
                 self._run([*command, "-o", str(partial)])
                 partial.replace(target)
         return target
@@ -96,9 +97,9 @@ class Compiler:
             self._cache.mkdir(parents=True, exist_ok=True)
             file = self._cache / f"source-{hashlib.sha256(source.encode()).hexdigest()[:16]}.c"
             if not file.exists():
-                with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
-                    Path(scratch, "source.c").write_text(source, encoding="utf-8")
-                    Path(scratch, "source.c").replace(file)
+                with temporary_directory("", parent=self._cache) as scratch:
+                    (scratch / "source.c").write_text(source, encoding="utf-8")
+                    (scratch / "source.c").replace(file)
             return file
         return self._root / source
 

@@ -10,9 +10,7 @@ import contextlib
 import json
 import re
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,6 +20,7 @@ from wasmoci import registry
 from wasmoci.capabilities import Capability
 from wasmoci.errors import WasmociError
 from wasmoci.module import Module
+from wasmoci.scratch import temporary_directory
 from wasmoci.testing.conformance.base import guest_bytes
 from wasmoci.testing.conformance.modules import FEATURES
 
@@ -92,9 +91,9 @@ def measure(engine: str) -> Measured:
         {guest.removeprefix("needs_").replace("_", "-"): _takes(engine, guest) for guest in FEATURES},
     )
     # Without pytest's fault handler, which would take the place of an engine's own handler for traps.
-    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(sys.stderr):
+    with temporary_directory("wasmoci-") as directory, contextlib.redirect_stdout(sys.stderr):
         # A name of its own: pytest keeps modules by their names.
-        path = Path(directory, f"test_{re.sub(r'[^0-9A-Za-z]', '_', engine)}.py")
+        path = directory / f"test_{re.sub(r'[^0-9A-Za-z]', '_', engine)}.py"
         path.write_text(_TESTS.format(name=engine), encoding="utf-8")
         options = [
             "-q",

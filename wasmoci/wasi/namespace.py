@@ -167,9 +167,14 @@ class Namespace:
 
         path = mkdtemp(prefix="wasmoci-")
         try:
-            return self._keep(path)
+            fd = os.open(path, PASS)
+            self._open.append(fd)
+            # Where others may write to the directory above it, another one could have been put in its place.
+            if os.fstat(fd).st_uid != os.geteuid() or os.listdir(f"/proc/self/fd/{fd}"):  # noqa: PTH208
+                raise OSError(errno.EPERM, "another user has replaced a temporary directory")
         finally:
             os.rmdir(path)  # noqa: PTH106 - pathlib isn't needed for anything else
+        return fd
 
 
 _kept_empty: list[int] = []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci._sha256 import hexdigest
 from wasmoci.compiled import foreign, place
 from wasmoci.compiled.lock import PATIENCE, lock
 from wasmoci.compiled.names import LOCK
+from wasmoci.scratch import temporary_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -26,8 +26,7 @@ def cache_root() -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         path = _kept()
         if path is None:
-            scratch = tempfile.TemporaryDirectory(prefix="wasmoci-wasmer-", ignore_cleanup_errors=True)
-            path = Path(stack.enter_context(scratch))
+            path = stack.enter_context(temporary_directory("wasmoci-wasmer-"))
         yield path
 
 

@@ -148,10 +148,10 @@ def _pump(config: Owned, source: int) -> Callable[[], None]:
 
 def _connect(config: Owned) -> int:
     """Make a pipe the standard input, and give the descriptor to write to it, which doesn't block."""
-    import tempfile  # noqa: PLC0415  most guests read from elsewhere
+    from wasmoci.scratch import temporary_directory  # noqa: PLC0415  most guests read from elsewhere
 
-    with tempfile.TemporaryDirectory(prefix="wasmoci-stdin-") as directory:
-        path = Path(directory, "stdin")
+    with temporary_directory("wasmoci-stdin-") as directory:
+        path = directory / "stdin"
         os.mkfifo(path, 0o600)
         # Open both ways, so that opening it one way doesn't wait for the other end.
         both = os.open(path, os.O_RDWR | os.O_CLOEXEC)
