@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci._text import one_line
 from wasmoci.arrival import Missing, missing
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective
@@ -76,7 +77,7 @@ class Explanation:
         return {**document, "classification": self.classification.to_dict()}
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(map(one_line, _lines(self)))
 
 
 def explain_bundle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ import posixpath
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
+from wasmoci._regular import open_regular
 from wasmoci.errors import ImageNotFound, InvalidImage
 from wasmoci.image import media
 from wasmoci.image.blobs import Region
@@ -37,9 +39,10 @@ class TarIndex:
     def __init__(self, path: Path, *, limits: UnpackLimits = DEFAULT_LIMITS) -> None:
         self.name = str(path)
         try:
-            self._file: BinaryIO = path.open("rb")
+            self._file: BinaryIO = os.fdopen(open_regular(path), "rb")
         except OSError as error:
-            raise ImageNotFound(f"{path}: can't be read: {error.strerror}") from None
+            kind = InvalidImage if error.errno in (errno.EINVAL, errno.EISDIR) else ImageNotFound
+            raise kind(f"{path}: can't be read: {error.strerror}") from None
         try:
             if is_compressed(self._file.read(4)):
                 self._file = self._inflated(limits)

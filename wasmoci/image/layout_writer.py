@@ -55,6 +55,19 @@ class LayoutWriter:
         except FileNotFoundError:
             return False
 
+    def missing(self, descriptor: Descriptor) -> int:
+        """Return how many bytes of a blob are still to come."""
+        if self.has(descriptor):
+            return 0
+        try:
+            return max(descriptor.size - self._place_of(descriptor).stat().st_size, 0)
+        except FileNotFoundError:
+            return descriptor.size
+
+    def _place_of(self, descriptor: Descriptor) -> Path:
+        """Where a blob is while it arrives."""
+        return self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
+
     def put(self, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
         """Write a blob, unless it is there.
 
@@ -68,7 +81,7 @@ class LayoutWriter:
         """
         if self.has(descriptor):
             return
-        partial = self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
+        partial = self._place_of(descriptor)
         try:
             with locked(partial) as fd:
                 if self.has(descriptor):  # another process was faster

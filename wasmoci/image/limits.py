@@ -12,7 +12,8 @@ _RATIO_GRACE = 64 << 20
 """Bytes that any layer may have, however well they compress: a small layer of zeros is no bomb."""
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Refuse a limit that isn't more than 0."""
     if not value > 0:
         msg = f"{attribute.name} is {value!r}; expected more than 0"
         raise ValueError(msg)
@@ -29,10 +30,10 @@ class UnpackLimits:
         ratio: Decompressed bytes for each compressed one, in every layer, past the layer's first 64 MiB.
     """
 
-    size: int = attrs.field(default=32 << 30, validator=_positive)
-    entries: int = attrs.field(default=2_000_000, validator=_positive)
-    file: int = attrs.field(default=16 << 30, validator=_positive)
-    ratio: float = attrs.field(default=250, validator=_positive)
+    size: int = attrs.field(default=32 << 30, validator=positive)
+    entries: int = attrs.field(default=2_000_000, validator=positive)
+    file: int = attrs.field(default=16 << 30, validator=positive)
+    ratio: float = attrs.field(default=250, validator=positive)
 
 
 DEFAULT_LIMITS = UnpackLimits()
