@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.image.fake_registry import FakeRegistry, Flood, serve
-from tests.image.making import OCI_INDEX, OCI_MANIFEST, digest
+from tests.image.making import OCI_INDEX, OCI_MANIFEST, digest, make_layout, member, tar
 from tests.support.requirements import require
 from tests.trust.registries import ME, get, image_in, options
 from wasmoci.cli import main
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, RegistryError
-from wasmoci.image import Store, TransferLimits, open_image, parse_target, pull, push
+from wasmoci.image import Store, TransferLimits, UnpackLimits, open_image, parse_target, pull, push, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +113,34 @@ def test_many_layers(registry: FakeRegistry) -> None:
     assert len(registry.requests("blobs")) == 1  # the config
     with pytest.raises(InvalidImage, match="501 layers"):  # and the config has one
         get(registry, limits=TransferLimits(layers=501))
+
+
+def test_many_layers_of_an_archive(tmp_path: Path) -> None:
+    """So isn't one unpacked, wherever it comes from."""
+    layout = make_layout(tmp_path / "many", *(tar(member(f"f{number}")) for number in range(4)))
+    with open_image(f"oci:{layout}") as image:
+        with pytest.raises(ImageLimitExceeded, match="4 layers; the limit is 3"):
+            unpack(image, tmp_path / "bundle", limits=UnpackLimits(layers=3))
+        assert not (tmp_path / "bundle").exists()
+        unpack(image, tmp_path / "bundle", limits=UnpackLimits(layers=4))
+
+
+def test_foreign_layers(registry: FakeRegistry, layout: Path) -> None:
+    """A layer is asked of the registry, wherever its descriptor says that it is, and has the same limits."""
+    with serve(FakeRegistry()) as other:
+        other.add(layout, "1")
+        (layer,) = layers_of(registry)
+        foreign = {
+            **layer,
+            "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "urls": [f"{other.address}/v2/me/image/blobs/{layer['digest']}", "file:///etc/passwd"],
+        }
+        change(registry, layers=[{**foreign, "size": 1 << 40}])
+        with pytest.raises(ImageLimitExceeded, match="the limit is"):
+            get(registry)
+        change(registry, layers=[foreign])
+        get(registry)
+        assert other.seen == []
 
 
 @pytest.mark.parametrize("way", ["deep", "wide", "unsaid"])

@@ -120,7 +120,7 @@ def _limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     read = (_UNPACK | _TRANSFER).get(name)
     if read is None:
-        raise refusal(f"{text!r}: NAME=N expected, with a name of {', '.join((*_UNPACK, *_TRANSFER))}")
+        raise refusal(f"{text!r}: NAME=N expected, with a name of {', '.join(_UNPACK | _TRANSFER)}")
     return name, read(value)
 
 
@@ -136,7 +136,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-_UNPACK: dict[str, Callable[[str], float]] = {"size": size, "file": size, "entries": _positive, "ratio": _positive}
+_UNPACK: dict[str, Callable[[str], float]] = {
+    "size": size,
+    "file": size,
+    "entries": _positive,
+    "ratio": _positive,
+    "layers": _positive,
+}
 _TRANSFER: dict[str, Callable[[str], float]] = {
     "blob": size,
     "pull": size,

@@ -11,7 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from wasmoci._regular import open_regular
-from wasmoci.errors import ImageNotFound, InvalidImage
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage
 from wasmoci.image import media
 from wasmoci.image.blobs import Region
 from wasmoci.image.decompress import Decompressed, is_compressed
@@ -56,9 +56,16 @@ class TarIndex:
         with self._file as packed:
             packed.seek(0)
             stream = Decompressed(packed, source=self.name, budget=Budget(limits))
-            while data := stream.read(CHUNK):
-                plain.write(data)
-        plain.flush()
+            try:
+                while data := stream.read(CHUNK):
+                    plain.write(data)
+                plain.flush()
+            except BaseException as error:
+                plain.close()
+                if isinstance(error, OSError):
+                    where = tempfile.gettempdir()
+                    raise ImageError(f"{self.name}: can't be unpacked in {where}: {error.strerror}") from error
+                raise
         return plain
 
     def _scan(self) -> dict[str, tuple[int, int] | str]:

@@ -122,7 +122,7 @@ class Connection:
             self.discard(response)
             url = lead(self._name, url, location)
         raise RegistryError(
-            f"{self._name}: more than {self._options.limits.redirects} redirections, the last one to {url}"
+            f"{self._name}: more than {self._options.limits.redirects} redirections, the last one to {Origin.of(url)}"
         )
 
     def _origin_of(self, url: str) -> Origin:
