@@ -69,8 +69,9 @@ class PacedReader(io.RawIOBase):
         self._arrived = 0
 
     def allow(self, body: int) -> None:
-        """Let an answer's body of so many bytes come, with what HTTP adds to it."""
+        """Let an answer's body of so many bytes come, with what HTTP adds to it; how long the server thought about it is over."""
         self._budget = 2 * body + _OVERHEAD
+        self._waited, self._arrived = 0.0, 0
 
     def readable(self) -> bool:
         """Return that it is."""
