@@ -17,6 +17,7 @@ from tests.trust.registries import ME, get, image_in, options
 from wasmoci.cli import main
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, RegistryError
 from wasmoci.image import Store, TransferLimits, UnpackLimits, open_image, parse_target, pull, push, unpack
+from wasmoci.image.staging import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -315,6 +316,17 @@ def test_the_whole_has_a_time(registry: FakeRegistry, kind: str) -> None:
     with pytest.raises(ImageLimitExceeded, match="took more than 1 seconds") as caught:
         get(registry, limits=TransferLimits(rate=1, time=1))
     assert "--limit time=" in str(caught.value.hint)
+
+
+def test_another_pull_that_takes_its_time(registry: FakeRegistry) -> None:
+    """Who waits for somebody else's pull of the same blob, from whichever registry, waits no longer than for an own one."""
+    digest = layers_of(registry)[0]["digest"]
+    store = Store()
+    with locked(store.path / "partial" / f".partial-{digest.replace(':', '-')}"):
+        with pytest.raises(ImageLimitExceeded, match="took more than 1 seconds"):
+            get(registry, limits=TransferLimits(time=1))
+        assert not any(digest in path for _, path, _, _ in registry.seen)
+    get(registry)
 
 
 def test_failures_that_never_pass_have_a_time(registry: FakeRegistry) -> None:

@@ -68,12 +68,19 @@ class LayoutWriter:
         """Where a blob is while it arrives."""
         return self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
 
-    def put(self, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
+    def put(
+        self,
+        descriptor: Descriptor,
+        open_at: Callable[[int], ByteReader],
+        *,
+        waiting: Callable[[], object] | None = None,
+    ) -> None:
         """Write a blob, unless it is there.
 
         Args:
             descriptor: What it has to be.
             open_at: Returns its bytes from an offset on, which isn't 0 when a part came before; closed at the end.
+            waiting: Called while another process writes the same blob; raises when that takes too long.
 
         Raises:
             InvalidImage: The bytes are others; nothing of them is kept.
@@ -83,7 +90,7 @@ class LayoutWriter:
             return
         partial = self._place_of(descriptor)
         try:
-            with locked(partial) as fd:
+            with locked(partial, waiting=waiting) as fd:
                 if self.has(descriptor):  # another process was faster
                     partial.unlink()
                     return

@@ -55,6 +55,14 @@ class Repository:
         """Close all connections."""
         self._connection.close()
 
+    def check_time(self) -> None:
+        """Raise an error when the transfer has taken too long.
+
+        Raises:
+            ImageLimitExceeded: It has.
+        """
+        self._connection.pace.left()
+
     # What is asked.
 
     def manifest(self, selector: str) -> tuple[bytes, Descriptor]:

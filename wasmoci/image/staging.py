@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 from wasmoci.image.rootfs import remove_tree
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PREFIX = ".wasmoci-"
+_PAUSE = 0.05
 
 
 @contextlib.contextmanager
@@ -93,7 +95,7 @@ def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
+def locked(path: Path, *, remove: bool = False, waiting: Callable[[], object] | None = None) -> Iterator[int]:
     """Hold a lock file exclusively, made where it is missing; yields its descriptor.
 
     It may be unlinked or renamed by whoever holds it: those who wait notice and start over.
@@ -101,11 +103,12 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
     Args:
         path: The file, on the host.
         remove: Unlink it at the end.
+        waiting: Called again and again while somebody else holds it; raises when that takes too long. None waits for ever.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            _lock(fd, waiting)
             if _same(path, fd):
                 try:
                     yield fd
@@ -115,6 +118,18 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
                 return
         finally:
             os.close(fd)
+
+
+def _lock(fd: int, waiting: Callable[[], object] | None) -> None:
+    if waiting is None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        waiting()
+        time.sleep(_PAUSE)
 
 
 def _create(parent: Path, label: str) -> tuple[Path, int]:

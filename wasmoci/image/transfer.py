@@ -172,7 +172,15 @@ def _pull(
             return lambda offset: repository.blob(blob, offset)
 
         with store.adding() as writer:
-            _copy(image, writer, receive, progress, parallel=options.parallel, again=repository.again)
+            _copy(
+                image,
+                writer,
+                receive,
+                progress,
+                parallel=options.parallel,
+                again=repository.again,
+                check_time=repository.check_time,
+            )
             descriptor = _entry(image)
             if name.digest and name.digest != image.digest:
                 descriptor = attrs.evolve(descriptor, annotations={REQUESTED: name.digest})
@@ -209,6 +217,7 @@ def _copy(
     *,
     parallel: int,
     again: Callable[[Callable[[], None]], object] = lambda attempt: attempt(),
+    check_time: Callable[[], None] = lambda: None,
 ) -> None:
     list(image.layers())  # an image that can't be run isn't worth the way
     blobs = _blobs(image)
@@ -216,7 +225,16 @@ def _copy(
 
     def fetch(blob: Descriptor, cancelled: threading.Event) -> None:
         open_at = receive(blob)
-        again(lambda: writer.put(blob, lambda offset: _Counted(open_at(offset), blob, offset, progress, cancelled)))
+
+        def waiting() -> None:
+            check_time()
+            if cancelled.is_set():
+                raise _Cancelled
+
+        def counted_at(offset: int) -> ByteReader:
+            return _Counted(open_at(offset), blob, offset, progress, cancelled)
+
+        again(lambda: writer.put(blob, counted_at, waiting=waiting))
         _tell(progress, blob, blob.size)
 
     _in_parallel(fetch, blobs, parallel)
