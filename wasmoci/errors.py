@@ -63,9 +63,17 @@ class WasmociError(Exception):
     """Of the characters that aren't printable, those that a message may have: line breaks, where it is put together of lines."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        message = one_line(message, keep=self._keeps)
-        super().__init__(message)
-        self.message = message
+        super().__init__(one_line(message, keep=self._keeps))
+        self.restate(message, hint=hint)
+
+    def restate(self, message: str, *, hint: str | None) -> None:
+        """Say it in other words.
+
+        Args:
+            message: As at first.
+            hint: As at first.
+        """
+        self.message = one_line(message, keep=self._keeps)
         self.hint = None if hint is None else one_line(hint)
 
     def __str__(self) -> str:

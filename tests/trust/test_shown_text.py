@@ -33,6 +33,7 @@ from wasmoci.cli import main
 from wasmoci.cli.output import complain, say, table, tell
 from wasmoci.errors import ImageError, NoSuitableEngine, WasmociError
 from wasmoci.image import Store, pull
+from wasmoci.isolation import messages
 from wasmoci.runtime.command_line import Invocation
 from wasmoci.runtime.reporting import report
 
@@ -319,6 +320,24 @@ def test_errors(kind: type[WasmociError]) -> None:
     for text in (error.message, error.hint, error.args[0]):
         assert str(text).isprintable()
     assert len(str(error).splitlines()) == 2
+
+
+@pytest.mark.parametrize("kind", ["ImageError", "InvalidModule", "EngineCrashed", "NoSuchClass", "GuestFailed"])
+def test_errors_of_workers(kind: str) -> None:
+    """So is what a worker process says, which its guest may have taken over; it doesn't decide about an exit status either."""
+    state = {
+        "message": EVIL.replace("\n", ""),
+        "hint": EVIL,
+        "exit_status": 0,
+        "_keeps": "\x1b",
+        "with_traceback": 1,
+        "source": "x",
+    }
+    error = messages.error_of({"class": kind, "args": [EVIL.replace("\n", ""), EVIL], "state": state})
+    check(error.message)
+    assert str(error.hint).isprintable()
+    assert error.exit_status == type(error).exit_status != 0
+    assert callable(error.with_traceback)
 
 
 def test_an_error_of_several_lines() -> None:

@@ -106,11 +106,14 @@ def _handler(process: Process, rootfs: Path, document: dict[str, Any]) -> str:
     try:
         selection = program.choose(dispatcher, program.of_process(process, rootfs), named=document.get("named"))
     except (EntrypointError, InvalidModule) as error:
+        message = error.message
         if isinstance(error, EntrypointNotFound):
-            error.message = f"{process.args[0]}: isn't among the container's files"
+            message = f"{process.args[0]}: isn't among the container's files"
         # In the message and not a hint: engines show one line.
-        error.message += "; this container runs WebAssembly, and only a module of its own files can be executed in it"
-        error.hint = None
+        error.restate(
+            f"{message}; this container runs WebAssembly, and only a module of its own files can be executed in it",
+            hint=None,
+        )
         raise
     return dispatcher.registry.reference(selection.handler.name)
 
