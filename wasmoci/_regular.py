@@ -33,7 +33,11 @@ def open_regular(path: str | Path, *, follow: bool = True) -> int:
         OSError: It can't be opened, or is something else than a regular file; ``strerror`` says what.
     """
     # Looked at first, for opening a device can have an effect; and once more when it is open, for it may be another one by then.
-    _check(os.stat(path, follow_symlinks=follow).st_mode, path)  # noqa: PTH116  pathlib is for who needs it
+    try:
+        found = os.stat(path, follow_symlinks=follow)  # noqa: PTH116  pathlib is for who needs it
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name has a NUL byte", str(path)) from None
+    _check(found.st_mode, path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
     try:

@@ -195,6 +195,14 @@ def test_opening(tmp_path: Path, kind: str, *, follow: bool) -> None:
         assert word.replace("link", "symbolic link") in str(caught.value)
 
 
+def test_a_name_that_none_can_have(tmp_path: Path) -> None:
+    """Neither does a name that no file can have crash anything."""
+    with pytest.raises(OSError, match="its name has a NUL byte"):
+        open_regular(tmp_path / "a\0b")
+    with pytest.raises(InvalidImage), open_image(f"oci-archive:{tmp_path}/a\0b"):
+        pass
+
+
 def test_a_pipe_that_was_given(tmp_path: Path) -> None:
     """A pipe that the caller hands over by its descriptor is read, as a shell's ``<(command)``; a FIFO of a file system isn't."""
     ours, theirs = os.pipe()
