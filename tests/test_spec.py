@@ -481,7 +481,8 @@ def test_file_that_is_no_file(tmp_path: Path) -> None:
         ]:
             with no_descriptor_left(), pytest.raises(InvalidSpec) as caught:
                 Spec.load(tmp_path / name)
-            assert caught.value.message == f"{tmp_path / name}: {message}"
+            shown = str(tmp_path / name).replace("\0", "\\x00")
+            assert caught.value.message == f"{shown}: {message}"
 
 
 def test_directory_is_that_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import os
 import stat
 import sys
 
+from wasmoci._regular import read_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 FILE_VARIABLE = "WASMOCI_CONFIG"
 NATIVE_RUNTIME_VARIABLE = "WASMOCI_NATIVE_RUNTIME"
 SYSTEM_FILE = "/etc/wasmoci/config.toml"
+_MAX_SIZE = 1 << 20
 KEYS = ("engines", "detection", "native_runtime", "compile_timeout", "compile_memory")
 
 
@@ -54,9 +57,10 @@ def read(file: str) -> dict[str, Any]:
         import tomli as tomllib
 
     try:
-        with open(file, encoding="utf-8") as stream:
-            _check(file, os.fstat(stream.fileno()))
-            document: dict[str, Any] = tomllib.loads(stream.read())
+        data = read_regular(file, _MAX_SIZE, pipe=True, check=lambda status: _check(file, status))
+        if len(data) > _MAX_SIZE:
+            raise InvalidConfiguration(f"{file}: larger than {_MAX_SIZE} bytes, which no configuration is")
+        document: dict[str, Any] = tomllib.loads(data.decode())
     except OSError as error:
         raise InvalidConfiguration(f"{file}: can't be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

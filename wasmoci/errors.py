@@ -26,7 +26,7 @@
     │   ├── ImageNotFound             no image, tag or platform as asked for
     │   ├── InvalidImage              damaged: a digest, a size, a media type, JSON, a layer's archive
     │   │   └── UnsafeLayer           a layer that reaches out of the root file system
-    │   ├── ImageLimitExceeded        more bytes, entries or compression than allowed
+    │   ├── ImageLimitExceeded        more bytes, entries, compression, layers or time than allowed
     │   ├── StoreError                the local store can't do it: in use, not writable
     │   └── RegistryError             a registry can't be reached, or refuses
     │       └── RegistryDenied        401 and 403
@@ -39,10 +39,12 @@
     └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
 
 ``exit_status`` is what the commands exit with when the guest never ran, the same numbers as Docker's and Podman's.
-This module imports nothing of the package.
+Messages and hints may quote what a registry, an image or a guest says, so they are made fit to be shown here: :mod:`wasmoci._text`.
 """
 
 from __future__ import annotations
+
+from wasmoci._text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +57,28 @@ class WasmociError(Exception):
     """The base of all errors of this package.
 
     Args:
-        message: One sentence that names the file and the place in it, what was found and what was expected.
-        hint: What to do about it, when that is known; shown on a line of its own.
+        message: One sentence that names the file and the place in it, what was found and what was expected. Characters that
+            aren't printable are escaped, line breaks too.
+        hint: What to do about it, when that is known; shown on a line of its own. Escaped like the message.
     """
 
     exit_status: ClassVar[int] = 125
+    _keeps: ClassVar[str] = ""
+    """Of the characters that aren't printable, those that a message may have: line breaks, where it is put together of lines."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(one_line(message, keep=self._keeps))
+        self.restate(message, hint=hint)
+
+    def restate(self, message: str, *, hint: str | None) -> None:
+        """Say it in other words.
+
+        Args:
+            message: As at first.
+            hint: As at first.
+        """
+        self.message = one_line(message, keep=self._keeps)
+        self.hint = None if hint is None else one_line(hint)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"
@@ -181,6 +195,7 @@ class NoSuitableEngine(EngineError):
     """No engine that is installed can run the workload; the message gives each one's reason."""
 
     exit_status = 126
+    _keeps = "\n"
 
 
 class EngineCrashed(EngineError):
@@ -255,7 +270,7 @@ class UnsafeLayer(InvalidImage):
 
 
 class ImageLimitExceeded(ImageError):
-    """An image that unpacks to more than :class:`wasmoci.image.UnpackLimits` allows."""
+    """An image that unpacks to more than ``wasmoci.image.UnpackLimits`` allows, or is transferred at more than ``TransferLimits``."""
 
 
 class StoreError(ImageError):
@@ -277,7 +292,7 @@ class RegistryError(ImageError):
 
 
 class RegistryDenied(RegistryError):
-    """The registry wants credentials (401) or refuses these (403)."""
+    """The registry wants credentials (401), refuses these (403), or wants them sent where they don't belong."""
 
 
 class IntegrationError(WasmociError):
@@ -329,6 +344,8 @@ class GuestNotReady(WasmociError):
         result: The result of a guest that has ended; None while it runs.
     """
 
+    _keeps = "\n\t"
+
     def __init__(self, message: str, *, stdout: bytes, stderr: bytes, result: ExecutionResult | None = None) -> None:
         super().__init__(message)
         self.stdout = stdout
@@ -343,6 +360,8 @@ class GuestFailed(WasmociError):
         message: How it ended, with the end of what it wrote to its standard error.
         result: The whole result.
     """
+
+    _keeps = "\n\t"
 
     def __init__(self, message: str, *, result: ExecutionResult) -> None:
         super().__init__(message)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci._text import one_line
 from wasmoci.arrival import Missing, missing, misspelt
 from wasmoci.classify import RULES, Classification, Kind
 from wasmoci.dispatcher import Dispatcher, effective
@@ -81,7 +82,7 @@ class Explanation:
         return {**document, "classification": self.classification.to_dict()}
 
     def __str__(self) -> str:
-        return "\n".join(map(_on_one_line, _lines(self)))
+        return "\n".join(map(one_line, _lines(self)))
 
 
 def explain_bundle(
@@ -220,13 +221,6 @@ def _guest(bundle: Bundle, files: GuestFiles, limits: Limits) -> dict[str, Any]:
         "left_out": [{"path": path, "type": kind} for path, kind in files.omitted],
         "limits": attrs.asdict(limits),
     }
-
-
-def _on_one_line(text: str) -> str:
-    """A line as it is shown: names in an image and in a bundle may have newlines, and whatever acts on a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lines(explanation: Explanation) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import determinism, isolation
+from wasmoci._text import one_line
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
     CompileLimitExceeded,
@@ -343,7 +344,7 @@ def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: 
 def _refusal(candidates: Sequence[Candidate]) -> str:
     if not candidates:
         return "no engine is to be tried"
-    reasons = "".join(f"\n  {candidate.engine}: {candidate.reason}" for candidate in candidates)
+    reasons = "".join(f"\n  {candidate.engine}: {one_line(candidate.reason)}" for candidate in candidates)
     return f"no engine can run the workload:{reasons}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wasmoci._text import one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +21,9 @@ def warn(name: str, message: str) -> None:
 
     Args:
         name: The logger's.
-        message: A sentence.
+        message: A sentence; characters that aren't printable are escaped.
     """
+    message = one_line(message)
     if _listeners:
         _listeners[0](message)
         return

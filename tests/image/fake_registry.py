@@ -1,19 +1,41 @@
-"""A registry on loopback that misbehaves as told: it cuts answers, fails for a while, or asks for tokens."""
+"""A registry on loopback that misbehaves as told: it cuts answers, fails for a while, asks for tokens, or attacks who asks it."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
+import ssl
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@attrs.frozen
+class Flood:
+    """An answer that never ends.
+
+    Args:
+        head: How it begins.
+        piece: What is sent again and again, until who asked is gone.
+        pause: Seconds between the pieces.
+        status: The status.
+        most: Bytes after which it ends after all, so that a client that takes everything shows it by that.
+    """
+
+    head: bytes
+    piece: bytes
+    pause: float = 0.0
+    status: str = "200 OK"
+    most: int = 256 << 20
 
 
 class FakeRegistry:
@@ -27,7 +49,16 @@ class FakeRegistry:
         auth: ``"basic"``, ``"bearer"`` or none.
         token_status: The status of answers to who asks for a token.
         lie: What to answer instead of a blob or a manifest.
-        redirect: Another registry, which blobs are fetched from.
+        redirect: Another registry, which blobs are fetched from: its host, or an address that paths are added to.
+        redirects: For a part of a path (``manifests``, ``token``, a digest, ...) the address that it leads to; ``{path}`` stands for
+            the whole path.
+        challenge: Asks everybody for credentials with this header, whatever they have shown.
+        realm: Who gives the tokens; empty for itself.
+        upload_to: Where uploads are sent to; ``{path}`` stands for what is usual.
+        token: What is given for a token.
+        floods: For a part of a path the answer that never ends.
+        sent: How many bytes of floods were taken.
+        forms: The bodies of requests for tokens.
     """
 
     def __init__(self) -> None:
@@ -41,11 +72,21 @@ class FakeRegistry:
         self.token_status = 200
         self.lie: dict[str, bytes] = {}
         self.redirect = ""
+        self.redirects: dict[str, str] = {}
+        self.challenge = ""
+        self.realm = ""
+        self.upload_to = "{path}"
+        self.token: Any = "secret"  # noqa: S105
+        self.floods: dict[str, Flood] = {}
+        self.sent = 0
+        self.forms: list[str] = []
         self.status = 0
         self.seen: list[tuple[str, str, str, str]] = []
         self.failed: Counter[str] = Counter()
         self.uploads: dict[str, bytes] = {}
+        self.closing = threading.Event()
         self.host = ""
+        self.scheme = "http"
 
     def add(self, layout: Path, tag: str) -> str:
         """Take over a layout's only image; return its name."""
@@ -63,22 +104,43 @@ class FakeRegistry:
         """The ranges of what was asked of a kind of path, empty for the whole."""
         return [byte_range for method, path, byte_range, _ in self.seen if method == "GET" and f"/{kind}/" in path]
 
+    @property
+    def address(self) -> str:
+        """Its scheme and host."""
+        return f"{self.scheme}://{self.host}"
+
+    def shown(self) -> set[str]:
+        """The credentials that it was shown."""
+        return {authorization for _, _, _, authorization in self.seen if authorization}
+
 
 @contextlib.contextmanager
-def serve(registry: FakeRegistry) -> Iterator[FakeRegistry]:
-    """Let it listen on a port of its own."""
+def serve(registry: FakeRegistry, *, tls: Path | None = None, address: str = "127.0.0.1") -> Iterator[FakeRegistry]:
+    """Let it listen on a port of its own.
+
+    Args:
+        registry: The registry.
+        tls: Where its certificate ``ca.pem`` and its key ``key.pem`` are; None for plain HTTP.
+        address: An address of loopback.
+    """
 
     class Handler(_Handler):
         fake = registry
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, 0), Handler)
     server.daemon_threads = True
-    registry.host = f"127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "ca.pem", tls / "key.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        registry.scheme = "https"
+    registry.host = f"{address}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield registry
     finally:
+        registry.closing.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -98,14 +160,15 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         *above, kind, selector = path.split("/")
         if path == "/token":
-            self._answer(self.fake.token_status, json.dumps({"token": "secret"}).encode())
+            self._answer(self.fake.token_status, json.dumps({"token": self.fake.token}).encode())
         elif above != ["", "v2", "me", "image"]:
             self._answer(404, b"{}")
         elif kind == "manifests" and selector in self.fake.manifests:
             media_type, data = self.fake.manifests[selector]
             self._answer(200, self.fake.lie.get(selector, data), {"Content-Type": media_type})
         elif kind == "blobs" and self.fake.redirect:
-            self._answer(307, b"", {"Location": f"http://{self.fake.redirect}{self.path}"})
+            address = self.fake.redirect if "://" in self.fake.redirect else f"http://{self.fake.redirect}"
+            self._answer(307, b"", {"Location": address + self.path})
         elif kind == "blobs" and selector in self.fake.blobs:
             self._blob(self.fake.lie.get(selector, self.fake.blobs[selector]))
         else:
@@ -115,14 +178,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Begin an upload, or exchange an identity token."""
-        body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.fake.forms.append(text)
+        body = parse_qs(text)
         if self._refused():
             return
         if self.path == "/token":
             right = (body["grant_type"], body["refresh_token"]) == (["refresh_token"], ["long-lived"])
             self._answer(200 if right else 401, json.dumps({"access_token": "secret"}).encode())
         else:
-            self._answer(202, b"", {"Location": "/upload/1?state=a"})
+            self._answer(202, b"", {"Location": self.fake.upload_to.format(path="/upload/1?state=a")})
 
     def do_PUT(self) -> None:
         """Take a blob or a manifest."""
@@ -140,13 +205,16 @@ class _Handler(BaseHTTPRequestHandler):
         fake, path = self.fake, urlsplit(self.path).path
         authorization = self.headers.get("Authorization", "")
         fake.seen.append((self.command, self.path, self.headers.get("Range", ""), authorization))
+        if self._led_astray(path):
+            return True
         if path == "/token":
             return False
         expected = {"basic": "Basic " + base64.b64encode(b"me:pass").decode(), "bearer": "Bearer secret"}.get(
             fake.auth, ""
         )
         if expected and authorization != expected:
-            realm = f'Bearer realm="http://{fake.host}/token",service="fake",scope="repository:me/image:pull"'
+            at = fake.realm or f"{fake.address}/token"
+            realm = f'Bearer realm="{at}",service="fake",scope="repository:me/image:pull"'
             self._answer(401, b"", {"WWW-Authenticate": realm if fake.auth == "bearer" else 'Basic realm="fake"'})
             return True
         if fake.status:
@@ -157,6 +225,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503, b"", {"Retry-After": fake.retry_after} if fake.retry_after else {})
             return True
         return False
+
+    def _led_astray(self, path: str) -> bool:
+        parts = [part for part in path.split("/") if part != "blobs" or "uploads" not in path]
+        flood = next((flood for part, flood in self.fake.floods.items() if part in parts), None)
+        redirect = next((address for part, address in self.fake.redirects.items() if part in parts), None)
+        if flood is not None:
+            self._flood(flood)
+        elif redirect is not None:
+            self._answer(307, b"", {"Location": redirect.format(path=self.path)})
+        elif self.fake.challenge:
+            self._answer(401, b"", {"WWW-Authenticate": self.fake.challenge})
+        else:
+            return False
+        return True
+
+    def _flood(self, flood: Flood) -> None:
+        self.close_connection = True
+        sent = 0
+        with contextlib.suppress(OSError):
+            self.wfile.write(f"HTTP/1.1 {flood.status}\r\n".encode() + flood.head)
+            while sent < flood.most and not self.fake.closing.wait(flood.pause):
+                self.wfile.write(flood.piece)
+                self.wfile.flush()
+                sent += len(flood.piece)
+                self.fake.sent += len(flood.piece)
 
     def _blob(self, data: bytes) -> None:
         byte_range = self.headers.get("Range", "")

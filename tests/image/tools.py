@@ -85,7 +85,7 @@ def real_registry(directory: Path, *, tls: bool = False, users: str = "") -> Ite
     directory.mkdir(exist_ok=True)
     http = ["  addr: 127.0.0.1:0", "  secret: test"]
     if tls:
-        _certificate(directory)
+        certificate(directory)
         http += ["  tls:", f"    certificate: {directory}/ca.pem", f"    key: {directory}/key.pem"]
     lines = ["version: 0.1", "log: {level: info, accesslog: {disabled: true}}"]
     lines += [f"storage: {{filesystem: {{rootdirectory: {directory}/data}}}}", "http:", *http]
@@ -123,7 +123,8 @@ def _listening(server: subprocess.Popen[bytes], log: Path) -> str:
     return found[1]
 
 
-def _certificate(directory: Path) -> None:
+def certificate(directory: Path) -> None:
+    """Make a certificate of its own authority for 127.0.0.1: ``ca.pem``, and its key ``key.pem``."""
     require(shutil.which("openssl"), "openssl is missing: apt install openssl")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1"]

@@ -11,6 +11,7 @@ import signal
 import sys
 
 from wasmoci._process import begin, end
+from wasmoci._text import one_line
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
 
@@ -112,7 +113,10 @@ def _failure(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     if isinstance(error, OSError):
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        complain(one_line(f"{error.filename}: {error.strerror}" if error.filename else error))
     else:
-        complain(f"unexpected {type(error).__name__}: {error}", f"set {DEBUG_VARIABLE}=1 to see where it comes from")
+        complain(
+            one_line(f"unexpected {type(error).__name__}: {error}"),
+            f"set {DEBUG_VARIABLE}=1 to see where it comes from",
+        )
     return EXIT_ERROR

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
 from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, settled, size
-from wasmoci.cli.output import say, say_json, table
+from wasmoci.cli.output import say, say_json, say_lines, table
 from wasmoci.errors import InvalidInput, UnsupportedWorkload
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _info(options: argparse.Namespace) -> int:
     else:
         say(f"{report.directory}: {len(report.entries)} entries, {human(report.size)} of {human(report.limit)}")
         if report.entries:
-            say(table(_rows(report.entries)))
+            say_lines(table(_rows(report.entries)))
     return 0
 
 

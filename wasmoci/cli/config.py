@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasmoci.cli.output import complain, say, tell
+from wasmoci.cli.output import complain, say, say_lines, tell
 
 if TYPE_CHECKING:
     from wasmoci.integration import Plan
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(planned: Plan) -> None:
     """Print what can be piped on, and beside it what is to be known."""
-    say(planned.fragment.removesuffix("\n"))
+    say_lines(planned.fragment.removesuffix("\n"))
     if planned.path is not None:
         there = ", where it is already" if planned.before == planned.after else "; --write puts it there"
         tell(f"for {planned.path}{there}")

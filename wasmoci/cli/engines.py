@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.options import add_json
-from wasmoci.cli.output import say, say_json, table
+from wasmoci.cli.output import say_json, say_lines, table
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json([status.to_dict() for status in statuses])
     else:
-        say(table([("ENGINE", "VERSION", "FROM", "RUNS", "CAN DO"), *(_row(status) for status in statuses)]))
+        say_lines(table([("ENGINE", "VERSION", "FROM", "RUNS", "CAN DO"), *(_row(status) for status in statuses)]))
     return 0
 
 

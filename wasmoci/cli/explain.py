@@ -10,7 +10,7 @@ import attrs
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, add_native, image_options, tidy
 from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, settled
-from wasmoci.cli.output import say, say_json
+from wasmoci.cli.output import say, say_json, say_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         if container is not None:
             say(container)
-        say(explanation)
+        say_lines(explanation)
     return 0
 
 

@@ -8,19 +8,19 @@ import signal
 import sys
 from pathlib import Path
 
-from wasmoci.cli.options import refusal, size
-from wasmoci.cli.output import printable
+from wasmoci._text import one_line
+from wasmoci.cli.options import refusal, seconds, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
     from typing import Any
 
     from wasmoci.image.limits import UnpackLimits
     from wasmoci.image.model import Descriptor
-    from wasmoci.image.registry_connection import RegistryOptions
+    from wasmoci.image.registry_options import RegistryOptions
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
@@ -44,10 +44,10 @@ def add_platform(parser: argparse.ArgumentParser) -> None:
 def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
     """How registries are talked to."""
     group = parser.add_argument_group("registries")
-    group.add_argument("--creds", metavar="USER:PASSWORD", help="show these credentials")
+    group.add_argument("--creds", metavar="USER:PASSWORD", help="show these credentials to the registry that is named")
     group.add_argument("--authfile", metavar="FILE", type=Path, help="look for credentials in this file only")
     group.add_argument("--ca-file", metavar="FILE", type=Path, help="believe these certificates too (PEM)")
-    group.add_argument("--insecure", action="store_true", help="believe any certificate")
+    group.add_argument("--insecure", action="store_true", help="believe any certificate of the registry's host")
     group.add_argument("--plain-http", action="store_true", help="use HTTP")
     if pulls:
         group.add_argument(
@@ -57,14 +57,17 @@ def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None
             default=[],
             help="ask this registry first; may be repeated",
         )
+        group.add_argument("--mirror-creds", metavar="USER:PASSWORD", help="show these credentials to the mirrors")
     group.add_argument("--retries", metavar="N", type=_natural, default=3, help="try this often again (default: 3)")
 
 
 def registry_options(options: argparse.Namespace) -> RegistryOptions:
     """Return what :func:`add_registry` has read."""
     from wasmoci.image.credentials import Credential  # noqa: PLC0415
-    from wasmoci.image.registry_connection import RegistryOptions  # noqa: PLC0415
+    from wasmoci.image.registry_options import RegistryOptions  # noqa: PLC0415
+    from wasmoci.image.transfer_limits import TransferLimits  # noqa: PLC0415
 
+    mirror_creds = getattr(options, "mirror_creds", None)
     return RegistryOptions(
         plain_http=options.plain_http,
         insecure=options.insecure,
@@ -73,18 +76,21 @@ def registry_options(options: argparse.Namespace) -> RegistryOptions:
         authfile=options.authfile,
         mirrors=tuple(getattr(options, "mirror", ())),
         retries=options.retries,
+        mirror_credential=None if mirror_creds is None else Credential.parse(mirror_creds),
+        limits=TransferLimits(**{name: value for name, value in options.limit if name in _TRANSFER}),
     )
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Bounds on what an image may unpack to."""
+    """Bounds on an image: on what it may unpack to, and on its transfer."""
     parser.add_argument(
         "--limit",
         metavar="NAME=N",
         action="append",
         type=_limit,
         default=[],
-        help="bound what the image may become: size=SIZE, file=SIZE, entries=N or ratio=N; may be repeated",
+        help="bound what the image may become (size=SIZE, file=SIZE, entries=N, ratio=N), or what a registry may send "
+        "(blob=SIZE, pull=SIZE, documents=SIZE, layers=N, redirects=N, rate=SIZE, time=SECONDS); may be repeated",
     )
 
 
@@ -92,7 +98,7 @@ def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
     """Return what :func:`add_limits` has read."""
     from wasmoci.image.limits import UnpackLimits  # noqa: PLC0415
 
-    return UnpackLimits(**dict(options.limit))
+    return UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:
@@ -120,11 +126,10 @@ def image_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def _limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    if name in ("size", "file"):
-        return name, size(value)
-    if name in ("entries", "ratio"):
-        return name, _positive(value)
-    raise refusal(f"{text!r}: size=SIZE, file=SIZE, entries=N or ratio=N expected")
+    read = (_UNPACK | _TRANSFER).get(name)
+    if read is None:
+        raise refusal(f"{text!r}: NAME=N expected, with a name of {', '.join(_UNPACK | _TRANSFER)}")
+    return name, read(value)
 
 
 def _natural(text: str) -> int:
@@ -137,6 +142,24 @@ def _positive(text: str) -> int:
     if not _natural(text):
         raise refusal(f"{text!r} is not more than 0")
     return int(text)
+
+
+_UNPACK: dict[str, Callable[[str], float]] = {
+    "size": size,
+    "file": size,
+    "entries": _positive,
+    "ratio": _positive,
+    "layers": _positive,
+}
+_TRANSFER: dict[str, Callable[[str], float]] = {
+    "blob": size,
+    "pull": size,
+    "documents": size,
+    "layers": _positive,
+    "redirects": _positive,
+    "rate": size,
+    "time": seconds,
+}
 
 
 @contextlib.contextmanager
@@ -198,4 +221,4 @@ def human(count: float) -> str:
 
 def short(digest: str) -> str:
     """The part of a digest that people look at."""
-    return printable(digest.partition(":")[2][:12])
+    return one_line(digest.partition(":")[2][:12])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import human, short
 from wasmoci.cli.options import add_json
-from wasmoci.cli.output import say, say_json, table
+from wasmoci.cli.output import say_json, say_lines, table
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         shown = "damaged" if size is None else human(size)
         platform = str(image.descriptor.platform or "-")
         rows.append((image.name or "<none>", short(image.descriptor.digest), platform, shown))
-    say(table(rows))
+    say_lines(table(rows))
     return 0
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmoci.cli.image_options import REFERENCE_HELP, add_platform, add_registry, registry_options, tidy
+from wasmoci.cli.image_options import (
+    REFERENCE_HELP,
+    add_limits,
+    add_platform,
+    add_registry,
+    registry_options,
+    tidy,
+    unpack_limits,
+)
 from wasmoci.cli.output import say_json
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ HELP = "Print what is known about an image, as JSON."
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_platform(parser)
+    add_limits(parser)
     add_registry(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
 
@@ -25,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.image import open_image  # noqa: PLC0415
     from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
 
-    registry = registry_options(options)
-    with tidy(), open_image(options.image, platform=options.platform, registry=registry) as image:
+    limits, registry = unpack_limits(options), registry_options(options)
+    with tidy(), open_image(options.image, platform=options.platform, limits=limits, registry=registry) as image:
         say_json(
             {
                 "digest": image.digest,

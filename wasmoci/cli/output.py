@@ -7,11 +7,13 @@ import io
 import os
 import sys
 
+from wasmoci._text import one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n"}
+_LAYOUT = "\t\n"
 
 
 def prepare() -> None:
@@ -37,14 +39,14 @@ def _occupy(descriptor: int) -> None:
             os.close(null)
 
 
-def printable(text: object) -> str:
-    """A text with control characters made visible: names in a bundle come from whoever wrote it."""
-    return str(text).translate(_CONTROLS)
-
-
 def say(text: object) -> None:
-    """Print a text."""
-    print(printable(text))
+    """Print a line. Names in it may be somebody else's: what isn't printable in them is escaped, line breaks too."""
+    print(one_line(text))
+
+
+def say_lines(text: object) -> None:
+    """Print a text of several lines, in which whatever is somebody else's was escaped before."""
+    print(one_line(text, keep=_LAYOUT))
 
 
 def say_json(document: object) -> None:
@@ -55,21 +57,24 @@ def say_json(document: object) -> None:
 
 
 def complain(message: str, hint: str | None = None, kind: str = "error") -> None:
-    """Print an error to the standard error, and on the next line what to do about it."""
-    tell(f"wasmoci: {kind}: {message}" if kind else f"wasmoci: {message}")
-    if hint:
-        tell(hint)
+    """Print an error to the standard error, and on the next line what to do about it; in both, what is quoted was escaped before."""
+    text = f"wasmoci: {kind}: {message}" if kind else f"wasmoci: {message}"
+    _to_stderr(one_line(f"{text}\n{hint}" if hint else text, keep=_LAYOUT))
 
 
 def tell(text: str) -> None:
-    """Print a text to the standard error, if there is one."""
+    """Print a line to the standard error, if there is one; see :func:`say`."""
+    _to_stderr(one_line(text))
+
+
+def _to_stderr(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(printable(text), file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "") -> str:
     """Rows as lines with aligned columns; the last column is as wide as it is."""
-    cells = [[printable(cell) for cell in row] for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1:] = [0]
     return "\n".join(

@@ -6,6 +6,7 @@ import argparse
 import importlib
 from typing import TYPE_CHECKING, Protocol, cast
 
+from wasmoci._text import one_line
 from wasmoci.cli import COMMANDS, EXIT_ERROR, tell_version
 from wasmoci.cli.output import complain
 
@@ -38,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors look and exit like all others of the command."""
 
     def error(self, message: str) -> NoReturn:
-        complain(message, f"see: {self.prog} --help")
+        complain(one_line(message), f"see: {self.prog} --help")
         raise SystemExit(EXIT_ERROR)
 
 

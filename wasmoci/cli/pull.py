@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmoci.cli.image_options import Bar, add_platform, add_registry, registry_options, tidy
+from wasmoci.cli.image_options import (
+    Bar,
+    add_limits,
+    add_platform,
+    add_registry,
+    registry_options,
+    tidy,
+    unpack_limits,
+)
 from wasmoci.cli.output import say
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ HELP = "Get an image from a registry, a layout or an archive into the local stor
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_platform(parser)
+    add_limits(parser)
     parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
     parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
     add_registry(parser)
@@ -36,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
             options.image,
             name=options.tag,
             platform=options.platform,
+            limits=unpack_limits(options),
             registry=registry_options(options),
             progress=None if options.quiet else bar,
         )

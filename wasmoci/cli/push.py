@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmoci.cli.image_options import REFERENCE_HELP, Bar, add_platform, add_registry, registry_options, tidy
+import attrs
+
+from wasmoci.cli.image_options import (
+    REFERENCE_HELP,
+    Bar,
+    add_limits,
+    add_platform,
+    add_registry,
+    registry_options,
+    tidy,
+    unpack_limits,
+)
 from wasmoci.cli.output import say
 
 if TYPE_CHECKING:
     import argparse
+
+    from wasmoci.image import Reference
 
 HELP = "Copy an image to a registry, a layout or an archive."
 
@@ -16,6 +29,7 @@ HELP = "Copy an image to a registry, a layout or an archive."
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_platform(parser)
+    add_limits(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
     add_registry(parser, pulls=False)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
@@ -30,14 +44,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Push it, and print its digest."""
     from wasmoci.errors import InvalidReference  # noqa: PLC0415
-    from wasmoci.image import open_image, parse_reference, parse_target, push  # noqa: PLC0415
+    from wasmoci.image import open_image, parse_name, parse_reference, parse_target, push  # noqa: PLC0415
 
     source = parse_reference(options.image)
     if options.target is None and source.transport != "store":
         raise InvalidReference(f"{source}: where to push it to is missing", hint="Give a TARGET such as docker://NAME.")
     target = parse_target(options.target or options.image)
-    registry = registry_options(options)
-    with tidy(), open_image(source, platform=options.platform, registry=registry) as image, Bar() as bar:
+    limits, registry = unpack_limits(options), registry_options(options)
+    # Credentials that were given are the target's: the registry that the image comes from may be somebody else's.
+    own = source.transport == "docker" and parse_name(source.location).registry == _registry(target)
+    from_there = registry if own else attrs.evolve(registry, credential=None)
+    opened = open_image(source, platform=options.platform, limits=limits, registry=from_there)
+    with tidy(), opened as image, Bar() as bar:
         push(image, target, options=registry, progress=None if options.quiet else bar)
         say(f"{target} {image.digest}")
     return 0
+
+
+def _registry(target: Reference) -> str | None:
+    from wasmoci.image import parse_name  # noqa: PLC0415
+
+    return parse_name(target.location).registry if target.transport == "docker" else None

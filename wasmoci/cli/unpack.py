@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasmoci._text import one_line
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
@@ -61,5 +62,5 @@ def run(options: argparse.Namespace) -> int:
         changes = unpack(image, options.bundle, limits=limits, owner=owner, rootless=options.rootless)
     if changes.skipped:
         names = ", ".join(changes.skipped[:5]) + (", ..." if len(changes.skipped) > 5 else "")  # noqa: PLR2004
-        complain(f"{len(changes.skipped)} devices and FIFOs were left out: {names}", kind="warning")
+        complain(f"{len(changes.skipped)} devices and FIFOs were left out: {one_line(names)}", kind="warning")
     return 0

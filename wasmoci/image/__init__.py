@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from wasmoci.image.looks import looks_like_image
     from wasmoci.image.model import Platform
     from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
-    from wasmoci.image.registry_connection import RegistryOptions
+    from wasmoci.image.registry_options import RegistryOptions
     from wasmoci.image.running import as_bundle, open_image, pull
     from wasmoci.image.runtime_spec import Volume, Wishes
     from wasmoci.image.store import Pruned, Store, Stored
     from wasmoci.image.transfer import import_image, push
+    from wasmoci.image.transfer_limits import TransferLimits
     from wasmoci.image.unpacked import unpack
 
 _WHERE = {
@@ -41,11 +42,12 @@ _WHERE = {
     "looks": ("looks_like_image",),
     "model": ("Platform",),
     "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
-    "registry_connection": ("RegistryOptions",),
+    "registry_options": ("RegistryOptions",),
     "running": ("as_bundle", "open_image", "pull"),
     "runtime_spec": ("Volume", "Wishes"),
     "store": ("Pruned", "Store", "Stored"),
     "transfer": ("import_image", "push"),
+    "transfer_limits": ("TransferLimits",),
     "unpacked": ("unpack",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
@@ -62,6 +64,7 @@ __all__ = [
     "RegistryOptions",
     "Store",
     "Stored",
+    "TransferLimits",
     "UnpackLimits",
     "Volume",
     "Wishes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -9,7 +10,8 @@ import posixpath
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from wasmoci.errors import ImageNotFound, InvalidImage
+from wasmoci._regular import open_regular
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage
 from wasmoci.image import media
 from wasmoci.image.blobs import Region
 from wasmoci.image.decompress import Decompressed, is_compressed
@@ -37,9 +39,10 @@ class TarIndex:
     def __init__(self, path: Path, *, limits: UnpackLimits = DEFAULT_LIMITS) -> None:
         self.name = str(path)
         try:
-            self._file: BinaryIO = path.open("rb")
+            self._file: BinaryIO = os.fdopen(open_regular(path), "rb")
         except OSError as error:
-            raise ImageNotFound(f"{path}: can't be read: {error.strerror}") from None
+            kind = InvalidImage if error.errno in (errno.EINVAL, errno.EISDIR) else ImageNotFound
+            raise kind(f"{path}: can't be read: {error.strerror}") from None
         try:
             if is_compressed(self._file.read(4)):
                 self._file = self._inflated(limits)
@@ -53,9 +56,16 @@ class TarIndex:
         with self._file as packed:
             packed.seek(0)
             stream = Decompressed(packed, source=self.name, budget=Budget(limits))
-            while data := stream.read(CHUNK):
-                plain.write(data)
-        plain.flush()
+            try:
+                while data := stream.read(CHUNK):
+                    plain.write(data)
+                plain.flush()
+            except BaseException as error:
+                plain.close()
+                if isinstance(error, OSError):
+                    where = tempfile.gettempdir()
+                    raise ImageError(f"{self.name}: can't be unpacked in {where}: {error.strerror}") from error
+                raise
         return plain
 
     def _scan(self) -> dict[str, tuple[int, int] | str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci._regular import read_regular
 from wasmoci.errors import ImageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,13 @@ def _ask_helper(name: str, server: str, path: Path) -> Credential | None:
     program = f"docker-credential-{name}"
     try:
         done = subprocess.run(  # noqa: S603  the user's own configuration names it
-            [program, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False
+            [program, "get"],
+            input=server,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_HELPER_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ImageError(f"{path}: the credential helper {program!r} can't be run: {error}") from None
@@ -152,21 +159,21 @@ def _ask_helper(name: str, server: str, path: Path) -> Credential | None:
     try:
         answer = json.loads(done.stdout)
         username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ImageError(f"the credential helper {program!r} answered with something else than credentials") from None
     return Credential("", "", secret) if username == "<token>" else Credential(username, secret)
 
 
 def _load(path: Path, *, required: bool) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_FILE) or b"{}")
+        content = json.loads(read_regular(path, _MAX_FILE, pipe=True) or b"{}")
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         if not required:
             return {}
         raise ImageError(f"{path}: can't be read: {error.strerror}", hint=_LOGIN) from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: not a file of credentials: {error}", hint=_LOGIN) from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImageError(f"{path}: not a file of credentials: {reason}", hint=_LOGIN) from None
     if not isinstance(content, dict):
         raise ImageError(f"{path}: not a file of credentials: expected a JSON object", hint=_LOGIN)
     return content

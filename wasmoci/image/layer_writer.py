@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import attrs
 
+from wasmoci._regular import open_regular
 from wasmoci.errors import ImageError
 from wasmoci.image import media
 from wasmoci.image.decompress import zstd_module
@@ -134,7 +135,7 @@ def _add(tar: tarfile.TarFile, name: str, path: Path | None, timestamp: int) -> 
             header.type, header.linkname, header.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
             tar.addfile(header)
             return
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, follow=False), "rb") as file:
             found = os.fstat(file.fileno())
             header.size = found.st_size
             header.mode = 0o755 if found.st_mode & 0o111 else 0o644

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import stat
 from typing import TYPE_CHECKING
 
+from wasmoci._regular import open_regular, read_regular
 from wasmoci.errors import ImageNotFound, InvalidImage
 from wasmoci.image import media
 from wasmoci.image.digest import VerifiedReader
@@ -37,14 +36,11 @@ class Layout:
         """
         source = f"{self.name}: blob {descriptor.digest}"
         try:
-            fd = os.open(blob_path(self.path, descriptor.digest), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_regular(blob_path(self.path, descriptor.digest), follow=False)
         except FileNotFoundError:
             raise InvalidImage("is missing", source=source, hint="The image was copied or pulled in part.") from None
         except OSError as error:
             raise InvalidImage(f"can't be read: {error.strerror}", source=source) from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise InvalidImage("is not a regular file", source=source)
         return VerifiedReader(io.FileIO(fd), descriptor.digest, descriptor.size, source=source)
 
     def index(self) -> Index:
@@ -62,8 +58,7 @@ class Layout:
 
     def _read(self, name: str) -> bytes:
         try:
-            with (self.path / name).open("rb") as file:
-                data = file.read(MAX_JSON + 1)
+            data = read_regular(self.path / name, MAX_JSON, follow=False)
         except (FileNotFoundError, NotADirectoryError):
             raise ImageNotFound(
                 f"{self.name}: not an OCI image layout: it has no {name!r}",

@@ -55,12 +55,32 @@ class LayoutWriter:
         except FileNotFoundError:
             return False
 
-    def put(self, descriptor: Descriptor, open_at: Callable[[int], ByteReader]) -> None:
+    def missing(self, descriptor: Descriptor) -> int:
+        """Return how many bytes of a blob are still to come."""
+        if self.has(descriptor):
+            return 0
+        try:
+            return max(descriptor.size - self._place_of(descriptor).stat().st_size, 0)
+        except FileNotFoundError:
+            return descriptor.size
+
+    def _place_of(self, descriptor: Descriptor) -> Path:
+        """Where a blob is while it arrives."""
+        return self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
+
+    def put(
+        self,
+        descriptor: Descriptor,
+        open_at: Callable[[int], ByteReader],
+        *,
+        waiting: Callable[[], object] | None = None,
+    ) -> None:
         """Write a blob, unless it is there.
 
         Args:
             descriptor: What it has to be.
             open_at: Returns its bytes from an offset on, which isn't 0 when a part came before; closed at the end.
+            waiting: Called while another process writes the same blob; raises when that takes too long.
 
         Raises:
             InvalidImage: The bytes are others; nothing of them is kept.
@@ -68,9 +88,9 @@ class LayoutWriter:
         """
         if self.has(descriptor):
             return
-        partial = self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
+        partial = self._place_of(descriptor)
         try:
-            with locked(partial) as fd:
+            with locked(partial, waiting=waiting) as fd:
                 if self.has(descriptor):  # another process was faster
                     partial.unlink()
                     return

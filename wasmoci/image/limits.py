@@ -12,7 +12,8 @@ _RATIO_GRACE = 64 << 20
 """Bytes that any layer may have, however well they compress: a small layer of zeros is no bomb."""
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Refuse a limit that isn't more than 0."""
     if not value > 0:
         msg = f"{attribute.name} is {value!r}; expected more than 0"
         raise ValueError(msg)
@@ -27,12 +28,14 @@ class UnpackLimits:
         entries: Entries of all layers together.
         file: Bytes of a single file.
         ratio: Decompressed bytes for each compressed one, in every layer, past the layer's first 64 MiB.
+        layers: How many layers there may be.
     """
 
-    size: int = attrs.field(default=32 << 30, validator=_positive)
-    entries: int = attrs.field(default=2_000_000, validator=_positive)
-    file: int = attrs.field(default=16 << 30, validator=_positive)
-    ratio: float = attrs.field(default=250, validator=_positive)
+    size: int = attrs.field(default=32 << 30, validator=positive)
+    entries: int = attrs.field(default=2_000_000, validator=positive)
+    file: int = attrs.field(default=16 << 30, validator=positive)
+    ratio: float = attrs.field(default=250, validator=positive)
+    layers: int = attrs.field(default=500, validator=positive)
 
 
 DEFAULT_LIMITS = UnpackLimits()
@@ -56,6 +59,17 @@ class Budget:
         if self.bytes > self.limits.size:
             raise ImageLimitExceeded(
                 f"{source}: the image unpacks to more than {self.limits.size} bytes", hint=_hint("size")
+            )
+
+    def check_layers(self, count: int, *, source: str) -> None:
+        """Compare how many layers there are.
+
+        Raises:
+            ImageLimitExceeded: They are more than ``layers``.
+        """
+        if count > self.limits.layers:
+            raise ImageLimitExceeded(
+                f"{source}: {count} layers; the limit is {self.limits.layers}", hint=_hint("layers")
             )
 
     def spend_entry(self, size: int, *, source: str, name: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_JSON = 8 << 20
 """Bytes of one manifest, index or config; registries allow 4 MiB."""
 
+_MAX_SIZE = (1 << 63) - 1
 _SCHEMA_VERSION = 2
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -191,7 +192,7 @@ def read_descriptor(node: Document) -> Descriptor:
         InvalidImage: A member is missing or wrong.
     """
     size = node.need("size")
-    if not isinstance(size.value, int) or isinstance(size.value, bool) or size.value < 0:
+    if not isinstance(size.value, int) or isinstance(size.value, bool) or not 0 <= size.value <= _MAX_SIZE:
         raise size.wrong("a number of bytes")
     digest = node.need("digest")
     platform = node.get("platform")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def choose(blobs: Blobs, roots: Sequence[Descriptor], platform: Platform | None)
         ImageNotFound: None is for the platform, or several could be meant.
         InvalidImage: A document is damaged or of an unknown media type.
     """
-    found = list(_manifests(blobs, roots, 0))
+    found = list(_manifests(blobs, roots, 0, itertools.count(1)))
     if len(found) == 1 and platform is None:
         return found[0]
     for wanted in preferences() if platform is None else (platform,):
@@ -89,17 +90,19 @@ def choose(blobs: Blobs, roots: Sequence[Descriptor], platform: Platform | None)
     )
 
 
-def _manifests(blobs: Blobs, roots: Sequence[Descriptor], depth: int) -> Iterator[Descriptor]:
+def _manifests(blobs: Blobs, roots: Sequence[Descriptor], depth: int, counter: Iterator[int]) -> Iterator[Descriptor]:
     if depth > _MAX_NESTING:
         raise InvalidImage(f"indexes nested more than {_MAX_NESTING} deep", source=blobs.name)
-    count = 0
     for descriptor in roots:
+        # Counted over all of them: an index may list the same one a thousand times, and that one as well.
+        if next(counter) > _MAX_IMAGES:
+            raise InvalidImage(f"an index of more than {_MAX_IMAGES} images", source=blobs.name)
         if descriptor.platform is not None and descriptor.platform.os == "unknown":
             continue  # attestations of BuildKit
         media_type, document = _kind(blobs, descriptor)
         if media_type in media.INDEXES:
             document = document or read_document(blobs, descriptor)
-            yield from _manifests(blobs, read_index(document).manifests, depth + 1)
+            yield from _manifests(blobs, read_index(document).manifests, depth + 1, counter)
         elif media_type in media.MANIFESTS:
             yield descriptor
         elif len(roots) == 1:
@@ -108,9 +111,6 @@ def _manifests(blobs: Blobs, roots: Sequence[Descriptor], depth: int) -> Iterato
                 source=f"{blobs.name}: {descriptor.digest}",
                 expected=f"an image manifest or index such as {media.OCI_MANIFEST}",
             )
-        count += 1
-        if count > _MAX_IMAGES:
-            raise InvalidImage(f"an index of more than {_MAX_IMAGES} images", source=blobs.name)
 
 
 def _kind(blobs: Blobs, descriptor: Descriptor) -> tuple[str, Document | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import stat
+import os
 from typing import TYPE_CHECKING
 
+from wasmoci._regular import open_regular
 from wasmoci.errors import WasmociError
 from wasmoci.image.decompress import Decompressed, is_compressed
 from wasmoci.image.limits import DEFAULT_LIMITS, Budget
@@ -30,22 +31,16 @@ def recognise(path: Path) -> str | None:
         path: A path on the host.
     """
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return None
-    if stat.S_ISDIR(mode):
-        return "oci" if (path / "oci-layout").is_file() and not (path / "config.json").exists() else None
-    if not stat.S_ISREG(mode):
-        return None
-    try:
-        with path.open("rb") as file:
+        if path.is_dir():
+            return "oci" if (path / "oci-layout").is_file() and not (path / "config.json").exists() else None
+        with os.fdopen(open_regular(path), "rb") as file:
             head = file.read(512)
             file.seek(0)
             if is_compressed(head):
                 return _archive(Decompressed(file, source=str(path), budget=Budget(DEFAULT_LIMITS)), path)
             if head[_MAGIC_AT : _MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
                 return _archive(file, path)
-    except (OSError, WasmociError):
+    except (OSError, ValueError, WasmociError):
         pass  # what can't be read is not recognised; who names it as an image gets the reason when it is opened
     return None
 

@@ -161,6 +161,16 @@ def local_name(text: str) -> Name:
     return name if name.registry else attrs.evolve(name, registry=LOCAL)
 
 
+def is_host(text: str) -> bool:
+    """Tell whether a text is a registry's host, with or without a port."""
+    return _DOMAIN.match(text) is not None
+
+
+def is_repository(text: str) -> bool:
+    """Tell whether a text is a repository's path in the grammar of the distribution specification."""
+    return _REPOSITORY.match(text) is not None and len(text) <= _MAX_NAME
+
+
 def _parse(text: str) -> Name:
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.match(digest):
@@ -175,9 +185,9 @@ def _parse(text: str) -> Name:
         registry, repository = first, remainder
     else:
         registry, repository = "", path
-    if registry and not _DOMAIN.match(registry):
+    if registry and not is_host(registry):
         raise InvalidReference(f"{text!r}: {registry!r} is not a registry's host")
-    if not _REPOSITORY.match(repository) or len(repository) > _MAX_NAME:
+    if not is_repository(repository):
         raise InvalidReference(
             f"{text!r}: {repository!r} is not a repository; expected lower-case letters and digits, separated by '/', '.', '_' or '-'"
         )

@@ -8,25 +8,27 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.errors import InvalidImage
+from wasmoci.errors import InvalidImage, RegistryDenied, RegistryError
 from wasmoci.image import media
 from wasmoci.image.credentials import find_credential
 from wasmoci.image.digest import CHUNK, digest_of
 from wasmoci.image.model import MAX_JSON, Descriptor
+from wasmoci.image.origin import Origin, lead
 from wasmoci.image.registry_auth import authorize
-from wasmoci.image.registry_connection import BlobStream, Connection, RegistryOptions
+from wasmoci.image.registry_connection import BlobStream, Connection
 from wasmoci.image.registry_errors import TEMPORARY, Passing, status_error
+from wasmoci.image.transfer_limits import MAX_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import urllib3
-
     from wasmoci.image.digest import ByteReader
+    from wasmoci.image.pace import Pace
+    from wasmoci.image.registry_connection import Answer
+    from wasmoci.image.registry_options import RegistryOptions
 
 _ACCEPT = ", ".join((*sorted(media.MANIFESTS), *sorted(media.INDEXES)))
 _MAX_WAIT = 30.0
-_MAX_TOKEN = 1 << 20
 
 _OK, _CREATED, _ACCEPTED, _PARTIAL, _UNAUTHORIZED, _NOT_FOUND = 200, 201, 202, 206, 401, 404
 
@@ -53,6 +55,14 @@ class Repository:
         """Close all connections."""
         self._connection.close()
 
+    def check_time(self) -> None:
+        """Raise an error when the transfer has taken too long.
+
+        Raises:
+            ImageLimitExceeded: It has.
+        """
+        self._connection.pace.left()
+
     # What is asked.
 
     def manifest(self, selector: str) -> tuple[bytes, Descriptor]:
@@ -67,8 +77,9 @@ class Repository:
         """
 
         def attempt() -> tuple[bytes, Mapping[str, str]]:
-            response = self._request("GET", self._path("manifests", selector), {"Accept": _ACCEPT}, again=False)
-            return self._connection.whole(response, MAX_JSON, f"the manifest {selector!r}"), response.headers
+            answer = self._request("GET", self._path("manifests", selector), {"Accept": _ACCEPT}, again=False)
+            what = f"the manifest {selector!r}"
+            return self._connection.whole(answer.response, MAX_JSON, what), answer.response.headers
 
         data, headers = self.again(attempt)
         claimed = selector if ":" in selector else headers.get("Docker-Content-Digest", "")
@@ -87,10 +98,12 @@ class Repository:
             Passing: It can't be had for the moment; reading raises this too.
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        url = self._path("blobs", descriptor.digest)
-        response = self._request("GET", url, headers, again=False)
-        stream = BlobStream(self._connection, self._connection.base + url, response)
-        if offset and response.status != _PARTIAL:
+        answer = self._request("GET", self._path("blobs", descriptor.digest), headers, again=False)
+        partial = offset > 0 and answer.response.status == _PARTIAL
+        stream = BlobStream(
+            self._connection, answer, f"{self.name}: {descriptor.digest}", descriptor.size - (offset if partial else 0)
+        )
+        if offset and not partial:
             stream.skip(offset)  # the registry doesn't know ranges
         return stream
 
@@ -112,10 +125,10 @@ class Repository:
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Tell whether the repository has a blob."""
-        response = self._request("HEAD", self._path("blobs", descriptor.digest), {}, push=True, missing=True)
-        return response.status == _OK
+        answer = self._request("HEAD", self._path("blobs", descriptor.digest), {}, push=True, missing=True)
+        return answer.response.status == _OK
 
-    def upload(self, descriptor: Descriptor, open_body: Callable[[], Any]) -> None:
+    def upload(self, descriptor: Descriptor, open_body: Callable[[], ByteReader]) -> None:
         """Put a blob.
 
         Args:
@@ -130,9 +143,13 @@ class Repository:
             start = self._request(
                 "POST", f"/v2/{self._repository}/blobs/uploads/", {"Content-Length": "0"}, push=True, again=False
             )
-            location = urllib.parse.urljoin(self._connection.base + "/", start.headers.get("Location", ""))
+            location = start.response.headers.get("Location", "")
+            if not location:
+                raise RegistryError(f"{self.name}: the registry doesn't say where to upload to")
+            # It may be another host's, with a signature of its own in it; that host isn't shown who we are.
+            location = lead(self.name, start.url, location)
             location += ("&" if "?" in location else "?") + urllib.parse.urlencode({"digest": descriptor.digest})
-            body = open_body()
+            body = _InTime(open_body(), self._connection.pace)
             try:
                 headers = {"Content-Type": "application/octet-stream", "Content-Length": str(descriptor.size)}
                 self._request("PUT", location, headers, body=body, push=True, again=False)
@@ -158,12 +175,14 @@ class Repository:
             RegistryError: The last failure, or the first that won't pass.
         """
         for number in range(self._options.retries + 1):
+            left = self._connection.pace.left()
             try:
                 return attempt()
             except Passing as passing:
                 if number == self._options.retries:
                     raise passing.error from None
-                time.sleep(min(passing.wait or (0.5 * 2**number * (1 + random.random())), _MAX_WAIT))  # noqa: S311
+                wait = passing.wait or (0.5 * 2**number * (1 + random.random()))  # noqa: S311
+                time.sleep(min(wait, _MAX_WAIT, left))
         raise AssertionError  # pragma: no cover
 
     def _request(
@@ -176,41 +195,43 @@ class Repository:
         push: bool = False,
         missing: bool = False,
         again: bool = True,
-    ) -> urllib3.BaseHTTPResponse:
-        def attempt() -> urllib3.BaseHTTPResponse:
+    ) -> Answer:
+        def attempt() -> Answer:
             return self._once(method, path, headers, body=body, push=push, missing=missing)
 
-        response: urllib3.BaseHTTPResponse = self.again(attempt) if again else attempt()
-        return response
+        answer: Answer = self.again(attempt) if again else attempt()
+        return answer
 
     def _once(
         self, method: str, path: str, headers: Mapping[str, str], *, body: Any, push: bool, missing: bool
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Answer:
         scope = f"repository:{self._repository}:{'pull,push' if push else 'pull'}"
         url = path if "://" in path else self._connection.base + path
-        response = self._send(method, url, headers, body, scope)
-        if response.status == _UNAUTHORIZED and (body is None or isinstance(body, bytes)):
-            challenge = response.headers.get("WWW-Authenticate", "")
-            response.drain_conn()
+        answer = self._send(method, url, headers, body, scope)
+        if answer.response.status == _UNAUTHORIZED and answer.own and (body is None or isinstance(body, bytes)):
+            challenge = answer.response.headers.get("WWW-Authenticate", "")
+            self._connection.discard(answer.response)
             self._authenticate(challenge, scope)
-            response = self._send(method, url, headers, body, scope)
-        if response.status in (_OK, _CREATED, _ACCEPTED, 204, _PARTIAL) or (missing and response.status == _NOT_FOUND):
+            answer = self._send(method, url, headers, body, scope)
+        status = answer.response.status
+        if status in (_OK, _CREATED, _ACCEPTED, 204, _PARTIAL) or (missing and status == _NOT_FOUND):
             if method == "HEAD" or push:
-                response.drain_conn()
-            return response
-        text = self._connection.whole(response, MAX_JSON, "the answer")
-        error = status_error(self.name, method, url, response.status, text)
-        if response.status in TEMPORARY:
-            raise Passing(error, _retry_after(response.headers.get("Retry-After")))
+                self._connection.discard(answer.response)
+            return answer
+        if status == _UNAUTHORIZED and not answer.own:
+            self._connection.discard(answer.response)
+            raise RegistryDenied(
+                f"{self.name}: {Origin.of(answer.url)}, which {self._connection.origin} led to, asks for credentials; "
+                "they are for the registry alone",
+                status=status,
+            )
+        error = status_error(self.name, method, answer.url, status, self._connection.explanation(answer.response))
+        if status in TEMPORARY:
+            raise Passing(error, _retry_after(answer.response.headers.get("Retry-After")))
         raise error
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Any, scope: str
-    ) -> urllib3.BaseHTTPResponse:
-        # An upload's location may be another host's, with a signature of its own in it.
-        if scope in self._authorization and url.startswith(self._connection.base + "/"):
-            headers = {**headers, "Authorization": self._authorization[scope]}
-        return self._connection.send(method, url, headers, body)
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: Any, scope: str) -> Answer:
+        return self._connection.send(method, url, headers, body, authorization=self._authorization.get(scope, ""))
 
     def _authenticate(self, challenge: str, scope: str) -> None:
         credential = self._options.credential or find_credential(
@@ -220,24 +241,48 @@ class Repository:
             self.name,
             challenge,
             scope,
+            registry=self._connection.origin,
             credential=credential,
-            plain_http=self._options.plain_http,
             ask=self._ask_for_token,
         )
         with self._lock:
             self._authorization[scope] = value
 
     def _ask_for_token(
-        self, method: str, url: str, headers: Mapping[str, str], fields: Mapping[str, str] | None
+        self, method: str, realm: str, headers: Mapping[str, str], fields: Mapping[str, str], authorization: str
     ) -> tuple[int, bytes]:
-        body = None if fields is None else urllib.parse.urlencode(fields).encode()
-        form = {} if fields is None else {"Content-Type": "application/x-www-form-urlencoded"}
-        response = self._connection.send(method, url, {**form, **headers}, body)
-        return response.status, self._connection.whole(response, _MAX_TOKEN, "the token")
+        query = urllib.parse.urlencode(fields)
+        if method == "POST":
+            form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+            answer = self._connection.send(method, realm, form, query.encode(), to=Origin.of(realm))
+        else:
+            url = realm + ("&" if "?" in realm else "?") + query
+            answer = self._connection.send(method, url, headers, authorization=authorization, to=Origin.of(realm))
+        if not answer.own:
+            self._connection.discard(answer.response)
+            raise RegistryError(f"{self.name}: {Origin.of(realm)} gives no token, but leads to {Origin.of(answer.url)}")
+        if answer.response.status != _OK:
+            return answer.response.status, self._connection.explanation(answer.response)
+        return _OK, self._connection.whole(answer.response, MAX_TOKEN, "the token")
 
     def _path(self, kind: str, selector: str) -> str:
         return f"/v2/{self._repository}/{kind}/{selector}"
 
 
 def _retry_after(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
+    return float(text[:20]) if text and text.isascii() and text.isdigit() else None
+
+
+class _InTime:
+    """Reads what is uploaded for as long as there is time."""
+
+    def __init__(self, raw: ByteReader, pace: Pace) -> None:
+        self._raw = raw
+        self._pace = pace
+
+    def read(self, size: int, /) -> bytes:
+        self._pace.left()
+        return self._raw.read(size)
+
+    def close(self) -> None:
+        self._raw.close()

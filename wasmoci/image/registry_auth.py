@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.parse
 from typing import TYPE_CHECKING, Protocol
 
 from wasmoci.errors import RegistryDenied, RegistryError
+from wasmoci.image.challenge import parse_challenges
+from wasmoci.image.origin import Origin
 from wasmoci.image.registry_errors import TEMPORARY, Passing, status_error
 
 if TYPE_CHECKING:
@@ -15,62 +16,64 @@ if TYPE_CHECKING:
 
     from wasmoci.image.credentials import Credential
 
-_PARAMETER = re.compile(r'([a-zA-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _OK, _UNAUTHORIZED = 200, 401
+_TOKEN = re.compile(r"[!-~]{1,65536}\Z")
+"""What may be sent in a header."""
 
 
 class Ask(Protocol):
     """Sends a request to where tokens are given; returns the status and the body."""
 
     def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], fields: Mapping[str, str] | None
+        self, method: str, realm: str, headers: Mapping[str, str], fields: Mapping[str, str], authorization: str
     ) -> tuple[int, bytes]:
-        """Send it; ``fields`` are a form."""
+        """Send it: ``fields`` are a form, or are added to the address; ``authorization`` is for the realm's origin alone."""
         ...  # pragma: no cover
 
 
-def authorize(
-    name: str, challenge: str, scope: str, *, credential: Credential | None, plain_http: bool, ask: Ask
-) -> str:
-    """Answer a challenge.
+def authorize(name: str, header: str, scope: str, *, registry: Origin, credential: Credential | None, ask: Ask) -> str:
+    """Answer a challenge of the registry itself; one of a host that it led to is never answered.
 
     Args:
         name: The repository, for errors.
-        challenge: The ``WWW-Authenticate`` header.
+        header: The ``WWW-Authenticate`` header.
         scope: What is wanted, where the challenge doesn't say.
+        registry: The origin that the challenge comes from.
         credential: What there is to show.
-        plain_http: Whether a token may be asked for over HTTP.
         ask: Sends a request.
 
     Returns:
-        The ``Authorization`` header.
+        The ``Authorization`` header, for the registry's origin.
 
     Raises:
-        RegistryDenied: There are no credentials, or they are refused.
+        RegistryDenied: There are no credentials, they are refused, or they would have to go where they don't belong.
     """
-    scheme, _, rest = challenge.partition(" ")
-    if scheme.lower() == "basic":
+    challenges = parse_challenges(header)
+    bearer = next((challenge for challenge in challenges if challenge.scheme == "bearer"), None)
+    if bearer is not None:
+        return _bearer(name, bearer.parameters, scope, registry=registry, credential=credential, ask=ask)
+    if any(challenge.scheme == "basic" for challenge in challenges):
         if credential is None:
             raise no_credential(name)
         return credential.basic
-    if scheme.lower() != "bearer":
-        raise RegistryDenied(
-            f"{name}: the registry asks for authentication of the unknown scheme {scheme!r}", status=_UNAUTHORIZED
-        )
-    values = {m[1].lower(): m[2] if m[2] is not None else m[3] for m in _PARAMETER.finditer(rest)}
-    realm = values.get("realm", "")
-    if not realm.startswith(("https://", "http://") if plain_http else "https://"):
-        raise RegistryDenied(f"{name}: the registry wants credentials sent to {realm!r}; expected an https:// URL")
-    fields = {"service": values.get("service", ""), "scope": values.get("scope") or scope}
+    schemes = ", ".join(repr(challenge.scheme) for challenge in challenges) or "none that can be read"
+    raise RegistryDenied(
+        f"{name}: the registry asks for authentication of an unknown scheme: {schemes}", status=_UNAUTHORIZED
+    )
+
+
+def _bearer(
+    name: str, parameters: Mapping[str, str], scope: str, *, registry: Origin, credential: Credential | None, ask: Ask
+) -> str:
+    realm = parameters.get("realm", "")
+    _check_realm(name, realm, registry)
+    fields = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or scope}
     if credential is not None and credential.identity_token:
         fields |= {"grant_type": "refresh_token", "refresh_token": credential.identity_token, "client_id": "wasmoci"}
-        method = "POST"
-        status, body = ask(method, realm, {}, fields)
+        method, authorization = "POST", ""
     else:
-        headers = {} if credential is None else {"Authorization": credential.basic}
-        url = realm + ("&" if "?" in realm else "?") + urllib.parse.urlencode(fields)
-        method = "GET"
-        status, body = ask(method, url, headers, None)
+        method, authorization = "GET", "" if credential is None else credential.basic
+    status, body = ask(method, realm, {}, fields, authorization)
     if status in TEMPORARY:
         raise Passing(status_error(name, method, realm, status, body), None)
     if status == _UNAUTHORIZED and credential is None:
@@ -80,13 +83,30 @@ def authorize(
     return f"Bearer {_token(name, realm, body)}"
 
 
+def _check_realm(name: str, realm: str, registry: Origin) -> None:
+    """Refuse a realm that credentials must not be sent to.
+
+    A registry names over TLS who gives tokens for it, which may be another host, as Docker Hub's does; then that one speaks TLS
+    as well. Over plain HTTP anybody on the way can name a realm, so only the registry itself gives its tokens.
+    """
+    try:
+        origin = Origin.of(realm)
+    except ValueError as error:
+        raise RegistryDenied(f"{name}: the registry wants credentials sent to {realm[:200]!r}: {error}") from None
+    if origin.scheme == "http" and origin != registry:
+        raise RegistryDenied(
+            f"{name}: the registry wants credentials sent to {realm!r}; expected an https:// URL"
+            + (f", or {registry} itself" if registry.scheme == "http" else "")
+        )
+
+
 def _token(name: str, realm: str, body: bytes) -> str:
     try:
         answer = json.loads(body)
         token = answer.get("token") or answer["access_token"]
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         token = None
-    if not isinstance(token, str) or not token or not token.isprintable():
+    if not isinstance(token, str) or not _TOKEN.match(token):
         raise RegistryError(f"{name}: {realm} answered without a token")
     return token
 

@@ -3,52 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import threading
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.errors import ImageError, InvalidImage
+from wasmoci.errors import InvalidImage, InvalidReference, RegistryError
 from wasmoci.image.digest import CHUNK
+from wasmoci.image.origin import Origin, lead
 from wasmoci.image.registry_errors import Passing, connection_error
+from wasmoci.image.tls import load_urllib3, tls_context
+from wasmoci.image.transfer_limits import MAX_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import urllib3
 
-    from wasmoci.image.credentials import Credential
+    from wasmoci.image.registry_options import RegistryOptions
 
 # Without compression on the way: digests are of what is stored, and no answer can be a bomb.
 _HEADERS = {"User-Agent": "wasmoci", "Accept-Encoding": "identity"}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONNECT_SECONDS = 15.0
 
 
 @attrs.frozen
-class RegistryOptions:
-    """How registries are talked to.
+class Answer:
+    """An answer, and whose it is.
 
     Args:
-        plain_http: Use HTTP; nothing that is sent is secret then.
-        insecure: Use HTTPS and believe any certificate.
-        ca_file: Certificates to believe besides the system's; a PEM file on the host.
-        credential: Shown to the registry; None looks for one.
-        authfile: The only file to look for credentials; None for the usual ones.
-        mirrors: ``HOST[/PREFIX]`` of registries that are asked first when pulling, in their order.
-        retries: How often a request that failed for the moment is made again.
-        parallel: How many blobs are transferred at a time.
-        timeout: Seconds without an answer, or without a byte, after which a request has failed.
+        response: The answer.
+        url: Where it comes from, after all redirections.
+        own: Whether it comes from the origin that was asked, by way of no other: only then it may ask for credentials.
     """
 
-    plain_http: bool = False
-    insecure: bool = False
-    ca_file: Path | None = None
-    credential: Credential | None = None
-    authfile: Path | None = None
-    mirrors: tuple[str, ...] = ()
-    retries: int = 3
-    parallel: int = 4
-    timeout: float = 60.0
+    response: urllib3.BaseHTTPResponse
+    url: str
+    own: bool
 
 
 class Connection:
@@ -60,38 +54,82 @@ class Connection:
         options: How it is talked to.
 
     Raises:
-        ImageError: urllib3 isn't installed, or the file of certificates is none.
+        ImageError: urllib3 isn't installed, the host is none, or the file of certificates is none.
     """
 
     def __init__(self, name: str, host: str, options: RegistryOptions) -> None:
         self._name = name
-        self._urllib3 = _urllib3()
-        self.base = f"{'http' if options.plain_http else 'https'}://{host}"
-        self._pool = self._make_pool(host, options)
+        self._urllib3 = load_urllib3()
+        from wasmoci.image.pace import Pace  # noqa: PLC0415  it needs urllib3
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> urllib3.BaseHTTPResponse:
-        """Send a request; one without a body follows redirections, on which credentials stay behind.
+        self.base = f"{'http' if options.plain_http else 'https'}://{host}"
+        try:
+            self.origin = Origin.of(self.base)
+        except ValueError as error:
+            raise InvalidReference(f"{host!r} is not a registry's host: {error}") from None
+        self.pace = Pace(name, options.timeout, options.limits)
+        self._options = options
+        self._checked = tls_context(options.ca_file)
+        self._pools: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        *,
+        authorization: str = "",
+        to: Origin | None = None,
+    ) -> Answer:
+        """Send a request; GET and HEAD follow redirections, on which credentials stay behind.
 
         Args:
             method: As ``GET``.
             url: Where to.
-            headers: What comes on top of what is always sent.
+            headers: What comes on top of what is always sent; nothing secret.
             body: Bytes, or something to read them from.
+            authorization: Shown to ``to`` alone, and to it no more once a redirection has led elsewhere.
+            to: The origin that the credentials are for; None for the registry's.
 
         Raises:
-            RegistryError: There is no connection.
-            Passing: There is none for the moment.
+            RegistryError: There is no connection, or it leads where nobody has to go.
+            ImageLimitExceeded: There are too many redirections, or the time for the transfer is over.
+            Passing: There is no connection for the moment.
         """
-        with self.failures(url):
-            return self._pool.request(
-                method,
-                url,
-                headers={**_HEADERS, **headers},
-                body=body,
-                preload_content=False,
-                decode_content=False,
-                redirect=body is None,
-            )
+        to = to or self.origin
+        own = True
+        for _ in range(self._options.limits.redirects + 1):
+            origin = self._origin_of(url)
+            own = own and origin == to
+            shown = {"Authorization": authorization} if own and authorization else {}
+            with self.failures(url):
+                self.pace.left()
+                response = self._pool(origin).request(
+                    method,
+                    url,
+                    headers={**_HEADERS, **headers, **shown},
+                    body=body,
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,
+                )
+            location = response.headers.get("Location", "")
+            if method not in ("GET", "HEAD") or response.status not in _REDIRECTS or not location:
+                return Answer(response, url, own)
+            self.discard(response)
+            url = lead(self._name, url, location)
+        raise RegistryError(
+            f"{self._name}: more than {self._options.limits.redirects} redirections, the last one to {Origin.of(url)}"
+        )
+
+    def _origin_of(self, url: str) -> Origin:
+        try:
+            return Origin.of(url)
+        except ValueError as error:
+            raise RegistryError(f"{self._name}: {url[:200]!r} can't be asked for: {error}") from None
 
     def whole(self, response: urllib3.BaseHTTPResponse, most: int, what: str) -> bytes:
         """Return an answer's body.
@@ -105,16 +143,38 @@ class Connection:
             InvalidImage: It is longer.
             Passing: It broke off.
         """
-        data = b""
-        try:
-            with self.failures(self.base):
-                while len(data) <= most and (more := response.read(most + 1 - len(data))):
-                    data += more
-        finally:
-            response.release_conn()
-        if len(data) > most:
+        data, complete = self._read(response, most)
+        if not complete:
             raise InvalidImage(f"larger than {most} bytes", source=f"{self._name}: {what}")
         return data
+
+    def explanation(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Return the beginning of an error's body; empty where it broke off."""
+        try:
+            return self._read(response, MAX_ERROR)[0]
+        except (Passing, RegistryError):
+            return b""
+
+    def discard(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Be done with an answer; the connection is kept only if what is left is short."""
+        self.explanation(response)
+
+    def _read(self, response: urllib3.BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
+        """Read up to so many bytes, and tell whether it was all; else the connection is closed."""
+        from wasmoci.image.pace import allow  # noqa: PLC0415  it needs urllib3
+
+        data = b""
+        complete = False
+        try:
+            if announced(response) <= most:
+                allow(response, most)
+                with self.failures(self.base):
+                    while len(data) <= most and (more := response.read(min(CHUNK, most + 1 - len(data)))):
+                        data += more
+                complete = len(data) <= most
+        finally:
+            (response.release_conn if complete else response.close)()
+        return data[:most], complete
 
     @contextlib.contextmanager
     def failures(self, url: str) -> Iterator[None]:
@@ -126,34 +186,44 @@ class Connection:
         """
         try:
             yield
-        except self._urllib3.exceptions.HTTPError as error:
+        except (self._urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             failure, passing = connection_error(self._name, url, error)
             if passing:
                 raise Passing(failure, None) from error
             raise failure from error
+        except UnicodeError as error:
+            raise RegistryError(f"{self._name}: {url!r} can't be asked for: {error}") from error
 
     def close(self) -> None:
         """Close what is open."""
-        self._pool.clear()
+        for pool in self._pools.values():
+            pool.clear()
 
-    def _make_pool(self, host: str, options: RegistryOptions) -> urllib3.PoolManager:
+    def _pool(self, origin: Origin) -> urllib3.PoolManager:
+        # That any certificate is believed was said of the registry, not of where it leads.
+        checked = not (self._options.insecure and origin.host == self.origin.host)
+        proxy = urllib.request.getproxies().get(origin.scheme)
+        if proxy and urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
+            proxy = None
+        with self._lock:
+            if (proxy, checked) not in self._pools:
+                self._pools[proxy, checked] = self._make_pool(proxy, checked=checked)
+            return self._pools[proxy, checked]
+
+    def _make_pool(self, proxy: str | None, *, checked: bool) -> urllib3.PoolManager:
+        from wasmoci.image.pace import manager  # noqa: PLC0415  it needs urllib3
+
+        timeout = self._options.timeout
         settings: dict[str, Any] = {
-            "maxsize": options.parallel + 1,
-            "timeout": self._urllib3.Timeout(connect=min(options.timeout, 15.0), read=options.timeout),
-            "retries": self._urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5),
+            "maxsize": self._options.parallel + 1,
+            "timeout": self._urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout),
         }
-        if options.insecure:
+        if checked:
+            settings["ssl_context"] = self._checked
+        else:
             settings |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
             self._urllib3.disable_warnings(self._urllib3.exceptions.InsecureRequestWarning)
-        elif not options.plain_http:
-            settings["ssl_context"] = _tls_context(options.ca_file)
-        scheme = self.base.partition(":")[0]
-        proxy = urllib.request.getproxies().get(scheme)
-        if proxy and not urllib.request.proxy_bypass(host):
-            found: urllib3.PoolManager = self._urllib3.ProxyManager(proxy, **settings)
-        else:
-            found = self._urllib3.PoolManager(**settings)
-        return found
+        return manager(self.pace, proxy, settings)
 
 
 class BlobStream:
@@ -161,14 +231,25 @@ class BlobStream:
 
     Args:
         connection: Where it comes from.
-        url: What was asked for.
-        response: The answer.
+        answer: The answer.
+        source: How errors call the blob.
+        most: Bytes that it has at most.
+
+    Raises:
+        InvalidImage: It announces more.
     """
 
-    def __init__(self, connection: Connection, url: str, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, connection: Connection, answer: Answer, source: str, most: int) -> None:
+        from wasmoci.image.pace import allow  # noqa: PLC0415  it needs urllib3
+
         self._connection = connection
-        self._url = url
-        self._response = response
+        self._url = answer.url
+        self._response = answer.response
+        length = announced(self._response)
+        if length > most:
+            self.close()
+            raise InvalidImage(f"an answer of {length} bytes; its descriptor gives {most}", source=source)
+        allow(self._response, most)
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, and none at the end."""
@@ -186,21 +267,6 @@ class BlobStream:
         self._response.close()
 
 
-def _tls_context(ca_file: Path | None) -> Any:
-    import ssl  # noqa: PLC0415  slow to import, and only needed here
-
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ImageError(f"{ca_file}: no certificates in PEM form: {error}") from None
-    return context
-
-
-def _urllib3() -> Any:
-    try:
-        import urllib3  # noqa: PLC0415  an extra, and slow to import
-    except ImportError:
-        raise ImageError("talking to a registry needs urllib3", hint="pip install 'wasmoci[image]'") from None
-    return urllib3
+def announced(response: urllib3.BaseHTTPResponse) -> int:
+    """Return the bytes that an answer says its body has; 0 where it doesn't say, or has none."""
+    return getattr(response, "length_remaining", None) or 0

@@ -102,5 +102,5 @@ def _explanation(body: bytes) -> str:
             for item in errors
             if isinstance(item, dict)
         )[:500]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.image.image import Image
-    from wasmoci.image.registry_connection import RegistryOptions
+    from wasmoci.image.registry_options import RegistryOptions
     from wasmoci.image.transfer import Progress
 
 _SKOPEO_SECONDS = 600
@@ -93,6 +93,7 @@ def pull(
     name: str | None = None,
     platform: str | Platform | None = None,
     store: Store | None = None,
+    limits: UnpackLimits = DEFAULT_LIMITS,
     registry: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> Stored:
@@ -103,6 +104,7 @@ def pull(
         name: What to call it in the store; None takes the registry's name, or the one that an archive has for it.
         platform: The platform to take from an index.
         store: The store; None for the user's.
+        limits: Bounds on unpacking an archive that is compressed as a whole.
         registry: How registries are talked to.
         progress: Told what arrives.
 
@@ -122,8 +124,9 @@ def pull(
     if not called or called.startswith("@"):
         raise InvalidReference(f"{reference}: the image has no name for the store", hint="Give it one with --tag NAME.")
     full = local_name(called)
-    with open_image(parsed, platform=wanted, store=where) as image:
-        return transfer.import_image(image, where, str(full), progress=progress)
+    with open_image(parsed, platform=wanted, store=where, limits=limits) as image:
+        bounds = None if registry is None else registry.limits
+        return transfer.import_image(image, where, str(full), progress=progress, limits=bounds)
 
 
 @contextlib.contextmanager

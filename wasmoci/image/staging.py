@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from wasmoci import warning
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _PREFIX = ".wasmoci-"
 _NEVER_WAITING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """Of what is found under a name: a FIFO in the place of a lock would be waited for."""
+_PAUSE = 0.05
 
 
 @contextlib.contextmanager
@@ -109,7 +111,7 @@ def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
+def locked(path: Path, *, remove: bool = False, waiting: Callable[[], object] | None = None) -> Iterator[int]:
     """Hold a lock file exclusively, made where it is missing; yields its descriptor.
 
     It may be unlinked or renamed by whoever holds it: those who wait notice and start over.
@@ -117,13 +119,14 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
     Args:
         path: The file, on the host.
         remove: Unlink it at the end.
+        waiting: Called again and again while somebody else holds it; raises when that takes too long. None waits for ever.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _NEVER_WAITING, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "is not a regular file", str(path))
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            _lock(fd, waiting)
             if _same(path, fd):
                 try:
                     yield fd
@@ -133,6 +136,18 @@ def locked(path: Path, *, remove: bool = False) -> Iterator[int]:
                 return
         finally:
             os.close(fd)
+
+
+def _lock(fd: int, waiting: Callable[[], object] | None) -> None:
+    if waiting is None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        waiting()
+        time.sleep(_PAUSE)
 
 
 def _create(parent: Path, label: str) -> tuple[Path, int]:

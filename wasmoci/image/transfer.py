@@ -16,11 +16,13 @@ from wasmoci.image.blobs import read_blob
 from wasmoci.image.digest import CHUNK, VerifiedReader
 from wasmoci.image.image import Image, load_image
 from wasmoci.image.layout_writer import LayoutWriter, from_blobs
+from wasmoci.image.mirror import Endpoint, endpoints
 from wasmoci.image.model import Descriptor, Document, media_type_of
 from wasmoci.image.reference import Name, Reference, parse_name
 from wasmoci.image.registry import Repository
-from wasmoci.image.registry_connection import RegistryOptions
+from wasmoci.image.registry_options import RegistryOptions
 from wasmoci.image.store import REQUESTED, Store, Stored
+from wasmoci.image.transfer_limits import Documents, TransferLimits, check_image, check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,37 +59,48 @@ def pull(
         RegistryError: Neither a mirror nor the registry gives it.
         ImageNotFound: It has nothing for the platform.
         InvalidImage: What arrived is not what was asked for.
+        ImageLimitExceeded: It is, or announces, more than the options allow.
     """
     options = options or RegistryOptions()
     if name.digest and platform is None and (found := _whole(store, name)) is not None:
         return found
+    *mirrors, registry = endpoints(name, options)
     failures: list[RegistryError] = []
-    for mirror in (*options.mirrors, None):
-        registry, repository = _endpoint(name, mirror)
+    for mirror in mirrors:
         try:
-            return _pull(
-                Repository(registry, repository, options),
-                name,
-                store,
-                platform=platform,
-                options=options,
-                progress=progress,
-            )
+            return _pull(mirror, name, store, platform=platform, progress=progress)
         except RegistryError as error:
-            if mirror is None:
-                for failure in failures:
-                    error.hint = "\n".join(filter(None, (f"The mirror failed too: {failure.message}", error.hint)))
-                raise
             failures.append(error)
-    raise AssertionError  # pragma: no cover
+    try:
+        return _pull(registry, name, store, platform=platform, progress=progress)
+    except RegistryError as error:
+        for failure in failures:
+            error.hint = "\n".join(filter(None, (f"The mirror failed too: {failure.message}", error.hint)))
+        raise
 
 
-def import_image(image: Image, store: Store, name: str | None, *, progress: Progress | None = None) -> Stored:
+def import_image(
+    image: Image,
+    store: Store,
+    name: str | None,
+    *,
+    progress: Progress | None = None,
+    limits: TransferLimits | None = None,
+) -> Stored:
     """Copy an image of a layout or an archive into the store.
+
+    Args:
+        image: The image.
+        store: Where it goes.
+        name: What it is called there; None for no name.
+        progress: Told what arrives.
+        limits: Bounds on its blobs; None for the usual ones.
 
     Raises:
         InvalidImage: It is damaged; the store stays as it was, but for blobs that are whole.
+        ImageLimitExceeded: It is too much.
     """
+    check_image(image, limits or TransferLimits())
     with store.adding() as writer:
         _copy(image, writer, lambda blob: from_blobs(image.blobs, blob), progress, parallel=1)
         descriptor = _entry(image)
@@ -140,27 +153,18 @@ def _whole(store: Store, name: Name) -> Stored | None:
         return None
 
 
-def _endpoint(name: Name, mirror: str | None) -> tuple[str, str]:
-    if mirror is None:
-        return name.registry, name.repository
-    host, _, prefix = mirror.removeprefix("https://").strip("/").partition("/")
-    return host, f"{prefix}/{name.repository}" if prefix else name.repository
-
-
 def _pull(
-    repository: Repository,
-    name: Name,
-    store: Store,
-    *,
-    platform: Platform | None,
-    options: RegistryOptions,
-    progress: Progress | None,
+    endpoint: Endpoint, name: Name, store: Store, *, platform: Platform | None, progress: Progress | None
 ) -> Stored:
+    options = endpoint.options
+    repository = Repository(endpoint.registry, endpoint.repository, options)
     try:
         data, root = repository.manifest(name.selector)
         kind = media_type_of(Document.parse(data, f"{name}"), root.media_type)
         root = attrs.evolve(root, media_type=kind)
-        image = load_image(_Remote(repository, root, data), (root,), platform=platform)
+        remote = _Remote(repository, root, data, Documents(repository.name, options.limits))
+        image = load_image(remote, (root,), platform=platform)
+        check_image(image, options.limits)
 
         def receive(blob: Descriptor) -> OpenAt:
             if blob.digest == image.digest:
@@ -168,7 +172,15 @@ def _pull(
             return lambda offset: repository.blob(blob, offset)
 
         with store.adding() as writer:
-            _copy(image, writer, receive, progress, parallel=options.parallel, again=repository.again)
+            _copy(
+                image,
+                writer,
+                receive,
+                progress,
+                parallel=options.parallel,
+                again=repository.again,
+                check_time=repository.check_time,
+            )
             descriptor = _entry(image)
             if name.digest and name.digest != image.digest:
                 descriptor = attrs.evolve(descriptor, annotations={REQUESTED: name.digest})
@@ -205,15 +217,27 @@ def _copy(
     *,
     parallel: int,
     again: Callable[[Callable[[], None]], object] = lambda attempt: attempt(),
+    check_time: Callable[[], None] = lambda: None,
 ) -> None:
     list(image.layers())  # an image that can't be run isn't worth the way
+    blobs = _blobs(image)
+    check_room(writer.path, sum(writer.missing(blob) for blob in blobs))
 
     def fetch(blob: Descriptor, cancelled: threading.Event) -> None:
         open_at = receive(blob)
-        again(lambda: writer.put(blob, lambda offset: _Counted(open_at(offset), blob, offset, progress, cancelled)))
+
+        def waiting() -> None:
+            check_time()
+            if cancelled.is_set():
+                raise _Cancelled
+
+        def counted_at(offset: int) -> ByteReader:
+            return _Counted(open_at(offset), blob, offset, progress, cancelled)
+
+        again(lambda: writer.put(blob, counted_at, waiting=waiting))
         _tell(progress, blob, blob.size)
 
-    _in_parallel(fetch, _blobs(image), parallel)
+    _in_parallel(fetch, blobs, parallel)
 
 
 def _blobs(image: Image) -> list[Descriptor]:
@@ -284,13 +308,16 @@ class _Counted:
 class _Remote:
     """The blobs of a repository, as far as they are documents: what is chosen from before anything large is fetched."""
 
-    def __init__(self, repository: Repository, root: Descriptor, data: bytes) -> None:
+    def __init__(self, repository: Repository, root: Descriptor, data: bytes, documents: Documents) -> None:
         self.name = repository.name
         self._repository = repository
+        self._documents = documents
         self._known = {root.digest: data}
 
     def open(self, descriptor: Descriptor) -> VerifiedReader:
         data = self._known.get(descriptor.digest)
+        if data is None:
+            self._documents.spend(descriptor)
         if data is None and descriptor.media_type in media.MANIFESTS | media.INDEXES:
             data, _ = self._repository.manifest(descriptor.digest)
         if data is None:

@@ -44,6 +44,7 @@ def unpack_layers(
     """
     owner = os.geteuid() == 0 if owner is None else owner
     budget = Budget(limits)
+    budget.check_layers(len(image.manifest.layers), source=f"{image.blobs.name}: {image.digest}")
     fd = os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         applier = LayerApplier(fd, owner=owner, budget=budget)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci._regular import read_regular
 from wasmoci.errors import IntegrationError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644
+_MAX_SIZE = 16 << 20
 
 
 class Outcome(enum.Enum):
@@ -61,7 +63,10 @@ def read(path: Path, root: Path | None) -> str | None:
     _keep_beneath(path, root)
     try:
         # A byte order mark at the beginning stays part of the text, and so of what is written again.
-        return path.read_bytes().decode("utf-8")
+        data = read_regular(path, _MAX_SIZE)
+        if len(data) > _MAX_SIZE:
+            raise IntegrationError(f"larger than {_MAX_SIZE} bytes, which no configuration is", source=str(path))
+        return data.decode("utf-8")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

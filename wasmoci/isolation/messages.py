@@ -198,10 +198,10 @@ def error_of(message: dict[str, Any]) -> errors.WasmociError:
     args = tuple(_typed(arg, str) for arg in _typed(message["args"], list))
     state = _typed(message["state"], dict)
     error = kind.__new__(kind, *args)
-    error.args = args
-    vars(error).update(state)
-    error.message = _typed(state["message"], str)
-    error.hint = None if state["hint"] is None else _typed(state["hint"], str)
+    # What belongs to the class stays the class's, above all the exit status: a worker may have been taken over by its guest.
+    vars(error).update({key: value for key, value in state.items() if not (key.startswith("_") or hasattr(kind, key))})
+    error.restate(_typed(state["message"], str), hint=None if state["hint"] is None else _typed(state["hint"], str))
+    error.args = (error.message, *args[1:])
     return error
 
 

@@ -113,11 +113,14 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
             group=ContainersGroup(container),
         )
     except (EntrypointError, InvalidModule) as error:
+        message = error.message
         if isinstance(error, EntrypointNotFound):
-            error.message = f"{process.args[0]}: isn't among the container's files"
+            message = f"{process.args[0]}: isn't among the container's files"
         # In the message and not a hint: engines show one line.
-        error.message += "; this container runs WebAssembly, and only a module of its own files can be executed in it"
-        error.hint = None
+        error.restate(
+            f"{message}; this container runs WebAssembly, and only a module of its own files can be executed in it",
+            hint=None,
+        )
         raise
     return dispatcher.registry.reference(selection.handler.name)
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._text import one_line
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import from_reference
 from wasmoci.result import ExitReason
@@ -45,7 +46,7 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
         _tell(f"error: {error}")
         return error.exit_status
     except Exception as error:  # noqa: BLE001  no traceback at a user's terminal
-        _tell(f"error: unexpected {type(error).__name__}: {error}")
+        _tell(one_line(f"error: unexpected {type(error).__name__}: {error}"))
         return WasmociError.exit_status
     _report(result)
     return result.exit_status
@@ -54,9 +55,9 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
 def _report(result: ExecutionResult) -> None:
     if result.reason is ExitReason.EXITED:
         return
-    _tell(f"the guest {result.reason.value}: {result.message or 'no more is known'} ({result.engine})")
+    _tell(one_line(f"the guest {result.reason.value}: {result.message or 'no more is known'} ({result.engine})"))
     for frame in result.backtrace:
-        _tell(f"  at {frame}")
+        _tell(one_line(f"  at {frame}"))
 
 
 def _tell(text: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 from wasmoci import _process
+from wasmoci._regular import read_regular
 from wasmoci.runtime import native, places
 from wasmoci.runtime.command_line import HELP_OPTIONS, VERSION_OPTIONS, Invocation
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _CREATING = frozenset({"create", "run"})
 _CONFIG = "config.json"
+_MAX_SPEC = 16 << 20  # as wasmoci._json, which is imported for Wasm containers alone
 
 
 def program() -> NoReturn:
@@ -76,10 +79,10 @@ def _may_be_wasm(invocation: Invocation) -> bool:
     options = invocation.parsed()
     name = options.value("config", "f") or _CONFIG
     try:
-        with open(os.path.join(options.value("bundle", "b") or os.curdir, name), "rb") as stream:
-            document = stream.read()
-    except OSError:
-        return False  # the native runtime will say so in its own words
+        document = read_regular(os.path.join(options.value("bundle", "b") or os.curdir, name), _MAX_SPEC)
+    except OSError as error:
+        # The native runtime will say so in its own words; only on a FIFO it would wait, and on a device do anything.
+        return error.errno == errno.EINVAL
     from wasmoci.annotations import mentioned
 
-    return mentioned(document)
+    return len(document) > _MAX_SPEC or mentioned(document)

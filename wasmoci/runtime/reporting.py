@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 
+from wasmoci._text import one_line
 from wasmoci.errors import EntrypointNotFound, WasmociError
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ def report(error: Exception, invocation: Invocation) -> int:
             traceback.print_exception(error)
         status = WasmociError.exit_status
         where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        text = where if isinstance(error, OSError) else f"unexpected {type(error).__name__}: {error}"
+        text = one_line(where if isinstance(error, OSError) else f"unexpected {type(error).__name__}: {error}")
     log(text, "error", invocation)
     _tell(f"error: {text}")
     return status
