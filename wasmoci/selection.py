@@ -257,6 +257,7 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
     """
     _check_needs(handler, workload)
     with _failures_of(handler):
+        _assemble(handler, workload)
         _validate(handler, workload, _place(handler, workload))
 
 
@@ -285,6 +286,7 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
     try:
         _check_needs(handler, workload)
         with _failures_of(handler):
+            _assemble(handler, workload)
             place = _place(handler, workload)
             if place is Isolation.INLINE:
                 # A worker process validates by itself: an engine that crashes over a module does so there.
@@ -298,6 +300,12 @@ def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
         candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
         workload=workload,
     )
+
+
+def _assemble(handler: EngineHandler, workload: Wasm) -> None:
+    """Have a text looked at within its bounds first: where it can run depends on what is assembled of it."""
+    if workload.module.kind is ModuleKind.TEXT:
+        preparation.validate(handler, workload.module, workload.bounds)
 
 
 def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:

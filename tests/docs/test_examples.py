@@ -12,6 +12,7 @@ from tests.conftest import usable
 from tests.docs.examples import examples, run
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
+from tests.trust.bombs import nested_loops
 from tests.support.requirements import require
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ def test_examples(page: Path, tmp_path: Path) -> None:
     if page.name != "tutorial.md":  # there the reader makes the bundle
         write_bundle(tmp_path / "bundle", build("show"))
         write_bundle(tmp_path / "loop", build("loop"))
+        write_bundle(tmp_path / "bomb", nested_loops(1200))
         write_bundle(tmp_path / "hungry", build("allocate"), args=["abort"])
         write_bundle(tmp_path / "server", build("serve"))
         shutil.copy(build("show"), tmp_path / "app.wasm")

@@ -37,6 +37,16 @@ def nested_tables(count: int, local_count: int) -> bytes:
     return _module(body + b"\x0b")
 
 
+def deep_text(count: int) -> bytes:
+    """A text with blocks in blocks, and branches to the outermost by name: the time to assemble it grows with the square.
+
+    Args:
+        count: How many of each; 80,000 take two megabytes, and wasmtime some seconds.
+    """
+    blocks = "".join(f"block $l{number} " for number in range(count))
+    return f'(module (memory (export "memory") 1) (func (export "_start") {blocks}{"br $l0 " * count}{"end " * count}))'.encode()
+
+
 def crashes_wasm3() -> bytes:
     """A valid module over which wasm3 0.5.0 dies while it compiles it."""
     many, some = 1000, 20

@@ -90,6 +90,27 @@ def test_library(engine: str, way: str, kept: str, bomb: Path, monkeypatch: pyte
     assert (caught.value.limit, caught.value.exit_status) == ("time", 126)
 
 
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_text(timeout: float | None, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """To assemble a text is part of it."""
+    usable("wasmtime")
+    monkeypatch.setenv("WASMOCI_COMPILE_TIMEOUT", "0.5")
+    bundle = make_bundle(bombs.deep_text(80_000), program="/app.wat")
+    with pytest.raises(CompileLimitExceeded, match=r"wasmtime has not compiled it within 0\.5 s"):
+        wasmoci.run(bundle, engine="wasmtime", timeout=timeout)
+
+
+@pytest.mark.parametrize("kept", ["cache", "off"])
+def test_good_text(kept: str, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is no bomb runs, with and without a limit, twice."""
+    usable("wasmtime")
+    if kept == "off":
+        monkeypatch.setenv("WASMOCI_CACHE", "off")
+    bundle = make_bundle(bombs.deep_text(200), program="/app.wat")
+    for timeout in (None, None, 5.0, 5.0):
+        assert wasmoci.run(bundle, engine="wasmtime", timeout=timeout).check().exit_code == 0
+
+
 def test_memory(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, too."""
     usable("wasmtime")

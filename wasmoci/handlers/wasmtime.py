@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from pathlib import Path
 
 from wasmoci import compiled, determinism
 from wasmoci.cache import Cache
@@ -15,7 +16,7 @@ from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime.location import library_file
-from wasmoci.handlers._wasmtime.needs import Needs, compiled_before
+from wasmoci.handlers._wasmtime.needs import Needs, assembled_key, compiled_before
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
 from wasmoci.handlers.base import NO_LIMITS, BaseHandler
 from wasmoci.limits import Limits
@@ -23,8 +24,6 @@ from wasmoci.module import Module, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers._wasmtime.engines import Engine
@@ -80,12 +79,13 @@ class WasmtimeHandler(BaseHandler):
             return module
         assembled = self._assembled.get(module)
         if assembled is None:
-            from wasmoci.handlers._wasmtime.library import Error, assemble  # noqa: PLC0415  the engine
-
-            try:
-                data = assemble(module.data)
-            except Error as error:
-                raise unreadable(module, error) from None
+            # Kept as code is: to assemble a hostile text takes as long as to compile it.
+            data = compiled.fetch(
+                assembled_key(module),
+                make=lambda: _assemble(module),
+                dump=bytes,
+                load=lambda path: Path(path).read_bytes(),
+            )
             assembled = self._assembled[module] = Module.from_bytes(data, source=module.source)
         return assembled
 
@@ -148,6 +148,12 @@ class WasmtimeHandler(BaseHandler):
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        if (
+            module.kind is ModuleKind.TEXT
+            and module not in self._assembled
+            and not compiled.known([assembled_key(module)])
+        ):
+            return None
         return compiled.locate(Needs.of(limits).key(self.assemble(module)))
 
     def preload(self) -> None:
@@ -180,3 +186,12 @@ class WasmtimeHandler(BaseHandler):
             with self._lock:
                 engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))
         return engine
+
+
+def _assemble(module: Module) -> bytes:
+    from wasmoci.handlers._wasmtime.library import Error, assemble  # noqa: PLC0415  the engine
+
+    try:
+        return assemble(module.data)
+    except Error as error:
+        raise unreadable(module, error) from None

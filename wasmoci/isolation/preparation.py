@@ -16,6 +16,7 @@ from wasmoci.compiled import identity
 from wasmoci.errors import CompileLimitExceeded
 from wasmoci.isolation.bounds import DEFAULT, Bounds
 from wasmoci.limits import Limits
+from wasmoci.module import ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, 
 
     jailed = Capability.SANDBOXED not in handler.capabilities
     made = perform(task, handler, module, limits, bounds, jailed=jailed)
-    if task == "precompile" or compiled.is_on():
+    # Where there is no cache, what was assembled of a text is asked for next, and what was compiled if the module runs.
+    if task == "precompile" or module.kind is ModuleKind.TEXT or compiled.is_on():
         for key, data in made:
             compiled.keep(key, data)
 

@@ -52,6 +52,12 @@ class Needs:
         return compiled.Key(module.digest, "wasmtime", identity.version("wasmtime", str(library_file())), self.words)
 
 
+def assembled_key(module: Module) -> compiled.Key:
+    """What the binary form of a text depends on."""
+    version = identity.version("wasmtime", str(library_file()))
+    return compiled.Key(module.digest, "wasmtime", version, "assembled")
+
+
 def compiled_before(module: Module) -> bool:
     """Whether wasmtime has accepted a module before."""
     return compiled.known(needs.key(module) for needs in _ALL)
