@@ -151,7 +151,7 @@ def select(
         NoSuitableEngine: None was named, and none fits.
     """
     if named is not None:
-        return _named(workload, registry, named)
+        return _named(workload, registry, named, thorough=thorough)
     candidates: list[Candidate] = []
     for name in by_trust(registry, order, first):
         fits = any(candidate.chosen for candidate in candidates)
@@ -281,14 +281,14 @@ def _check_needs(handler: EngineHandler, workload: Wasm) -> None:
         raise UnsupportedWorkload(f"{handler.name} doesn't offer what the workload needs: {names}")
 
 
-def _named(workload: Wasm, registry: Registry, name: str) -> Selection:
+def _named(workload: Wasm, registry: Registry, name: str, *, thorough: bool) -> Selection:
     handler = registry.load(name)
     try:
         _check_needs(handler, workload)
         with _failures_of(handler):
             _assemble(handler, workload)
             place = _place(handler, workload)
-            if place is Isolation.INLINE:
+            if place is Isolation.INLINE or thorough:
                 # A worker process validates by itself: an engine that crashes over a module does so there.
                 _validate(handler, workload, place)
     except (UnsupportedModule, UnsupportedWorkload) as error:

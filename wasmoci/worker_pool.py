@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.capabilities import Capability
 from wasmoci.dispatcher import Dispatcher
-from wasmoci.isolation.process import reference_of
+from wasmoci.isolation.importable import reference_of
 from wasmoci.isolation.servers import OnlyForked, Servers
 from wasmoci.isolation.task import attend
 from wasmoci.isolation.turns import Turns

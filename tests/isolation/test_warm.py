@@ -26,7 +26,7 @@ from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE, ended, wait_for
 from wasmoci.cache import SETTLED
 from wasmoci.errors import EngineCrashed
-from wasmoci.isolation.process import reference_of
+from wasmoci.isolation.importable import reference_of
 from wasmoci.isolation.servers import Servers
 from wasmoci.isolation.warm import WarmServer
 from wasmoci.result import ExitReason

@@ -11,11 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from attrs import evolve
+    import attrs
 
     from wasmoci.configuration import Settings
 else:
-    from wasmoci._attrs import evolve
+    from wasmoci import _attrs as attrs
 
 KEEP = -1.0
 """Of ``--compile-timeout``, where it wasn't given: what the settings say stays."""
@@ -106,7 +106,9 @@ def settled(options: argparse.Namespace) -> Settings:
     from wasmoci.configuration import Settings  # noqa: PLC0415
 
     settings = Settings.load()
-    return settings if options.compile_timeout == KEEP else evolve(settings, compile_timeout=options.compile_timeout)
+    return (
+        settings if options.compile_timeout == KEEP else attrs.evolve(settings, compile_timeout=options.compile_timeout)
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -47,6 +47,9 @@ class ColdProcess:
         EngineError: There is no interpreter to start.
     """
 
+    is_forked = False
+    """It has been given this process's environment."""
+
     def __init__(self, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False) -> None:
         if not sys.executable:
             raise EngineError("sys.executable is empty: no worker process can be started from this program")

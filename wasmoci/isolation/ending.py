@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci.errors import EngineCrashed
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import messages
 from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
+    import attrs
+
     from wasmoci.errors import WasmociError
+else:
+    from wasmoci import _attrs as attrs
 
 FAULTS = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}

@@ -37,6 +37,9 @@ class ForkedProcess:
         OSError: No process is to be had.
     """
 
+    is_forked = True
+    """It gets the caller's environment with its request."""
+
     def __init__(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> None:
         parent = os.getpid()
         # No handler of this program's is to run in the child.

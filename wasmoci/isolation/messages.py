@@ -10,8 +10,6 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
 from wasmoci import determinism, errors
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
@@ -19,10 +17,14 @@ from wasmoci.result import ExecutionResult, ExitReason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import attrs
+
     from wasmoci.isolation.bounds import Bounds
     from wasmoci.isolation.jail.root import Place
     from wasmoci.module import Module
     from wasmoci.spec import Spec
+else:
+    from wasmoci import _attrs as attrs
 
 _T = TypeVar("_T")
 
@@ -125,7 +127,7 @@ def task_request(
         "task": task,
         "handler": reference,
         "source": module.source,
-        "limits": attrs.asdict(limits),
+        "limits": {"time": limits.time, "memory": limits.memory, "fuel": limits.fuel},
         "bounds": _bounds(bounds),
         "jailed": jailed,
         "places": [],

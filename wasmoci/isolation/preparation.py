@@ -15,6 +15,7 @@ from wasmoci.capabilities import Capability
 from wasmoci.compiled import identity
 from wasmoci.errors import CompileLimitExceeded
 from wasmoci.isolation.bounds import DEFAULT, Bounds
+from wasmoci.isolation.importable import is_importable
 from wasmoci.limits import Limits
 from wasmoci.module import ModuleKind
 
@@ -95,11 +96,7 @@ def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) ->
     if Capability.SANDBOXED in handler.capabilities and (module.size <= INLINE_SIZE or bounds.is_none):
         return bounds.group is None
     # Of a class that no other process can import the caller's own program is the author.
-    return not _is_importable(type(handler))
-
-
-def _is_importable(kind: type) -> bool:
-    return kind.__module__ != "__main__" and "<" not in kind.__qualname__
+    return not is_importable(type(handler))
 
 
 def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> bool:

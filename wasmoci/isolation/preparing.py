@@ -11,27 +11,27 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
-from wasmoci.isolation.cold import ColdProcess
 from wasmoci.isolation.ending import FAULTS, signal_name
 from wasmoci.isolation.forked import ForkedProcess, is_safe
-from wasmoci.isolation.process import reference_of
-from wasmoci.isolation.servers import DEFAULT
-from wasmoci.isolation.throttle import Throttle
+from wasmoci.isolation.importable import reference_of
 from wasmoci.module import ModuleKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import attrs
+
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.isolation.bounds import Bounds
+    from wasmoci.isolation.cold import ColdProcess
     from wasmoci.isolation.warm import WarmProcess
     from wasmoci.limits import Limits
     from wasmoci.module import Module
+else:
+    from wasmoci import _attrs as attrs
 
 _CHUNK = 1 << 16
 _LONGEST = 3600.0  # seconds to wait at once
@@ -106,6 +106,9 @@ def _process(
     if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
             return ForkedProcess(reference, channel, streams)
+    from wasmoci.isolation.cold import ColdProcess  # noqa: PLC0415  it starts programs
+    from wasmoci.isolation.servers import DEFAULT  # noqa: PLC0415
+
     return DEFAULT.fork(reference, channel, streams, jailed=jailed) or ColdProcess(channel, streams, jailed=jailed)
 
 
@@ -154,7 +157,7 @@ class _Worker:
             memory = min((most for most in (self._bounds.memory, rest.memory) if most is not None), default=None)
             self._bounds = attrs.evolve(self._bounds, memory=memory, processors=rest.processors)
             request["bounds"].update(memory=memory, processors=rest.processors)
-        if not isinstance(self._process, ColdProcess):
+        if self._process.is_forked:
             request["environment"] = {} if request["jailed"] else dict(os.environ)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # how it died is found out
             self._channel.sendall(messages.encode(request))
@@ -168,7 +171,11 @@ class _Worker:
     def _wait(self) -> dict[str, Any] | None:
         decoder = messages.Decoder()
         share = self._bounds.processors
-        throttle = None if share is None else Throttle(self._process, share)
+        throttle = None
+        if share is not None:
+            from wasmoci.isolation.throttle import Throttle  # noqa: PLC0415  a cgroup does without
+
+            throttle = Throttle(self._process, share)
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)
         while True:

@@ -18,6 +18,7 @@ from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory, messages
 from wasmoci.isolation.cold import ColdProcess
 from wasmoci.isolation.ending import Ending, as_result
+from wasmoci.isolation.importable import reference_of
 from wasmoci.isolation.warm import WarmProcess
 from wasmoci.running import Running
 
@@ -126,21 +127,6 @@ def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
     if preparing is None:
         return None if limits.time is None else START_LIMIT
     return None if preparing.time is None else preparing.time + _GRACE
-
-
-def reference_of(handler: EngineHandler) -> str:
-    """Where a worker finds a handler's class, as ``module:qualified.name``.
-
-    Raises:
-        EngineError: A worker can't find it: it is local to a function, or to the program that is run.
-    """
-    kind = type(handler)
-    if kind.__module__ == "__main__" or "<" in kind.__qualname__:
-        raise EngineError(
-            f"{kind.__module__}.{kind.__qualname__}: a worker process can't import this handler",
-            hint="define its class at the top of a module that can be imported",
-        )
-    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 @attrs.frozen

@@ -197,6 +197,9 @@ class WarmProcess:
         server: The server.
     """
 
+    is_forked = True
+    """It gets the caller's environment with its request."""
+
     def __init__(self, pid: int, descriptor: int, lifeline: socket.socket, server: WarmServer) -> None:
         self.pid = pid
         self.server = server

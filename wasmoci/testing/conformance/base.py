@@ -12,7 +12,7 @@ import pytest
 from wasmoci import isolation
 from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError
-from wasmoci.isolation.process import reference_of
+from wasmoci.isolation.importable import reference_of
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
 from wasmoci.testing.bundles import bundle
