@@ -10,7 +10,6 @@ from wasmoci.handlers._wasmtime.context import configure, with_arguments
 from wasmoci.handlers._wasmtime.inner import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
-from wasmoci.handlers._wasmtime.paths import GuestPaths
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
 from wasmoci.handlers._wasmtime.run import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
@@ -92,11 +91,8 @@ def _call_core(
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
-        inner = LinkedInner(engine.inner)
-        run.paths = GuestPaths(workload.files.rootfs, inner)
-        stack.callback(run.paths.close)
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
+            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner))
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
     instance, error = calls.instantiate(program, context)

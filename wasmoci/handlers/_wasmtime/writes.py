@@ -2,8 +2,8 @@
 
 wasmtime hands each chunk for another output to a thread of its own, which calls back, and lets go of the output on that thread
 as well: that takes longer than all else of a small run. So ``fd_write`` is a host function here, which takes what goes to the
-outputs on the guest's thread. They follow their descriptors when the guest closes or moves these. All other descriptors are
-wasmtime's, through :mod:`inner`.
+outputs on the guest's thread. They follow their descriptors when the guest closes or moves these, which wasmtime does
+(:mod:`inner`). A guest with these functions opens nothing (:mod:`which`), so it has no other descriptor to write to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.inner import CALLS, WASI
+from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers._wasmtime.inner import LinkedInner
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.paths import GuestPaths
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.stdio import Sink, Streams
 
 _STDOUT, _STDERR = 1, 2
 _SIZE = 4  # bytes of the count that fd_write gives
+_MOST = 1 << 20  # bytes that one call takes: buffers may overlap, and be many times the guest's memory together
 
 
 def define(linker: Owned) -> None:
-    """Define the functions in a linker, over those of :mod:`paths`."""
+    """Define the functions in a linker, over wasmtime's own."""
     for name, function in _functions.items():
         calls.define(linker, WASI, name, FUNCTIONS[name], function)
 
@@ -44,14 +44,12 @@ class GuestOutputs:
     Args:
         streams: The run's streams.
         run: Learns of exceptions in the functions that take output.
-        paths: Follows the guest's descriptors.
         inner: Calls wasmtime's WASI.
     """
 
-    def __init__(self, streams: Streams, run: Run, paths: GuestPaths, inner: LinkedInner) -> None:
+    def __init__(self, streams: Streams, run: Run, inner: LinkedInner) -> None:
         kept = guarded(streams, run)
         self._sinks: dict[int, Sink] = {_STDOUT: kept.stdout, _STDERR: kept.stderr}
-        self._paths = paths
         self._inner = inner
 
     def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
@@ -66,30 +64,37 @@ class GuestOutputs:
             raise calls.Trapped.because("fd_write: pointer out of bounds") from None
         sink = self._sinks.get(fd)
         if sink is None:
-            context = calls.context_of(caller)
-            errno, written = self._inner.within(context).write(context, fd, pieces)
-        else:
-            errno, written = _write(sink, b"".join(pieces))
+            return Errno.BADF
+        errno, written = _write(sink, _gather(pieces))
         if errno == Errno.SUCCESS:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
 
     def close(self, caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
-        errno = self._paths.call(caller, CALLS["fd_close"], (fd,))
+        errno = self._inner.call(caller, "fd_close", (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
     def renumber(self, caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
-        errno = self._paths.call(caller, CALLS["fd_renumber"], (fd, to))
+        errno = self._inner.call(caller, "fd_renumber", (fd, to))
         if errno == Errno.SUCCESS and fd != to:
             moved = self._sinks.pop(fd, None)
             self._sinks.pop(to, None)
             if moved is not None:
                 self._sinks[to] = moved
         return errno
+
+
+def _gather(pieces: list[memoryview]) -> bytes:
+    """The beginning of what is to be written; the guest writes the rest by another call."""
+    taken, room = [], _MOST
+    for piece in pieces:
+        taken.append(piece[:room])
+        room -= len(taken[-1])
+    return b"".join(taken)
 
 
 def _write(sink: Sink, data: bytes) -> tuple[int, int]:
