@@ -64,7 +64,8 @@ class Resolver:
             mode: The permissions of a file that is created.
 
         Raises:
-            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none.
+            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none; ``ACCES`` for
+                what is the kernel's.
             OSError: What the kernel says.
         """
         names, must_be_directory = components(path)
@@ -92,6 +93,7 @@ class Resolver:
             if location.layer.name is not None:  # a file that is mounted is there, or was taken away by the host
                 flags &= ~os.O_CREAT
             fd = os.open(location.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=location.fd)
+            location.layer.admit(fd)
             return fd, location.position, location.layer
         finally:
             location.close()
@@ -159,11 +161,13 @@ class Resolver:
         else:
             resolve = self._in_root
         try:
-            return self._openat2(start.fd, path, flags, resolve, mode)
+            fd = self._openat2(start.fd, path, flags, resolve, mode)
         except OSError as error:
             if error.errno in _UNDECIDED or (error.errno in _FORBIDDEN and not self._still_available(anew=True)):
                 return None
             raise
+        start.layer.admit(fd)
+        return fd
 
     def _walk(self, start: Place) -> Walk:
         return Walk(self.namespace.layers, self.namespace.root, start)

@@ -146,6 +146,7 @@ class Walk:
             if target is None:
                 raise Refusal(Errno.NOTDIR) from None
             return target
+        here.layer.admit(fd)
         self._stack.append(Place(fd, position, here.layer, owned=True))
         return None
 
