@@ -6,8 +6,17 @@ the engine's own. They are told by what the kernel says of an open file, never b
 
 from __future__ import annotations
 
+import os
+import re
+
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from wasmoci._tuples import NamedTuple
 
 #: Magic number -> name as in ``/proc/filesystems``.
 NAMES = {
@@ -38,10 +47,24 @@ NAMES = {
     0xABBA_1974: "xenfs",
     0x9FA1: "openpromfs",
     0x9FA2: "usbdevfs",
-    0x0187: "autofs",
 }
-#: Those that are told apart by their name alone: its magic number is that of tmpfs, of which a guest may have any.
-DEVICES = "devtmpfs"
+#: That of the devices is told by its name alone: its magic number is that of tmpfs.
+_MOUNTED = frozenset({*NAMES.values(), "devtmpfs"})
+_MOUNTS = "/proc/self/mountinfo"
+
+
+class MountPoint(NamedTuple):
+    """Where a file system of the kernel's is mounted.
+
+    Args:
+        device: Its ``st_dev``.
+        path: The place, as this process sees it.
+        kind: Its name.
+    """
+
+    device: int
+    path: bytes
+    kind: str
 
 
 def filesystem_of(fd: int) -> str | None:
@@ -66,3 +89,62 @@ def refuse(fd: int) -> None:
     """
     if filesystem_of(fd) is not None:
         raise Refusal(Errno.ACCES)
+
+
+def mount_points() -> list[MountPoint]:
+    """Give where the kernel's file systems are mounted, the one of the devices among them.
+
+    Raises:
+        OSError: procfs isn't mounted for this process itself.
+    """
+    with open(_MOUNTS, "rb") as file:  # noqa: PTH123 - pathlib isn't needed for anything else
+        lines = file.read().splitlines()
+    found = []
+    for line in lines:
+        place, _, source = line.partition(b" - ")
+        kind = source.partition(b" ")[0].decode(errors="replace")
+        if kind in _MOUNTED:
+            _, _, device, _, path, _ = place.split(b" ", 5)
+            major, _, minor = device.partition(b":")
+            found.append(MountPoint(os.makedev(int(major), int(minor)), _plain(path), kind))
+    return found
+
+
+def _plain(path: bytes) -> bytes:
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path)
+
+
+class Devices:
+    """Which of the kernel's file systems files belong to, by what ``stat`` says of them.
+
+    What is mounted is read once, and only for a file that isn't on a disk.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[int, str] | None = None
+
+    def kind(self, path: str | os.PathLike[str], device: int) -> str | None:
+        """Give the name of the kernel's file system that a file belongs to; ``None`` when it belongs to another.
+
+        Args:
+            path: Its host path.
+            device: Its ``st_dev``.
+
+        Raises:
+            OSError: What the kernel says.
+        """
+        if os.major(device):  # a disk's; the kernel's have no number of their own
+            return None
+        if self._kinds is None:
+            try:
+                self._kinds = {mount.device: mount.kind for mount in mount_points()}
+            except OSError:
+                self._kinds = {}
+        kind = self._kinds.get(device)
+        if kind is None and not self._kinds:  # procfs isn't mounted here
+            fd = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+            try:
+                return filesystem_of(fd)
+            finally:
+                os.close(fd)
+        return kind
