@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from wasmoci.errors import UnsupportedWorkload
+from wasmoci.wasi import kernel
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -85,6 +87,37 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
                     with contextlib.suppress(*FAILURES):  # it is no directory
                         found.append(opened(f"/{name}", f"/{name}"))
             yield [*found, cwd]
+
+
+def refuse_kernel_files(directories: list[Preopen], engine: str) -> None:
+    """Refuse directories with a file system of the kernel's in them, for an engine that opens whatever is there.
+
+    Args:
+        directories: What the guest gets.
+        engine: The engine's name.
+
+    Raises:
+        UnsupportedWorkload: There is one, at any depth; or nobody can tell.
+    """
+    try:
+        mounts = kernel.mount_points()
+    except OSError as error:
+        raise UnsupportedWorkload(
+            f"{engine} opens what it finds for a component, and /proc/self/mountinfo can't be read ({error.strerror}), so nobody "
+            "can tell whether the kernel's file systems are among it",
+            hint="mount procfs for this process, or build the program as a core module",
+        ) from None
+    for directory in directories:
+        host = os.path.realpath(directory.host)
+        beneath = host.rstrip(b"/") + b"/"
+        device = os.stat(host).st_dev  # noqa: PTH116  a method takes longer
+        for mount in mounts:
+            if mount.device == device or mount.path == host or mount.path.startswith(beneath):
+                raise UnsupportedWorkload(
+                    f"{engine} would open {mount.kind} for a component: it is mounted at "
+                    f"{os.fsdecode(mount.path)}, in the guest's {directory.guest}",
+                    hint="mount a directory without it, or build the program as a core module",
+                )
 
 
 def _names(preopen: Preopen) -> set[str]:

@@ -137,6 +137,15 @@ class WasmtimeHandler(BaseHandler):
         calls_that_wait = any(item.name in waiting for item in module.imports)
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
 
+    def bounds(self, module: Module) -> bool:
+        """See :meth:`wasmoci.handlers.base.Bounding.bounds`."""
+        module = self.assemble(module)
+        if module.kind is not ModuleKind.COMPONENT:
+            return True
+        from wasmoci.handlers._wasmtime.interfaces import holds_nothing  # noqa: PLC0415  most are core modules
+
+        return holds_nothing(module)
+
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
         module = self.assemble(module)

@@ -46,7 +46,7 @@ def unmet_inline(handler: EngineHandler, module: Module, stdio: Stdio, limits: L
 def choose(
     handler: EngineHandler, module: Module, stdio: Stdio, limits: Limits, wanted: Isolation | None = None
 ) -> Isolation:
-    """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there.
+    """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there, and what it holds is bounded.
 
     Args:
         handler: The engine.
@@ -63,7 +63,7 @@ def choose(
         raise UnsupportedWorkload(f"{handler.name} can't count instructions, so it can't hold a limit of fuel")
     unmet = unmet_inline(handler, module, stdio, limits)
     if wanted is None:
-        return Isolation.PROCESS if unmet else Isolation.INLINE
+        return Isolation.PROCESS if unmet or not _bounds(handler, module) else Isolation.INLINE
     if wanted is Isolation.INLINE and unmet:
         raise UnsupportedWorkload(
             f"{handler.name} can't hold {unmet} for this workload in the caller's process",
@@ -122,3 +122,8 @@ def launch(
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:
     interrupts = getattr(handler, "interrupts", None)  # of Interruptible
     return bool(interrupts and Capability.TIME_LIMIT in handler.capabilities and interrupts(module, stdio))
+
+
+def _bounds(handler: EngineHandler, module: Module) -> bool:
+    bounds = getattr(handler, "bounds", None)  # of Bounding
+    return bounds is None or bounds(module)

@@ -20,7 +20,7 @@ from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, from_reference, on_start
-from wasmoci.isolation import memory, messages
+from wasmoci.isolation import descriptors, memory, messages
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
 
@@ -109,11 +109,16 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
         return {"event": "loaded"}
     spec, rootfs, limits = workload(request)
     bounded = limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities
+    descriptors.bound()
 
     known = modules.made
 
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
+        if limits.memory is not None and not bounded and hasattr(handler, "bounds"):
+            # A Bounding engine: its own limit doesn't count all that it keeps beside the guest's memory and the guest's tables.
+            held = memory.bound(2 * limits.memory)
+            channel.sendall(messages.encode({"event": "bounded", "held": held, "tells": True}))
 
     if not isinstance(handler, BaseHandler):
         # Nothing tells when such a handler calls the guest.

@@ -25,6 +25,8 @@ _PROVIDED = {
         "instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "udp", "udp-create-socket",
     },
 }  # fmt: skip
+# What gives a component nothing to keep: no descriptor, no resource of the engine's, and no more bytes than there are.
+_HOLDING_NOTHING = {"environment", "exit", "wall-clock", "insecure-seed"}
 _SHOWN = 8  # names that a message lists
 
 
@@ -48,6 +50,12 @@ def check_imports(module: Module) -> None:
 def needs_network(module: Module) -> bool:
     """Whether a component imports ``wasi:http``."""
     return any(item.name.startswith(_NETWORK) for item in module.imports)
+
+
+def holds_nothing(module: Module) -> bool:
+    """Whether a component has no way to make the engine hold anything: wasmtime counts none of it."""
+    matches = [re.fullmatch(_INTERFACE, item.name) for item in module.imports]
+    return all(match is not None and match[2] in _HOLDING_NOTHING for match in matches)
 
 
 def _is_provided(name: str) -> bool:
