@@ -12,6 +12,7 @@ from wasmoci.handlers._wasmtime.library import Owned, check, library
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
 from wasmoci.handlers._wasmtime.run import Run
+from wasmoci.handlers._wasmtime.stack import with_room
 from wasmoci.handlers._wasmtime.traps import outcome_of
 from wasmoci.handlers._wasmtime.which import Host, host_for
 from wasmoci.handlers._wasmtime.writes import GuestOutputs
@@ -47,6 +48,10 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
 
 
 def _execute(workload: Workload, engine: Engine, run: Run) -> Outcome:
+    return with_room(lambda: _run(workload, engine, run), abandon=lambda: _stop(run, engine))
+
+
+def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:
     limits, kind = workload.limits, workload.module.kind
     with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)

@@ -85,4 +85,9 @@ def current_run() -> Run:
     return run
 
 
+def is_running() -> bool:
+    """Whether this thread has a run."""
+    return getattr(_thread, "run", None) is not None
+
+
 _thread: Any = threading.local()
