@@ -169,10 +169,6 @@ class Engine:
                 exits.define(linker)
                 if host is Host.TAKING:
                     writes.define(linker)
-            if self.needs.stoppable and host is not Host.DETERMINISTIC:
-                from wasmoci.handlers._wasmtime import chance  # noqa: PLC0415  most runs have no limits
-
-                chance.define(linker)
         return linker
 
 
