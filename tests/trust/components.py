@@ -73,17 +73,17 @@ _OPEN = """(call $open (local.get $root) (i32.const 1) (i32.const 1024) (i32.con
 _LIST = "(call $list (local.get $root) (i32.const 64))"
 
 
-def _component(path: str, call: str, times: int) -> bytes:
+def _component(path: str, call: str, times: int) -> str:
     errors = " ".join(f'"{name}"' for name in _ERRORS)
-    return _TEXT.format(errors=errors, path=path, call=call, times=times).encode()
+    return _TEXT.format(errors=errors, path=path, call=call, times=times)
 
 
-def opening(path: str, times: int = 1) -> bytes:
+def opening(path: str, times: int = 1) -> str:
     """A component that opens a path so often, and closes nothing; it exits with 0, or as :func:`error` tells."""
     return _component(path, _OPEN.format(length=len(path)), times)
 
 
-def listing(times: int) -> bytes:
+def listing(times: int) -> str:
     """A component that begins to list its root so often, and ends no listing."""
     return _component("", _LIST, times)
 
