@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-_ERRORS = (
-    "access would-block already bad-descriptor busy deadlock quota exist file-too-large illegal-byte-sequence in-progress "
-    "interrupted invalid io is-directory loop too-many-links message-size name-too-long no-device no-entry no-lock "
-    "insufficient-memory insufficient-space not-directory not-empty not-recoverable unsupported no-tty no-such-device overflow "
-    "not-permitted pipe read-only invalid-seek text-file-busy cross-device"
-).split()
+_ERRORS = [
+    "access",
+    "would-block",
+    "already",
+    "bad-descriptor",
+    "busy",
+    "deadlock",
+    "quota",
+    "exist",
+    "file-too-large",
+    "illegal-byte-sequence",
+    "in-progress",
+    "interrupted",
+    "invalid",
+    "io",
+    "is-directory",
+    "loop",
+    "too-many-links",
+    "message-size",
+    "name-too-long",
+    "no-device",
+    "no-entry",
+    "no-lock",
+    "insufficient-memory",
+    "insufficient-space",
+    "not-directory",
+    "not-empty",
+    "not-recoverable",
+    "unsupported",
+    "no-tty",
+    "no-such-device",
+    "overflow",
+    "not-permitted",
+    "pipe",
+    "read-only",
+    "invalid-seek",
+    "text-file-busy",
+    "cross-device",
+]
 
 _TEXT = """(component
   (import "wasi:cli/exit@0.2.3" (instance $exit (export "exit-with-code" (func (param "status-code" u8)))))

@@ -165,13 +165,17 @@ DEVICES = next((mount.path.decode() for mount in kernel.mount_points() if mount.
 def test_devices_are_left_out(tmp_path: Path) -> None:
     """A guest has no devices, so a mount of the host's is none."""
     spec = Spec.from_dict(
-        {"ociVersion": "1.0.2", "mounts": [{"source": DEVICES, "destination": "/d", "type": "bind"}], "root": {"path": "."}}
+        {
+            "ociVersion": "1.0.2",
+            "mounts": [{"source": DEVICES, "destination": "/d", "type": "bind"}],
+            "root": {"path": "."},
+        }
     )
     assert plan(spec, tmp_path).omitted == (("/d", "devtmpfs"),)
 
 
 def test_components_get_no_directory_with_procfs_in_it(tmp_path: Path) -> None:
-    """wasmtime opens whatever a component asks for, so such a directory is refused, and named."""
+    """Such a directory is refused, and named, for wasmtime opens whatever a component asks for."""
     usable("wasmtime")
     made = bundle(tmp_path, components.opening("x"), ("/", "/host"))
     for isolation in (None, "inline"):

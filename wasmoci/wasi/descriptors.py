@@ -12,7 +12,6 @@ import os
 from wasmoci.wasi.abi import Errno, Rights
 from wasmoci.wasi.failure import Refusal
 
-
 MAX_DESCRIPTORS = 1024
 """How many descriptors a guest has at once, its streams and its directories included."""
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_ENOUGH = 2 << 20  # bytes: for a guest, for the call-backs that it calls at the end of its own, and for who has called us
+_ENOUGH = (
+    2 << 20
+)  # bytes: for a guest, for the call-backs that it calls at the end of its own, and for who has called us
 _WANTED = 8 << 20
 _ATTRIBUTES = 256  # bytes, more than pthread_attr_t has anywhere
 _libc = ctypes.CDLL(None)
