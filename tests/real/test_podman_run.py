@@ -69,6 +69,20 @@ def test_arguments_and_environment(podman: Podman, container: str) -> None:
     assert "WASMOCI" not in done.stdout
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("volume", ["/proc:/host/proc", "/:/host"])
+def test_procfs_stays_closed(podman: Podman, container: str, engine: str, volume: str) -> None:
+    """Neither a procfs that Podman mounts into the guest's files opens, nor the container's own, nor the host's."""
+    paths = ["self/mem", "self/environ", "self/fd/0", "1/environ", "1/mem", "version"]
+    places = [*(f"/host/proc/{path}" for path in paths), *(f"/proc/{path}" for path in paths), "../proc/self/mem"]
+    options = ("--annotation", f"run.oci.handler={engine}", f"--volume={volume}")
+    commands = [word for place in places for word in ("read", place, ",")][:-1]
+    done = podman("run", "--rm", "--name", container, *options, WASM, "/files.wasm", *commands, check=False)
+    answers = [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
+    assert len(answers) == len(places), done.stderr
+    assert set(answers) <= {"EACCES", "ENOENT", "EPERM"}, done.stdout
+
+
 @pytest.mark.parametrize("text", ["a line\n", "", "x" * 300_000])
 def test_standard_input(podman: Podman, container: str, text: str) -> None:
     """With ``-i`` the guest reads what Podman is given, to its end."""
