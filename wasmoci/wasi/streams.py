@@ -18,6 +18,9 @@ else:
     Protocol = object  # as in wasmoci.wasi.memory
 
 
+_MOST = 1 << 20  # bytes that one call writes: buffers may overlap, and be many times the guest's memory together
+
+
 class Stream(Protocol):
     """A source or a sink of the host's that is no file descriptor, to serve as a guest's standard stream."""
 
@@ -96,14 +99,14 @@ class InjectedStream(Standard):
         return len(data)
 
     def writev(self, buffers: list[memoryview]) -> int:
-        """Write as much as is taken."""
+        """Write as much as is taken, of many or large buffers the beginning."""
         total = 0
         for buffer in buffers:
-            data = bytes(buffer)  # what a stream keeps must not be the guest's memory
+            data = bytes(buffer[: _MOST - total])  # what a stream keeps must not be the guest's memory
             taken = self._stream.write(data)
             if taken is None:
                 taken = len(data)
             total += taken
-            if taken < len(data):
+            if taken < len(buffer) or total == _MOST:
                 break
         return total

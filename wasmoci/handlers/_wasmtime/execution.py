@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, stdin
@@ -41,14 +42,16 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
     if engine.needs.stoppable:
         from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
+        fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
-            lambda: on_own_thread(lambda: _execute(workload, engine, run)), stop=lambda: _stop(run, engine)
+            lambda: on_own_thread(lambda: _execute(workload, engine, run, fresh=fresh)),
+            stop=lambda: _stop(run, engine),
         )
-    return on_own_thread(lambda: _execute(workload, engine, run))
+    return on_own_thread(lambda: _execute(workload, engine, run, fresh=False))
 
 
-def _execute(workload: Workload, engine: Engine, run: Run) -> Outcome:
-    return with_room(lambda: _run(workload, engine, run), abandon=lambda: _stop(run, engine))
+def _execute(workload: Workload, engine: Engine, run: Run, *, fresh: bool) -> Outcome:
+    return with_room(lambda: _run(workload, engine, run), lambda: _stop(run, engine), fresh=fresh)
 
 
 def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:

@@ -6,6 +6,7 @@ A guest that recurses on a thread with less would run over its end, which ends t
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 
 from wasmoci.handlers._thread import on_stack
@@ -29,15 +30,16 @@ _libc.pthread_getattr_np.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 _thread: Any = threading.local()
 
 
-def with_room(function: Callable[[], Result], abandon: Callable[[], None]) -> Result:
+def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fresh: bool) -> Result:
     """Call a function where a guest has the stack that it may use: on this thread, or else on another.
 
     Args:
         function: Runs a guest.
         abandon: See :func:`on_stack`.
+        fresh: Whether this thread was just started by :mod:`threading`, for this call.
     """
     # A run within a run has what the outer one has left.
-    if _has_enough() and not is_running():
+    if (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()) and not is_running():
         return function()
     return on_stack(lambda _size: function(), _WANTED, _ENOUGH, abandon=abandon)
 
@@ -47,6 +49,12 @@ def _has_enough() -> bool:
     if enough is None:
         enough = _thread.has_enough = _size() >= _ENOUGH
     return enough
+
+
+@functools.cache
+def _fresh_has_enough(_wanted: int) -> bool:
+    """The same for threads that are started with a size of :func:`threading.stack_size`; asked on one of them."""
+    return _size() >= _ENOUGH
 
 
 def _size() -> int:
