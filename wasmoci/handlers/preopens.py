@@ -25,6 +25,7 @@ else:
 
 
 _DESCRIPTORS = Path("/proc/self/fd")
+_HINT = "run a core module on an engine with wasmoci's WASI: wasmtime, wasmer or wasm3"
 
 
 @attrs.frozen
@@ -44,7 +45,7 @@ class Preopen:
 
 
 @contextlib.contextmanager
-def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
+def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Iterator[list[Preopen]]:
     """The preopens: ``/``, the mounted directories, and the working directory as ``.`` when it isn't ``/``.
 
     With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
@@ -54,6 +55,8 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
     Args:
         files: What the guest sees; every tmpfs has its directory.
         by_name: Whether the directories in ``/`` are added when there is a ``.``.
+        opens: Whether the guest can open what is in them. An engine's own WASI opens whatever is there, so a directory is refused
+            in which a file system of the kernel's is mounted, at any depth.
 
     Returns:
         Them in the order of their descriptors. Their host paths are valid as long as the context.
@@ -61,6 +64,7 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
     Raises:
         InvalidInput: The root file system isn't there.
         InvalidMount: A mount isn't possible.
+        UnsupportedWorkload: A file system of the kernel's is within the guest's reach; or nobody can tell.
     """
     found = [Preopen("/", os.fsencode(files.rootfs), files.read_only)]
     found += [
@@ -68,6 +72,8 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
         for mount in files.mounts
         if mount.source is not None and not mount.is_file
     ]
+    if opens:
+        _refuse_kernel_files(found)
     if files.cwd == "/":
         yield found
         return
@@ -89,34 +95,28 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
             yield [*found, cwd]
 
 
-def refuse_kernel_files(directories: list[Preopen], engine: str) -> None:
-    """Refuse directories with a file system of the kernel's in them, for an engine that opens whatever is there.
-
-    Args:
-        directories: What the guest gets.
-        engine: The engine's name.
-
-    Raises:
-        UnsupportedWorkload: There is one, at any depth; or nobody can tell.
-    """
+def _refuse_kernel_files(directories: list[Preopen]) -> None:
     try:
         mounts = kernel.mount_points()
     except OSError as error:
         raise UnsupportedWorkload(
-            f"{engine} opens what it finds for a component, and /proc/self/mountinfo can't be read ({error.strerror}), so nobody "
-            "can tell whether the kernel's file systems are among it",
-            hint="mount procfs for this process, or build the program as a core module",
+            f"/proc/self/mountinfo can't be read ({error.strerror}), so nobody can tell whether file systems of the kernel's are "
+            "among the guest's files, which the engine's own WASI would open",
+            hint=f"mount procfs for this process, or {_HINT}",
         ) from None
     for directory in directories:
         host = os.path.realpath(directory.host)
         beneath = host.rstrip(b"/") + b"/"
-        device = os.stat(host).st_dev  # noqa: PTH116  a method takes longer
+        try:
+            device = os.stat(host).st_dev  # noqa: PTH116  a method takes longer
+        except OSError:
+            continue  # it is reported by who opens it
         for mount in mounts:
             if mount.device == device or mount.path == host or mount.path.startswith(beneath):
                 raise UnsupportedWorkload(
-                    f"{engine} would open {mount.kind} for a component: it is mounted at "
-                    f"{os.fsdecode(mount.path)}, in the guest's {directory.guest}",
-                    hint="mount a directory without it, or build the program as a core module",
+                    f"{mount.kind}, a file system of the kernel's, is mounted at {os.fsdecode(mount.path)}, in the guest's "
+                    f"{directory.guest}; the engine's own WASI would open it",
+                    hint=f"mount a directory without it, or {_HINT}",
                 )
 
 

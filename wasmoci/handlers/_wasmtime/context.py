@@ -9,7 +9,7 @@ from wasmoci.errors import InvalidInput
 from wasmoci.handlers._wasmtime.library import Owned, library
 from wasmoci.handlers._wasmtime.outputs import Loan
 from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
-from wasmoci.handlers.preopens import preopens, refuse_kernel_files
+from wasmoci.handlers.preopens import preopens
 from wasmoci.module import ModuleKind
 
 TYPE_CHECKING = False
@@ -53,9 +53,8 @@ def _set(config: Owned, workload: Workload, run: Run) -> None:
         library.wasi_config_inherit_stderr(config.pointer)
     elif component:
         _lend(streams.stderr, run, library.wasi_config_set_stderr_custom, config)
-    with preopens(workload.files, by_name=component) as directories:
-        if component:
-            refuse_kernel_files(directories, "wasmtime")
+    # A core module that can open anything has another host.
+    with preopens(workload.files, by_name=component, opens=component) as directories:
         _preopen(config, directories)
 
 
