@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,8 +181,33 @@ def test_components_get_no_directory_with_procfs_in_it(tmp_path: Path) -> None:
     usable("wasmtime")
     made = bundle(tmp_path, components.opening("x"), ("/", "/host"))
     for isolation in (None, "inline"):
-        with pytest.raises(UnsupportedWorkload, match="in the guest's /host"):
+        with pytest.raises(UnsupportedWorkload, match="within the guest's /host"):
             wasmoci.run(made, engine="wasmtime", isolation=isolation)
+
+
+def test_components_get_nothing_that_is_mounted_for_another_process(tmp_path: Path) -> None:
+    """What is beneath such a directory is on no list of this process's."""
+    usable("wasmtime")
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a mount namespace of its own takes privileges")
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs tmpfs {tmp_path} && echo ready && read _"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        try:
+            if other.stdout.readline() != b"ready\n":
+                pytest.skip("nothing can be mounted here")
+            made = write_bundle(tmp_path / "bundle", components.opening("x"))
+            config = json.loads((made / "config.json").read_text())
+            place = f"/proc/{other.pid}/root{tmp_path}"
+            config["mounts"] = [{"source": place, "destination": "/other", "type": "bind", "options": ["rbind"]}]
+            (made / "config.json").write_text(json.dumps(config))
+            with pytest.raises(UnsupportedWorkload, match="for another process"):
+                wasmoci.run(made, engine="wasmtime", isolation="inline")
+        finally:
+            other.communicate(b"\n")
 
 
 def test_components_get_no_mount_of_procfs(tmp_path: Path) -> None:

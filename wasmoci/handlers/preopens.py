@@ -105,19 +105,25 @@ def _refuse_kernel_files(directories: list[Preopen]) -> None:
             hint=f"mount procfs for this process, or {_HINT}",
         ) from None
     for directory in directories:
-        host = os.path.realpath(directory.host)
-        beneath = host.rstrip(b"/") + b"/"
         try:
-            device = os.stat(host).st_dev  # noqa: PTH116  a method takes longer
+            fd = os.open(directory.host, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             continue  # it is reported by who opens it
-        for mount in mounts:
-            if mount.device == device or mount.path == host or mount.path.startswith(beneath):
-                raise UnsupportedWorkload(
-                    f"{mount.kind}, a file system of the kernel's, is mounted at {os.fsdecode(mount.path)}, in the guest's "
-                    f"{directory.guest}; the engine's own WASI would open it",
-                    hint=f"mount a directory without it, or {_HINT}",
-                )
+        try:
+            kind, place = kernel.filesystem_of(fd), os.path.realpath(b"/proc/self/fd/%d" % fd)
+            is_ours = kernel.mount_of(fd) in {mount.identifier for mount in mounts}
+        finally:
+            os.close(fd)
+        beneath = place.rstrip(b"/") + b"/"
+        inner = [mount for mount in mounts if mount.is_kernels and (mount.path + b"/").startswith(beneath)]
+        if kind is None and not inner and is_ours:
+            continue
+        kind = kind or (inner[0].kind if inner else "what is mounted for another process")
+        raise UnsupportedWorkload(
+            f"{kind} is within the guest's {directory.guest}, at {os.fsdecode(inner[0].path if inner else place)}; the engine's "
+            "own WASI would open it, and the kernel's file systems are closed to guests",
+            hint=f"mount a directory without it, or {_HINT}",
+        )
 
 
 def _names(preopen: Preopen) -> set[str]:

@@ -54,17 +54,53 @@ _MOUNTS = "/proc/self/mountinfo"
 
 
 class MountPoint(NamedTuple):
-    """Where a file system of the kernel's is mounted.
+    """Where a file system is mounted.
 
     Args:
+        identifier: The kernel's number for the mount.
         device: Its ``st_dev``.
         path: The place, as this process sees it.
-        kind: Its name.
+        kind: The file system's name.
     """
 
+    identifier: int
     device: int
     path: bytes
     kind: str
+
+    @property
+    def is_kernels(self) -> bool:
+        """Whether it is the kernel's own; that of the devices counts as such."""
+        return self.kind in _MOUNTED
+
+
+def mount_points() -> list[MountPoint]:
+    """Give what is mounted in this process's mount namespace.
+
+    Raises:
+        OSError: procfs isn't mounted for this process itself.
+    """
+    with open(_MOUNTS, "rb") as file:  # noqa: PTH123 - pathlib isn't needed for anything else
+        lines = file.read().splitlines()
+    found = []
+    for line in lines:
+        place, _, source = line.partition(b" - ")
+        identifier, _, device, _, path, _ = place.split(b" ", 5)
+        major, _, minor = device.partition(b":")
+        kind = source.partition(b" ")[0].decode(errors="replace")
+        found.append(MountPoint(int(identifier), os.makedev(int(major), int(minor)), _plain(path), kind))
+    return found
+
+
+def mount_of(fd: int) -> int:
+    """Give the kernel's number for the mount that an open file was reached through.
+
+    Raises:
+        OSError: procfs isn't mounted for this process itself.
+    """
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as file:  # noqa: PTH123
+        lines = dict(line.split(b":", 1) for line in file.read().splitlines() if b":" in line)
+    return int(lines[b"mnt_id"])
 
 
 def filesystem_of(fd: int) -> str | None:
@@ -91,25 +127,6 @@ def refuse(fd: int) -> None:
         raise Refusal(Errno.ACCES)
 
 
-def mount_points() -> list[MountPoint]:
-    """Give where the kernel's file systems are mounted, the one of the devices among them.
-
-    Raises:
-        OSError: procfs isn't mounted for this process itself.
-    """
-    with open(_MOUNTS, "rb") as file:  # noqa: PTH123 - pathlib isn't needed for anything else
-        lines = file.read().splitlines()
-    found = []
-    for line in lines:
-        place, _, source = line.partition(b" - ")
-        kind = source.partition(b" ")[0].decode(errors="replace")
-        if kind in _MOUNTED:
-            _, _, device, _, path, _ = place.split(b" ", 5)
-            major, _, minor = device.partition(b":")
-            found.append(MountPoint(os.makedev(int(major), int(minor)), _plain(path), kind))
-    return found
-
-
 def _plain(path: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path)
 
@@ -121,7 +138,7 @@ class Devices:
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[int, str] | None = None
+        self._kinds: dict[int, str | None] | None = None
 
     def kind(self, path: str | os.PathLike[str], device: int) -> str | None:
         """Give the name of the kernel's file system that a file belongs to; ``None`` when it belongs to another.
@@ -137,14 +154,14 @@ class Devices:
             return None
         if self._kinds is None:
             try:
-                self._kinds = {mount.device: mount.kind for mount in mount_points()}
+                self._kinds = {mount.device: mount.kind if mount.is_kernels else None for mount in mount_points()}
             except OSError:
                 self._kinds = {}
-        kind = self._kinds.get(device)
-        if kind is None and not self._kinds:  # procfs isn't mounted here
-            fd = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
-            try:
-                return filesystem_of(fd)
-            finally:
-                os.close(fd)
-        return kind
+        if device in self._kinds:
+            return self._kinds[device]
+        # A part of a file system with a number of its own, what is mounted for another process, or procfs isn't mounted here.
+        fd = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+        try:
+            return filesystem_of(fd)
+        finally:
+            os.close(fd)
