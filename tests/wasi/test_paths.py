@@ -585,7 +585,9 @@ def test_many_listings_go_on_side_by_side(guest: Guest, root: Path) -> None:
 def test_a_name_that_is_not_utf_8_spoils_the_listing(guest: Guest, root: Path) -> None:
     """There is no way to tell it, and none to open it; wasmtime says the same."""
     (root / os.fsdecode(b"\xff")).write_text("")
-    assert guest.name("fd_readdir", ROOT, 64, 100, 0, 0) == "ILSEQ"
+    last = listing(guest, size=24 + 1 + 24 + 2)[-1][0]
+    for cookie in (0, last, last):
+        assert guest.name("fd_readdir", ROOT, 64, 100, cookie, 0) == "ILSEQ"
 
 
 def test_a_descriptor_holds_on_to_a_directory_that_is_moved(resolving: Guest, populated: Path) -> None:

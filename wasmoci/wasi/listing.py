@@ -46,8 +46,8 @@ class Listing:
         self._mounted = mounted
         self._begin()
 
-    def read(self, cookie: int, size: int) -> bytes:
-        """Give what follows a cookie, as the guest gets it, cut at a size.
+    def read(self, cookie: int, where: memoryview) -> int:
+        """Write what follows a cookie, as the guest gets it, cut where the buffer ends; give how many bytes it was.
 
         Raises:
             Refusal: ``ILSEQ`` for a name that isn't UTF-8.
@@ -57,13 +57,15 @@ class Listing:
             self._go_to(cookie)
         start = self._starts.get(cookie)
         if start is None:  # it was never given
-            return b""
-        pieces = [self._data[start : start + size]]
-        size -= len(pieces[0])
-        while size > 0 and self._advance():
-            pieces.append(self._data[:size])
-            size -= len(pieces[-1])
-        return b"".join(pieces)
+            return 0
+        done = 0
+        while True:
+            piece = self._data[start : start + len(where) - done]
+            where[done : done + len(piece)] = piece
+            done += len(piece)
+            start = 0
+            if done == len(where) or not self._advance():
+                return done
 
     def _go_to(self, cookie: int) -> None:
         if cookie == 0 or cookie & _OWN:
@@ -91,7 +93,12 @@ class Listing:
             os.lseek(self._fd, self._wanted, os.SEEK_SET)
             self._at = self._wanted
         while records := getdents(self._fd, _PIECE):
-            entries = list(self._parse(records))
+            wanted = self._wanted
+            try:
+                entries = list(self._parse(records))
+            except BaseException:
+                self._at, self._wanted = -1, wanted
+                raise
             if entries:
                 self._keep(entries)
                 return True

@@ -37,9 +37,7 @@ class Readdir:
             entry = self._get(fd, Rights.FD_READDIR)
             if not isinstance(entry, Directory):
                 return Errno.BADF
-            piece = self._listing(entry).read(cookie & U64, len(where))
-            where[: len(piece)] = piece
-            SIZE.pack_into(result, 0, len(piece))
+            SIZE.pack_into(result, 0, self._listing(entry).read(cookie & U64, where))
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
