@@ -274,24 +274,26 @@ def test_listings_of_components_count_as_memory(make_bundle: Callable[..., Path]
 
 
 @pytest.mark.parametrize(
-    ("imports", "expected"),
+    ("imports", "expected", "with_limit"),
     [
-        ('"wasi:cli/environment@0.2.0"', Isolation.INLINE),
-        ('"wasi:clocks/wall-clock@0.2.0"', Isolation.INLINE),
-        ('"wasi:filesystem/types@0.2.0"', Isolation.PROCESS),
-        ('"wasi:sockets/tcp-create-socket@0.2.0"', Isolation.PROCESS),
-        ('"wasi:io/poll@0.2.0"', Isolation.PROCESS),
-        ('"wasi:http/types@0.2.0"', Isolation.PROCESS),
+        ('"wasi:cli/environment@0.2.0"', Isolation.INLINE, Isolation.INLINE),
+        ('"wasi:clocks/wall-clock@0.2.0"', Isolation.INLINE, Isolation.INLINE),
+        ('"wasi:io/poll@0.2.0"', Isolation.INLINE, Isolation.PROCESS),
+        ('"wasi:cli/stdout@0.2.0"', Isolation.INLINE, Isolation.PROCESS),
+        ('"wasi:filesystem/types@0.2.0"', Isolation.PROCESS, Isolation.PROCESS),
+        ('"wasi:sockets/tcp-create-socket@0.2.0"', Isolation.PROCESS, Isolation.PROCESS),
+        ('"wasi:http/types@0.2.0"', Isolation.PROCESS, Isolation.PROCESS),
     ],
 )
-def test_where_components_run(imports: str, expected: Isolation) -> None:
-    """One that can't hold anything runs in the caller's process; each runs there where the caller says so."""
+def test_where_components_run(imports: str, expected: Isolation, with_limit: Isolation) -> None:
+    """One that can hold nothing that is to be bounded runs in the caller's process; each does where the caller says so."""
     usable("wasmtime")
     from wasmoci.handlers.wasmtime import WasmtimeHandler  # noqa: PLC0415  an engine
 
     module = Module.from_bytes(f"(component (import {imports} (instance)))".encode(), source="c.wat")
     handler = WasmtimeHandler()
     assert isolation.choose(handler, module, Stdio.null(), Limits()) is expected
+    assert isolation.choose(handler, module, Stdio.null(), Limits(memory=1 << 20)) is with_limit
     assert isolation.choose(handler, module, Stdio.null(), Limits(), Isolation.INLINE) is Isolation.INLINE
 
 

@@ -84,8 +84,8 @@ class Bounding(Protocol):
     process of the guest's own is, unless the caller wants it inline. A handler without this method bounds it for every module.
     """
 
-    def bounds(self, module: Module) -> bool:
-        """Whether it is bounded for this module, in the process that it runs in."""
+    def bounds(self, module: Module, limits: Limits) -> bool:
+        """Whether it is bounded for this module in the process that it runs in; memory is to be where there is a limit of it."""
 
 
 @runtime_checkable

@@ -63,7 +63,7 @@ def choose(
         raise UnsupportedWorkload(f"{handler.name} can't count instructions, so it can't hold a limit of fuel")
     unmet = unmet_inline(handler, module, stdio, limits)
     if wanted is None:
-        return Isolation.PROCESS if unmet or not _bounds(handler, module) else Isolation.INLINE
+        return Isolation.PROCESS if unmet or not _bounds(handler, module, limits) else Isolation.INLINE
     if wanted is Isolation.INLINE and unmet:
         raise UnsupportedWorkload(
             f"{handler.name} can't hold {unmet} for this workload in the caller's process",
@@ -124,6 +124,6 @@ def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:
     return bool(interrupts and Capability.TIME_LIMIT in handler.capabilities and interrupts(module, stdio))
 
 
-def _bounds(handler: EngineHandler, module: Module) -> bool:
+def _bounds(handler: EngineHandler, module: Module, limits: Limits) -> bool:
     bounds = getattr(handler, "bounds", None)  # of Bounding
-    return bounds is None or bounds(module)
+    return bounds is None or bounds(module, limits)
