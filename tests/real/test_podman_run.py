@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import usable
 from tests.real.images import NATIVE, WASM
 from tests.real.programs import FORCING
+from tests.trust import components
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.real.podman import Podman
+    from tests.real.programs import Done
 
 
 @pytest.mark.smoke
@@ -81,6 +84,27 @@ def test_procfs_stays_closed(podman: Podman, container: str, engine: str, volume
     answers = [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
     assert len(answers) == len(places), done.stderr
     assert set(answers) <= {"EACCES", "ENOENT", "EPERM"}, done.stdout
+
+
+def test_components_have_their_account_and_no_procfs(podman: Podman, container: str, tmp_path: Path) -> None:
+    """The kernel holds the bound on their descriptors in a container too, and procfs among their files is refused."""
+    usable("wasmtime")
+    from wasmoci.handlers._wasmtime.library import assemble  # noqa: PLC0415  an engine
+
+    for name, guest in (
+        ("few", components.opening("few.wasm", 500)),
+        ("many", components.opening("many.wasm", 100_000)),
+    ):
+        (tmp_path / f"{name}.wasm").write_bytes(assemble(guest.encode()))
+
+    def run(name: str, *options: str) -> Done:
+        volume = f"--volume={tmp_path}/{name}.wasm:/{name}.wasm:ro"
+        return podman("run", "--rm", "--name", container, volume, *options, WASM, f"/{name}.wasm", check=False)
+
+    few, many = run("few"), run("many")
+    assert (few.returncode, components.error(many.returncode)) == (0, "io"), (few.stderr, many.stderr)
+    refused = run("few", "--volume=/:/host")
+    assert "proc is within the guest's /" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["a line\n", "", "x" * 300_000])
