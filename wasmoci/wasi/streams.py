@@ -18,7 +18,7 @@ else:
     Protocol = object  # as in wasmoci.wasi.memory
 
 
-_MOST = 1 << 20  # bytes that one call writes: buffers may overlap, and be many times the guest's memory together
+_PIECE = 1 << 20  # bytes that are copied at once: a buffer may be as large as the guest's memory
 
 
 class Stream(Protocol):
@@ -99,14 +99,15 @@ class InjectedStream(Standard):
         return len(data)
 
     def writev(self, buffers: list[memoryview]) -> int:
-        """Write as much as is taken, of many or large buffers the beginning."""
+        """Write as much as is taken."""
         total = 0
         for buffer in buffers:
-            data = bytes(buffer[: _MOST - total])  # what a stream keeps must not be the guest's memory
-            taken = self._stream.write(data)
-            if taken is None:
-                taken = len(data)
-            total += taken
-            if taken < len(buffer) or total == _MOST:
-                break
+            for start in range(0, len(buffer), _PIECE):
+                data = bytes(buffer[start : start + _PIECE])  # what a stream keeps must not be the guest's memory
+                taken = self._stream.write(data)
+                if taken is None:
+                    taken = len(data)
+                total += taken
+                if taken < len(data):
+                    return total
         return total

@@ -14,13 +14,14 @@ from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from wasmoci.handlers._wasmtime.inner import LinkedInner
     from wasmoci.handlers._wasmtime.library import Owned
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _STDOUT, _STDERR = 1, 2
 _SIZE = 4  # bytes of the count that fd_write gives
-_MOST = 1 << 20  # bytes that one call takes: buffers may overlap, and be many times the guest's memory together
+_PIECE = 1 << 20  # bytes that are taken at once: buffers may overlap, and be many times the guest's memory together
 
 
 def define(linker: Owned) -> None:
@@ -65,7 +66,7 @@ class GuestOutputs:
         sink = self._sinks.get(fd)
         if sink is None:
             return Errno.BADF
-        errno, written = _write(sink, _gather(pieces))
+        errno, written = _write(sink, pieces)
         if errno == Errno.SUCCESS:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
@@ -88,22 +89,33 @@ class GuestOutputs:
         return errno
 
 
-def _gather(pieces: list[memoryview]) -> bytes:
-    """The beginning of what is to be written; the guest writes the rest by another call."""
-    taken, room = [], _MOST
-    for piece in pieces:
-        taken.append(piece[:room])
-        room -= len(taken[-1])
-    return b"".join(taken)
+def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
+    """What is in buffers, in few pieces."""
+    taken, room = [], _PIECE
+    for buffer in buffers:
+        rest = buffer
+        while rest:
+            taken.append(rest[:room])
+            rest = rest[room:]
+            room -= len(taken[-1])
+            if not room:
+                yield b"".join(taken)
+                taken, room = [], _PIECE
+    if taken:
+        yield b"".join(taken)
 
 
-def _write(sink: Sink, data: bytes) -> tuple[int, int]:
-    try:
-        if data:
+def _write(sink: Sink, buffers: list[memoryview]) -> tuple[int, int]:
+    run, written = current_run(), 0
+    for data in _gathered(buffers):
+        if run.stopped:
+            raise calls.Trapped.because(STOPPED)
+        try:
             sink.write(data)
-    except OSError as error:
-        return errno_of(error), 0
-    return Errno.SUCCESS, len(data)
+        except OSError as error:
+            return (Errno.SUCCESS, written) if written else (errno_of(error), 0)
+        written += len(data)
+    return Errno.SUCCESS, written
 
 
 def _answer(name: str, caller: int, *arguments: int) -> int:
