@@ -1,7 +1,7 @@
 """Calls of WASI per second on each engine through wasmoci, and by hand on wasmtime-py beside them, with the same guest.
 
-wasm3 and wasmer get the WASI host of wasmoci, which is written in Python; wasmtime has its own, of which wasmoci takes over the calls
-with paths, so that absolute symlinks stay inside the root. Time counts from the entry function.
+Guests that open files get the WASI host of wasmoci, which is written in Python, on every engine; what it needs no file for, such as the
+clock, is wasmtime's own on wasmtime. Time counts from the entry function.
 """
 
 from __future__ import annotations

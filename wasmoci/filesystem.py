@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 from wasmoci.errors import InvalidMount
+from wasmoci.wasi.kernel import Devices
 from wasmoci.wasi.tree import FileTree
 from wasmoci.wasi.tree import Mount as TreeMount
 
@@ -58,7 +59,7 @@ class GuestFiles:
         read_only: Whether the guest may only read it. Mounts have their own flag.
         cwd: The working directory, an absolute guest path, normalised.
         mounts: In the order in which they are mounted; none hides another one completely.
-        omitted: The destinations of mounts that were left out, with their type.
+        omitted: The destinations of mounts that were left out, with the type of the kernel's file system.
     """
 
     rootfs: Path
@@ -117,18 +118,23 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
     mounts: dict[str, GuestMount] = {}
     above: set[str] = set()  # the directories that lead to them
     omitted: list[tuple[str, str]] = []
+    devices = Devices()
     for index, mount in enumerate(spec.mounts):
         where = f"$.mounts[{index}]"
         destination = _destination(mount, where)
         if mount.type in KERNEL_FILESYSTEMS and not _is_bind(mount):
             omitted.append((destination, mount.type or ""))
             continue
+        seen = _guest_mount(spec, mount, destination, where, devices)
+        if isinstance(seen, str):
+            omitted.append((destination, seen))
+            continue
         # A mount hides those at and below its destination that came before it.
         mounts.pop(destination, None)
         if destination in above:
             for hidden in [path for path in mounts if path.startswith(destination + "/")]:
                 del mounts[hidden]
-        mounts[destination] = _guest_mount(spec, mount, destination, where)
+        mounts[destination] = seen
         parent = posixpath.dirname(destination)
         while parent not in above:
             above.add(parent)
@@ -155,7 +161,8 @@ def _is_bind(mount: Mount) -> bool:
     return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
 
 
-def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> GuestMount:
+def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices: Devices) -> GuestMount | str:
+    """What a guest sees of a mount; of one whose source is the kernel's nothing but the name of that file system."""
     flags = [option for option in mount.options if option in ("ro", "rro", "rw")]
     read_only = bool(flags) and flags[-1] != "rw"
     if _is_bind(mount):
@@ -164,12 +171,10 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
         source = Path(mount.source)
         if not mount.source.startswith("/"):
             source = Path(spec.directory or os.curdir, source).absolute()
-        return GuestMount(
-            destination=destination,
-            source=source,
-            read_only=read_only,
-            is_file=not stat.S_ISDIR(_mode(source, destination, where)),
-        )
+        mode, kind = _look(source, destination, where, devices)
+        if kind is not None:
+            return kind
+        return GuestMount(destination=destination, source=source, read_only=read_only, is_file=not stat.S_ISDIR(mode))
     if mount.type == "tmpfs":
         return GuestMount(destination=destination, source=None, read_only=read_only)
     found = "a mount without a type" if mount.type is None else repr(mount.type)
@@ -179,9 +184,11 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str) -> Gues
     )
 
 
-def _mode(source: Path, destination: str, where: str) -> int:
+def _look(source: Path, destination: str, where: str, devices: Devices) -> tuple[int, str | None]:
+    """The mode of a mount's source, and the kernel's file system that it belongs to."""
     try:
-        return os.stat(source).st_mode  # noqa: PTH116  a method takes longer
+        status = os.stat(source)  # noqa: PTH116  a method takes longer
+        return status.st_mode, devices.kind(source, status.st_dev)
     except FileNotFoundError:
         problem = "doesn't exist on the host"
     except OSError as error:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import usable
 from tests.real.images import NATIVE, WASM
 from tests.real.programs import FORCING
+from tests.trust import components
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.real.podman import Podman
+    from tests.real.programs import Done
 
 
 @pytest.mark.smoke
@@ -67,6 +70,41 @@ def test_arguments_and_environment(podman: Podman, container: str) -> None:
     assert lines[:4] == ["arg 0: /show.wasm", "arg 1: one two", "arg 2: ", "arg 3: --three"]
     assert {"env: A=b=c ", "env: EMPTY=", "env: FROM=image"} <= set(lines)
     assert "WASMOCI" not in done.stdout
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("volume", ["/proc:/host/proc", "/:/host"])
+def test_procfs_stays_closed(podman: Podman, container: str, engine: str, volume: str) -> None:
+    """Neither a procfs that Podman mounts into the guest's files opens, nor the container's own, nor the host's."""
+    paths = ["self/mem", "self/environ", "self/fd/0", "1/environ", "1/mem", "version"]
+    places = [*(f"/host/proc/{path}" for path in paths), *(f"/proc/{path}" for path in paths), "../proc/self/mem"]
+    options = ("--annotation", f"run.oci.handler={engine}", f"--volume={volume}")
+    commands = [word for place in places for word in ("read", place, ",")][:-1]
+    done = podman("run", "--rm", "--name", container, *options, WASM, "/files.wasm", *commands, check=False)
+    answers = [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
+    assert len(answers) == len(places), done.stderr
+    assert set(answers) <= {"EACCES", "ENOENT", "EPERM"}, done.stdout
+
+
+def test_components_have_their_account_and_no_procfs(podman: Podman, container: str, tmp_path: Path) -> None:
+    """The kernel holds the bound on their descriptors in a container too, and procfs among their files is refused."""
+    usable("wasmtime")
+    from wasmoci.handlers._wasmtime.library import assemble  # noqa: PLC0415  an engine
+
+    for name, guest in (
+        ("few", components.opening("few.wasm", 500)),
+        ("many", components.opening("many.wasm", 100_000)),
+    ):
+        (tmp_path / f"{name}.wasm").write_bytes(assemble(guest.encode()))
+
+    def run(name: str, *options: str) -> Done:
+        volume = f"--volume={tmp_path}/{name}.wasm:/{name}.wasm:ro"
+        return podman("run", "--rm", "--name", container, volume, *options, WASM, f"/{name}.wasm", check=False)
+
+    few, many = run("few"), run("many")
+    assert (few.returncode, components.error(many.returncode)) == (0, "io"), (few.stderr, many.stderr)
+    refused = run("few", "--volume=/:/host")
+    assert "proc is within the guest's /" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["a line\n", "", "x" * 300_000])

@@ -52,6 +52,8 @@ CAUGHT = {
     ),
     "FuelIgnored": ({"fuel_limit_holds"}, "a limit of a million instructions didn't hold"),
     "ValidateRunsTheGuest": ({"validate_runs_nothing"}, "validate ran the guest"),
+    "DescriptorsUnbounded": ({"account_of_descriptors_is_bounded"}, "opened 10000 files and closed none"),
+    "KernelFilesGiven": ({"kernel_files_are_out_of_reach"}, "a guest read /p/self/environ"),
     "ProcessExited": ({"named_function_is_called"}, r"execute called sys\.exit\(9\)"),
 }
 # What breaks with it, because there is no other way for it to be seen.

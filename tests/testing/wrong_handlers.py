@@ -14,6 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import attrs
 
@@ -25,6 +26,8 @@ from wasmoci.module import Module
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing import HandlerConformance
+from wasmoci.wasi import kernel
+from wasmoci.wasi.descriptors import Table
 
 if TYPE_CHECKING:
     from wasmoci.spec import Spec
@@ -97,6 +100,28 @@ class ReadOnlyMountIgnored(Wrong):
         return attrs.evolve(
             spec, mounts=tuple(attrs.evolve(m, options=tuple(o for o in m.options if o != "ro")) for m in spec.mounts)
         )
+
+
+class DescriptorsUnbounded(Wrong):
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        with (
+            mock.patch.object(Table, "check_room"),
+            mock.patch.object(Table, "check_host"),
+            mock.patch.object(Table, "add", _add_without_end),
+        ):
+            return super().execute(*args, **options)
+
+
+def _add_without_end(table: Any, entry: Any) -> int:
+    fd: int = max(table._entries, default=-1) + 1
+    table._entries[fd] = entry
+    return fd
+
+
+class KernelFilesGiven(Wrong):
+    def execute(self, *args: Any, **options: Any) -> ExecutionResult:
+        with mock.patch.dict(kernel.NAMES, clear=True), mock.patch.object(kernel, "_MOUNTED", frozenset()):
+            return super().execute(*args, **options)
 
 
 class StdoutPatched(Wrong):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.determinism import Determinism
-    from wasmoci.handlers.contract import EngineHandler, Interruptible, Keeping, Precompiling, Preloading
+    from wasmoci.handlers.contract import Bounding, EngineHandler, Interruptible, Keeping, Precompiling, Preloading
     from wasmoci.spec import Spec
 else:
     from wasmoci import _attrs as attrs
@@ -42,6 +42,7 @@ __all__ = [
     "INHERIT",
     "NO_LIMITS",
     "BaseHandler",
+    "Bounding",
     "EngineHandler",
     "Interruptible",
     "Keeping",
@@ -57,7 +58,7 @@ __all__ = [
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()
-_CONTRACT = frozenset({"EngineHandler", "Interruptible", "Keeping", "Precompiling", "Preloading"})
+_CONTRACT = frozenset({"Bounding", "EngineHandler", "Interruptible", "Keeping", "Precompiling", "Preloading"})
 
 
 def __getattr__(name: str) -> object:

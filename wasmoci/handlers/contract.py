@@ -77,6 +77,18 @@ class Interruptible(Protocol):
 
 
 @runtime_checkable
+class Bounding(Protocol):
+    """An optional power: to say for which modules the engine doesn't bound what a guest has it hold.
+
+    That are descriptors, listings, and whatever else a guest can make and keep without memory of its own. Where it isn't bounded, a
+    process of the guest's own is, unless the caller wants it inline. A handler without this method bounds it for every module.
+    """
+
+    def bounds(self, module: Module, limits: Limits) -> bool:
+        """Whether it is bounded for this module in the process that it runs in; memory is to be where there is a limit of it."""
+
+
+@runtime_checkable
 class Precompiling(Protocol):
     """An optional power: what the engine makes of a module is kept in the compile cache, see :mod:`wasmoci.compiled`."""
 

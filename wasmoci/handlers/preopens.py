@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from wasmoci.errors import UnsupportedWorkload
+from wasmoci.wasi import kernel
 from wasmoci.wasi.failure import FAILURES
 from wasmoci.wasi.namespace import Namespace
 from wasmoci.wasi.resolver import Resolver
@@ -23,6 +25,7 @@ else:
 
 
 _DESCRIPTORS = Path("/proc/self/fd")
+_HINT = "run a core module on an engine with wasmoci's WASI: wasmtime, wasmer or wasm3"
 
 
 @attrs.frozen
@@ -42,7 +45,7 @@ class Preopen:
 
 
 @contextlib.contextmanager
-def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
+def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Iterator[list[Preopen]]:
     """The preopens: ``/``, the mounted directories, and the working directory as ``.`` when it isn't ``/``.
 
     With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
@@ -52,6 +55,8 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
     Args:
         files: What the guest sees; every tmpfs has its directory.
         by_name: Whether the directories in ``/`` are added when there is a ``.``.
+        opens: Whether the guest can open what is in them. An engine's own WASI opens whatever is there, so a directory is refused
+            in which a file system of the kernel's is mounted, at any depth.
 
     Returns:
         Them in the order of their descriptors. Their host paths are valid as long as the context.
@@ -59,6 +64,7 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
     Raises:
         InvalidInput: The root file system isn't there.
         InvalidMount: A mount isn't possible.
+        UnsupportedWorkload: A file system of the kernel's is within the guest's reach; or nobody can tell.
     """
     found = [Preopen("/", os.fsencode(files.rootfs), files.read_only)]
     found += [
@@ -66,6 +72,8 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
         for mount in files.mounts
         if mount.source is not None and not mount.is_file
     ]
+    if opens:
+        _refuse_kernel_files(found)
     if files.cwd == "/":
         yield found
         return
@@ -85,6 +93,37 @@ def preopens(files: GuestFiles, *, by_name: bool) -> Iterator[list[Preopen]]:
                     with contextlib.suppress(*FAILURES):  # it is no directory
                         found.append(opened(f"/{name}", f"/{name}"))
             yield [*found, cwd]
+
+
+def _refuse_kernel_files(directories: list[Preopen]) -> None:
+    try:
+        mounts = kernel.mount_points()
+    except OSError as error:
+        raise UnsupportedWorkload(
+            f"/proc/self/mountinfo can't be read ({error.strerror}), so nobody can tell whether file systems of the kernel's are "
+            "among the guest's files, which the engine's own WASI would open",
+            hint=f"mount procfs for this process, or {_HINT}",
+        ) from None
+    for directory in directories:
+        try:
+            fd = os.open(directory.host, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # it is reported by who opens it
+        try:
+            kind, place = kernel.filesystem_of(fd), os.path.realpath(b"/proc/self/fd/%d" % fd)
+            is_ours = kernel.mount_of(fd) in {mount.identifier for mount in mounts}
+        finally:
+            os.close(fd)
+        beneath = place.rstrip(b"/") + b"/"
+        inner = [mount for mount in mounts if mount.is_kernels and (mount.path + b"/").startswith(beneath)]
+        if kind is None and not inner and is_ours:
+            continue
+        kind = kind or (inner[0].kind if inner else "what is mounted for another process")
+        raise UnsupportedWorkload(
+            f"{kind} is within the guest's {directory.guest}, at {os.fsdecode(inner[0].path if inner else place)}; the engine's "
+            "own WASI would open it, and the kernel's file systems are closed to guests",
+            hint=f"mount a directory without it, or {_HINT}",
+        )
 
 
 def _names(preopen: Preopen) -> set[str]:

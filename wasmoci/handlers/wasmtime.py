@@ -133,8 +133,19 @@ class WasmtimeHandler(BaseHandler):
         from wasmoci.handlers._wasmtime.waiting import never_waits  # noqa: PLC0415  most runs have no limits
 
         module = self.assemble(module)
-        calls_that_wait = any(item.name in _WAITING for item in module.imports)
+        # Foreseen bytes are made in one go, however many.
+        waiting = _WAITING if determinism.current() is None else _WAITING | {"random_get"}
+        calls_that_wait = any(item.name in waiting for item in module.imports)
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
+
+    def bounds(self, module: Module, limits: Limits) -> bool:
+        """See :meth:`wasmoci.handlers.base.Bounding.bounds`."""
+        module = self.assemble(module)
+        if module.kind is not ModuleKind.COMPONENT:
+            return True
+        from wasmoci.handlers._wasmtime.interfaces import holds_descriptors, holds_memory  # noqa: PLC0415  most are core modules
+
+        return not holds_descriptors(module) and (limits.memory is None or not holds_memory(module))
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""

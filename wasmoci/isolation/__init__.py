@@ -65,7 +65,7 @@ def choose(
     *,
     apart: bool = False,
 ) -> Isolation:
-    """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there.
+    """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there, and what it holds is bounded.
 
     An engine that is no sandbox by itself runs in the jail, unless something else is wanted.
 
@@ -92,7 +92,7 @@ def choose(
         return Isolation.PROCESS
     unmet = unmet_inline(handler, module, stdio, limits)
     if wanted is None:
-        return Isolation.PROCESS if unmet else Isolation.INLINE
+        return Isolation.PROCESS if unmet or not _bounds(handler, module, limits) else Isolation.INLINE
     if apart:
         raise UnsupportedWorkload(
             "the guest has to run in a process of its own, and was asked for in the caller's",
@@ -228,3 +228,8 @@ def launch(
 def _interrupts(handler: EngineHandler, module: Module, stdio: Stdio) -> bool:
     interrupts = getattr(handler, "interrupts", None)  # of Interruptible
     return bool(interrupts and Capability.TIME_LIMIT in handler.capabilities and interrupts(module, stdio))
+
+
+def _bounds(handler: EngineHandler, module: Module, limits: Limits) -> bool:
+    bounds = getattr(handler, "bounds", None)  # of Bounding
+    return bounds is None or bounds(module, limits)

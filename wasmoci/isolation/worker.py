@@ -20,7 +20,7 @@ from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, compile_limits, from_reference, on_load, on_start
-from wasmoci.isolation import confinement, memory, messages, preparation, tasks
+from wasmoci.isolation import confinement, descriptors, memory, messages, preparation, tasks
 from wasmoci.isolation.bounds import Bounds
 from wasmoci.spec import Spec
 from wasmoci.stdio import Stdio
@@ -135,6 +135,7 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
         return {"event": "loaded"}
     spec, rootfs, limits = workload(request)
     bounded = _bound_memory(request, handler, limits, channel)
+    descriptors.bound()
 
     known = modules.made
     bounds = request["preparing"]
@@ -143,6 +144,10 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
 
     def started() -> None:
         channel.sendall(messages.encode({"event": "started"}))
+        if limits.memory is not None and not bounded and not request["jailed"] and hasattr(handler, "bounds"):
+            # A Bounding engine: its own limit doesn't count all that it keeps beside the guest's memory and the guest's tables.
+            held = memory.bound(2 * limits.memory)
+            channel.sendall(messages.encode({"event": "bounded", "held": held, "tells": True}))
 
     places = confinement.enter(request, {channel.fileno()})
     if places:

@@ -14,6 +14,7 @@ from wasmoci import compiled
 from wasmoci._text import one_line
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import from_reference
+from wasmoci.isolation import descriptors
 from wasmoci.result import ExitReason
 from wasmoci.runtime.environment import Description
 from wasmoci.spec import Process, Root, Spec
@@ -40,6 +41,7 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
         what = Description.taken(environment)
         if what.compiled is not None:
             compiled.provide(*what.compiled)
+        descriptors.bound()
         spec = Spec(process=Process(args=tuple(args), env=what.env, cwd=what.cwd), root=Root(path=what.rootfs))
         result = from_reference(what.handler).execute(spec, Path(what.rootfs), stdio=Stdio.inherit())
     except WasmociError as error:

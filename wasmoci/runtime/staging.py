@@ -7,11 +7,14 @@ cgroups, namespaces, seccomp, hooks and terminals are the native runtime's, as f
 
 from __future__ import annotations
 
+import contextlib
+import os
 import posixpath
 
 from wasmoci.annotations import OPENING, decides
 from wasmoci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.destinations import Destinations
+from wasmoci.wasi.kernel import Devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,9 +114,9 @@ def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool
     yield _SCRATCH
     rootfs = _bind(str(stage.rootfs), ROOTFS, "rbind", "rw")
     yield rootfs
-    destinations = Destinations(stage.rootfs)
+    destinations, devices = Destinations(stage.rootfs), Devices()
     for mount in mounts:
-        if _is_seen(mount):
+        if _is_seen(mount) and not _holds_the_kernels(mount, devices):
             place = destinations.add(mount)
             yield {**mount, "destination": ROOTFS + place}
     if readonly:
@@ -142,6 +145,16 @@ def _is_seen(mount: Mapping[str, Any]) -> bool:
     options = mount.get("options") or _NOTHING
     is_bind = mount.get("type") == "bind" or "bind" in options or "rbind" in options
     return (mount.get("type") not in KERNEL_FILESYSTEMS or is_bind) and not _is_kernel_place(mount)
+
+
+def _holds_the_kernels(mount: Mapping[str, Any], devices: Devices) -> bool:
+    """Whether a mount brings one of the kernel's file systems to a place of its own, of which a guest gets nothing."""
+    source = mount.get("source") or ""
+    if not os.path.isabs(source):  # noqa: PTH117  a method takes longer
+        return False
+    with contextlib.suppress(OSError):  # what isn't there is the native runtime's to report
+        return devices.kind(source, os.stat(source).st_dev) is not None  # noqa: PTH116
+    return False
 
 
 def _is_kernel_place(mount: Mapping[str, Any]) -> bool:

@@ -1,11 +1,22 @@
-"""What a guest has open: a table that finds a descriptor and checks its rights in one step."""
+"""What a guest has open: a table that finds a descriptor and checks its rights in one step.
+
+It is the guest's account with the host as well. Each entry takes one descriptor of the process at most, and what is opened on the
+way to it is closed before the call returns. A guest has so many entries and no more, and never the last descriptors of its process.
+"""
 
 from __future__ import annotations
 
 import heapq
+import os
 
 from wasmoci.wasi.abi import Errno, Rights
 from wasmoci.wasi.failure import Refusal
+
+MAX_DESCRIPTORS = 1024
+"""How many descriptors a guest has at once, its streams and its directories included."""
+
+RESERVED = 64
+"""How many of the process's descriptors no guest takes; a quarter of them, where the process may have few."""
 
 
 class Descriptor:
@@ -55,6 +66,8 @@ class Table:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        most = os.sysconf("SC_OPEN_MAX")  # the limit as it is now; -1 for none
+        self._highest = most - min(RESERVED, most // 4) if most > 0 else None
         self._entries: dict[int, Descriptor] = {}
         self._free: list[int] = []  # a heap of the numbers below len(entries) + len(free)
 
@@ -87,6 +100,16 @@ class Table:
         fd = heapq.heappop(self._free) if self._free else len(self._entries)
         self._entries[fd] = entry
         return fd
+
+    def check_room(self) -> None:
+        """Refuse to open anything, with ``MFILE``, when there are too many."""
+        if len(self._entries) >= self._limit:
+            raise Refusal(Errno.MFILE)
+
+    def check_host(self, fd: int) -> None:
+        """Refuse a descriptor of the host, with ``MFILE``, when it is one of the process's last: the kernel gives the lowest."""
+        if self._highest is not None and fd >= self._highest:
+            raise Refusal(Errno.MFILE)
 
     def remove(self, fd: int) -> None:
         """Close a descriptor."""

@@ -11,12 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wasmoci.wasi.listing import Listing
     from wasmoci.wasi.place import Layer, Location, Place, Position
     from wasmoci.wasi.resolver import Resolver
-
-
-#: The entries of a directory as the guest gets them, and where each starts.
-Listing = tuple[bytes, list[int]]
 
 
 class File(Descriptor):
@@ -130,4 +127,5 @@ class Directory(Descriptor):
 
     def close(self) -> None:
         """Close the directory."""
+        self.listing = None
         self.place.close()

@@ -1,4 +1,4 @@
-"""The system calls of Linux that Python doesn't offer: ``openat2``, ``fallocate`` and ``fstatfs``."""
+"""The system calls of Linux that Python doesn't offer: ``openat2``, ``fallocate``, ``fstatfs`` and ``getdents64``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
@@ -16,8 +17,8 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437  # on every architecture
 _HOW = struct.Struct("=QQQ")  # struct open_how
 _AT_FDCWD = -100
-_PROC_SUPER_MAGIC = 0x9FA0
 _STATFS_SIZE = 256  # more than struct statfs has on any architecture
+_WORD = ctypes.c_uint if os.uname().machine.startswith("s390") else ctypes.c_long  # the type of f_type
 _RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed under it
 
 _LINUX = sys.platform == "linux"
@@ -32,6 +33,10 @@ if _LINUX:
     _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
     _fstatfs = _libc.fstatfs
     _fstatfs.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    # glibc has it by this name since 2.30; musl's getdents is the same.
+    _getdents = getattr(_libc, "getdents64", None) or _libc.getdents
+    _getdents.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    _getdents.restype = ctypes.c_ssize_t
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -97,16 +102,35 @@ def fallocate(fd: int, offset: int, length: int) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def is_procfs(fd: int) -> bool:
-    """Tell whether an open file belongs to procfs.
+def filesystem(fd: int) -> int:
+    """Give the magic number of the file system that an open file belongs to; ``O_PATH`` will do.
 
     Raises:
         OSError: As ``fstatfs(2)`` says.
     """
     if not _LINUX:
-        return False
+        return 0
     buffer = ctypes.create_string_buffer(_STATFS_SIZE)
-    if _fstatfs(fd, buffer):
+    while _fstatfs(fd, buffer):
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return ctypes.c_long.from_buffer(buffer).value == _PROC_SUPER_MAGIC
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))
+    return _WORD.from_buffer(buffer).value & 0xFFFF_FFFF
+
+
+def getdents(fd: int, size: int) -> bytes:
+    """Read entries of an open directory, as many as there are or find room, as ``struct linux_dirent64``; none at the end.
+
+    Raises:
+        OSError: As ``getdents64(2)`` says; ``EOPNOTSUPP`` where there is no such call.
+    """
+    if not _LINUX:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    buffer = ctypes.create_string_buffer(size)
+    while (read := _getdents(fd, buffer, size)) < 0:
+        code = ctypes.get_errno()
+        if code == errno.ENOENT:  # the directory was removed
+            return b""
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))
+    return ctypes.string_at(buffer, read)

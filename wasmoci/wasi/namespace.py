@@ -7,6 +7,7 @@ import os
 import stat
 
 from wasmoci.errors import InvalidInput, InvalidMount
+from wasmoci.wasi import kernel
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.place import PASS, Layer, Place, Position
@@ -24,8 +25,8 @@ class Namespace:
         tree: The description.
 
     Raises:
-        InvalidInput: The root isn't a directory.
-        InvalidMount: A mount's source isn't there, or its destination can't be one.
+        InvalidInput: The root isn't a directory, or is the kernel's.
+        InvalidMount: A mount's source isn't there, or is the kernel's, or its destination can't be one.
     """
 
     def __init__(self, tree: FileTree) -> None:
@@ -37,6 +38,7 @@ class Namespace:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InvalidInput(f"{os.fspath(tree.root)}: the root of a guest's files has to be a directory") from error
         except OSError as error:
+            self.close()
             raise InvalidInput(f"{os.fspath(tree.root)}: the root of a guest's files: {error.strerror}") from error
         try:
             for mount in tree.mounts:
@@ -75,6 +77,7 @@ class Namespace:
     def _keep(self, path: str | bytes | os.PathLike[str]) -> int:
         fd = os.open(path, PASS & ~os.O_NOFOLLOW)
         self._open.append(fd)
+        _refuse_kernel(fd)
         return fd
 
     def _mount(self, mount: Mount) -> None:
@@ -120,6 +123,11 @@ class Namespace:
         mode = os.lstat(source).st_mode
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "the source is neither a directory nor a regular file")
+        fd = os.open(source, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _refuse_kernel(fd)
+        finally:
+            os.close(fd)
         directory, name = os.path.split(source)
         return Layer(self._keep(directory), read_only=mount.read_only, name=name)
 
@@ -187,3 +195,9 @@ def keep_empty_directory(descriptor: int) -> None:
         descriptor: Of a directory in which nothing can be made.
     """
     _kept_empty[:] = [descriptor]
+
+
+def _refuse_kernel(fd: int) -> None:
+    name = kernel.filesystem_of(fd)
+    if name is not None:
+        raise OSError(errno.EACCES, f"it is of {name}, a file system of the kernel's, and no guest gets any of that")

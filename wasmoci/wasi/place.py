@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from wasmoci.wasi import kernel
 from wasmoci.wasi.abi import Errno, Filetype
 from wasmoci.wasi.failure import Refusal
 
@@ -37,6 +38,22 @@ class Layer:
         self.inode = status.st_ino
         self.device = status.st_dev
         self.filetype = Filetype.DIRECTORY if name is None else Filetype.REGULAR_FILE
+
+    def admit(self, fd: int, device: int | None = None) -> None:
+        """Refuse what was opened on a way through this when it is the kernel's; close it then.
+
+        A file of the file system that the layer starts on is none: the layer itself would have been refused.
+
+        Args:
+            fd: The descriptor.
+            device: Its ``st_dev``, where that is known.
+        """
+        try:
+            if (os.fstat(fd).st_dev if device is None else device) != self.device:
+                kernel.refuse(fd)
+        except BaseException:
+            os.close(fd)
+            raise
 
 
 class Place:
@@ -94,6 +111,20 @@ class Location:
     def exists(self) -> bool:
         """Tell whether there is anything here; a link counts, wherever it leads."""
         return self._type() is not None
+
+    def status(self) -> os.stat_result:
+        """Give the metadata of what is here; a link counts.
+
+        Raises:
+            Refusal: ``ACCES`` where a file system of the kernel's is mounted.
+            OSError: What the kernel says.
+        """
+        status = os.stat(self.name, dir_fd=self.fd, follow_symlinks=False)
+        if status.st_dev != self.layer.device:
+            fd = os.open(self.name, getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            self.layer.admit(fd)
+            os.close(fd)
+        return status
 
     def _type(self) -> int | None:
         try:

@@ -12,6 +12,8 @@ from wasmoci.wasi.walk import MAX_DEPTH, Walk, components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmoci.wasi.namespace import Namespace
 
 #: The positions that come of the kernel's resolving have the guest's words in them, like the name of a link to ``.``. So
@@ -47,6 +49,7 @@ class Resolver:
             if linux.openat2_available():
                 self._openat2 = linux.openat2
                 self._still_available = linux.openat2_available
+                self._same_mount = linux.RESOLVE_NO_XDEV
                 self._in_root = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
                 self._beneath = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_MAGICLINKS
                 self._plain = self._beneath | linux.RESOLVE_NO_SYMLINKS
@@ -64,7 +67,8 @@ class Resolver:
             mode: The permissions of a file that is created.
 
         Raises:
-            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none.
+            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none; ``ACCES`` for
+                what is the kernel's.
             OSError: What the kernel says.
         """
         names, must_be_directory = components(path)
@@ -92,6 +96,7 @@ class Resolver:
             if location.layer.name is not None:  # a file that is mounted is there, or was taken away by the host
                 flags &= ~os.O_CREAT
             fd = os.open(location.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=location.fd)
+            location.layer.admit(fd)
             return fd, location.position, location.layer
         finally:
             location.close()
@@ -159,8 +164,10 @@ class Resolver:
         else:
             resolve = self._in_root
         try:
-            return self._openat2(start.fd, path, flags, resolve, mode)
+            return self._openat2(start.fd, path, flags, resolve | self._same_mount, mode)
         except OSError as error:
+            if error.errno == errno.EXDEV:
+                return _across(self._openat2, start, path, flags, resolve, mode)
             if error.errno in _UNDECIDED or (error.errno in _FORBIDDEN and not self._still_available(anew=True)):
                 return None
             raise
@@ -177,3 +184,18 @@ def _names_with_slash(path: bytes) -> bool:
 def _refuse_absolute(path: bytes) -> None:
     if path.startswith(b"/"):
         raise Refusal(Errno.PERM)
+
+
+def _across(  # noqa: PLR0917 - as openat2
+    openat2: Callable[..., int], start: Place, path: bytes, flags: int, resolve: int, mode: int
+) -> int | None:
+    """Have the kernel open a path that leads to what it has mounted; ``None`` when it can't, for whatever reason.
+
+    What it says of a path in one of its own file systems is no business of the guest's; a walk doesn't even go there.
+    """
+    try:
+        fd = openat2(start.fd, path, flags, resolve, mode)
+    except OSError:
+        return None
+    start.layer.admit(fd)
+    return fd

@@ -18,6 +18,9 @@ else:
     Protocol = object  # as in wasmoci.wasi.memory
 
 
+_PIECE = 1 << 20  # bytes that are copied at once: a buffer may be as large as the guest's memory
+
+
 class Stream(Protocol):
     """A source or a sink of the host's that is no file descriptor, to serve as a guest's standard stream."""
 
@@ -99,11 +102,12 @@ class InjectedStream(Standard):
         """Write as much as is taken."""
         total = 0
         for buffer in buffers:
-            data = bytes(buffer)  # what a stream keeps must not be the guest's memory
-            taken = self._stream.write(data)
-            if taken is None:
-                taken = len(data)
-            total += taken
-            if taken < len(data):
-                break
+            for start in range(0, len(buffer), _PIECE):
+                data = bytes(buffer[start : start + _PIECE])  # what a stream keeps must not be the guest's memory
+                taken = self._stream.write(data)
+                if taken is None:
+                    taken = len(data)
+                total += taken
+                if taken < len(data):
+                    return total
         return total

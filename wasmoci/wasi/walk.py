@@ -3,11 +3,13 @@
 This finds its way through mounts and through links that lead out of the directory where a path starts, and does all of
 the resolving where ``openat2`` is missing. Each directory on the way is opened with ``O_NOFOLLOW`` and kept on a stack,
 so ``..`` goes back to what was passed, not to what the kernel holds for the parent by now: a directory that is moved
-or replaced while the walk is on can lead it astray within the tree, never out of it.
+or replaced while the walk is on can lead it astray within the tree, never out of it. Of a long way only the last directories are
+held open; to go back further, the way is gone once more.
 """
 
 from __future__ import annotations
 
+import collections
 import errno
 import os
 
@@ -24,6 +26,13 @@ MAX_LINKS = 40
 
 #: What is deeper can't be opened or passed through, which bounds what is kept of each open directory.
 MAX_DEPTH = 4096
+
+
+#: How many directories of a walk are open at once: a path may have two thousand of them, and the process few descriptors.
+_MOST_OPEN = 32
+
+
+_SHUT = -1  # the descriptor of a place that isn't open for now
 
 
 def components(path: bytes) -> tuple[list[bytes], bool]:
@@ -46,6 +55,7 @@ class Walk:
         self._root = root
         self._start = start
         self._stack = [_borrowed(start)]
+        self._open: collections.deque[int] = collections.deque()  # where in the stack those are that were opened for it
         self._above_start = False  # whether the bottom of the stack is the root of the tree, not the start
         self._links = 0
 
@@ -112,12 +122,17 @@ class Walk:
         """Go to the root of the tree."""
         self._close(self._stack)
         self._stack = [_borrowed(self._root)]
+        self._open.clear()
         self._above_start = True
 
     def _up(self, pending: list[tuple[bytes, bool]], *, is_own: bool) -> None:
         """Go to the parent: by the guest's own ``..`` not above the start, by a link's not above the root."""
         if len(self._stack) > 1:
             self._stack.pop().close()
+            if self._open and self._open[-1] == len(self._stack):
+                self._open.pop()
+            if self._stack[-1].fd == _SHUT:
+                self._return()
         elif is_own:
             raise Refusal(Errno.PERM)
         elif not self._above_start:  # by way of the root, for the parents of the start are not open
@@ -146,8 +161,29 @@ class Walk:
             if target is None:
                 raise Refusal(Errno.NOTDIR) from None
             return target
+        here.layer.admit(fd)
         self._stack.append(Place(fd, position, here.layer, owned=True))
+        self._hold(len(self._stack) - 1)
         return None
+
+    def _hold(self, index: int) -> None:
+        """Have a place of the stack among those that are open, and shut the first of them when they are too many."""
+        self._open.append(index)
+        if len(self._open) > _MOST_OPEN:
+            place = self._stack[self._open.popleft()]
+            place.close()
+            place.fd = _SHUT
+
+    def _return(self) -> None:
+        """Open the last place of the stack again, from the nearest before it that is open."""
+        last = len(self._stack) - 1
+        nearest = next(index for index in range(last, -1, -1) if self._stack[index].fd != _SHUT)
+        for index in range(nearest + 1, last + 1):
+            place = self._stack[index]
+            fd = os.open(place.position[-1], PASS, dir_fd=self._stack[index - 1].fd)
+            place.layer.admit(fd)
+            place.fd, place.owned = fd, True
+            self._hold(index)
 
     def _link(self, name: bytes) -> bytes | None:
         """Give what a name here links to, going to the root if that is where it leads; ``None`` when it is no link."""

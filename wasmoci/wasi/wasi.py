@@ -18,7 +18,7 @@ from wasmoci.wasi.calls.random import Random
 from wasmoci.wasi.calls.readdir import Readdir
 from wasmoci.wasi.calls.sock import Sock
 from wasmoci.wasi.clocks import SystemClocks
-from wasmoci.wasi.descriptors import Table
+from wasmoci.wasi.descriptors import MAX_DESCRIPTORS, Table
 from wasmoci.wasi.failure import Refusal
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.host import Host
@@ -98,7 +98,7 @@ class Wasi:
         stderr: int | Stream = 2,
         clocks: Clocks | None = None,
         random: Callable[[int], bytes] = os.urandom,
-        max_descriptors: int = 1024,
+        max_descriptors: int = MAX_DESCRIPTORS,
         use_openat2: bool = True,
     ) -> None:
         arguments = [_text("argument", arg) for arg in args]

@@ -18,6 +18,7 @@ from wasmoci.errors import EngineCrashed, UnsupportedWorkload
 from wasmoci.handlers import host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.preopens import preopens
+from wasmoci.isolation import descriptors
 from wasmoci.module import FuncType
 from wasmoci.pump import Pump
 from wasmoci.result import ExitReason
@@ -194,7 +195,7 @@ class CommandHandler(BaseHandler):
                 stderr=stderr,
                 cwd=call.module.parent,
                 env={name: os.environ[name] for name in _OF_OURS if name in os.environ},
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before
+                preexec_fn=_prepare,  # noqa: PLW1509  calls of the system alone, looked up before
             )
             try:
                 workload.started()
@@ -239,8 +240,10 @@ def _on_a_command_line(path: bytes, stack: contextlib.ExitStack) -> str:
     return text.replace("/proc/self/", f"/proc/{os.getpid()}/", 1)
 
 
-def _die_with_parent() -> None:
+def _prepare() -> None:
+    """Have the process end with this one, and no more descriptors than a guest is to have."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    descriptors.bound()
 
 
 def _text(data: Any) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import EngineCrashed
+from wasmoci.isolation import descriptors
 from wasmoci.pump import Pump
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
                 stderr=stderr,
                 cwd=request.parent,
                 pass_fds=[write],
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  one call of the system, looked up before
+                preexec_fn=_prepare,  # noqa: PLW1509  calls of the system alone, looked up before
             )
         finally:
             os.close(write)
@@ -138,5 +139,7 @@ class _Messages:
                 self.last = message
 
 
-def _die_with_parent() -> None:
+def _prepare() -> None:
+    """Have the process end with this one, and no more descriptors than a guest is to have."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    descriptors.bound()

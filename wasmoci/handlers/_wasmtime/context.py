@@ -53,7 +53,8 @@ def _set(config: Owned, workload: Workload, run: Run) -> None:
         library.wasi_config_inherit_stderr(config.pointer)
     elif component:
         _lend(streams.stderr, run, library.wasi_config_set_stderr_custom, config)
-    with preopens(workload.files, by_name=component) as directories:
+    # A core module that can open anything has another host.
+    with preopens(workload.files, by_name=component, opens=component) as directories:
         _preopen(config, directories)
 
 

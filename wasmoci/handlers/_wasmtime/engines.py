@@ -13,7 +13,7 @@ import threading
 from wasmoci import compiled
 from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import code, exits, inner, paths, writes
+from wasmoci.handlers._wasmtime import code, exits, inner, writes
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.handlers._wasmtime.which import Host
@@ -167,7 +167,6 @@ class Engine:
             else:
                 check(library.wasmtime_linker_define_wasi(linker.pointer))
                 exits.define(linker)
-                paths.define(linker)
                 if host is Host.TAKING:
                     writes.define(linker)
         return linker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 from wasmoci.handlers import _host
 from wasmoci.handlers._wasmtime import calls, stdin
@@ -10,9 +11,9 @@ from wasmoci.handlers._wasmtime.context import configure, with_arguments
 from wasmoci.handlers._wasmtime.inner import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
-from wasmoci.handlers._wasmtime.paths import GuestPaths
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
 from wasmoci.handlers._wasmtime.run import Run
+from wasmoci.handlers._wasmtime.stack import with_room
 from wasmoci.handlers._wasmtime.traps import outcome_of
 from wasmoci.handlers._wasmtime.which import Host, host_for
 from wasmoci.handlers._wasmtime.writes import GuestOutputs
@@ -41,13 +42,19 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
     if engine.needs.stoppable:
         from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
+        fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
-            lambda: on_own_thread(lambda: _execute(workload, engine, run)), stop=lambda: _stop(run, engine)
+            lambda: on_own_thread(lambda: _execute(workload, engine, run, fresh=fresh)),
+            stop=lambda: _stop(run, engine),
         )
-    return on_own_thread(lambda: _execute(workload, engine, run))
+    return on_own_thread(lambda: _execute(workload, engine, run, fresh=False))
 
 
-def _execute(workload: Workload, engine: Engine, run: Run) -> Outcome:
+def _execute(workload: Workload, engine: Engine, run: Run, *, fresh: bool) -> Outcome:
+    return with_room(lambda: _run(workload, engine, run), lambda: _stop(run, engine), fresh=fresh)
+
+
+def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:
     limits, kind = workload.limits, workload.module.kind
     with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)
@@ -92,11 +99,8 @@ def _call_core(
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
-        inner = LinkedInner(engine.inner)
-        run.paths = GuestPaths(workload.files.rootfs, inner)
-        stack.callback(run.paths.close)
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
+            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner))
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
     instance, error = calls.instantiate(program, context)

@@ -25,6 +25,14 @@ _PROVIDED = {
         "instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "udp", "udp-create-socket",
     },
 }  # fmt: skip
+# wasmtime counts nothing of what these have it hold.
+_HOLDING_DESCRIPTORS = ("wasi:filesystem/types", "wasi:sockets/", "wasi:http/")
+_HOLDING_NOTHING = {
+    "environment",
+    "exit",
+    "wall-clock",
+    "insecure-seed",
+}  # no resource, and no more bytes than there are
 _SHOWN = 8  # names that a message lists
 
 
@@ -48,6 +56,17 @@ def check_imports(module: Module) -> None:
 def needs_network(module: Module) -> bool:
     """Whether a component imports ``wasi:http``."""
     return any(item.name.startswith(_NETWORK) for item in module.imports)
+
+
+def holds_descriptors(module: Module) -> bool:
+    """Whether a component can make the engine hold descriptors of the process."""
+    return any(item.name.startswith(_HOLDING_DESCRIPTORS) for item in module.imports)
+
+
+def holds_memory(module: Module) -> bool:
+    """Whether a component can make the engine hold memory that isn't its own."""
+    matches = [re.fullmatch(_INTERFACE, item.name) for item in module.imports]
+    return not all(match is not None and match[2] in _HOLDING_NOTHING for match in matches)
 
 
 def _is_provided(name: str) -> bool:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers._wasmtime.memory import MemoryAccount
     from wasmoci.handlers._wasmtime.outputs import Loan
-    from wasmoci.handlers._wasmtime.paths import GuestPaths
     from wasmoci.handlers._wasmtime.writes import GuestOutputs
 
 
@@ -30,7 +29,6 @@ class Run:
         failure: The first exception of the host's in a call-back, to be raised after the run.
         expired: Whether its time is over.
         memory: The account of its memory; None without a limit.
-        paths: Where its paths lead, for wasmtime's own WASI.
         outputs: Where its outputs lead, when wasmtime doesn't write to them by itself.
         host: The functions of the WASI host in Python, where that is used instead.
         host_memory: Its view of the guest's memory.
@@ -42,7 +40,6 @@ class Run:
         self.failure: BaseException | None = None
         self.expired = False
         self.memory: MemoryAccount | None = None
-        self.paths: GuestPaths | None = None
         self.outputs: GuestOutputs | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
@@ -86,6 +83,11 @@ def current_run() -> Run:
     """The innermost run of this thread; there has to be one."""
     run: Run = _thread.run
     return run
+
+
+def is_running() -> bool:
+    """Whether this thread has a run."""
+    return getattr(_thread, "run", None) is not None
 
 
 _thread: Any = threading.local()

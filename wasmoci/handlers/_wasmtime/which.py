@@ -1,4 +1,9 @@
-"""Which functions a core module is linked with."""
+"""Which functions a core module is linked with.
+
+wasmtime's own WASI opens as much as a guest asks for, whatever it is, and reads a directory whole. So a guest that can open
+anything gets the WASI host in Python, which keeps the guest's account (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's
+file systems. What is left to wasmtime's own is what a guest does with its standard streams, its clock and its arguments.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,8 @@ if TYPE_CHECKING:
 
 _OLDER_WASI = "wasi_unstable"
 _LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's own WASI, which answers NOTSUP
-_ABOUT_FILES = ("path_", "fd_readdir", "fd_prestat_get")
+_HOLDING = ("path_", "fd_readdir", "poll_oneoff", "sock_")  # by which a guest has the host hold something
+_ABOUT_FILES = "fd_prestat_get"
 _STDOUT, _STDERR = 1, 2
 
 
@@ -36,13 +42,14 @@ def host_for(workload: Workload) -> Host:
 def _needs_host(workload: Workload) -> bool:
     """Whether wasmtime's own WASI can't serve a workload.
 
-    That is the older interface, a function that it lacks, and a tree that isn't one directory.
+    That is the older interface, a function that it lacks, or one that takes what the host has, and a tree that isn't one
+    directory.
     """
     imports, files = workload.module.imports, workload.files
-    if any(item.module == _OLDER_WASI or item.name in _LACKING for item in imports):
+    if any(item.module == _OLDER_WASI or item.name in _LACKING or item.name.startswith(_HOLDING) for item in imports):
         return True
     one_directory = files.cwd == "/" and not files.mounts
-    return not one_directory and any(item.name.startswith(_ABOUT_FILES) for item in imports)
+    return not one_directory and any(item.name == _ABOUT_FILES for item in imports)
 
 
 def _inherits(streams: Streams) -> bool:

@@ -2,8 +2,8 @@
 
 wasmtime hands each chunk for another output to a thread of its own, which calls back, and lets go of the output on that thread
 as well: that takes longer than all else of a small run. So ``fd_write`` is a host function here, which takes what goes to the
-outputs on the guest's thread. They follow their descriptors when the guest closes or moves these. All other descriptors are
-wasmtime's, through :mod:`inner`.
+outputs on the guest's thread. They follow their descriptors when the guest closes or moves these, which wasmtime does
+(:mod:`inner`). A guest with these functions opens nothing (:mod:`which`), so it has no other descriptor to write to.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ from __future__ import annotations
 import functools
 
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.inner import CALLS, WASI
+from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from wasmoci.handlers._wasmtime.inner import LinkedInner
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.paths import GuestPaths
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.stdio import Sink, Streams
 
 _STDOUT, _STDERR = 1, 2
 _SIZE = 4  # bytes of the count that fd_write gives
+_PIECE = 1 << 20  # bytes that are taken at once: buffers may overlap, and be many times the guest's memory together
 
 
 def define(linker: Owned) -> None:
-    """Define the functions in a linker, over those of :mod:`paths`."""
+    """Define the functions in a linker, over wasmtime's own."""
     for name, function in _functions.items():
         calls.define(linker, WASI, name, FUNCTIONS[name], function)
 
@@ -44,14 +45,12 @@ class GuestOutputs:
     Args:
         streams: The run's streams.
         run: Learns of exceptions in the functions that take output.
-        paths: Follows the guest's descriptors.
         inner: Calls wasmtime's WASI.
     """
 
-    def __init__(self, streams: Streams, run: Run, paths: GuestPaths, inner: LinkedInner) -> None:
+    def __init__(self, streams: Streams, run: Run, inner: LinkedInner) -> None:
         kept = guarded(streams, run)
         self._sinks: dict[int, Sink] = {_STDOUT: kept.stdout, _STDERR: kept.stderr}
-        self._paths = paths
         self._inner = inner
 
     def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
@@ -66,24 +65,22 @@ class GuestOutputs:
             raise calls.Trapped.because("fd_write: pointer out of bounds") from None
         sink = self._sinks.get(fd)
         if sink is None:
-            context = calls.context_of(caller)
-            errno, written = self._inner.within(context).write(context, fd, pieces)
-        else:
-            errno, written = _write(sink, b"".join(pieces))
+            return Errno.BADF
+        errno, written = _write(sink, pieces)
         if errno == Errno.SUCCESS:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
 
     def close(self, caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
-        errno = self._paths.call(caller, CALLS["fd_close"], (fd,))
+        errno = self._inner.call(caller, "fd_close", (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
     def renumber(self, caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
-        errno = self._paths.call(caller, CALLS["fd_renumber"], (fd, to))
+        errno = self._inner.call(caller, "fd_renumber", (fd, to))
         if errno == Errno.SUCCESS and fd != to:
             moved = self._sinks.pop(fd, None)
             self._sinks.pop(to, None)
@@ -92,13 +89,33 @@ class GuestOutputs:
         return errno
 
 
-def _write(sink: Sink, data: bytes) -> tuple[int, int]:
-    try:
-        if data:
+def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
+    """What is in buffers, in few pieces."""
+    taken, room = [], _PIECE
+    for buffer in buffers:
+        rest = buffer
+        while rest:
+            taken.append(rest[:room])
+            rest = rest[room:]
+            room -= len(taken[-1])
+            if not room:
+                yield b"".join(taken)
+                taken, room = [], _PIECE
+    if taken:
+        yield b"".join(taken)
+
+
+def _write(sink: Sink, buffers: list[memoryview]) -> tuple[int, int]:
+    run, written = current_run(), 0
+    for data in _gathered(buffers):
+        if run.stopped:
+            raise calls.Trapped.because(STOPPED)
+        try:
             sink.write(data)
-    except OSError as error:
-        return errno_of(error), 0
-    return Errno.SUCCESS, len(data)
+        except OSError as error:
+            return (Errno.SUCCESS, written) if written else (errno_of(error), 0)
+        written += len(data)
+    return Errno.SUCCESS, written
 
 
 def _answer(name: str, caller: int, *arguments: int) -> int:

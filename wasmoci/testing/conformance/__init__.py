@@ -24,6 +24,7 @@ from wasmoci.testing.conformance.modules import BadModules, Components, Contract
 from wasmoci.testing.conformance.mounts import SeveralMounts
 from wasmoci.testing.conformance.process import Concurrency, Leaks, TheProcess
 from wasmoci.testing.conformance.repetition import Repetition
+from wasmoci.testing.conformance.resources import HostResources
 from wasmoci.testing.conformance.settings import ProcessSettings
 from wasmoci.testing.conformance.streams import StandardStreams
 
@@ -38,6 +39,7 @@ class HandlerConformance(
     SeveralMounts,
     ReadOnly,
     Confinement,
+    HostResources,
     Calls,
     StandardStreams,
     FilesAndDescriptors,

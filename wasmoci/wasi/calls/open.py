@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.descriptors import Descriptor
     from wasmoci.wasi.host import Host
-    from wasmoci.wasi.place import Layer
 
 #: null, zero, full, random and urandom of Linux, as (major, minor): devices that hold nothing of the host's.
 _HARMLESS = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)}
@@ -70,8 +69,10 @@ class Open:
             if rights & ~directory.inheriting & (Rights.FD_READ | Rights.FD_WRITE):
                 return Errno.NOTCAPABLE
             flags = _host_flags(oflags, rights, fdflags)
+            self._table.check_room()
             host_fd, position, layer = directory.open(name, flags, follow=bool(dirflags), mode=0o666)
             try:
+                self._table.check_host(host_fd)
                 status = os.fstat(host_fd)
                 inheriting &= directory.inheriting
                 if stat.S_ISDIR(status.st_mode):
@@ -80,7 +81,7 @@ class Open:
                     entry: Descriptor = Directory(place, directory.resolver, rights, inheriting)
                 else:
                     rights &= directory.inheriting & Rights.FILE
-                    _settle(host_fd, status, layer, fdflags)
+                    _settle(host_fd, status, fdflags)
                     kind = filetype(status.st_mode)
                     entry = File(host_fd, kind, rights, inheriting, fdflags, read_only=layer.read_only)
             except BaseException:
@@ -123,14 +124,9 @@ def _host_flags(oflags: int, rights: int, fdflags: int) -> int:
     return flags | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def _settle(fd: int, status: os.stat_result, layer: Layer, fdflags: int) -> None:
+def _settle(fd: int, status: os.stat_result, fdflags: int) -> None:
     """Make what was opened wait or not, as asked for, and refuse what would reach the host itself."""
     if stat.S_ISREG(status.st_mode):
-        if status.st_dev != layer.device:
-            from wasmoci.wasi.linux import is_procfs  # noqa: PLC0415 - ctypes, which few guests need
-
-            if is_procfs(fd):  # in which there are the memory and the descriptors of the engine's own process
-                raise Refusal(Errno.ACCES)
         return
     device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     if stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and device not in _HARMLESS):

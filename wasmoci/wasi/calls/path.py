@@ -33,7 +33,7 @@ class Path:
             directory = self._directory(fd, Rights.PATH_FILESTAT_GET)
             location = directory.locate(memory.path(view, path, path_len), follow=_follow(flags))
             try:
-                where[:] = filestat.pack(os.stat(location.name, dir_fd=location.fd, follow_symlinks=False))
+                where[:] = filestat.pack(location.status())
             finally:
                 location.close()
         except FAILURES as failure:

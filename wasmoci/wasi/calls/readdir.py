@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
-from wasmoci.wasi.abi import DIRENT, SIZE, U64, Errno, Filetype, Rights
+from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
-from wasmoci.wasi.filestat import filetype
-from wasmoci.wasi.memory import check_utf8, region
+from wasmoci.wasi.memory import region
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasmoci.wasi.files import Listing
     from wasmoci.wasi.host import Host
+    from wasmoci.wasi.listing import Listing
+
+#: How many listings are kept at a piece. Any other is found again by its cookie.
+_KEPT = 16
 
 
 class Readdir:
@@ -22,12 +22,13 @@ class Readdir:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._get = host.table.get
+        self._recent: list[Directory] = []  # those with a listing, the last one at the end
 
     def fd_readdir(self, fd: int, buf: int, buf_len: int, cookie: int, size: int) -> int:
         """Write directory entries, the last one cut where the buffer ends, and how many bytes they take.
 
-        A cookie is the number of an entry. The directory is read when a listing begins, at cookie 0, and what comes
-        and goes afterwards doesn't show until the next one begins.
+        A cookie is the kernel's position in the directory: entries that come and go don't change what it means, and whether
+        the listing shows them is open.
         """
         try:
             view = self._host.view()
@@ -36,51 +37,21 @@ class Readdir:
             entry = self._get(fd, Rights.FD_READDIR)
             if not isinstance(entry, Directory):
                 return Errno.BADF
-            cookie &= U64
-            if cookie == 0 or entry.listing is None:
-                entry.listing = _list(entry)
-            data, starts = entry.listing
-            piece = data[starts[cookie] : starts[cookie] + len(where)] if cookie < len(starts) else b""
-            where[: len(piece)] = piece
-            SIZE.pack_into(result, 0, len(piece))
+            SIZE.pack_into(result, 0, self._listing(entry).read(cookie & U64, where))
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
 
+    def _listing(self, directory: Directory) -> Listing:
+        if directory.listing is None:
+            from wasmoci.wasi.listing import Listing  # noqa: PLC0415 - few guests list anything
 
-def _list(directory: Directory) -> Listing:
-    """Read a whole directory, as the guest will get it."""
-    place = directory.place
-    own = os.fstat(place.fd).st_ino
-    # The parent's inode is the directory's own: what is above a preopen is no business of the guest's.
-    entries = [(b".", own, Filetype.DIRECTORY), (b"..", own, Filetype.DIRECTORY)]
-    mounted = directory.resolver.namespace.mounted_in(place.position)
-    entries += [(name, layer.inode, layer.filetype) for name, layer in mounted.items()]
-    with os.scandir(place.fd) as found:
-        for item in found:
-            name = os.fsencode(item.name)
-            check_utf8(name)
-            if name not in mounted:
-                entries.append((name, item.inode(), _filetype(item)))
-    pieces = []
-    starts = []
-    start = 0
-    for number, (name, inode, kind) in enumerate(entries, start=1):
-        piece = DIRENT.pack(number, inode, len(name), kind) + name
-        pieces.append(piece)
-        starts.append(start)
-        start += len(piece)
-    return b"".join(pieces), starts
-
-
-def _filetype(item: os.DirEntry[str]) -> int:
-    if item.is_file(follow_symlinks=False):
-        return Filetype.REGULAR_FILE
-    if item.is_dir(follow_symlinks=False):
-        return Filetype.DIRECTORY
-    if item.is_symlink():
-        return Filetype.SYMBOLIC_LINK
-    try:
-        return filetype(item.stat(follow_symlinks=False).st_mode)
-    except FileNotFoundError:  # gone in the meantime
-        return Filetype.UNKNOWN
+            mounted = directory.resolver.namespace.mounted_in(directory.place.position)
+            directory.listing = Listing(directory.place.fd, mounted)
+        if not self._recent or self._recent[-1] is not directory:
+            if directory in self._recent:
+                self._recent.remove(directory)
+            self._recent.append(directory)
+            if len(self._recent) > _KEPT:
+                self._recent.pop(0).listing = None
+        return directory.listing

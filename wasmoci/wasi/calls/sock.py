@@ -34,7 +34,13 @@ class Sock:
             entry = self._socket(fd, Rights.SOCK_ACCEPT)
             if flags & ~Fdflags.NONBLOCK:
                 return Errno.INVAL
+            self._table.check_room()
             sock, _ = entry.sock.accept()
+            try:
+                self._table.check_host(sock.fileno())
+            except Refusal:
+                sock.close()
+                raise
             sock.setblocking(not flags)
             rights = Rights.CONNECTION & entry.inheriting
             SIZE.pack_into(result, 0, self._table.add(Socket(sock, rights, 0, flags)))

@@ -1,0 +1,70 @@
+"""The native stack of a guest, and of what it calls: wasmtime's guests have half a mebibyte of it, whatever the thread has.
+
+A guest that recurses on a thread with less would run over its end, which ends the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+
+from wasmoci.handlers._thread import on_stack
+from wasmoci.handlers._wasmtime.run import is_running
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
+
+_ENOUGH = (
+    2 << 20
+)  # bytes: for a guest, for the call-backs that it calls at the end of its own, and for who has called us
+_WANTED = 8 << 20
+_ATTRIBUTES = 256  # bytes, more than pthread_attr_t has anywhere
+_libc = ctypes.CDLL(None)
+_libc.pthread_self.restype = ctypes.c_void_p
+_libc.pthread_getattr_np.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+_thread: Any = threading.local()
+
+
+def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fresh: bool) -> Result:
+    """Call a function where a guest has the stack that it may use: on this thread, or else on another.
+
+    Args:
+        function: Runs a guest.
+        abandon: See :func:`on_stack`.
+        fresh: Whether this thread was just started by :mod:`threading`, for this call.
+    """
+    # A run within a run has what the outer one has left.
+    if (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()) and not is_running():
+        return function()
+    return on_stack(lambda _size: function(), _WANTED, _ENOUGH, abandon=abandon)
+
+
+def _has_enough() -> bool:
+    enough: bool | None = getattr(_thread, "has_enough", None)
+    if enough is None:
+        enough = _thread.has_enough = _size() >= _ENOUGH
+    return enough
+
+
+@functools.cache
+def _fresh_has_enough(_wanted: int) -> bool:
+    """The same for threads that are started with a size of :func:`threading.stack_size`; asked on one of them."""
+    return _size() >= _ENOUGH
+
+
+def _size() -> int:
+    """How many bytes of stack this thread has."""
+    attributes = ctypes.create_string_buffer(_ATTRIBUTES)
+    if _libc.pthread_getattr_np(_libc.pthread_self(), attributes):
+        return 0
+    try:
+        address, size = ctypes.c_void_p(), ctypes.c_size_t()
+        _libc.pthread_attr_getstack(attributes, ctypes.byref(address), ctypes.byref(size))
+        return size.value
+    finally:
+        _libc.pthread_attr_destroy(attributes)

@@ -1,0 +1,135 @@
+"""Listing a directory piece by piece, with the kernel's own positions as the guest's cookies.
+
+So a listing of any length holds one piece of it, a cookie stays valid while entries come and go, and a guest may go back to any.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from wasmoci.wasi.abi import DIRENT, Filetype
+from wasmoci.wasi.filestat import filetype
+from wasmoci.wasi.memory import check_utf8
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.wasi.place import Layer
+
+_PIECE = 1 << 15  # bytes of the kernel's records that are read at once
+_RECORD = struct.Struct("=QqHB")  # struct linux_dirent64, up to the name
+_OWN = 1 << 63  # marks the cookies of what isn't the kernel's, whose positions are never negative
+_UNKNOWN = 0  # the type of an entry, of a file system that doesn't tell
+_TYPES = {
+    2: Filetype.CHARACTER_DEVICE,
+    4: Filetype.DIRECTORY,
+    6: Filetype.BLOCK_DEVICE,
+    8: Filetype.REGULAR_FILE,
+    10: Filetype.SYMBOLIC_LINK,
+}
+
+
+class Listing:
+    """The listing of one open directory, whose position it moves.
+
+    Args:
+        fd: The host's descriptor, open to read.
+        mounted: What is mounted in the directory, by name.
+    """
+
+    __slots__ = ("_at", "_data", "_fd", "_last", "_mounted", "_starts", "_wanted")
+
+    def __init__(self, fd: int, mounted: dict[bytes, Layer]) -> None:
+        self._fd = fd
+        self._mounted = mounted
+        self._begin()
+
+    def read(self, cookie: int, where: memoryview) -> int:
+        """Write what follows a cookie, as the guest gets it, cut where the buffer ends; give how many bytes it was.
+
+        Raises:
+            Refusal: ``ILSEQ`` for a name that isn't UTF-8.
+            OSError: What the kernel says.
+        """
+        if cookie not in self._starts or cookie == 0:
+            self._go_to(cookie)
+        start = self._starts.get(cookie)
+        if start is None:  # it was never given
+            return 0
+        done = 0
+        while True:
+            piece = self._data[start : start + len(where) - done]
+            where[done : done + len(piece)] = piece
+            done += len(piece)
+            start = 0
+            if done == len(where) or not self._advance():
+                return done
+
+    def _go_to(self, cookie: int) -> None:
+        if cookie == 0 or cookie & _OWN:
+            self._begin()
+        else:
+            self._data, self._starts, self._last = b"", {cookie: 0}, cookie
+            self._wanted = cookie
+
+    def _begin(self) -> None:
+        """Have what the kernel doesn't list, or lists otherwise; its own entries come from their beginning."""
+        # The parent's inode is the directory's own: what is above a preopen is no business of the guest's.
+        inode = os.fstat(self._fd).st_ino
+        entries = [(b".", inode, Filetype.DIRECTORY), (b"..", inode, Filetype.DIRECTORY)]
+        entries += [(name, layer.inode, layer.filetype) for name, layer in self._mounted.items()]
+        self._last = 0
+        self._keep([(_OWN | number, *entry) for number, entry in enumerate(entries, start=1)])
+        self._at, self._wanted = -1, 0
+
+    def _advance(self) -> bool:
+        """Have the next piece; False where there is none."""
+        from wasmoci.wasi.linux import getdents  # noqa: PLC0415 - ctypes, which few guests need
+
+        # A file system may lose its way at a position, but never while it goes on.
+        if self._at != self._wanted:
+            os.lseek(self._fd, self._wanted, os.SEEK_SET)
+            self._at = self._wanted
+        while records := getdents(self._fd, _PIECE):
+            wanted = self._wanted
+            try:
+                entries = list(self._parse(records))
+            except BaseException:
+                self._at, self._wanted = -1, wanted
+                raise
+            if entries:
+                self._keep(entries)
+                return True
+        return False
+
+    def _parse(self, records: bytes) -> Iterator[tuple[int, bytes, int, int]]:
+        """Give the next cookie, the name, the inode and the ``$filetype`` of each entry."""
+        start = 0
+        while start < len(records):
+            inode, following, length, kind = _RECORD.unpack_from(records, start)
+            name = records[start + _RECORD.size : records.index(b"\0", start + _RECORD.size)]
+            start += length
+            self._at = self._wanted = following
+            if name not in (b".", b"..") and name not in self._mounted:
+                check_utf8(name)
+                yield following, name, inode, self._filetype(name) if kind == _UNKNOWN else _TYPES.get(kind, 0)
+
+    def _filetype(self, name: bytes) -> int:
+        try:
+            return filetype(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:  # gone in the meantime
+            return Filetype.UNKNOWN
+
+    def _keep(self, entries: list[tuple[int, bytes, int, int]]) -> None:
+        pieces = []
+        self._starts = {self._last: 0}
+        start = 0
+        for following, name, inode, kind in entries:
+            piece = DIRENT.pack(following, inode, len(name), kind) + name
+            pieces.append(piece)
+            start += len(piece)
+            self._starts[following] = start
+        self._last = entries[-1][0]
+        self._data = b"".join(pieces)
