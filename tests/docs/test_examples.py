@@ -12,8 +12,8 @@ from tests.conftest import usable
 from tests.docs.examples import examples, run
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
-from tests.trust.bombs import nested_loops
 from tests.support.requirements import require
+from tests.trust.bombs import nested_loops
 
 ROOT = Path(__file__).parents[2]
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if examples(page)]

@@ -108,14 +108,18 @@ def test_where(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     resources = {**LITTLE, "pids": {"limit": 50}}
     bundle = runtime.bundle(runtime.directory / "app.wasm", extra={"linux": {"resources": resources}})
     with subprocess.Popen(runtime.command("create", "--bundle", bundle, "c"), stdin=subprocess.DEVNULL) as process:
-        wait_for("its cgroup with a process", lambda: any((path / "cgroup.procs").read_text() for path in groups()))
-        compiling = {word for path in groups() for word in (path / "cgroup.procs").read_text().split()}
-        wait_for("all of its cgroups", lambda: all((path / "cgroup.procs").read_text() for path in groups()))
-        found = {}
-        for path in groups():
-            for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "pids.max"):
-                if (path / name).exists():
-                    found[name] = (path / name).read_text(encoding="ascii").strip()
+        found: dict[str, str] = {}
+        compiling: set[str] = set()
+
+        def compiles() -> bool:
+            for path in groups():
+                compiling.update((path / "cgroup.procs").read_text(encoding="ascii").split())
+                for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "pids.max"):
+                    if (path / name).exists():
+                        found[name] = (path / name).read_text(encoding="ascii").strip()
+            return len(found) == 3 and bool(groups()) and all((path / "cgroup.procs").read_text() for path in groups())
+
+        wait_for("the process that compiles, in its cgroups", compiles)
         process.send_signal(signal.SIGKILL)
     assert len(compiling) == 1
     wait_for("its end", lambda: not Path("/proc", *compiling).exists())

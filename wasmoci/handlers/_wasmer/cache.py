@@ -31,7 +31,7 @@ def cache_root() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def compiling(root: Path, module: bytes, patience: float | None) -> Iterator[None]:
+def compiling(root: Path, module: bytes, patience: float | None = None) -> Iterator[None]:
     """Be the only one that has the SDK compile a module, unless it was compiled before: the SDK by itself does it in each process.
 
     Args:
