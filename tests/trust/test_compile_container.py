@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.waiting import PATIENCE, wait_for
+from tests.support.waiting import PATIENCE, settled, wait_for
 from tests.trust import bombs
 from wasmoci.isolation.bounds import Bounds
 from wasmoci.isolation.preparing import perform
@@ -37,14 +37,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("WASMOCI_CACHE", str(directory))
     yield directory
     assert [file.name for file in directory.rglob("*") if file.suffix in (".lock", ".part")] == []
-    assert groups() == []
+    # Those of another test's runtime that lives, or was killed a moment ago, aren't this one's.
+    assert settled(dead_groups, []) == []
 
 
-def groups() -> list[Path]:
-    """The cgroups of processes that compile."""
-    return [
-        path for pattern in ("", "*/", "*/*/") for path in Path("/sys/fs/cgroup").glob(f"{pattern}wasmoci-compile-*")
-    ]
+def groups(runtime: int | str = "*") -> list[Path]:
+    """The cgroups of processes that compile for a runtime's process, or for any."""
+    root, name = Path("/sys/fs/cgroup"), f"wasmoci-compile-{runtime}"
+    return [path for above in ("", "*/", "*/*/") for path in root.glob(f"{above}{name}")]
+
+
+def dead_groups() -> list[Path]:
+    """Those of runtimes that have ended."""
+    return [path for path in groups() if not Path("/proc", path.name.rpartition("-")[2]).exists()]
 
 
 def create(runtime: Runtime, wasm: bytes, resources: dict[str, Any], **options: Any) -> tuple[int, str]:
@@ -112,12 +117,12 @@ def test_where(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
         compiling: set[str] = set()
 
         def compiles() -> bool:
-            for path in groups():
+            for path in groups(process.pid):
                 compiling.update((path / "cgroup.procs").read_text(encoding="ascii").split())
                 for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "pids.max"):
                     if (path / name).exists():
                         found[name] = (path / name).read_text(encoding="ascii").strip()
-            return len(found) == 3 and bool(groups()) and all((path / "cgroup.procs").read_text() for path in groups())
+            return len(found) == 3 and all((path / "cgroup.procs").read_text() for path in groups(process.pid))
 
         wait_for("the process that compiles, in its cgroups", compiles)
         process.send_signal(signal.SIGKILL)
