@@ -38,19 +38,24 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         BaseException: What a function raised that takes its output.
     """
     run = Run()
+
+    def stop() -> None:
+        _stop(run, engine)
+
     if engine.needs.stoppable:
         from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
         return off_main_thread(
-            lambda: on_own_thread(lambda: _execute(workload, engine, run)), stop=lambda: _stop(run, engine)
+            lambda: on_own_thread(lambda: _execute(workload, engine, run), stop), stop=stop
         )
-    return on_own_thread(lambda: _execute(workload, engine, run))
+    return on_own_thread(lambda: _execute(workload, engine, run), stop)
 
 
 def _execute(workload: Workload, engine: Engine, run: Run) -> Outcome:
     limits, kind = workload.limits, workload.module.kind
     with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)
+        run.belong_to(context, stack)
         if engine.needs.stoppable:
             from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
 
@@ -92,14 +97,15 @@ def _call_core(
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
-        inner = LinkedInner(engine.inner)
+        inner = LinkedInner(engine.inner, run)
         run.paths = GuestPaths(workload.files.rootfs, inner)
         stack.callback(run.paths.close)
         if host is Host.TAKING:
             run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
-    instance, error = calls.instantiate(program, context)
+    with run.instantiating():
+        instance, error = calls.instantiate(program, context)
     for name in _host.functions_to_call(workload):
         if error is not None:
             break
@@ -117,7 +123,8 @@ def _call_component(
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
-    instance = components.instantiate(context, linker, compiled, module)
+    with run.instantiating():
+        instance = components.instantiate(context, linker, compiled, module)
     if isinstance(instance, Exception):
         return instance
     function = components.find_function(context, instance, module, workload.entrypoint.function)

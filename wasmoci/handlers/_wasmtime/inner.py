@@ -7,7 +7,6 @@ with a memory of its own, and the guest's memory stays as it is.
 from __future__ import annotations
 
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.abi import IOVEC
 from wasmoci.wasi.failure import Refusal
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.run import Run
 else:
     from wasmoci import _attrs as attrs
 
@@ -237,19 +237,17 @@ class LinkedInner:
 
     Args:
         link: Gives the module, linked.
+        run: The run.
     """
 
-    def __init__(self, link: Callable[[], Owned]) -> None:
+    def __init__(self, link: Callable[[], Owned], run: Run) -> None:
         self._link = link
+        self._run = run
         self._inner: Inner | None = None
 
-    def within(self, context: int) -> Inner:
-        """The instance in the store of a guest.
-
-        Args:
-            context: The store's context.
-        """
+    def made(self) -> Inner:
+        """The instance in the store of the run's guest."""
         if self._inner is None:
-            with current_run().unaccounted():
-                self._inner = Inner(context, self._link())
+            with self._run.instantiating(accounted=False):
+                self._inner = Inner(self._run.context, self._link())
         return self._inner

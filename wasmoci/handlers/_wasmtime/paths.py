@@ -17,7 +17,6 @@ import os
 
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import CALLS, WASI, Call, GuestPath, LinkedInner, PathArgument
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno, FileTree
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.namespace import Namespace
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.wasi.place import Location, Position
 else:
     from wasmoci import _attrs as attrs
@@ -47,16 +47,17 @@ def define(linker: Owned) -> None:
         calls.define(linker, WASI, name, FUNCTIONS[name], function)
 
 
-def _called(call: Call, caller: int, *arguments: int) -> int:
-    paths = current_run().paths
-    return Errno.NOSYS if paths is None else paths.call(caller, call, arguments)
+def _called(call: Call, run: Run, caller: int, *arguments: int) -> int:
+    return Errno.NOSYS if run.paths is None else run.paths.call(run, caller, call, arguments)
 
 
-_functions = {
-    name: calls.host_function(FUNCTIONS[name], functools.partial(_called, call))
-    for name, call in CALLS.items()
-    if name != "fd_close"
-}
+_functions = calls.host_functions(
+    {
+        name: (FUNCTIONS[name], functools.partial(_called, call))
+        for name, call in CALLS.items()
+        if name != "fd_close"
+    }
+)
 
 
 @attrs.define
@@ -92,10 +93,11 @@ class GuestPaths:
         if self._namespace is not None:
             self._namespace.close()
 
-    def call(self, caller: int, call: Call, arguments: Sequence[int]) -> int:
+    def call(self, run: Run, caller: int, call: Call, arguments: Sequence[int]) -> int:
         """Answer a call of the guest.
 
         Args:
+            run: Its run.
             caller: The guest's instance, a ``wasmtime_caller_t``.
             call: The function.
             arguments: Its arguments, unsigned.
@@ -106,16 +108,15 @@ class GuestPaths:
         Raises:
             Trapped: The guest is to end.
         """
-        context = calls.context_of(caller)
-        memory = calls.memory_of(caller)
-        inner = self._inner.within(context)
+        memory = calls.memory_of(run, caller)
+        inner = self._inner.made()
         try:
             paths, text = call.read(arguments, memory)
         except FAILURES as failure:
             return errno_of(failure)
 
         def perform(asked: list[GuestPath]) -> int:
-            return inner.perform(context, call, arguments, asked, text)
+            return inner.perform(run.context, call, arguments, asked, text)
 
         errno = perform(paths)
         if errno in _REFUSALS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from wasmoci.errors import EngineError
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import Outcome
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
@@ -21,8 +22,14 @@ _NAMELESS = "<unknown>!"
 _TRAP = "wasm trap: "
 STOPPED = "stopped by its host"
 """The error that ends a guest which is to stop."""
+HOST_FAILED = "a function of its host has not answered"
+"""The trap that ends a guest in a host function, whatever the reason."""
+REFUSED = "it has got no memory from its host"
+"""The error of a memory that can't be had, or can't grow."""
 _TABLES_REFUSED = ("exceeds table limits", "table count too high")
 _OUT_OF_FUEL = "all fuel consumed by WebAssembly"
+_SILENT = "the guest was ended because a call of its host failed before it began: a signal's handler raised, or no recursion was left"
+_SILENT_HINT = "Python has written what it was to the standard error"
 
 
 def read_report(text: str) -> tuple[str, tuple[str, ...]]:
@@ -73,6 +80,11 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
         return _host.exited(code, refused=refused, limits=limits)
     text = str(error)
     message, frames = read_report(text)
+    for words, explained in ((HOST_FAILED, False), (STOPPED, run.stopped), (REFUSED, refused)):
+        if message.endswith(words) and not explained:
+            if run.reason is None:
+                raise EngineError(_SILENT, hint=_SILENT_HINT)
+            message = run.reason
     if run.memory is not None and run.memory.exhausted:
         return Outcome.out_of_memory(limits.memory, frames, "it went on asking for more")
     if run.expired and STOPPED in text:

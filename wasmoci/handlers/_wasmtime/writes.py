@@ -13,7 +13,6 @@ import functools
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import CALLS, WASI
 from wasmoci.handlers._wasmtime.outputs import guarded
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
@@ -51,23 +50,23 @@ class GuestOutputs:
     def __init__(self, streams: Streams, run: Run, paths: GuestPaths, inner: LinkedInner) -> None:
         kept = guarded(streams, run)
         self._sinks: dict[int, Sink] = {_STDOUT: kept.stdout, _STDERR: kept.stderr}
+        self._run = run
         self._paths = paths
         self._inner = inner
 
     def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
         """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
-        memory = calls.memory_of(caller, required=True)
+        memory = calls.memory_of(self._run, caller, required=True)
         try:
             target = region(memory, result, _SIZE)
             pieces = buffers(memory, pointer, count)
         except FAILURES as failure:
             if errno_of(failure) != Errno.FAULT:
                 return errno_of(failure)
-            raise calls.Trapped.because("fd_write: pointer out of bounds") from None
+            raise calls.Trapped("fd_write: pointer out of bounds") from None
         sink = self._sinks.get(fd)
         if sink is None:
-            context = calls.context_of(caller)
-            errno, written = self._inner.within(context).write(context, fd, pieces)
+            errno, written = self._inner.made().write(self._run.context, fd, pieces)
         else:
             errno, written = _write(sink, b"".join(pieces))
         if errno == Errno.SUCCESS:
@@ -76,14 +75,14 @@ class GuestOutputs:
 
     def close(self, caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
-        errno = self._paths.call(caller, CALLS["fd_close"], (fd,))
+        errno = self._paths.call(self._run, caller, CALLS["fd_close"], (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
     def renumber(self, caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
-        errno = self._paths.call(caller, CALLS["fd_renumber"], (fd, to))
+        errno = self._paths.call(self._run, caller, CALLS["fd_renumber"], (fd, to))
         if errno == Errno.SUCCESS and fd != to:
             moved = self._sinks.pop(fd, None)
             self._sinks.pop(to, None)
@@ -101,13 +100,12 @@ def _write(sink: Sink, data: bytes) -> tuple[int, int]:
     return Errno.SUCCESS, len(data)
 
 
-def _answer(name: str, caller: int, *arguments: int) -> int:
-    outputs = current_run().outputs
-    if outputs is None:
+def _answer(name: str, run: Run, caller: int, *arguments: int) -> int:
+    if run.outputs is None:
         return Errno.NOSYS
-    answer: Callable[..., int] = getattr(outputs, _METHODS[name])
+    answer: Callable[..., int] = getattr(run.outputs, _METHODS[name])
     return answer(caller, *arguments)
 
 
 _METHODS = {"fd_close": "close", "fd_renumber": "renumber", "fd_write": "write"}
-_functions = {name: calls.host_function(FUNCTIONS[name], functools.partial(_answer, name)) for name in _METHODS}
+_functions = calls.host_functions({name: (FUNCTIONS[name], functools.partial(_answer, name)) for name in _METHODS})
