@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
-from wasmoci.errors import UnsupportedModule
+from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
@@ -186,6 +186,14 @@ def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: L
     if refused:
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
+
+
+def unanswered() -> EngineError:
+    """The error of a run that ended in a call of the host, of which nothing is known: its function never came to run, or not to its end."""
+    return EngineError(
+        "the guest was ended because a call of its host failed: a signal's handler raised before it began, or no recursion was left",
+        hint="Python has written what it was to the standard error",
+    )
 
 
 class _NoMemory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from wasmoci.errors import EngineError
 from wasmoci.handlers import _host
 from wasmoci.handlers.base import Outcome
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
@@ -28,8 +27,6 @@ REFUSED = "it has got no memory from its host"
 """The error of a memory that can't be had, or can't grow."""
 _TABLES_REFUSED = ("exceeds table limits", "table count too high")
 _OUT_OF_FUEL = "all fuel consumed by WebAssembly"
-_SILENT = "the guest was ended because a call of its host failed before it began: a signal's handler raised, or no recursion was left"
-_SILENT_HINT = "Python has written what it was to the standard error"
 
 
 def read_report(text: str) -> tuple[str, tuple[str, ...]]:
@@ -83,7 +80,7 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
     for words, explained in ((HOST_FAILED, False), (STOPPED, run.stopped), (REFUSED, refused)):
         if message.endswith(words) and not explained:
             if run.reason is None:
-                raise EngineError(_SILENT, hint=_SILENT_HINT)
+                raise _host.unanswered()
             message = run.reason
     if run.memory is not None and run.memory.exhausted:
         return Outcome.out_of_memory(limits.memory, frames, "it went on asking for more")
