@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
-from wasmoci.errors import EngineError, UnsupportedModule
+from wasmoci.errors import EngineError, EngineUnavailable, UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
@@ -17,7 +18,7 @@ from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import attrs
 
@@ -186,6 +187,24 @@ def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: L
     if refused:
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
+
+
+@contextlib.contextmanager
+def loading(engine: str) -> Iterator[None]:
+    """Load an engine for a run.
+
+    Args:
+        engine: Its name.
+
+    Raises:
+        EngineUnavailable: It can't be loaded here; not every interpreter of a process can load every extension module.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"{engine} can't be loaded in this interpreter: {error}", hint="choose the isolation 'process'"
+        ) from error
 
 
 def unanswered() -> EngineError:

@@ -68,8 +68,8 @@ def on_thread(function: Callable[[], Result], *, stop: Callable[[], None]) -> Re
         BaseException: What the function raised, or a signal's handler.
     """
     call = _Call(function)
-    thread = threading.Thread(target=call, name="wasmoci-guest", daemon=True)
     try:
+        thread = threading.Thread(target=call, name="wasmoci-guest", daemon=True)
         thread.start()
     except RuntimeError as error:
         raise no_thread(error) from error
@@ -132,10 +132,10 @@ class _Call:
 
 def _start(body: Callable[[int], None], size: int, smallest: int) -> threading.Thread:
     while True:
-        thread = threading.Thread(target=body, args=(size,), name="wasmoci-guest", daemon=True)
         with _lock:
             before = threading.stack_size(size)
             try:
+                thread = threading.Thread(target=body, args=(size,), name="wasmoci-guest", daemon=True)
                 thread.start()
             except RuntimeError as error:
                 if size <= smallest:

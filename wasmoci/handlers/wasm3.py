@@ -86,8 +86,9 @@ class Wasm3Handler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
-        from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
-        from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
+        with _host.loading(self.name):
+            from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
+            from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
 
         limits = workload.limits
         try:

@@ -163,7 +163,8 @@ class WasmtimeHandler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""
-        from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
+        with _host.loading(self.name):
+            from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
 
         return execute(workload, self._engine(workload.limits))
 
@@ -171,7 +172,8 @@ class WasmtimeHandler(BaseHandler):
         needs = Needs.of(limits)
         engine = self._engines.get(needs)
         if engine is None:
-            from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
+            with _host.loading(self.name):
+                from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
 
             with self._lock:
                 engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))

@@ -66,8 +66,9 @@ class Embedded:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
-        from wasmoci.handlers._thread import on_stack  # noqa: PLC0415
-        from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
+        with _host.loading("wasmer"):
+            from wasmoci.handlers._thread import on_stack  # noqa: PLC0415
+            from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
 
         try:
             artifact = self._compile(workload.module, _host.max_pages(workload.limits))

@@ -7,6 +7,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from wasmoci.errors import EngineCrashed
 from wasmoci.handlers._wasmer.messages import (
     CALL_SIZE,
     COMMAND,
@@ -38,6 +39,7 @@ _ARGUMENTS = {
 _MAX_PAGES = (1 << 21) - 1
 _MOST_COMMANDS = 4096 // COMMAND.size
 _PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
+_OUTPUTS = {1: "its standard output", 2: "its standard error"}
 _NO_BYTES = b"\0" * 16
 
 
@@ -67,6 +69,7 @@ class Service:
 
     Attributes:
         refused: How often its limit has refused it memory, as far as it has told.
+        is_cut: Whether it has ended in the middle of a call.
     """
 
     def __init__(self, entrypoint: Entrypoint, wasi: Wasi, pipe: Pipe) -> None:
@@ -79,20 +82,33 @@ class Service:
         self._scratch = bytearray(SCRATCH)
         self._failed: dict[int, int] = {}  # descriptors, and why a posted write to them has failed
         self.refused = 0
+        self.is_cut = False
         wasi.bind(self._mirror)
 
     def run(self) -> None:
         """Serve calls until the guest's end of the pipe is closed; a call that it didn't get to make whole isn't served.
 
         Raises:
+            EngineCrashed: What comes is no call.
             BaseException: Whatever a function of the host raises, :exc:`~wasmoci.wasi.ProcExit` among it.
         """
         with contextlib.suppress(_Gone):
             while True:
                 self._take_call()
 
+    @property
+    def lost(self) -> str:
+        """Where a write has failed of which the guest wasn't told; empty when there is nothing like that."""
+        return " and ".join(_OUTPUTS.get(fd, f"descriptor {fd}") for fd in sorted(self._failed))
+
     def _take_call(self) -> None:
-        message = self._read(CALL_SIZE)
+        self.is_cut = False
+        message = self._pipe.read(CALL_SIZE)
+        if not message:
+            raise _Gone
+        self.is_cut = True
+        if len(message) < CALL_SIZE:
+            raise _Gone
         before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
         first, number, self.refused, arguments = HEADER.unpack(header)
         self._scratch[:] = first + before
@@ -100,7 +116,10 @@ class Service:
         if number & 0xFF == REFUSED:
             self._return(0, [])
         else:
-            self._serve(_NAMES[number & 0xFF], arguments, number)
+            name = _NAMES.get(number & 0xFF)
+            if name is None:
+                raise EngineCrashed(f"wasmer's guest called function {number & 0xFF} of its host, which has none")
+            self._serve(name, arguments, number)
 
     def _read(self, size: int) -> bytes:
         data = self._pipe.read(size)
