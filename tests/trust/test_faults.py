@@ -82,7 +82,9 @@ def text(name: str) -> str:
         value if isinstance(value, str) else f"({kind}.const {value})"
         for value, kind in zip(CALLS[name], signature.params, strict=True)
     ]
-    types = f"(param {' '.join(signature.params)})" + f" (result {' '.join(signature.results)})" * bool(signature.results)
+    types = f"(param {' '.join(signature.params)})" + f" (result {' '.join(signature.results)})" * bool(
+        signature.results
+    )
     call = f"(call $f {' '.join(arguments)})"
     begin = f"""
         (if (call $open (i32.const 3) (i32.const 1) (i32.const 0x110) (i32.const 1) (i32.const 0)
@@ -114,7 +116,7 @@ class Host:
     """
 
     def __init__(self, words: str, directory: Path) -> None:
-        self.engine = words.split()[0].strip(",")
+        self.engine = words.split(maxsplit=1)[0].strip(",")
         usable(self.engine)
         self.has_processes = self.engine == "wasmer" and sys.version_info >= (3, 11)
         self._directory = directory
@@ -128,7 +130,12 @@ class Host:
         self._number += 1
         mounts: list[Any] = [(self._directory / "mounted", "/mounted")] if self._mounted else []
         return bundle(
-            self._directory / f"{self._number}", guest, files={"f": "content"}, directories=["d"], symlinks={"l": "f"}, mounts=mounts
+            self._directory / f"{self._number}",
+            guest,
+            files={"f": "content"},
+            directories=["d"],
+            symlinks={"l": "f"},
+            mounts=mounts,
         )
 
     def run(self, guest: str) -> ExecutionResult:

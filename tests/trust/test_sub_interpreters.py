@@ -81,7 +81,12 @@ def run(tmp_path: Path, embedding: Path) -> Callable[..., list[str]]:
         files = [tmp_path / "first", tmp_path / "second"][: 2 if how == "there" else 1]
         codes = [
             APPLICATION.format(
-                path=sys.path, bundle=str(made.path), engine=engine, isolation=isolation, timeout=timeout, file=str(file)
+                path=sys.path,
+                bundle=str(made.path),
+                engine=engine,
+                isolation=isolation,
+                timeout=timeout,
+                file=str(file),
             )
             for file in files
         ]
@@ -106,7 +111,9 @@ def test_inline(run: Callable[..., list[str]], tmp_path: Path, engine: str, how:
     usable(engine)
     made = bundle(tmp_path / "bundle", GUEST)
     for told in run(how, made, engine, None if timeout else "inline", timeout):
-        refused = how == "isolated" and told.startswith("refused: ") and ("'process'" in told or "main interpreter" in told)
+        refused = (
+            how == "isolated" and told.startswith("refused: ") and ("'process'" in told or "main interpreter" in told)
+        )
         assert told == DONE or refused, told
 
 
@@ -123,7 +130,7 @@ COMPONENT = Path(__file__).parents[2] / "wasmoci/testing/guests/component.wasm"
 
 
 def test_component(run: Callable[..., list[str]], tmp_path: Path) -> None:
-    """wasmtime hands over a component's output on threads of its own, whose call-backs come to the main interpreter: refused."""
+    """A component is refused: its output comes on threads of wasmtime's own, whose call-backs go to the main interpreter."""
     usable("wasmtime")
     made = bundle(tmp_path / "bundle", COMPONENT)
     [told] = run("here", made, "wasmtime", "inline")

@@ -94,7 +94,9 @@ class _X86:
         at("3b05", _MARK)  # cmp eax, [mark]
         # mov rax, [rbx+result], or xor eax, eax
         given = bytes.fromhex("31c0") if result is None else b"\x48\x8b\x43" + bytes([result])
-        code += b"\x75" + bytes([len(given) + 2]) + given + bytes.fromhex("5b c3 5b")  # jne over it; ...; pop rbx; ret; pop rbx
+        code += (
+            b"\x75" + bytes([len(given) + 2]) + given + bytes.fromhex("5b c3 5b")
+        )  # jne over it; ...; pop rbx; ret; pop rbx
         at("488b3d", _FIRST)  # mov rdi, [first]
         at("488b35", _SECOND)  # mov rsi, [second]
         at("ff25", _FAILED)  # jmp [failed]

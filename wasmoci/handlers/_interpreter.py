@@ -25,13 +25,13 @@ for _function in (_current, _of_call_backs, _interpreter, _main):
 def reached() -> bool:
     """Whether a call-back that is made on this thread comes to this interpreter, and to this thread's state in it."""
     here: int = _current()
-    return here == _of_call_backs()
+    return bool(here == _of_call_backs())
 
 
 def is_main() -> bool:
     """Whether this is the main interpreter, to which call-backs come that an engine makes on threads of its own."""
     here: int = _interpreter()
-    return here == _main()
+    return bool(here == _main())
 
 
 def require_reached(engine: str) -> None:

@@ -87,7 +87,9 @@ def on_thread(function: Callable[[], Result], *, stop: Callable[[], None]) -> Re
 
 def no_thread(error: RuntimeError) -> EngineError:
     """What it means for a guest that Python can't start a thread: the system has none, or it is none of this interpreter's powers."""
-    return EngineError(f"no thread can be started, which the guest needs: {error}", hint="choose the isolation 'process'")
+    return EngineError(
+        f"no thread can be started, which the guest needs: {error}", hint="choose the isolation 'process'"
+    )
 
 
 class _Call:

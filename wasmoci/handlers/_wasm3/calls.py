@@ -57,7 +57,9 @@ class Calls:
         _guests[self._key] = self
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         del _guests[self._key]
 
     def number(self, index: int) -> int:

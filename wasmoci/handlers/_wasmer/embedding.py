@@ -133,7 +133,9 @@ def _imports(store: Any, module: Module, wasi: Wasi, raised: list[BaseException]
         signature = wasmer.FunctionType(
             [kinds[kind] for kind in function.params], [kinds[kind] for kind in function.results]
         )
-        namespaces.setdefault(item.module, {})[item.name] = wasmer.Function(store, _watched(function.call, raised), signature)
+        namespaces.setdefault(item.module, {})[item.name] = wasmer.Function(
+            store, _watched(function.call, raised), signature
+        )
     imports = wasmer.ImportObject()
     for namespace, members in namespaces.items():
         imports.register(namespace, members)

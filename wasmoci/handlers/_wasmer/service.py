@@ -25,7 +25,7 @@ from wasmoci.handlers._wasmer.regions import Mirror
 from wasmoci.wasi import FUNCTIONS, Errno
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.handlers._wasmer.regions import Span
@@ -112,7 +112,8 @@ class Service:
         before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
         first, number, self.refused, arguments = HEADER.unpack(header)
         self._scratch[:] = first + before
-        self._mirror.resize(number >> 8 & _MAX_PAGES)
+        with _sense():
+            self._mirror.resize(number >> 8 & _MAX_PAGES)
         if number & 0xFF == REFUSED:
             self._return(0, [])
         else:
@@ -130,13 +131,15 @@ class Service:
     def _serve(self, name: str, packed: bytes, flags: int) -> None:
         arguments = _ARGUMENTS[name].unpack_from(packed)
         gathered = bool(flags & GATHERED)
-        self._fetch(self._mirror.read(name, arguments), gathered=gathered)
-        self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
+        with _sense():
+            self._fetch(self._mirror.read(name, arguments), gathered=gathered)
+            self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
         if flags & POSTED:
             self._post(arguments)
             return
         errno = self._failed.pop(arguments[0], 0) if name == "fd_write" else 0
-        errno = errno or self._functions[name].call(*arguments) or 0
+        with _sense():
+            errno = errno or self._functions[name].call(*arguments) or 0
         self._return(errno, [] if errno else self._mirror.written(name, arguments))
 
     def _post(self, arguments: tuple[int, ...]) -> None:
@@ -177,6 +180,15 @@ class Service:
                 parts += (COMMAND.pack(WRITE, start, end - start, 0, _NO_BYTES), view[start:end])
         parts += (COMMAND.pack(RETURN, 0, 0, result, bytes(self._scratch[:16])), self._scratch[16:])
         self._pipe.write(b"".join(parts))
+
+
+@contextlib.contextmanager
+def _sense() -> Iterator[None]:
+    """Take it for a crash when what a guest's process says of its memory can't be: no guest in its sandbox says so."""
+    try:
+        yield
+    except (TypeError, ValueError, OSError, OverflowError) as error:
+        raise EngineCrashed(f"wasmer's guest sent what is no call of its host: {error}") from error
 
 
 def _length(text: str) -> int:

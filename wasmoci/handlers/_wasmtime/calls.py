@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.wasi import Signature
 
@@ -48,13 +49,17 @@ class Trapped(Exception):
     """Raised in a host function to end the guest; its argument says why, in the words for the trap."""
 
 
+class Exited(Exception):
+    """Raised in a host function when the guest exits; its argument is the code."""
+
+
 def host_functions(functions: Mapping[str, tuple[Signature, Callable[..., int | None]]]) -> dict[str, Any]:
     """Make host functions, for the rest of the process.
 
     Args:
         functions: By name, the type of each, which has one result at most, and what is called: with the run, the caller (a
             ``wasmtime_caller_t``) and the parameters, unsigned. It gives the result. What it raises ends the guest; but for
-            :class:`Trapped` it is the run's failure.
+            :class:`Trapped` and :class:`Exited` it is the run's failure.
 
     Returns:
         What :func:`define` takes, by name.
@@ -91,7 +96,9 @@ def _called(signature: Signature, function: Callable[..., int | None]) -> Any:
             # It may have come behind the answer, from a signal's handler.
             ctypes.memmove(values, _NO_ANSWER, 12)
             if run is not None:
-                if isinstance(error, Trapped):
+                if isinstance(error, Exited):
+                    run.exit_code = error.args[0]
+                elif isinstance(error, Trapped):
                     run.reason = error.args[0]
                 else:
                     run.fail(error)

@@ -45,9 +45,7 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
     if engine.needs.stoppable:
         from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
-        return off_main_thread(
-            lambda: on_own_thread(lambda: _execute(workload, engine, run), stop), stop=stop
-        )
+        return off_main_thread(lambda: on_own_thread(lambda: _execute(workload, engine, run), stop), stop=stop)
     return on_own_thread(lambda: _execute(workload, engine, run), stop)
 
 

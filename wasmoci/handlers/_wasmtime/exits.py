@@ -20,18 +20,8 @@ def define(linker: Owned) -> None:
     calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _functions[_NAME])
 
 
-def leave(run: Run, code: int) -> NoReturn:
-    """End the guest of a run with a code.
-
-    Raises:
-        Trapped: Always.
-    """
-    run.exit_code = code
-    raise calls.Trapped("the guest exits")
-
-
-def _proc_exit(run: Run, _caller: int, code: int) -> None:
-    leave(run, code)
+def _proc_exit(_run: Run, _caller: int, code: int) -> NoReturn:
+    raise calls.Exited(code)
 
 
 _functions = calls.host_functions({_NAME: (FUNCTIONS[_NAME], _proc_exit)})

@@ -11,7 +11,6 @@ import functools
 
 from wasmoci.handlers._host import open_wasi
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.exits import leave
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.library import check, library
 from wasmoci.handlers._wasmtime.outputs import guarded
@@ -76,7 +75,7 @@ def _call(name: str, run: Run, caller: int, *arguments: int) -> int | None:
     try:
         return run.host[name](*arguments)
     except ProcExit as ended:
-        leave(run, ended.code)
+        raise calls.Exited(ended.code) from None
 
 
 @functools.cache

@@ -9,8 +9,10 @@ from __future__ import annotations
 import _thread
 import contextlib
 import ctypes
+import os
 
 from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t, without_result
 from wasmoci.handlers._wasmtime.run import runs
@@ -62,6 +64,7 @@ def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
         engine: Its engine, whose stores listen.
     """
     # Not by threading.Thread, which takes longer than many a guest: until it has begun, and to keep account of it.
+    process = os.getpid()
     ended, gone = _thread.allocate_lock(), _thread.allocate_lock()
     ended.acquire()
     gone.acquire()
@@ -74,9 +77,13 @@ def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
         finally:
             gone.release()
 
-    _thread.start_new_thread(wait, ())
+    try:
+        _thread.start_new_thread(wait, ())
+    except RuntimeError as error:
+        raise no_thread(error) from error
     try:
         yield
     finally:
-        ended.release()
-        gone.acquire()
+        if os.getpid() == process:  # a process that was forked within the run has no such thread
+            ended.release()
+            gone.acquire()

@@ -214,9 +214,7 @@ _made, _grown = addresses(
     ]
 )
 _GET, _GROW = wasmtime_memory_get_callback_t(reader()), wasmtime_memory_grow_callback_t(_grown)
-_creator = wasmtime_memory_creator_t(
-    env=None, new_memory=wasmtime_new_memory_callback_t(_made), finalizer=NO_FINALIZER
-)
+_creator = wasmtime_memory_creator_t(env=None, new_memory=wasmtime_new_memory_callback_t(_made), finalizer=NO_FINALIZER)
 
 
 def limit_tables(store: Owned, limit: int) -> None:

@@ -119,7 +119,11 @@ def _take(key: int, data: int | None, size: int) -> None:
 _ANSWERED = 1
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 [_address] = addresses(
-    [Entry(_take, Marked.FIRST, _Answer.answered.offset, _ANSWERED, 0, -errno.EIO & _MASK, result=_Answer.result.offset)]
+    [
+        Entry(
+            _take, Marked.FIRST, _Answer.answered.offset, _ANSWERED, 0, -errno.EIO & _MASK, result=_Answer.result.offset
+        )
+    ]
 )
 _entry = wasi_output_callback_t(_address)
 

@@ -52,11 +52,7 @@ def _called(call: Call, run: Run, caller: int, *arguments: int) -> int:
 
 
 _functions = calls.host_functions(
-    {
-        name: (FUNCTIONS[name], functools.partial(_called, call))
-        for name, call in CALLS.items()
-        if name != "fd_close"
-    }
+    {name: (FUNCTIONS[name], functools.partial(_called, call)) for name, call in CALLS.items() if name != "fd_close"}
 )
 
 

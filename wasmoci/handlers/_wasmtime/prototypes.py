@@ -147,7 +147,6 @@ class wasmtime_memory_creator_t(Structure):  # noqa: N801
     _fields_ = (("env", c_void_p), ("new_memory", wasmtime_new_memory_callback_t), ("finalizer", finalizer_t))
 
 
-
 def without_result(kind: Any) -> Any:
     """The type of a call-back in Python that stands behind an entry, see :mod:`wasmoci.handlers._entries`.
 
