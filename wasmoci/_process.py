@@ -5,7 +5,7 @@ Imports nothing of ours, and next to nothing: it is on the way of every native c
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  of signal's what C has, which costs nothing
+import _signal  # type: ignore[import-not-found]  # what signal is made of, which costs nothing
 import atexit
 import gc
 import os

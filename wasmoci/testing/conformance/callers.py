@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +16,11 @@ from wasmoci.testing.conformance.base import Conformance
 from wasmoci.wasi import ProcExit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasmoci.testing.conformance.base import Runner
+
+_SOON = 0.05  # seconds until the signal
 
 # Among them those that a host function could take for an errno, an engine for a trap, and the WASI host for an exit.
 _RAISED = (
@@ -67,3 +75,48 @@ class FunctionsOfTheCaller(Conformance):
         assert calls == 1, f"after its error the function was called {calls - 1} times more"
         captured = capfd.readouterr()
         assert captured.out + captured.err == "", f"the error was printed: {captured.out + captured.err!r}"
+
+
+class _Alarm(BaseException):
+    """What a signal's handler of the caller's raises."""
+
+
+class SignalsOfTheCaller(Conformance):
+    """Their handlers may raise while the guest calls its host: before the first line of a call-back, and in the midst of it."""
+
+    def test_signal_in_a_call_ends_no_guest_well(self, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A guest in whose call a handler raises is ended: by what the handler raised, or by an error, and not with exit code 0."""
+        if threading.current_thread() is not threading.main_thread():
+            pytest.skip("signals are handled on the main thread, and this isn't it")
+        made = run.bundle("talkative")
+        monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # what a call-back of ctypes raises goes there
+        try:
+            with _alarm() as rung:
+                result = run.handler.execute(
+                    made.spec, made.rootfs, stdio=Stdio(stdin=b"", stdout=lambda _: None, stderr=Stream.NULL)
+                )
+        except Exception:  # noqa: BLE001  an engine may have an error of its own for it
+            return
+        except _Alarm:
+            return
+        assert not (rung and result.ok), "a signal's handler raised while the guest ran, and the guest ended with 0"
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[list[int]]:
+    """Have a signal soon, whose handler raises; it is listed when it has come."""
+    rung: list[int] = []
+
+    def ring(number: int, _frame: object) -> None:
+        rung.append(number)
+        raise _Alarm
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    timer = threading.Timer(_SOON, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer.start()
+    try:
+        yield rung
+    finally:
+        timer.cancel()
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
