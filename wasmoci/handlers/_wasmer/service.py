@@ -98,8 +98,12 @@ class Service:
 
     @property
     def lost(self) -> str:
-        """Where a write has failed of which the guest wasn't told; empty when there is nothing like that."""
-        return " and ".join(_OUTPUTS.get(fd, f"descriptor {fd}") for fd in sorted(self._failed))
+        """Where a write has failed of which the guest wasn't told; empty when there is nothing like that.
+
+        A stream that was closed before doesn't count: nobody can have wanted what was written to it.
+        """
+        failed = sorted(fd for fd, errno in self._failed.items() if errno != Errno.BADF)
+        return " and ".join(_OUTPUTS.get(fd, f"descriptor {fd}") for fd in failed)
 
     def _take_call(self) -> None:
         self.is_cut = False
