@@ -90,11 +90,11 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
             getattr(instance.exports, function)()
     except ProcExit as exit_:
         if raised[0] is not exit_:
-            raise raised[0] from None
+            raise _failure(raised) from None
         return _host.exited(exit_.code, refused=_refused(instance), limits=limits)
     except RuntimeError as error:
         if raised:
-            raise raised[0] from None
+            raise _failure(raised) from None
         if type(error) is not RuntimeError:  # wasmer's own is no other
             raise
         message, *frames = str(error).split("\n", _MAX_FRAMES + 1)
@@ -105,8 +105,13 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
         # The host's functions know the memory, which knows the store, which knows the functions: nobody sees that circle.
         wasi.bind(_host.NO_MEMORY)
     if raised:
-        raise raised[0]
+        raise _failure(raised)
     return _host.exited(0, refused=_refused(instance), limits=limits)
+
+
+def _failure(raised: list[BaseException]) -> BaseException:
+    """What ended a guest that hasn't exited; an exit that has met with an error on its way is none."""
+    return _host.unanswered() if isinstance(raised[0], ProcExit) else raised[0]
 
 
 def _watched(call: Callable[..., int | None], raised: list[BaseException]) -> Callable[..., int | None]:
