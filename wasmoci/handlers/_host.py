@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import os
@@ -18,7 +17,7 @@ from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import attrs
 
@@ -189,22 +188,16 @@ def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: L
     return Outcome.trapped(message, backtrace)
 
 
-@contextlib.contextmanager
-def loading(engine: str) -> Iterator[None]:
-    """Load an engine for a run.
+def unloadable(engine: str, error: ImportError) -> EngineUnavailable:
+    """The error of an engine that can't be loaded for a run: not every interpreter of a process can load every extension module.
 
     Args:
         engine: Its name.
-
-    Raises:
-        EngineUnavailable: It can't be loaded here; not every interpreter of a process can load every extension module.
+        error: What loading it has raised.
     """
-    try:
-        yield
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"{engine} can't be loaded in this interpreter: {error}", hint="choose the isolation 'process'"
-        ) from error
+    return EngineUnavailable(
+        f"{engine} can't be loaded in this interpreter: {error}", hint="choose the isolation 'process'"
+    )
 
 
 def unanswered() -> EngineError:

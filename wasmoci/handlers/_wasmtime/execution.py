@@ -102,8 +102,11 @@ def _call_core(
             run.outputs = GuestOutputs(workload.streams, run, run.paths, inner)
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
-    with run.instantiating():
+    if run.memory is None:
         instance, error = calls.instantiate(program, context)
+    else:
+        with run.instantiating():
+            instance, error = calls.instantiate(program, context)
     for name in _host.functions_to_call(workload):
         if error is not None:
             break
