@@ -125,7 +125,7 @@ print(said, flush=True)
 
 
 @pytest.mark.parametrize("limits", ["Limits()", "Limits(time=100.0)"])
-def test_fork(program: Callable[..., tuple[int, str]], engine: str, limits: str) -> None:
+def test_fork(program: Callable[..., tuple[int, str]], limits: str) -> None:
     """A process that is forked within a call, and goes on, doesn't run the guest a second time to a good end."""
     code = f"""
 children = []
@@ -141,10 +141,7 @@ print(said, os.waitstatus_to_exitcode(status), flush=True)
 """
     status, said = program(code, WRITER.format(number=3))
     assert status == 0
-    mine, others = said.split("\n")[0].rsplit(" ", 1)
-    assert others in ("77", "125")
-    # Where the guest has a process of its own, both have the same one, and get in each other's way.
-    assert mine == "exited 0" or engine == "wasmer"
+    assert said in ("exited 0 77\n", "exited 0 125\n")
 
 
 @pytest.fixture

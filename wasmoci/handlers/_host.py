@@ -200,6 +200,11 @@ def unloadable(engine: str, error: ImportError) -> EngineUnavailable:
     )
 
 
+def forked() -> EngineError:
+    """The error of a run in a process that was forked within a call of its guest: the guest goes on in the other one."""
+    return EngineError("the process was forked while the guest ran, and the guest goes on in the other one")
+
+
 def unanswered() -> EngineError:
     """The error of a run that ended in a call of the host, of which nothing is known: its function never came to run, or not to its end."""
     return EngineError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from wasmoci.errors import EngineCrashed
+from wasmoci.handlers import _host
 from wasmoci.handlers._wasmer.messages import (
     CALL_SIZE,
     COMMAND,
@@ -83,6 +85,7 @@ class Service:
         self._failed: dict[int, int] = {}  # descriptors, and why a posted write to them has failed
         self.refused = 0
         self.is_cut = False
+        self._process = os.getpid()
         wasi.bind(self._mirror)
 
     def run(self) -> None:
@@ -90,6 +93,7 @@ class Service:
 
         Raises:
             EngineCrashed: What comes is no call.
+            EngineError: This process was forked within a call.
             BaseException: Whatever a function of the host raises, :exc:`~wasmoci.wasi.ProcExit` among it.
         """
         with contextlib.suppress(_Gone):
@@ -106,6 +110,7 @@ class Service:
         return " and ".join(_OUTPUTS.get(fd, f"descriptor {fd}") for fd in failed)
 
     def _take_call(self) -> None:
+        self._check_process()
         self.is_cut = False
         message = self._pipe.read(CALL_SIZE)
         if not message:
@@ -125,6 +130,10 @@ class Service:
             if name is None:
                 raise EngineCrashed(f"wasmer's guest called function {number & 0xFF} of its host, which has none")
             self._serve(name, arguments, number)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:  # the pipe is the other one's
+            raise _host.forked()
 
     def _read(self, size: int) -> bytes:
         data = self._pipe.read(size)
@@ -172,6 +181,7 @@ class Service:
                 view[start:end] = self._scratch[start:end]
 
     def _return(self, result: int, spans: Iterable[Span]) -> None:
+        self._check_process()
         view = self._mirror.view()
         parts: list[bytes | bytearray | memoryview] = []
         for start, size in spans:
