@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
 import signal
 import subprocess
 import time
@@ -62,8 +64,10 @@ class Container(Running):
                 stderr=self.pump.output(streams.stderr),
             )
             stack.callback(self._end)
+            self._descriptor = os.pidfd_open(self._process.pid)
+            stack.callback(os.close, self._descriptor)
             self.pump.release_child_ends()
-            self.pump.stop_at_end_of(self._process)
+            self.pump.stop_at_end(self._descriptor)
             self._stack = stack.pop_all()
         self.begun()
 
@@ -90,13 +94,35 @@ class Container(Running):
         """See :class:`Running`. The runtime hands it over; one that has not made the container yet is waited for."""
         self._sent.add(number)
         end = time.monotonic() + _PATIENCE
-        while self._process.poll() is None:
+        while not self._has_ended():
             if self._runtime_kills(number):
                 return
             if time.monotonic() > end:
-                self._process.kill()
+                self._kill()
                 return
             time.sleep(_PAUSE)
+
+    def _has_ended(self) -> bool:
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+
+    def _reap(self) -> int | None:
+        """Wait for the runtime's end, and give its status; None when it can't be known.
+
+        That is where this process ignores SIGCHLD, or waits for all its children elsewhere. :mod:`subprocess` takes it for 0 then.
+        """
+        try:
+            _, status = os.waitpid(self._process.pid, 0)
+        except ChildProcessError:
+            self._process.returncode = -signal.SIGKILL  # nobody is to wait for it any more
+            return None
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode
 
     def _runtime_kills(self, number: int) -> bool:
         command = [self._runtime, "kill", self._identifier, str(int(number))]
@@ -107,9 +133,16 @@ class Container(Running):
     def finish(self, *, in_time: bool) -> ExecutionResult:
         """See :class:`Running`."""
         if not in_time:
-            self._process.kill()
-        status = self._process.wait()
+            self._kill()
+        status = self._reap()
         self.pump.drain()
+        if status is None:
+            if in_time:
+                raise NativeRuntimeError(
+                    f"the exit status of {self._name} is lost, and the container's with it",
+                    hint="don't ignore SIGCHLD in this process, and don't wait for children that are not yours",
+                )
+            status = -signal.SIGKILL
         problem = _problem(self._log) if in_time and status != 0 else ""
         if problem:
             raise NativeRuntimeError(f"{self._name} could not run {self._bundle}: {problem}")

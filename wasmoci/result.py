@@ -71,9 +71,9 @@ class ExecutionResult:
 
     @property
     def exit_status(self) -> int:
-        """The code as a process can give it: 8 bits, and never 0 for a code that wasn't."""
+        """The code as a process can give it: 8 bits, and 0 for nothing but a guest that exited with 0."""
         status = self.exit_code & 0xFF
-        return 255 if status == 0 and self.exit_code != 0 else status
+        return 255 if status == 0 and not self.ok else status
 
     def check(self) -> ExecutionResult:
         """Return the result itself when the guest exited with 0.

@@ -112,7 +112,8 @@ def _reaper(directory: Path, at_kill: Sequence[str]) -> Iterator[None]:
             with contextlib.suppress(BrokenPipeError):
                 os.write(held, b"\n")
             os.close(held)
-            os.waitpid(process, 0)
+            with contextlib.suppress(ChildProcessError):  # where this process ignores SIGCHLD, it isn't told
+                os.waitpid(process, 0)
 
 
 def _start(directory: Path, at_kill: Sequence[str], waiting: int) -> int:

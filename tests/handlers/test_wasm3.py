@@ -109,7 +109,8 @@ def test_an_abandoned_guest_ends_at_its_next_call(
     handler: Wasm3Handler, guest: Callable[..., Path], make_bundle: Callable[..., Path]
 ) -> None:
     """A guest for whom nobody waits any more can't go on using files that are closed."""
-    from wasmoci.handlers._wasm3.guest import Abandoned, Guest  # noqa: PLC0415
+    from wasmoci.handlers._wasm3.calls import Abandoned  # noqa: PLC0415
+    from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415
 
     bundle = Bundle.load(make_bundle(guest("hello")))
     run = Guest.run

@@ -37,6 +37,7 @@ CAUGHT = {
     "MemoryKept": ("no_memory_is_left", "12 guests with 8 MiB each have left"),
     "OneAtATime": ("guest_that_waits_holds_up_no_other", "a guest was held up until another one"),
     "ConcurrentRunsMixed": ("threads_run_guests_at_once", "some got another's output"),
+    "SignalSwallowed": ("signal_in_a_call_ends_no_guest_well", "the guest ended with 0"),
     "MainThreadAlone": ("stdin_ends", "RuntimeError: runs on the main thread alone"),
     "VariableLeft": ("first_run_leaves_the_process_as_it_was", r"first run in this process changed os\.environ"),
     "VariablePut": ("environment_of_child_processes_is_left_alone", "was changed during the run"),

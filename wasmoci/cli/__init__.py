@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     prepare()
+    options = None
     try:
         argv = sys.argv[1:] if argv is None else list(argv)
         if argv == ["--version"]:
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        # Only the help ends well. A handler that leaves so has not run its guest to its end.
+        return end.code if isinstance(end.code, int) and (end.code or options is None) else EXIT_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:

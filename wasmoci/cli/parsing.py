@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
 from wasmoci._text import one_line
@@ -12,7 +13,7 @@ from wasmoci.cli.output import complain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 
 class Command(Protocol):
@@ -37,6 +38,10 @@ class Command(Protocol):
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors look and exit like all others of the command."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own takes it for written when it can't be.
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         complain(one_line(message), f"see: {self.prog} --help")

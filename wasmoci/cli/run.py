@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
     from types import FrameType
+    from typing import NoReturn
 
     from wasmoci.bundle import Bundle
     from wasmoci.result import ExecutionResult
@@ -140,10 +141,11 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise _Stopped(number)
 
 
-def _die(number: int) -> None:
+def _die(number: int) -> NoReturn:
     """End by a signal, so that the caller sees it."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+    os._exit(128 + number)  # the first process of a PID namespace isn't ended by it
 
 
 def _report(result: ExecutionResult) -> None:

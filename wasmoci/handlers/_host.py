@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wasmoci.cache import Cache
 from wasmoci.compiled import identity
-from wasmoci.errors import UnsupportedModule
+from wasmoci.errors import EngineError, EngineUnavailable, UnsupportedModule
 from wasmoci.handlers.base import Outcome
 from wasmoci.module import FuncType
 from wasmoci.stdio import Sink
@@ -186,6 +186,31 @@ def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: L
     if refused:
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
+
+
+def unloadable(engine: str, error: ImportError) -> EngineUnavailable:
+    """The error of an engine that can't be loaded for a run: not every interpreter of a process can load every extension module.
+
+    Args:
+        engine: Its name.
+        error: What loading it has raised.
+    """
+    return EngineUnavailable(
+        f"{engine} can't be loaded in this interpreter: {error}", hint="choose the isolation 'process'"
+    )
+
+
+def forked() -> EngineError:
+    """The error of a run in a process that was forked within a call of its guest: the guest goes on in the other one."""
+    return EngineError("the process was forked while the guest ran, and the guest goes on in the other one")
+
+
+def unanswered() -> EngineError:
+    """The error of a run that ended in a call of the host, of which nothing is known: its function never came to run, or not to its end."""
+    return EngineError(
+        "the guest was ended because a call of its host failed: a signal's handler raised before it began, or no recursion was left",
+        hint="Python has written what it was to the standard error",
+    )
 
 
 class _NoMemory:

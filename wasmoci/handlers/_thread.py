@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
+
+from wasmoci.errors import EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def on_stack(function: Callable[[int], Result], size: int, smallest: int, *, aba
         abandon: Called when the waiting is interrupted (Ctrl-C): the thread can't be stopped, and is left to itself.
 
     Raises:
-        RuntimeError: The system doesn't even give the smallest.
+        EngineError: The system doesn't even give the smallest.
     """
     call = _Call(function)
     thread = _start(call, size, smallest)
@@ -54,9 +57,22 @@ def off_main_thread(function: Callable[[], Result], *, stop: Callable[[], None])
     """
     if threading.current_thread() is not threading.main_thread():
         return function()
+    return on_thread(function, stop=stop)
+
+
+def on_thread(function: Callable[[], Result], *, stop: Callable[[], None]) -> Result:
+    """Call a function on another thread, and give what it returns; see :func:`off_main_thread`.
+
+    Raises:
+        EngineError: There is no thread to be had.
+        BaseException: What the function raised, or a signal's handler.
+    """
     call = _Call(function)
-    thread = threading.Thread(target=call, name="wasmoci-guest", daemon=True)
-    thread.start()
+    try:
+        thread = threading.Thread(target=call, name="wasmoci-guest", daemon=True)
+        thread.start()
+    except RuntimeError as error:
+        raise no_thread(error) from error
     try:
         call.ended.wait()  # a join that is interrupted takes the thread for ended
     except BaseException:
@@ -67,6 +83,13 @@ def off_main_thread(function: Callable[[], Result], *, stop: Callable[[], None])
         thread.join()
     result: Result = call.outcome()
     return result
+
+
+def no_thread(error: RuntimeError) -> EngineError:
+    """What it means for a guest that Python can't start a thread: the system has none, or it is none of this interpreter's powers."""
+    return EngineError(
+        f"no thread can be started, which the guest needs: {error}", hint="choose the isolation 'process'"
+    )
 
 
 class _Call:
@@ -87,6 +110,7 @@ class _Call:
         self._errors: list[BaseException] = []
 
     def __call__(self, *args: Any) -> None:
+        process = os.getpid()
         try:
             self._results.append(self._context.run(self._function, *args))
         except BaseException as error:  # noqa: BLE001  it is raised again, by the caller's thread
@@ -96,6 +120,9 @@ class _Call:
             traceback.clear_frames(error.__traceback__)
             self._errors.append(error)
         finally:
+            if os.getpid() != process:
+                # Forked within the call. Nobody waits for it here, and the end of the only thread would be taken for success.
+                os._exit(EngineError.exit_status)
             self.ended.set()
 
     def outcome(self) -> Any:
@@ -107,14 +134,14 @@ class _Call:
 
 def _start(body: Callable[[int], None], size: int, smallest: int) -> threading.Thread:
     while True:
-        thread = threading.Thread(target=body, args=(size,), name="wasmoci-guest", daemon=True)
         with _lock:
             before = threading.stack_size(size)
             try:
+                thread = threading.Thread(target=body, args=(size,), name="wasmoci-guest", daemon=True)
                 thread.start()
-            except RuntimeError:
+            except RuntimeError as error:
                 if size <= smallest:
-                    raise
+                    raise no_thread(error) from error
                 size //= 2
             else:
                 return thread

@@ -86,8 +86,11 @@ class Wasm3Handler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
-        from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
-        from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
+        try:
+            from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
+            from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
+        except ImportError as error:
+            raise _host.unloadable(self.name, error) from error
 
         limits = workload.limits
         try:

@@ -184,16 +184,20 @@ class WasmtimeHandler(BaseHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`BaseHandler.run`."""
-        from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
-
+        try:
+            from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
+        except ImportError as error:
+            raise _host.unloadable(self.name, error) from error
         return execute(workload, self._engine(workload.limits))
 
     def _engine(self, limits: Limits) -> Engine:
         needs = Needs.of(limits)
         engine = self._engines.get(needs)
         if engine is None:
-            from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
-
+            try:
+                from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
+            except ImportError as error:
+                raise _host.unloadable(self.name, error) from error
             with self._lock:
                 engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))
         return engine

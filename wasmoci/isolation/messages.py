@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 
 _LENGTH = struct.Struct("<I")
 MAX_MESSAGE = 64 << 20  # bytes
+_MOST = (1 << 32) - 1  # as a guest's exit code
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -169,11 +170,14 @@ def result_of(message: dict[str, Any]) -> ExecutionResult:
     Raises:
         LookupError: A part is missing.
         TypeError: A part is of another type.
-        ValueError: There is no such reason.
+        ValueError: There is no such reason, or no such code for it.
     """
+    code, reason = _typed(message["exit_code"], int), ExitReason(message["reason"])
+    if isinstance(code, bool) or not 0 <= code <= _MOST or (code == 0 and reason is not ExitReason.EXITED):
+        raise ValueError(f"the code {code!r} of a guest that {reason.value}")
     return ExecutionResult(
-        exit_code=_typed(message["exit_code"], int),
-        reason=ExitReason(message["reason"]),
+        exit_code=code,
+        reason=reason,
         engine=_typed(message["engine"], str),
         duration=float(message["duration"]),
         message=_typed(message["message"], str),

@@ -167,6 +167,10 @@ def _worker(
         return _Worker(engine, reference, streams, limits, servers, jailed=jailed)
     except OSError as error:
         raise EngineError(f"a worker process can't be started: {error.strerror}") from error
+    except RuntimeError as error:  # of an interpreter that may not start any
+        raise EngineError(
+            f"a worker process can't be started: {error}", hint="run the guest from the main interpreter"
+        ) from error
 
 
 class _Worker(Running):

@@ -47,7 +47,7 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
     except WasmociError as error:
         _tell(f"error: {error}")
         return error.exit_status
-    except Exception as error:  # noqa: BLE001  no traceback at a user's terminal
+    except BaseException as error:  # noqa: BLE001  no traceback at a user's terminal, and no SystemExit that ends well
         _tell(one_line(f"error: unexpected {type(error).__name__}: {error}"))
         return WasmociError.exit_status
     _report(result)

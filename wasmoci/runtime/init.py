@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 """The signals that end a guest; all others that can be ignored are."""
 
+_FAILED = 125
+"""The status when the guest's is not known, see :class:`wasmoci.errors.WasmociError`."""
+
 _IGNORED = (
     signal.SIGUSR2,
     signal.SIGALRM,
@@ -34,17 +37,28 @@ def main() -> NoReturn:
     """Run the guest, and exit with its status."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no status is told
     awaited = {*ENDING, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        _end_with(parent)
-        for number in ENDING:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
-        _run()
-    os._exit(_wait(child, awaited))
+    status = _FAILED
+    try:
+        child = os.fork()
+        if child == 0:
+            _end_with(parent)
+            for number in ENDING:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+            status = _run()
+        else:
+            status = _wait(child, awaited)
+    except BaseException as error:  # noqa: BLE001  whatever it is, the guest has not ended well
+        _tell(f"error: {type(error).__name__}: {error}")
+    finally:
+        os._exit(status)
+
+
+_LOST = -1
 
 
 def _end_with(parent: int) -> None:
@@ -69,40 +83,50 @@ def _wait(child: int, awaited: set[signal.Signals]) -> int:
         status = _reap(child)
         if status is None:
             continue
+        if status == _LOST:
+            _tell("error: the status of the guest's process is lost")
+            return _FAILED
         if os.WIFEXITED(status):
             return os.WEXITSTATUS(status)
         signal_number = os.WTERMSIG(status)
         if not asked:
-            _tell(signal_number)
+            _tell_of_signal(signal_number)
         return 128 + signal_number
 
 
 def _reap(child: int) -> int | None:
-    """Collect what has ended, orphans included; the status of the guest's process, if it is among it."""
+    """Collect what has ended, orphans included; the status of the guest's process, if it is among it.
+
+    Where there is no child any more, and its status hasn't been among them, it is :data:`_LOST`.
+    """
     found = None
     while True:
         try:
             process, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return _LOST if found is None else found
         if process == 0:
             return found
         if process == child:
             found = status
 
 
-def _tell(number: int) -> None:
+def _tell_of_signal(number: int) -> None:
     """Say what nobody else could: by whom a process is killed isn't known, and what most often does it is."""
-    text = f"wasmoci-runtime: the guest's process was ended by signal {number}"
+    text = f"the guest's process was ended by signal {number}"
     if number == signal.SIGKILL:
         text += ", as the kernel does to one that needs more memory than the container has"
     elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP):
         text += ": the engine crashed"
+    _tell(text)
+
+
+def _tell(text: str) -> None:
     with contextlib.suppress(OSError):
-        os.write(2, f"{text}\n".encode())
+        os.write(2, f"wasmoci-runtime: {text}\n".encode(errors="backslashreplace"))
 
 
-def _run() -> NoReturn:
+def _run() -> int:
     environment = os.environ
     sys.path += environment["WASMOCI_PATH"].split(":")  # behind the standard library, as ever
     from wasmoci._process import begin
@@ -110,7 +134,7 @@ def _run() -> NoReturn:
     begin()
     from wasmoci.runtime.guest import main as run
 
-    os._exit(run(sys.argv[1:], environment))
+    return run(sys.argv[1:], environment)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,10 @@ class Resolver:
         self.namespace = namespace
         self._openat2 = None
         if use_openat2:
-            from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
-
+            try:
+                from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+            except ImportError:  # no ctypes, as in a sub-interpreter of Python 3.12 with a GIL of its own
+                return
             if linux.openat2_available():
                 self._openat2 = linux.openat2
                 self._still_available = linux.openat2_available

@@ -7,8 +7,9 @@ import contextlib
 from wasmoci.binary.rewrite import rewrite
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _host
+from wasmoci.handlers._wasm3.calls import ENTRY
 from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
-from wasmoci.handlers._wasm3.library import RawCall, Runtime, Wasm3Error
+from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.stack import on_large_stack
 
 TYPE_CHECKING = False
@@ -41,10 +42,7 @@ def _compile(module: Module, data: bytes, stack: int) -> None:
         with contextlib.closing(Runtime(without_memory(data, source=module.source), stack=stack)) as runtime:
             runtime.load()
             for item in _host.imported_functions(module):
-                runtime.link(item.module, item.name, _UNUSED, 0)
+                runtime.link(item.module, item.name, ENTRY, 0)
             runtime.compile()
     except Wasm3Error as error:
         raise UnsupportedModule(f"{module.source}: wasm3 can't run it: {error.message}") from None
-
-
-_UNUSED = RawCall(lambda *_: None)

@@ -67,8 +67,11 @@ class Embedded:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
-        from wasmoci.handlers._thread import on_stack  # noqa: PLC0415
-        from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
+        try:
+            from wasmoci.handlers._thread import on_stack  # noqa: PLC0415
+            from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
+        except ImportError as error:
+            raise _host.unloadable("wasmer", error) from error
 
         try:
             artifact = self._compile(workload.module, _host.max_pages(workload.limits))

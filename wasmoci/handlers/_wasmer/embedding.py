@@ -8,11 +8,12 @@ from pathlib import Path
 from wasmoci.binary.bound import REFUSED_EXPORT
 from wasmoci.binary.start import START_EXPORT, export_start
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import _host
+from wasmoci.handlers import _host, _interpreter
 from wasmoci.wasi import ProcExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from wasmoci.handlers.base import Outcome, Workload
@@ -67,10 +68,16 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
         workload: The guest and what it gets.
         artifact: What wasmer has made of its module.
         wasi: Its host.
+
+    Raises:
+        EngineError: Its calls would come to another interpreter.
+        BaseException: What a function of the host has raised.
     """
+    _interpreter.require_reached("wasmer")
     store = _store()
     module = wasmer.Module.deserialize(store, artifact)
-    imports = _imports(store, workload.module, wasi)
+    raised: list[BaseException] = []
+    imports = _imports(store, workload.module, wasi, raised)
     limits = workload.limits
     instance = None
     try:
@@ -82,8 +89,14 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
         for function in _host.functions_to_call(workload):
             getattr(instance.exports, function)()
     except ProcExit as exit_:
+        if raised[0] is not exit_:
+            raise _failure(raised) from None
         return _host.exited(exit_.code, refused=_refused(instance), limits=limits)
     except RuntimeError as error:
+        if raised:
+            raise _failure(raised) from None
+        if type(error) is not RuntimeError:  # wasmer's own is no other
+            raise
         message, *frames = str(error).split("\n", _MAX_FRAMES + 1)
         backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
         message = message.removeprefix("RuntimeError: ")
@@ -91,10 +104,32 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
     finally:
         # The host's functions know the memory, which knows the store, which knows the functions: nobody sees that circle.
         wasi.bind(_host.NO_MEMORY)
+    if raised:
+        raise _failure(raised)
     return _host.exited(0, refused=_refused(instance), limits=limits)
 
 
-def _imports(store: Any, module: Module, wasi: Wasi) -> Any:
+def _failure(raised: list[BaseException]) -> BaseException:
+    """What ended a guest that hasn't exited; an exit that has met with an error on its way is none."""
+    return _host.unanswered() if isinstance(raised[0], ProcExit) else raised[0]
+
+
+def _watched(call: Callable[..., int | None], raised: list[BaseException]) -> Callable[..., int | None]:
+    """A function of the host that keeps what it raises, and from then on does nothing else than to raise it again."""
+
+    def called(*arguments: int) -> int | None:
+        if raised:
+            raise raised[0]
+        try:
+            return call(*arguments)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return called
+
+
+def _imports(store: Any, module: Module, wasi: Wasi, raised: list[BaseException]) -> Any:
     kinds = {"i32": wasmer.Type.I32, "i64": wasmer.Type.I64}
     functions = wasi.functions()
     namespaces: dict[str, dict[str, Any]] = {}
@@ -103,7 +138,9 @@ def _imports(store: Any, module: Module, wasi: Wasi) -> Any:
         signature = wasmer.FunctionType(
             [kinds[kind] for kind in function.params], [kinds[kind] for kind in function.results]
         )
-        namespaces.setdefault(item.module, {})[item.name] = wasmer.Function(store, function.call, signature)
+        namespaces.setdefault(item.module, {})[item.name] = wasmer.Function(
+            store, _watched(function.call, raised), signature
+        )
     imports = wasmer.ImportObject()
     for namespace, members in namespaces.items():
         imports.register(namespace, members)

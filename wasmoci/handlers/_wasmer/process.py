@@ -11,7 +11,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.errors import CompileLimitExceeded, EngineCrashed
+from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.handlers._wasmer.wire import LENGTH
 
 if TYPE_CHECKING:
@@ -24,7 +24,19 @@ sys.path[:] = json.loads(sys.argv.pop())
 from wasmoci.handlers._wasmer.sdk import main
 main()
 """
+_MOST = 1 << 20  # bytes of one message
+_KINDS = {"started": bool, "exited": int, "failed": str}
+_SHOWN = 200  # bytes of a message that an error quotes
 _TAIL = 2000  # bytes of what the process wrote to its standard error
+
+
+def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, **options)  # noqa: S603  this interpreter, with our own program
+    except RuntimeError as error:  # of an interpreter that may not start any
+        raise EngineError(
+            f"the process of wasmer's SDK can't be started: {error}", hint="run the guest from the main interpreter"
+        ) from error
 
 
 class SdkProcess:
@@ -45,7 +57,7 @@ class SdkProcess:
             status, theirs = os.pipe()
             self._status = stack.enter_context(os.fdopen(status, "rb"))
             try:
-                process = subprocess.Popen(  # noqa: S603  this interpreter, with our own program
+                process = _started(
                     [sys.executable, "-I", "-c", _BOOT, str(theirs), json.dumps(sys.path)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -94,15 +106,14 @@ class SdkProcess:
             raise
 
     def status(self) -> dict[str, Any]:
-        """What the process says next: ``started``, ``exited`` or ``failed``.
+        """What the process says next: ``started``, ``exited`` with a code, or ``failed`` with a text.
 
         Raises:
-            EngineCrashed: It has died without a word.
+            EngineCrashed: It has died without a word, or says something else.
         """
-        line = self._status.readline()
-        if line.endswith(b"\n"):
-            message: dict[str, Any] = json.loads(line)
-            return message
+        line = self._status.readline(_MOST)
+        if line.endswith(b"\n") or len(line) == _MOST:
+            return _read(line)
         code = self._process.wait()
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL))
         raise EngineCrashed(
@@ -132,3 +143,14 @@ class SdkProcess:
         with contextlib.suppress(BrokenPipeError):
             while rest:
                 rest = rest[stream.write(rest) :]
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+        [(kind, value)] = message.items()
+        if type(value) is _KINDS[kind]:
+            return {kind: value}
+    except (AttributeError, LookupError, RecursionError, ValueError):
+        pass
+    raise EngineCrashed(f"the process of wasmer's SDK said something that makes no sense: {line[:_SHOWN]!r}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from wasmoci.errors import EngineCrashed
+from wasmoci.handlers import _host
 from wasmoci.handlers._wasmer.messages import (
     CALL_SIZE,
     COMMAND,
@@ -24,7 +27,7 @@ from wasmoci.handlers._wasmer.regions import Mirror
 from wasmoci.wasi import FUNCTIONS, Errno
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from wasmoci.entrypoint import Entrypoint
     from wasmoci.handlers._wasmer.regions import Span
@@ -38,6 +41,7 @@ _ARGUMENTS = {
 _MAX_PAGES = (1 << 21) - 1
 _MOST_COMMANDS = 4096 // COMMAND.size
 _PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
+_OUTPUTS = {1: "its standard output", 2: "its standard error"}
 _NO_BYTES = b"\0" * 16
 
 
@@ -67,6 +71,7 @@ class Service:
 
     Attributes:
         refused: How often its limit has refused it memory, as far as it has told.
+        is_cut: Whether it has ended in the middle of a call.
     """
 
     def __init__(self, entrypoint: Entrypoint, wasi: Wasi, pipe: Pipe) -> None:
@@ -79,28 +84,56 @@ class Service:
         self._scratch = bytearray(SCRATCH)
         self._failed: dict[int, int] = {}  # descriptors, and why a posted write to them has failed
         self.refused = 0
+        self.is_cut = False
+        self._process = os.getpid()
         wasi.bind(self._mirror)
 
     def run(self) -> None:
         """Serve calls until the guest's end of the pipe is closed; a call that it didn't get to make whole isn't served.
 
         Raises:
+            EngineCrashed: What comes is no call.
+            EngineError: This process was forked within a call.
             BaseException: Whatever a function of the host raises, :exc:`~wasmoci.wasi.ProcExit` among it.
         """
         with contextlib.suppress(_Gone):
             while True:
                 self._take_call()
 
+    @property
+    def lost(self) -> str:
+        """Where a write has failed of which the guest wasn't told; empty when there is nothing like that.
+
+        A stream that was closed before doesn't count: nobody can have wanted what was written to it.
+        """
+        failed = sorted(fd for fd, errno in self._failed.items() if errno != Errno.BADF)
+        return " and ".join(_OUTPUTS.get(fd, f"descriptor {fd}") for fd in failed)
+
     def _take_call(self) -> None:
-        message = self._read(CALL_SIZE)
+        self._check_process()
+        self.is_cut = False
+        message = self._pipe.read(CALL_SIZE)
+        if not message:
+            raise _Gone
+        self.is_cut = True
+        if len(message) < CALL_SIZE:
+            raise _Gone
         before, header = message[: SCRATCH - 16], message[SCRATCH - 16 :]
         first, number, self.refused, arguments = HEADER.unpack(header)
         self._scratch[:] = first + before
-        self._mirror.resize(number >> 8 & _MAX_PAGES)
+        with _sense():
+            self._mirror.resize(number >> 8 & _MAX_PAGES)
         if number & 0xFF == REFUSED:
             self._return(0, [])
         else:
-            self._serve(_NAMES[number & 0xFF], arguments, number)
+            name = _NAMES.get(number & 0xFF)
+            if name is None:
+                raise EngineCrashed(f"wasmer's guest called function {number & 0xFF} of its host, which has none")
+            self._serve(name, arguments, number)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:  # the pipe is the other one's
+            raise _host.forked()
 
     def _read(self, size: int) -> bytes:
         data = self._pipe.read(size)
@@ -111,13 +144,15 @@ class Service:
     def _serve(self, name: str, packed: bytes, flags: int) -> None:
         arguments = _ARGUMENTS[name].unpack_from(packed)
         gathered = bool(flags & GATHERED)
-        self._fetch(self._mirror.read(name, arguments), gathered=gathered)
-        self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
+        with _sense():
+            self._fetch(self._mirror.read(name, arguments), gathered=gathered)
+            self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
         if flags & POSTED:
             self._post(arguments)
             return
         errno = self._failed.pop(arguments[0], 0) if name == "fd_write" else 0
-        errno = errno or self._functions[name].call(*arguments) or 0
+        with _sense():
+            errno = errno or self._functions[name].call(*arguments) or 0
         self._return(errno, [] if errno else self._mirror.written(name, arguments))
 
     def _post(self, arguments: tuple[int, ...]) -> None:
@@ -146,6 +181,7 @@ class Service:
                 view[start:end] = self._scratch[start:end]
 
     def _return(self, result: int, spans: Iterable[Span]) -> None:
+        self._check_process()
         view = self._mirror.view()
         parts: list[bytes | bytearray | memoryview] = []
         for start, size in spans:
@@ -158,6 +194,15 @@ class Service:
                 parts += (COMMAND.pack(WRITE, start, end - start, 0, _NO_BYTES), view[start:end])
         parts += (COMMAND.pack(RETURN, 0, 0, result, bytes(self._scratch[:16])), self._scratch[16:])
         self._pipe.write(b"".join(parts))
+
+
+@contextlib.contextmanager
+def _sense() -> Iterator[None]:
+    """Take it for a crash when what a guest's process says of its memory can't be: no guest in its sandbox says so."""
+    try:
+        yield
+    except (TypeError, ValueError, OSError, OverflowError) as error:
+        raise EngineCrashed(f"wasmer's guest sent what is no call of its host: {error}") from error
 
 
 def _length(text: str) -> int:

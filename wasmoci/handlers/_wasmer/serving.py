@@ -9,13 +9,13 @@ from wasmoci.handlers import _host
 from wasmoci.handlers._wasmer.cache import cache_root, compiling
 from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
-from wasmoci.handlers.base import compile_limits
+from wasmoci.handlers.base import Outcome, compile_limits
 from wasmoci.wasi import ProcExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.errors import WasmociError
-    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.handlers.base import Workload
     from wasmoci.module import Module
     from wasmoci.wasi import Wasi
 
@@ -44,7 +44,7 @@ def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
             process = stack.enter_context(SdkProcess(data, cache, memory))
             answer = process.beginning(time, workload.module.source)
         if "started" not in answer:
-            raise _refusal(answer["failed"], workload.module)
+            raise _refusal(answer.get("failed", "it ended before it began"), workload.module)
         workload.started()
         return _serve(process, workload, wasi)
 
@@ -55,16 +55,28 @@ def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
     try:
         service.run()
     except ProcExit as exit_:
-        return _host.exited(exit_.code, refused=service.refused, limits=limits)
+        return _ended(exit_.code, service, workload)
     answer = process.status()
     if "exited" in answer:
-        return _host.exited(0, refused=service.refused, limits=limits)
-    message = answer["failed"].removeprefix(_FAILED)
+        # Its exit comes through the tunnel: from the SDK's side it returns, between two calls.
+        if service.is_cut:
+            raise _refusal("the guest ended in the middle of a call of its host", workload.module)
+        if answer["exited"] != 0:
+            raise _refusal(f"the guest was ended with {answer['exited']}", workload.module)
+        return _ended(0, service, workload)
+    message = answer.get("failed", "it began twice").removeprefix(_FAILED)
     if not message.startswith(_TRAP):
         raise _refusal(message, workload.module)
     message, *frames = message.removeprefix(_TRAP).split("\n", _MAX_FRAMES + 1)
     backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
     return _host.trapped(message, backtrace, refused=service.refused, limits=limits)
+
+
+def _ended(code: int, service: Service, workload: Workload) -> Outcome:
+    """The outcome of a guest that exited; it was told that all its writes went well, so it can't have when one hasn't."""
+    if code == 0 and (lost := service.lost):
+        return Outcome.trapped(f"what it wrote last to {lost} could not be written, and it ended before it was told")
+    return _host.exited(code, refused=service.refused, limits=workload.limits)
 
 
 def _refusal(message: str, module: Module) -> WasmociError:

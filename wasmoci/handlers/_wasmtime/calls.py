@@ -1,7 +1,7 @@
 """Calling the guest, and being called by it.
 
-A host function answers with a trap of its own, and a call gives back wasmtime's error as it is: what a host function raises
-belongs to the run, and many run at once.
+A host function answers, or it ends the guest: see :mod:`wasmoci.handlers._entries`. What it raises belongs to the run, and many run at
+once; a call gives back wasmtime's error as it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from wasmoci.handlers._wasmtime.library import Error, Failure, Owned, check, failure_of, library
+from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._wasmtime.library import Owned, check, failure_of, library
 from wasmoci.handlers._wasmtime.prototypes import (
     NO_FINALIZER,
     WASM_TYPES,
@@ -21,67 +22,86 @@ from wasmoci.handlers._wasmtime.prototypes import (
     wasmtime_instance_t,
     wasmtime_memory_t,
     wasmtime_val_t,
+    without_result,
 )
-from wasmoci.handlers._wasmtime.run import current_run
-from wasmoci.handlers._wasmtime.traps import summary
+from wasmoci.handlers._wasmtime.run import runs
+from wasmoci.handlers._wasmtime.traps import HOST_FAILED, summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from wasmoci.wasi.signatures import Signature
+    from wasmoci.handlers._wasmtime.library import Failure
+    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.wasi import Signature
 
 _VALUE = 16  # bytes of a wasmtime_val_raw_t
 _RESULT = struct.Struct("<I")
+# A result takes 4 or 8 of the bytes of its value, and the mark comes behind them.
+_MARK_AT, _MARK = 8, 0x6B6F_2121
+_ANSWER = struct.Struct("<I4xI")
+_NO_ANSWER = bytes(_ANSWER.size)
+_MESSAGE = ctypes.create_string_buffer(HOST_FAILED.encode())
 
 
 class Trapped(Exception):
-    """Raised in a host function to end the guest.
+    """Raised in a host function to end the guest; its argument says why, in the words for the trap."""
+
+
+class Exited(Exception):
+    """Raised in a host function when the guest exits; its argument is the code."""
+
+
+def host_functions(functions: Mapping[str, tuple[Signature, Callable[..., int | None]]]) -> dict[str, Any]:
+    """Make host functions, for the rest of the process.
 
     Args:
-        trap: The trap's address, to be passed on to the engine, which frees it.
+        functions: By name, the type of each, which has one result at most, and what is called: with the run, the caller (a
+            ``wasmtime_caller_t``) and the parameters, unsigned. It gives the result. What it raises ends the guest; but for
+            :class:`Trapped` and :class:`Exited` it is the run's failure.
+
+    Returns:
+        What :func:`define` takes, by name.
     """
-
-    def __init__(self, trap: int) -> None:
-        super().__init__()
-        self.trap = trap
-
-    @classmethod
-    def because(cls, message: str) -> Trapped:
-        """With a new trap."""
-        text = message.encode()
-        return cls(library.wasmtime_trap_new(text, len(text)))
+    inner = [_called(signature, function) for signature, function in functions.values()]
+    _kept.extend(inner)
+    trap = ctypes.cast(library.wasmtime_trap_new, ctypes.c_void_p).value or 0
+    message = ctypes.addressof(_MESSAGE)
+    made = addresses(
+        [Entry(one, Marked.THIRD, _MARK_AT, _MARK, trap, message, len(HOST_FAILED.encode())) for one in inner]
+    )
+    return {name: wasmtime_func_unchecked_callback_t(address) for name, address in zip(functions, made, strict=True)}
 
 
-def new_error(message: str) -> int:
-    """An error that another call-back returns to the engine, which frees it, as an address."""
-    error: int = library.wasmtime_error_new(message.encode())
-    return error
+_kept: list[Any] = []
+_function_t = without_result(wasmtime_func_unchecked_callback_t)
 
 
-def host_function(signature: Signature, function: Callable[..., int | None]) -> Any:
-    """Make a host function.
-
-    Args:
-        signature: Its type; at most one result.
-        function: Called with the caller (a ``wasmtime_caller_t``) and the parameters, unsigned. It gives the result. What
-            it raises ends the guest; but for :class:`Trapped` it is the run's failure.
-    """
+def _called(signature: Signature, function: Callable[..., int | None]) -> Any:
     layout = struct.Struct("<" + "".join("Q8x" if kind == "i64" else "I12x" for kind in signature.params))
+    size = layout.size
+    context_of = library.wasmtime_caller_context
 
-    @wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
-    def called(_data: int | None, caller: int, values: int, _count: int) -> int:
+    @_function_t  # type: ignore[untyped-decorator]
+    def called(_data: int | None, caller: int, values: int, _count: int) -> None:
+        run = None
         try:
-            result = function(caller, *layout.unpack(ctypes.string_at(values, layout.size)))
-            if signature.results:
-                ctypes.memmove(values, _RESULT.pack((result or 0) & 0xFFFFFFFF), _RESULT.size)
-        except Trapped as trapped:
-            return trapped.trap
+            run = runs[context_of(caller)]
+            if run.failure is not None:
+                return
+            result = function(run, caller, *layout.unpack(ctypes.string_at(values, size)))
+            ctypes.memmove(values, _ANSWER.pack((result or 0) & 0xFFFFFFFF, _MARK), 12)
         except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
-            current_run().fail(error)
-            return Trapped.because("a host function failed").trap
-        return 0
+            # It may have come behind the answer, from a signal's handler.
+            ctypes.memmove(values, _NO_ANSWER, 12)
+            if run is not None:
+                if isinstance(error, Exited):
+                    run.exit_code = error.args[0]
+                elif isinstance(error, Trapped):
+                    run.reason = error.args[0]
+                else:
+                    run.fail(error)
 
     return called
 
@@ -94,7 +114,7 @@ def define(linker: Owned, module: str, name: str, signature: Signature, function
         module: The import's first name.
         name: The import's second name.
         signature: Its type.
-        function: What :func:`host_function` made; the caller keeps it alive as long as the linker.
+        function: What :func:`host_functions` made.
     """
     params, results = _types(signature.params), _types(signature.results)
     first, second = module.encode(), name.encode()
@@ -198,24 +218,18 @@ class InnerFunction:
         error = library.wasmtime_func_call_unchecked(
             context, ctypes.byref(self._function), values, len(values) // _VALUE, ctypes.byref(trap)
         )
-        if trap.value:
-            raise Trapped(trap.value)
-        if error:  # what the guest would have got from a call of its own
-            raise Trapped.because(summary(Error(error)))
+        failure = failure_of(error, trap)
+        if failure is not None:  # what the guest would have got from a call of its own
+            raise Trapped(summary(failure))
         result: int = _RESULT.unpack_from(values)[0]
         return result
 
 
-def context_of(caller: int) -> int:
-    """The context of the store of a host function's caller."""
-    context: int = library.wasmtime_caller_context(caller)
-    return context
-
-
-def memory_of(caller: int, *, required: bool = False) -> memoryview:
+def memory_of(run: Run, caller: int, *, required: bool = False) -> memoryview:
     """The memory that the caller of a host function exports, as writable bytes.
 
     Args:
+        run: Whose function it is.
         caller: A ``wasmtime_caller_t``.
         required: Whether a caller that exports none is to trap, as it does in wasmtime's own functions; else it is empty.
 
@@ -227,9 +241,9 @@ def memory_of(caller: int, *, required: bool = False) -> memoryview:
     kind: Any = item.kind
     if not found or kind != WASMTIME_EXTERN_MEMORY:
         if required:
-            raise Trapped.because("missing required memory export")
+            raise Trapped("missing required memory export")
         return memoryview(bytearray())
-    return _view(context_of(caller), item.of.memory)
+    return _view(run.context, item.of.memory)
 
 
 def _view(context: int, memory: wasmtime_memory_t) -> memoryview:

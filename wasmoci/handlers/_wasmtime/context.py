@@ -6,6 +6,7 @@ import ctypes
 import os
 
 from wasmoci.errors import InvalidInput
+from wasmoci.handlers import _interpreter
 from wasmoci.handlers._wasmtime.library import Owned, library
 from wasmoci.handlers._wasmtime.outputs import Loan
 from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
@@ -76,6 +77,8 @@ def _texts(texts: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
 
 
 def _lend(sink: Sink, run: Run, setter: Callable[..., None], config: Owned) -> None:
+    if not _interpreter.is_main():
+        raise _interpreter.refusal("wasmtime", "it hands over a component's output on threads of its own")
     loan = Loan(sink, run)
     run.loans.append(loan)
     loan.pass_to(setter, config.pointer)

@@ -21,6 +21,8 @@ from wasmoci.module import FuncType, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers.base import Outcome, Workload
@@ -39,25 +41,29 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         BaseException: What a function raised that takes its output.
     """
     run = Run()
+
+    def stop() -> None:
+        _stop(run, engine)
+
     if engine.needs.stoppable:
         from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
         fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
-            lambda: on_own_thread(lambda: _execute(workload, engine, run, fresh=fresh)),
-            stop=lambda: _stop(run, engine),
+            lambda: on_own_thread(lambda: _execute(workload, engine, run, stop, fresh=fresh), stop), stop=stop
         )
-    return on_own_thread(lambda: _execute(workload, engine, run, fresh=False))
+    return on_own_thread(lambda: _execute(workload, engine, run, stop, fresh=False), stop)
 
 
-def _execute(workload: Workload, engine: Engine, run: Run, *, fresh: bool) -> Outcome:
-    return with_room(lambda: _run(workload, engine, run), lambda: _stop(run, engine), fresh=fresh)
+def _execute(workload: Workload, engine: Engine, run: Run, stop: Callable[[], None], *, fresh: bool) -> Outcome:
+    return with_room(lambda: _run(workload, engine, run), stop, fresh=fresh)
 
 
 def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:
     limits, kind = workload.limits, workload.module.kind
     with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
         context = library.wasmtime_store_context(store.pointer)
+        run.belong_to(context, stack)
         if engine.needs.stoppable:
             from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
 
@@ -100,10 +106,14 @@ def _call_core(
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner))
+            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run))
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
-    instance, error = calls.instantiate(program, context)
+    if run.memory is None:
+        instance, error = calls.instantiate(program, context)
+    else:
+        with run.instantiating():
+            instance, error = calls.instantiate(program, context)
     for name in _host.functions_to_call(workload):
         if error is not None:
             break
@@ -121,7 +131,8 @@ def _call_component(
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
-    instance = components.instantiate(context, linker, compiled, module)
+    with run.instantiating():
+        instance = components.instantiate(context, linker, compiled, module)
     if isinstance(instance, Exception):
         return instance
     function = components.find_function(context, instance, module, workload.entrypoint.function)

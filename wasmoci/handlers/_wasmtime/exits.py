@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS
 
 TYPE_CHECKING = False
@@ -11,27 +10,18 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.run import Run
 
 _MODULE, _NAME = "wasi_snapshot_preview1", "proc_exit"
 
 
 def define(linker: Owned) -> None:
     """Define it in a linker."""
-    calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _function)
+    calls.define(linker, _MODULE, _NAME, FUNCTIONS[_NAME], _functions[_NAME])
 
 
-def leave(code: int) -> NoReturn:
-    """End the guest with a code.
-
-    Raises:
-        Trapped: Always.
-    """
-    current_run().exit_code = code
-    raise calls.Trapped.because("the guest exits")
+def _proc_exit(_run: Run, _caller: int, code: int) -> NoReturn:
+    raise calls.Exited(code)
 
 
-def _proc_exit(_caller: int, code: int) -> None:
-    leave(code)
-
-
-_function = calls.host_function(FUNCTIONS[_NAME], _proc_exit)
+_functions = calls.host_functions({_NAME: (FUNCTIONS[_NAME], _proc_exit)})

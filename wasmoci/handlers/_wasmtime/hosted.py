@@ -10,11 +10,9 @@ import functools
 
 from wasmoci.handlers._host import open_wasi
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.exits import leave
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.library import check, library
 from wasmoci.handlers._wasmtime.outputs import guarded
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.handlers._wasmtime.which import Host
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
@@ -53,7 +51,7 @@ def define(linker: Owned, host: Host) -> None:
 def host(workload: Workload, run: Run) -> Iterator[None]:
     """Give a run its host, for as long as it lasts."""
     with open_wasi(attrs.evolve(workload, streams=guarded(workload.streams, run))) as wasi:
-        memory = _CallersMemory()
+        memory = _CallersMemory(run)
         wasi.bind(memory)
         run.host = {name: function.call for name, function in wasi.functions().items()}
         run.host_memory = memory
@@ -63,24 +61,24 @@ def host(workload: Workload, run: Run) -> Iterator[None]:
 class _CallersMemory:
     """The memory of whoever calls the host."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self.caller = 0
 
     def view(self) -> memoryview:
-        return calls.memory_of(self.caller)
+        return calls.memory_of(self._run, self.caller)
 
 
-def _call(name: str, caller: int, *arguments: int) -> int | None:
-    run = current_run()
+def _call(name: str, run: Run, caller: int, *arguments: int) -> int | None:
     run.host_memory.caller = caller
     try:
         return run.host[name](*arguments)
     except ProcExit as ended:
-        leave(ended.code)
+        raise calls.Exited(ended.code) from None
 
 
 @functools.cache
 def _functions() -> dict[str, Any]:
-    return {
-        name: calls.host_function(signature, functools.partial(_call, name)) for name, signature in FUNCTIONS.items()
-    }
+    return calls.host_functions(
+        {name: (signature, functools.partial(_call, name)) for name, signature in FUNCTIONS.items()}
+    )

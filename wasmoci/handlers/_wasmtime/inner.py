@@ -6,7 +6,6 @@ wasmtime's WASI takes its arguments from the instance that calls it. So a small 
 from __future__ import annotations
 
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.wasi import FUNCTIONS
 
 TYPE_CHECKING = False
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.run import Run
 
 WASI = "wasi_snapshot_preview1"
 _CALLS = ("fd_close", "fd_renumber")
@@ -40,17 +40,18 @@ class LinkedInner:
 
     Args:
         link: Gives the module, linked with wasmtime's WASI.
+        run: The run.
     """
 
-    def __init__(self, link: Callable[[], Owned]) -> None:
+    def __init__(self, link: Callable[[], Owned], run: Run) -> None:
         self._link = link
+        self._run = run
         self._functions: dict[str, calls.InnerFunction] = {}
 
-    def call(self, caller: int, name: str, arguments: Sequence[int]) -> int:
-        """Call a function for a guest.
+    def call(self, name: str, arguments: Sequence[int]) -> int:
+        """Call a function for the run's guest.
 
         Args:
-            caller: The guest's instance, a ``wasmtime_caller_t``.
             name: The function.
             arguments: Its arguments, unsigned.
 
@@ -60,9 +61,9 @@ class LinkedInner:
         Raises:
             Trapped: The guest is to end.
         """
-        context = calls.context_of(caller)
+        context = self._run.context
         if not self._functions:
-            with current_run().unaccounted():
+            with self._run.instantiating(accounted=False):
                 self._instantiate(context)
         return self._functions[name](context, arguments)
 

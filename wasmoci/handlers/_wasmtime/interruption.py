@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import ctypes
+import os
 
-from wasmoci.handlers._wasmtime.calls import new_error
+from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
-from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t
-from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t, without_result
+from wasmoci.handlers._wasmtime.run import runs
 from wasmoci.handlers._wasmtime.traps import STOPPED
 
 TYPE_CHECKING = False
@@ -24,15 +27,20 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
 
 _CONTINUE = 0
+_TICKS = 1  # until it asks again: the mark that it may go on
 
 
-@wasmtime_epoch_callback_t  # type: ignore[untyped-decorator]
-def _asked(_context: int, _data: int | None, delta: Any, kind: Any) -> int:
-    if current_run().stopped:
-        return new_error(STOPPED)
-    delta[0] = 1
-    kind[0] = _CONTINUE
-    return 0
+@without_result(wasmtime_epoch_callback_t)  # type: ignore[untyped-decorator]
+def _asked(context: int, _data: int | None, delta: Any, kind: Any) -> None:
+    if not runs[context].stopped:
+        kind[0] = _CONTINUE
+        delta[0] = _TICKS
+
+
+_error = ctypes.cast(library.wasmtime_error_new, ctypes.c_void_p).value or 0
+_message = ctypes.create_string_buffer(STOPPED.encode())
+[_address] = addresses([Entry(_asked, Marked.THIRD, 0, _TICKS, _error, ctypes.addressof(_message))])
+_entry = wasmtime_epoch_callback_t(_address)
 
 
 def listen(store: Owned, context: int) -> None:
@@ -42,7 +50,7 @@ def listen(store: Owned, context: int) -> None:
         store: The store.
         context: Its context.
     """
-    library.wasmtime_store_epoch_deadline_callback(store.pointer, _asked, None, NO_FINALIZER)
+    library.wasmtime_store_epoch_deadline_callback(store.pointer, _entry, None, NO_FINALIZER)
     library.wasmtime_context_set_epoch_deadline(context, 1)
 
 
@@ -56,6 +64,7 @@ def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
         engine: Its engine, whose stores listen.
     """
     # Not by threading.Thread, which takes longer than many a guest: until it has begun, and to keep account of it.
+    process = os.getpid()
     ended, gone = _thread.allocate_lock(), _thread.allocate_lock()
     ended.acquire()
     gone.acquire()
@@ -68,9 +77,13 @@ def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
         finally:
             gone.release()
 
-    _thread.start_new_thread(wait, ())
+    try:
+        _thread.start_new_thread(wait, ())
+    except RuntimeError as error:
+        raise no_thread(error) from error
     try:
         yield
     finally:
-        ended.release()
-        gone.acquire()
+        if os.getpid() == process:  # a process that was forked within the run has no such thread
+            ended.release()
+            gone.acquire()

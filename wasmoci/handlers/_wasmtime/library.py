@@ -21,13 +21,15 @@ class _Library:
 
     def __init__(self) -> None:
         self._opened: Any = None
+        self._held: Any = None
 
     def __getattr__(self, name: str) -> Any:
         if name not in PROTOTYPES:
             raise AttributeError(name)
         if self._opened is None:
             self._opened = ctypes.CDLL(str(library_file()))
-        function = self._opened[name]  # by an index it is one of our own
+            self._held = ctypes.PyDLL(None, handle=self._opened._handle)  # noqa: SLF001  the same library
+        function = (self._held if name in _BRIEF else self._opened)[name]  # by an index it is one of our own
         # An address comes as an int, and whatever has one is taken.
         function.restype, *function.argtypes = (
             ctypes.c_void_p if isinstance(kind, str) else kind for kind in PROTOTYPES[name]
@@ -35,6 +37,22 @@ class _Library:
         setattr(self, name, function)
         return function
 
+
+_BRIEF = {
+    "wasi_config_new",
+    "wasi_config_set_argv",
+    "wasi_config_set_env",
+    "wasi_config_set_stdin_bytes",
+    "wasm_byte_vec_new",
+    "wasmtime_caller_context",
+    "wasmtime_caller_export_get",
+    "wasmtime_context_set_wasi",
+    "wasmtime_instance_export_get",
+    "wasmtime_memory_data",
+    "wasmtime_memory_data_size",
+    "wasmtime_store_context",
+}
+"""Functions that look something up or take something down, and call nothing: letting go of the GIL for them would take longer."""
 
 library = _Library()
 

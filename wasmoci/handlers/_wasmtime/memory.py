@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import itertools
 import os
+from _thread import get_native_id
 
-from wasmoci.handlers._wasmtime.calls import new_error
+from wasmoci.handlers._entries import Entry, Marked, addresses, reader
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import (
     NO_FINALIZER,
     finalizer_t,
+    wasmtime_linear_memory_t,
     wasmtime_memory_creator_t,
     wasmtime_memory_get_callback_t,
     wasmtime_memory_grow_callback_t,
     wasmtime_new_memory_callback_t,
+    without_result,
 )
-from wasmoci.handlers._wasmtime.run import current_run
+from wasmoci.handlers._wasmtime.run import instantiated
+from wasmoci.handlers._wasmtime.traps import REFUSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.run import Run
 
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
@@ -75,30 +79,52 @@ class MemoryAccount:
         if self._used + size > self._limit:
             self.refusals += 1
             if self.exhausted:
-                library.wasmtime_engine_increment_epoch(self._engine.pointer)
+                self.interrupt()
             return False
         self._used += size
         return True
+
+    def interrupt(self) -> None:
+        """Have the guest ask its run whether to stop."""
+        library.wasmtime_engine_increment_epoch(self._engine.pointer)
 
     def reserve(self, wanted: int, *, is_64: bool) -> int:
         """How much address space a memory is to have, which must never move, when the engine wants so much."""
         return max(wanted, min(self._limit, _LONGEST)) if is_64 else wanted
 
 
+class _Place(ctypes.Structure):
+    """Where a linear memory is, as its engine reads it without Python, and the mark of the call-back that lets it grow."""
+
+    _fields_ = (
+        ("base", ctypes.c_size_t),
+        ("size", ctypes.c_size_t),
+        ("capacity", ctypes.c_size_t),
+        ("answered", ctypes.c_uint32),
+    )
+
+
 class _LinearMemory:
     """One linear memory: ``size`` accessible bytes at ``base``, of ``capacity``, in a mapping of ``length`` bytes."""
 
-    def __init__(self, account: MemoryAccount, size: int, capacity: int, guard: int) -> None:
+    def __init__(self, run: Run, account: MemoryAccount, size: int, capacity: int, guard: int) -> None:
         page = os.sysconf("SC_PAGESIZE")
-        self.capacity = -(-capacity // page) * page
-        self._length = self.capacity + -(-guard // page) * page
+        self.run = run
+        self.place = _Place()
+        self._capacity = -(-capacity // page) * page
+        self._length = max(self._capacity + -(-guard // page) * page, page)
         flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
-        self.base = _libc.mmap(None, max(self._length, page), _PROT_NONE, flags, -1, 0)
-        if self.base == _FAILED:
+        self._base = _libc.mmap(None, self._length, _PROT_NONE, flags, -1, 0)
+        if self._base == _FAILED:
             raise OSError(ctypes.get_errno(), "can't reserve address space for a memory")
         self._account = account
-        self.size = 0
-        self.grow(size)
+        self._size = 0
+        try:
+            self.grow(size)
+        except BaseException:
+            self.free()
+            raise
+        self.place.base, self.place.capacity = self._base, self._capacity
 
     def grow(self, size: int) -> None:
         """Make it so many bytes.
@@ -106,44 +132,43 @@ class _LinearMemory:
         Raises:
             OSError: The system doesn't give them.
         """
-        if size > self.capacity:
+        if size > self._capacity:
             raise OSError(errno.ENOMEM, "no address space left for the memory")
-        if size > self.size and _libc.mprotect(self.base, size, _PROT_READ_WRITE) != 0:
+        if size > self._size and _libc.mprotect(self._base, size, _PROT_READ_WRITE) != 0:
             raise OSError(ctypes.get_errno(), "the system has no memory left")
-        self.size = size
+        self._size = self.place.size = size
 
     def request(self, size: int) -> bool:
         """Make it so many bytes; False when the limit refuses."""
-        if not self._account.book(size - self.size):
+        if not self._account.book(size - self._size):
             return False
         self.grow(size)
         return True
 
+    def interrupt(self) -> None:
+        """See :meth:`MemoryAccount.interrupt`."""
+        self._account.interrupt()
+
     def free(self) -> None:
         """Give it back to the system."""
-        _libc.munmap(self.base, self._length)
+        _libc.munmap(self._base, self._length)
 
 
-_REFUSED = "the memory limit is reached"
+_ANSWERED = 1
 _memories: dict[int, _LinearMemory] = {}
-_keys = itertools.count(1)
 
 
-@wasmtime_memory_get_callback_t  # type: ignore[untyped-decorator]
-def _get(key: int, size: Any, capacity: Any) -> int:
+@without_result(wasmtime_memory_grow_callback_t)  # type: ignore[untyped-decorator]
+def _grow(key: int, size: int) -> None:
     memory = _memories[key]
-    size[0] = memory.size
-    capacity[0] = memory.capacity
-    base: int = memory.base
-    return base
-
-
-@wasmtime_memory_grow_callback_t  # type: ignore[untyped-decorator]
-def _grow(key: int, size: int) -> int:
     try:
-        return 0 if _memories[key].request(size) else new_error(_REFUSED)
-    except Exception as error:  # noqa: BLE001  nothing may pass through the engine
-        return new_error(str(error))
+        if memory.request(size):
+            memory.place.answered = _ANSWERED
+    except OSError:
+        pass  # the system has none, which the guest is told
+    except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
+        memory.run.fail(error)
+        memory.interrupt()
 
 
 @finalizer_t  # type: ignore[untyped-decorator]
@@ -151,28 +176,45 @@ def _free(key: int) -> None:
     _memories.pop(key).free()
 
 
-@wasmtime_new_memory_callback_t  # type: ignore[untyped-decorator]
-def _new(_data: int | None, kind: int, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> int:
+@without_result(wasmtime_new_memory_callback_t)  # type: ignore[untyped-decorator]
+def _new(_data: int | None, kind: int, minimum: int, _maximum: int, reserved: int, guard: int, result: Any) -> None:
+    run = instantiated[get_native_id()]
     try:
-        account = current_run().memory
-        if account is None:
-            return new_error("a memory outside of a run")
-        if not account.book(minimum):
-            return new_error(_REFUSED)
+        account = run.memory
+        if account is None or not account.book(minimum):
+            return
         capacity = account.reserve(reserved, is_64=library.wasmtime_memorytype_is64(kind))
-        memory = _LinearMemory(account, minimum, max(capacity, minimum), guard)
-    except Exception as error:  # noqa: BLE001  nothing may pass through the engine
-        return new_error(str(error))
-    key = next(_keys)
-    _memories[key] = memory
-    result[0].env = key
-    result[0].get_memory = _get
-    result[0].grow_memory = _grow
-    result[0].finalizer = _free
-    return 0
+        memory = _LinearMemory(run, account, minimum, max(capacity, minimum), guard)
+        key = ctypes.addressof(memory.place)
+        _memories[key] = memory
+        made = result[0]
+        made.env, made.get_memory, made.grow_memory = key, _GET, _GROW
+        made.finalizer = _free
+    except OSError as error:
+        run.reason = str(error)
+    except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
+        run.fail(error)
 
 
-_creator = wasmtime_memory_creator_t(env=None, new_memory=_new, finalizer=NO_FINALIZER)
+_address = ctypes.cast(_free, ctypes.c_void_p).value or 0
+_error = ctypes.cast(library.wasmtime_error_new, ctypes.c_void_p).value or 0
+_message = ctypes.create_string_buffer(REFUSED.encode())
+# A memory is made when its finalizer, the last that is said of it, is there.
+_made, _grown = addresses(
+    [
+        Entry(
+            _new,
+            Marked.SEVENTH,
+            wasmtime_linear_memory_t.finalizer.offset,
+            _address & 0xFFFF_FFFF,
+            _error,
+            ctypes.addressof(_message),
+        ),
+        Entry(_grow, Marked.FIRST, _Place.answered.offset, _ANSWERED, _error, ctypes.addressof(_message)),
+    ]
+)
+_GET, _GROW = wasmtime_memory_get_callback_t(reader()), wasmtime_memory_grow_callback_t(_grown)
+_creator = wasmtime_memory_creator_t(env=None, new_memory=wasmtime_new_memory_callback_t(_made), finalizer=NO_FINALIZER)
 
 
 def limit_tables(store: Owned, limit: int) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import itertools
 import threading
 
-from wasmoci.handlers._wasmtime.prototypes import finalizer_t, wasi_output_callback_t
+from wasmoci.handlers import _interpreter
+from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._thread import on_thread
+from wasmoci.handlers._wasmtime.prototypes import finalizer_t, wasi_output_callback_t, without_result
 from wasmoci.stdio import Sink, Streams
 
 TYPE_CHECKING = False
@@ -26,11 +28,20 @@ if TYPE_CHECKING:
 _SETTLING = 1.0  # seconds; it takes microseconds
 
 
-class GuardedSink(Sink):
-    """A sink that raises nothing but ``OSError``, which is the guest's own affair.
+class OutputLost(Exception):
+    """The function that takes a guest's output has raised; what, the run knows. No host function takes it for an errno."""
 
-    Any exception of a function that takes the output is kept, to be raised after the run; from then on the guest gets
-    ``EIO``.
+
+class _Answer(ctypes.Structure):
+    """What a call-back answers: that it has, and how many bytes it has taken, or a negative errno."""
+
+    _fields_ = (("answered", ctypes.c_uint32), ("result", ctypes.c_int64))
+
+
+class GuardedSink(Sink):
+    """A sink that raises ``OSError``, which is the guest's own affair, and :exc:`OutputLost`, which ends it.
+
+    Any exception of a function that takes the output is kept, to be raised after the run.
 
     Args:
         sink: Where the output goes.
@@ -45,14 +56,14 @@ class GuardedSink(Sink):
     def write(self, data: bytes | memoryview) -> None:
         """See :meth:`Sink.write`."""
         if self._run.failure is not None:
-            raise OSError(errno.EIO, "the output can't be taken any more")
+            raise OutputLost
         try:
             self._sink.write(data)
         except BaseException as error:
             if self.descriptor is not None and isinstance(error, OSError):
                 raise
             self._run.fail(error)
-            raise OSError(errno.EIO, "the output can't be taken") from error
+            raise OutputLost from error
 
 
 class Loan:
@@ -69,33 +80,52 @@ class Loan:
     def __init__(self, sink: Sink, run: Run) -> None:
         self.sink = GuardedSink(sink, run)
         self.returned = threading.Event()
-        self.key = next(_keys)
+        self.is_over = False
+        self.answer = _Answer()
+        self.key = ctypes.addressof(self.answer)
         _loans[self.key] = self
 
     def pass_to(self, setter: Callable[..., None], config: int) -> None:
         """Make it an output of a WASI configuration."""
-        setter(config, _take, self.key, _release)
+        setter(config, _entry, self.key, _release)
 
     def end(self) -> None:
         """Take it back."""
-        self.returned.wait(_SETTLING)
-        _loans.pop(self.key, None)
+        if self.returned.wait(_SETTLING):
+            del _loans[self.key]
+        else:  # it may still come, and find a place for its answer
+            self.is_over = True
 
 
-@wasi_output_callback_t  # type: ignore[untyped-decorator]
-def _take(key: int, data: int | None, size: int) -> int:
-    """Write, and give the size, or a negative errno."""
-    loan = _loans.get(key)
-    if loan is None:
-        return -errno.EIO
+@without_result(wasi_output_callback_t)  # type: ignore[untyped-decorator]
+def _take(key: int, data: int | None, size: int) -> None:
+    loan = _loans[key]
+    if loan.is_over:
+        return
     _thread.serves_engine = True
     try:
         loan.sink.write(ctypes.string_at(data, size) if data else b"")
+        loan.answer.result = size
+        loan.answer.answered = _ANSWERED
     except OSError as error:
-        return -(error.errno or errno.EIO)
+        loan.answer.result = -(error.errno or errno.EIO)
+        loan.answer.answered = _ANSWERED
+    except OutputLost:
+        pass
     finally:
         _thread.serves_engine = False
-    return size
+
+
+_ANSWERED = 1
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+[_address] = addresses(
+    [
+        Entry(
+            _take, Marked.FIRST, _Answer.answered.offset, _ANSWERED, 0, -errno.EIO & _MASK, result=_Answer.result.offset
+        )
+    ]
+)
+_entry = wasi_output_callback_t(_address)
 
 
 @finalizer_t  # type: ignore[untyped-decorator]
@@ -105,14 +135,26 @@ def _release(key: int) -> None:
         loan.returned.set()
 
 
-def on_own_thread(function: Callable[[], _T]) -> _T:
-    """Call a function on a thread that may run a guest: not on one of wasmtime's, where another guest's output is taken."""
-    if not getattr(_thread, "serves_engine", False):
-        return function()
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  it is hardly ever needed
+def on_own_thread(function: Callable[[], _T], stop: Callable[[], None]) -> _T:
+    """Call a function on a thread that may run a guest.
 
-    with ThreadPoolExecutor(1, "wasmoci-guest") as executor:
-        return executor.submit(function).result()
+    That isn't one of wasmtime's, where another guest's output is taken, nor one whose call-backs come to another interpreter.
+
+    Args:
+        function: What to call.
+        stop: Ends it, when the waiting is interrupted.
+
+    Raises:
+        EngineError: No thread of this interpreter can run one.
+    """
+    if _interpreter.reached() and not getattr(_thread, "serves_engine", False):
+        return function()
+
+    def run() -> _T:
+        _interpreter.require_reached("wasmtime")
+        return function()
+
+    return on_thread(run, stop=stop)
 
 
 def guarded(streams: Streams, run: Run) -> Streams:
@@ -121,5 +163,4 @@ def guarded(streams: Streams, run: Run) -> Streams:
 
 
 _thread: Any = threading.local()
-_keys = itertools.count(1)
 _loans: dict[int, Loan] = {}

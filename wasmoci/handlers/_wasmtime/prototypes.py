@@ -147,6 +147,15 @@ class wasmtime_memory_creator_t(Structure):  # noqa: N801
     _fields_ = (("env", c_void_p), ("new_memory", wasmtime_new_memory_callback_t), ("finalizer", finalizer_t))
 
 
+def without_result(kind: Any) -> Any:
+    """The type of a call-back in Python that stands behind an entry, see :mod:`wasmoci.handlers._entries`.
+
+    Args:
+        kind: The type of the C function.
+    """
+    return CFUNCTYPE(None, *kind._argtypes_)
+
+
 NO_FINALIZER = finalizer_t(0)
 WASM_TYPES = {"i32": 0, "i64": 1}
 WASMTIME_EXTERN_MEMORY = 3

@@ -1,17 +1,21 @@
 """The state of one run, found again by the functions that the engine calls back.
 
-Linkers and engines are shared by many runs, so their functions can't belong to one. wasmtime calls them on the thread that
-runs the guest: the innermost run of that thread is the one that is meant.
+Linkers and engines are shared by many runs, so their functions can't belong to one. The engine tells each of them whose store it is
+that calls, and a store belongs to one run: so it doesn't matter on which thread, or in which greenlet, a call comes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import os
+from _thread import get_native_id
+
+from wasmoci.handlers import _host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from wasmoci.handlers._wasmtime.memory import MemoryAccount
@@ -20,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What is known of a guest while it runs; within its context it is the run of this thread.
-
-    Of a run within a run (in a function that takes output) the inner one is.
+    """What is known of a guest while it runs. As a context manager it takes back what was lent to the engine.
 
     Attributes:
+        context: The store's context.
         exit_code: What the guest gave to ``proc_exit``, whole; None until then.
-        failure: The first exception of the host's in a call-back, to be raised after the run.
+        reason: Why a call-back has ended the guest, in the words for its trap; None until one has.
+        failure: The first exception of the host's in a call-back, to be raised after the run. From then on each call ends the guest.
         expired: Whether its time is over.
         memory: The account of its memory; None without a limit.
         outputs: Where its outputs lead, when wasmtime doesn't write to them by itself.
@@ -36,7 +40,9 @@ class Run:
     """
 
     def __init__(self) -> None:
+        self.context = 0
         self.exit_code: int | None = None
+        self.reason: str | None = None
         self.failure: BaseException | None = None
         self.expired = False
         self.memory: MemoryAccount | None = None
@@ -44,50 +50,72 @@ class Run:
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
         self.loans: list[Loan] = []
-        self._outer: Run | None = None
 
     def __enter__(self) -> Run:
-        self._outer = getattr(_thread, "run", None)
-        _thread.run = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.run = self._outer
         for loan in self.loans:
             loan.end()
+
+    def belong_to(self, context: int, stack: contextlib.ExitStack) -> None:
+        """Be the run that a store's call-backs find.
+
+        Args:
+            context: The store's context.
+            stack: Ends that; the store has to live longer.
+        """
+        self.context = context
+        runs[context] = self
+        stack.callback(runs.pop, context)
 
     @property
     def stopped(self) -> bool:
         """Whether the guest is to end now."""
-        return self.expired or (self.memory is not None and self.memory.exhausted)
+        return self.expired or self.failure is not None or (self.memory is not None and self.memory.exhausted)
 
     def fail(self, error: BaseException) -> None:
         """Keep an exception of the host's; the first one is raised after the run."""
         if self.failure is None:
             self.failure = error
 
+    def instantiating(self, *, accounted: bool = True) -> AbstractContextManager[None]:
+        """What the calling thread instantiates in the meantime has its memory from this run: of that alone the engine tells no store.
+
+        Args:
+            accounted: Whether it is the guest's, and counts for its limit.
+        """
+        return _NOTHING if self.memory is None else self._instantiating(self.memory, accounted=accounted)
+
     @contextlib.contextmanager
-    def unaccounted(self) -> Iterator[None]:
-        """Memory that is made in the meantime is ours, and not of the guest's account."""
-        if self.memory is None:
-            yield
-            return
-        self.memory.open = False
+    def _instantiating(self, memory: MemoryAccount, *, accounted: bool) -> Iterator[None]:
+        thread = get_native_id()  # the system's, of which no greenlet has one of its own
+        outer = instantiated.get(thread)
+        instantiated[thread] = self
+        before, memory.open = memory.open, accounted
         try:
             yield
         finally:
-            self.memory.open = True
+            memory.open = before
+            if outer is None:
+                del instantiated[thread]
+            else:
+                instantiated[thread] = outer
 
 
-def current_run() -> Run:
-    """The innermost run of this thread; there has to be one."""
-    run: Run = _thread.run
-    return run
+_NOTHING = contextlib.nullcontext()
+
+runs: dict[int, Run] = {}
+"""The runs by the contexts of their stores."""
+
+instantiated: dict[int, Run] = {}
+"""Those that instantiate something by themselves now, with a limit of memory, by the system's id of their thread."""
 
 
-def is_running() -> bool:
-    """Whether this thread has a run."""
-    return getattr(_thread, "run", None) is not None
+def _forked() -> None:
+    """In a process that was forked within a call of a guest: the guest has one there as well, and nobody meant that."""
+    for run in runs.values():
+        run.fail(_host.forked())
 
 
-_thread: Any = threading.local()
+os.register_at_fork(after_in_child=_forked)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+from _thread import get_native_id
 
 from wasmoci.handlers._thread import on_stack
-from wasmoci.handlers._wasmtime.run import is_running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _libc = ctypes.CDLL(None)
 _libc.pthread_self.restype = ctypes.c_void_p
 _libc.pthread_getattr_np.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 _thread: Any = threading.local()
+_running: set[int] = set()  # the system's ids of the threads that run a guest, of which no greenlet has one of its own
 
 
 def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fresh: bool) -> Result:
@@ -39,9 +40,18 @@ def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fr
         fresh: Whether this thread was just started by :mod:`threading`, for this call.
     """
     # A run within a run has what the outer one has left.
-    if (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()) and not is_running():
+    if get_native_id() not in _running and (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()):
+        return _marked(function)
+    return on_stack(lambda _size: _marked(function), _WANTED, _ENOUGH, abandon=abandon)
+
+
+def _marked(function: Callable[[], Result]) -> Result:
+    thread = get_native_id()
+    _running.add(thread)
+    try:
         return function()
-    return on_stack(lambda _size: function(), _WANTED, _ENOUGH, abandon=abandon)
+    finally:
+        _running.discard(thread)
 
 
 def _has_enough() -> bool:

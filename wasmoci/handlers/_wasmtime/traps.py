@@ -21,6 +21,10 @@ _NAMELESS = "<unknown>!"
 _TRAP = "wasm trap: "
 STOPPED = "stopped by its host"
 """The error that ends a guest which is to stop."""
+HOST_FAILED = "a function of its host has not answered"
+"""The trap that ends a guest in a host function, whatever the reason."""
+REFUSED = "it has got no memory from its host"
+"""The error of a memory that can't be had, or can't grow."""
 _TABLES_REFUSED = ("exceeds table limits", "table count too high")
 _OUT_OF_FUEL = "all fuel consumed by WebAssembly"
 
@@ -55,6 +59,20 @@ def summary(error: Failure) -> str:
     return read_report(str(error))[0]
 
 
+def _explained(message: str, run: Run, refused: int) -> str:
+    """A trap's message, or, of one that an entry has made, what the call-back had to say about it.
+
+    Raises:
+        EngineError: It has said nothing.
+    """
+    for words, known in ((HOST_FAILED, False), (STOPPED, run.stopped), (REFUSED, refused)):
+        if message.endswith(words) and not known:
+            if run.reason is None:
+                raise _host.unanswered()
+            return run.reason
+    return message
+
+
 def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
     """Say how a run ended.
 
@@ -62,6 +80,9 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
         error: The trap or error of wasmtime; None when the function returned.
         run: The run's state.
         limits: What it was allowed to use.
+
+    Raises:
+        EngineError: A call-back has ended it, and nobody knows why.
     """
     refused = 0 if run.memory is None else run.memory.refusals
     code = run.exit_code
@@ -73,6 +94,7 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
         return _host.exited(code, refused=refused, limits=limits)
     text = str(error)
     message, frames = read_report(text)
+    message = _explained(message, run, refused)
     if run.memory is not None and run.memory.exhausted:
         return Outcome.out_of_memory(limits.memory, frames, "it went on asking for more")
     if run.expired and STOPPED in text:

@@ -13,7 +13,6 @@ import functools
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import guarded
-from wasmoci.handlers._wasmtime.run import current_run
 from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
@@ -51,42 +50,55 @@ class GuestOutputs:
     def __init__(self, streams: Streams, run: Run, inner: LinkedInner) -> None:
         kept = guarded(streams, run)
         self._sinks: dict[int, Sink] = {_STDOUT: kept.stdout, _STDERR: kept.stderr}
+        self._run = run
         self._inner = inner
 
     def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
         """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
-        memory = calls.memory_of(caller, required=True)
+        memory = calls.memory_of(self._run, caller, required=True)
         try:
             target = region(memory, result, _SIZE)
             pieces = buffers(memory, pointer, count)
         except FAILURES as failure:
             if errno_of(failure) != Errno.FAULT:
                 return errno_of(failure)
-            raise calls.Trapped.because("fd_write: pointer out of bounds") from None
+            raise calls.Trapped("fd_write: pointer out of bounds") from None
         sink = self._sinks.get(fd)
         if sink is None:
             return Errno.BADF
-        errno, written = _write(sink, pieces)
+        errno, written = self._take(sink, pieces)
         if errno == Errno.SUCCESS:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
 
-    def close(self, caller: int, fd: int) -> int:
+    def close(self, _caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
-        errno = self._inner.call(caller, "fd_close", (fd,))
+        errno = self._inner.call("fd_close", (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
-    def renumber(self, caller: int, fd: int, to: int) -> int:
+    def renumber(self, _caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
-        errno = self._inner.call(caller, "fd_renumber", (fd, to))
+        errno = self._inner.call("fd_renumber", (fd, to))
         if errno == Errno.SUCCESS and fd != to:
             moved = self._sinks.pop(fd, None)
             self._sinks.pop(to, None)
             if moved is not None:
                 self._sinks[to] = moved
         return errno
+
+    def _take(self, sink: Sink, buffers: list[memoryview]) -> tuple[int, int]:
+        written = 0
+        for data in _gathered(buffers):
+            if self._run.stopped:
+                raise calls.Trapped(STOPPED)
+            try:
+                sink.write(data)
+            except OSError as error:
+                return (Errno.SUCCESS, written) if written else (errno_of(error), 0)
+            written += len(data)
+        return Errno.SUCCESS, written
 
 
 def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
@@ -105,26 +117,12 @@ def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
         yield b"".join(taken)
 
 
-def _write(sink: Sink, buffers: list[memoryview]) -> tuple[int, int]:
-    run, written = current_run(), 0
-    for data in _gathered(buffers):
-        if run.stopped:
-            raise calls.Trapped.because(STOPPED)
-        try:
-            sink.write(data)
-        except OSError as error:
-            return (Errno.SUCCESS, written) if written else (errno_of(error), 0)
-        written += len(data)
-    return Errno.SUCCESS, written
-
-
-def _answer(name: str, caller: int, *arguments: int) -> int:
-    outputs = current_run().outputs
-    if outputs is None:
+def _answer(name: str, run: Run, caller: int, *arguments: int) -> int:
+    if run.outputs is None:
         return Errno.NOSYS
-    answer: Callable[..., int] = getattr(outputs, _METHODS[name])
+    answer: Callable[..., int] = getattr(run.outputs, _METHODS[name])
     return answer(caller, *arguments)
 
 
 _METHODS = {"fd_close": "close", "fd_renumber": "renumber", "fd_write": "write"}
-_functions = {name: calls.host_function(FUNCTIONS[name], functools.partial(_answer, name)) for name in _METHODS}
+_functions = calls.host_functions({name: (FUNCTIONS[name], functools.partial(_answer, name)) for name in _METHODS})

@@ -13,7 +13,7 @@ What a handler claims among its capabilities it has to pass; what it doesn't cla
 from __future__ import annotations
 
 from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
-from wasmoci.testing.conformance.callers import FunctionsOfTheCaller
+from wasmoci.testing.conformance.callers import FunctionsOfTheCaller, SignalsOfTheCaller
 from wasmoci.testing.conformance.calls import Calls
 from wasmoci.testing.conformance.chance import TimeAndChance
 from wasmoci.testing.conformance.descriptors import FilesAndDescriptors
@@ -44,6 +44,7 @@ class HandlerConformance(
     StandardStreams,
     FilesAndDescriptors,
     FunctionsOfTheCaller,
+    SignalsOfTheCaller,
     Exits,
     Traps,
     TimeLimits,
