@@ -49,6 +49,8 @@ class ColdProcess:
 
     is_forked = False
     """It has been given this process's environment."""
+    server = None
+    """No server has forked it."""
 
     def __init__(self, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False) -> None:
         if not sys.executable:

@@ -19,7 +19,6 @@ from wasmoci.isolation import memory, messages
 from wasmoci.isolation.cold import ColdProcess
 from wasmoci.isolation.ending import Ending, as_result
 from wasmoci.isolation.importable import reference_of
-from wasmoci.isolation.warm import WarmProcess
 from wasmoci.running import Running
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from wasmoci.isolation.bounds import Bounds
     from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.servers import OnlyForked, Servers
+    from wasmoci.isolation.warm import WarmProcess
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
     from wasmoci.spec import Spec
@@ -219,7 +219,7 @@ class _Worker(Running):
     @property
     def is_forked(self) -> bool:
         """Whether it comes from a server, and so doesn't have this process's environment."""
-        return isinstance(self._process, WarmProcess)
+        return self._process.is_forked
 
     def __enter__(self) -> _Worker:
         return self
@@ -239,8 +239,9 @@ class _Worker(Running):
 
     def remember(self, request: dict[str, Any]) -> None:
         """Have the server keep the program at hand, when the worker says that it had to read it."""
-        if isinstance(self._process, WarmProcess) and self._answer is not None and self._answer.get("novel") is True:
-            self._process.server.remember(request["handler"], json.dumps(request).encode())
+        server = self._process.server
+        if server is not None and self._answer is not None and self._answer.get("novel") is True:
+            server.remember(request["handler"], json.dumps(request).encode())
 
     def signal(self, number: int) -> None:
         """See :class:`Running`."""
