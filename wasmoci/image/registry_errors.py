@@ -81,7 +81,7 @@ def connection_error(name: str, url: str, error: Exception) -> tuple[RegistryErr
         if any(sign in text for sign in _PLAIN):
             hint = "The registry speaks plain HTTP, it seems: use --plain-http if you trust the network."
         elif "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text:
-            hint = "Give the certificate's authority with --ca-file FILE; --insecure believes any certificate."
+            hint = "Give the certificate's authority with --ca-file FILE; --insecure believes any certificate of the registry's own host."
         else:
             hint = None
         return RegistryError(f"{name}: no TLS connection with {host}: {text}", hint=hint), False
