@@ -471,8 +471,8 @@ def test_configuration(shared: Path, monkeypatch: pytest.MonkeyPatch, how: str) 
 
 def test_sockets_have_no_names(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
     """What processes of ours talk through can't be reached by anybody else: no socket has a path or an abstract name."""
-    with wasmoci.start(make_bundle(guest("sleep"), args=["60"])):
-        processes, found = {os.getpid()}, set[int]()
+    with wasmoci.start(make_bundle(guest("sleep"), args=["60"])) as started:
+        processes, found = {os.getpid(), started.pid}, set[int]()
         while found != processes:
             found = set(processes)
             processes |= {child for process in found for child in offspring(process)}

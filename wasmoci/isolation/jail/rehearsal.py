@@ -31,7 +31,13 @@ _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
     *("wasmoci.binary.component", "wasmoci.binary.constants", "wasmoci.binary.instructions", "wasmoci.binary.need"),
     *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
-    *("wasmoci.binary.rewrite", "wasmoci.binary.text", "wasmoci.wasi.linux", "wasmoci.wasi.sockets"),
+    *(
+        "wasmoci.binary.rewrite",
+        "wasmoci.binary.text",
+        "wasmoci.wasi.linux",
+        "wasmoci.wasi.listing",
+        "wasmoci.wasi.sockets",
+    ),
 )
 
 
