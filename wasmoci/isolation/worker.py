@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _MOST = 4 << 30  # bytes of memory that a guest can have
-_OVERHEAD = (
-    1536 << 20
-)  # bytes that a process in the jail may have beside: the engine's stack, the module, its compiled form
+_OVERHEAD = 3 << 30  # bytes that a process in the jail may have beside: two of the engine's stacks, and all else
 
 
 def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
