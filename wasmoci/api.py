@@ -61,7 +61,7 @@ def run(
         timeout: Seconds of wall-clock time.
         memory: Bytes of linear memory; the spec's limit where this is None.
         fuel: Instructions, on an engine that counts them.
-        isolation: ``inline`` or ``process``, which mean Wasm or an error; None to have it chosen.
+        isolation: ``inline``, ``process`` or ``jail``, which mean Wasm or an error; None to have it chosen.
         platform: Which of an image's platforms to take; None for one for Wasm, else this machine's. One for Wasm, as
             ``wasi/wasm``, means Wasm or an error.
         native: Whether an image's program may run natively, if it isn't Wasm; held as Podman holds its containers.
@@ -105,6 +105,7 @@ async def run_async(
     timeout: float | None = None,
     memory: int | None = None,
     fuel: int | None = None,
+    isolation: Isolation | str | None = None,
     platform: str | None = None,
     native: bool = False,
 ) -> ExecutionResult:
@@ -126,6 +127,7 @@ async def run_async(
         timeout: As for :func:`run`.
         memory: As for :func:`run`.
         fuel: As for :func:`run`.
+        isolation: ``process`` or ``jail``; None for the one that the engine is trusted with.
         platform: As for :func:`run`.
         native: As for :func:`run`.
 
@@ -153,7 +155,8 @@ async def run_async(
                 engine=engine,
                 stdio=Stdio.capture(stdin) if stdio is None else stdio,
                 limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                wasm=asks_for_wasm(platform),
+                isolation=None if isolation is None else Isolation(isolation),
+                wasm=asks_for_wasm(platform) or None,
                 native=native,
             ) as running,
         ):
@@ -175,6 +178,7 @@ def start(
     timeout: float | None = None,
     memory: int | None = None,
     fuel: int | None = None,
+    isolation: Isolation | str | None = None,
     platform: str | None = None,
     native: bool = False,
 ) -> RunningGuest:
@@ -194,6 +198,7 @@ def start(
         timeout: Seconds of wall-clock time until it is stopped, from its beginning.
         memory: As for :func:`run`.
         fuel: As for :func:`run`.
+        isolation: ``process`` or ``jail``; None for the one that the engine is trusted with.
         platform: As for :func:`run`.
         native: As for :func:`run`.
 
@@ -226,7 +231,8 @@ def start(
                 engine=engine,
                 stdio=stdio,
                 limits=limits,
-                wasm=asks_for_wasm(platform),
+                isolation=None if isolation is None else Isolation(isolation),
+                wasm=asks_for_wasm(platform) or None,
                 native=native,
             ) as running,
         ):

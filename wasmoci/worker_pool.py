@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.capabilities import Capability
 from wasmoci.dispatcher import Dispatcher
+from wasmoci.isolation import Isolation
 from wasmoci.isolation.importable import reference_of
 from wasmoci.isolation.servers import OnlyForked, Servers
 from wasmoci.isolation.task import attend
@@ -86,6 +87,7 @@ class WorkerPool:
         timeout: float | None = None,
         memory: int | None = None,
         fuel: int | None = None,
+        isolation: Isolation | str | None = None,
         platform: str | None = None,
         native: bool = False,
     ) -> ExecutionResult:
@@ -114,7 +116,8 @@ class WorkerPool:
                     engine=engine,
                     stdio=Stdio.capture(stdin) if stdio is None else stdio,
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                    wasm=asks_for_wasm(platform),
+                    isolation=None if isolation is None else Isolation(isolation),
+                    wasm=asks_for_wasm(platform) or None,
                     native=native,
                 ) as running,
             ):
@@ -135,6 +138,7 @@ class WorkerPool:
         timeout: float | None = None,
         memory: int | None = None,
         fuel: int | None = None,
+        isolation: Isolation | str | None = None,
         platform: str | None = None,
         native: bool = False,
     ) -> ExecutionResult:
@@ -162,7 +166,8 @@ class WorkerPool:
                     engine=engine,
                     stdio=Stdio.capture(stdin) if stdio is None else stdio,
                     limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                    wasm=asks_for_wasm(platform),
+                    isolation=None if isolation is None else Isolation(isolation),
+                    wasm=asks_for_wasm(platform) or None,
                     native=native,
                 ) as running,
             ):
