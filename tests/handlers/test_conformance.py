@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import usable
-from wasmoci.stdio import Stdio
+from wasmoci.result import ExitReason
+from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing import HandlerConformance
 from wasmoci.testing.conformance.base import Runner, made
+from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +89,23 @@ class TestWasm3InTheJail(HandlerConformance):
         result = run("streams", stdio=Stdio(stdin=b"", stdout=take("stdout"), stderr=take("stderr")))
         assert result.ok
         assert taken == {"stdout": b"out 1\nout 2\n", "stderr": b"err 1\nerr 2\n"}
+
+
+class TestWasmtimeInTheJail(TestWasm3InTheJail):
+    """On wasmtime where a caller wants one wall more."""
+
+    @pytest.fixture
+    def subject(self) -> EngineHandler:
+        """The handler, each guest of which runs in the jail."""
+        usable("wasmtime")
+        return made(importlib.import_module("tests.handlers.jailed").JailedWasmtime)
+
+    def test_reader_that_is_gone_is_the_guests_to_handle(self, run: Runner) -> None:
+        """In a worker process wasmtime writes to the pipe by itself, and says ``io`` of it, as it does in any worker."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            result = run("pour", stdio=Stdio(stdin=b"", stdout=writing, stderr=Stream.NULL))
+        finally:
+            os.close(writing)
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, Errno.IO)

@@ -85,3 +85,19 @@ def _unsigned(number: int) -> bytes:
         if not number:
             return encoded + bytes([byte])
         encoded += bytes([byte | 128])
+
+
+def overlays_wasm3() -> str:
+    """A valid module, as text, whose stack check is 0 on wasm3 0.5.0, so that a function's locals lie on the header of its memory."""
+    many = " ".join(["i64"] * 512)
+    beyond = "unreachable (loop (param i64) drop) unreachable"
+    return f"""(module
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (func $h (result {many}) (local $stack i64) (local $length i64)
+        (local.set $length (i64.const 0x100000000000)) (local.set $stack (i64.const 0x7fffffffffff))
+        (drop (i64.load (i32.const 0x10010))) (call $exit (i32.const 42)) {beyond})
+      (func $r (param $n i32) (local {many})
+        (if (local.get $n) (then (call $r (i32.sub (local.get $n) (i32.const 1)))) (else (call $h) unreachable))
+        {beyond})
+      (func (export "_start") (call $r (i32.const 580))))"""

@@ -140,8 +140,11 @@ class _Arm:
 _MACHINES: dict[str, type[_X86 | _Arm]] = {"x86_64": _X86, "aarch64": _Arm, "arm64": _Arm}
 
 
+_NAME = os.uname().machine  # here, for in the jail nobody may ask
+
+
 def _machine() -> type[_X86 | _Arm]:
-    name = os.uname().machine
+    name = _NAME
     if name not in _MACHINES or sys.maxsize < 1 << 32:
         raise ImportError(f"an engine can't call Python safely on {name}, only on {' and '.join(sorted(_MACHINES))}")
     return _MACHINES[name]

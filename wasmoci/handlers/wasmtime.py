@@ -169,7 +169,14 @@ class WasmtimeHandler(BaseHandler):
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmtime import execution, interruption  # noqa: F401, PLC0415
+        from wasmoci.handlers._wasmtime import (  # noqa: PLC0415
+            components,  # noqa: F401
+            execution,  # noqa: F401
+            hosted,  # noqa: F401
+            interfaces,  # noqa: F401
+            interruption,  # noqa: F401
+            memory,  # noqa: F401
+        )
 
         _host.preload()
         for limits in (NO_LIMITS, Limits(time=1.0)):
