@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wasmoci import isolation
-from wasmoci.capabilities import Capability
 from wasmoci.handlers.base import INHERIT, NO_LIMITS
 from wasmoci.handlers.wasm3 import Wasm3Handler
 from wasmoci.handlers.wasmtime import WasmtimeHandler
@@ -57,4 +56,3 @@ class JailedWasmtime(_Jailed):
 
     def __init__(self) -> None:
         super().__init__(WasmtimeHandler())
-        self.capabilities -= {Capability.WASI_02}  # wasmtime's own WASI needs procfs to be given directories safely

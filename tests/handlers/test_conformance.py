@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import usable
+from wasmoci.errors import UnsupportedWorkload
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing import HandlerConformance
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from wasmoci.bundle import Bundle
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
-    from wasmoci.result import ExecutionResult
+    from wasmoci.errors import UnsupportedWorkload
+from wasmoci.result import ExecutionResult
 
 
 class _Ours(HandlerConformance):
@@ -99,6 +101,11 @@ class TestWasmtimeInTheJail(TestWasm3InTheJail):
         """The handler, each guest of which runs in the jail."""
         usable("wasmtime")
         return made(importlib.import_module("tests.handlers.jailed").JailedWasmtime)
+
+    def test_components_run(self, run: Runner) -> None:  # type: ignore[override]
+        """They don't: wasmtime's own WASI needs procfs, to be given no directory with anything of the kernel's in it."""
+        with pytest.raises(UnsupportedWorkload, match="mountinfo can't be read"):
+            run("component")
 
     def test_reader_that_is_gone_is_the_guests_to_handle(self, run: Runner) -> None:
         """In a worker process wasmtime writes to the pipe by itself, and says ``io`` of it, as it does in any worker."""
