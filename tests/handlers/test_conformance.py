@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from wasmoci.bundle import Bundle
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
-    from wasmoci.errors import UnsupportedWorkload
-from wasmoci.result import ExecutionResult
+    from wasmoci.result import ExecutionResult
 
 
 class _Ours(HandlerConformance):
