@@ -98,7 +98,10 @@ def _separate(proc: int) -> bool:
         except PermissionError:
             _enter_user_namespace(proc, _NEWNS)
             is_mapped = True
-        call(libc.mount, None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+        try:
+            call(libc.mount, None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+        except OSError:  # the root is no mount, as in a chroot; all that is mounted here is mounted there
+            call(libc.mount, None, _BASE, None, ctypes.c_ulong(_MS_PRIVATE), None)
     except OSError as error:
         raise NoNamespace(error.errno, error.strerror) from None
     return is_mapped
