@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from wasmoci import determinism, isolation
+from wasmoci import determinism, isolation, trust
 from wasmoci._text import one_line
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
@@ -153,9 +153,9 @@ def select(
     if named is not None:
         return _named(workload, registry, named, thorough=thorough)
     candidates: list[Candidate] = []
-    for name in by_trust(registry, order, first):
+    for name in trust.in_order(registry, order, first):
         fits = any(candidate.chosen for candidate in candidates)
-        if fits and not thorough and name != first and not is_sandbox(registry, name):
+        if fits and not thorough and name != first and not trust.is_sandbox(registry, name):
             break
         candidates.append(_look(workload, registry, name))
         if candidates[-1].chosen and not thorough and workload.wishes <= registry.load(name).capabilities:
@@ -173,38 +173,13 @@ def select(
     )
 
 
-def by_trust(registry: Registry, order: Iterable[str], first: str | None = None) -> Iterator[str]:
-    """Engines in the order in which they are looked at: those that are sandboxes by themselves before all others.
-
-    Args:
-        registry: Where the handlers are; one is loaded only when it is its turn.
-        order: The names in order of preference.
-        first: The engine that is looked at first, whatever it is.
-    """
-    others = []
-    for name in order:
-        if name == first or is_sandbox(registry, name):
-            yield name
-        else:
-            others.append(name)
-    yield from others
-
-
-def is_sandbox(registry: Registry, name: str) -> bool:
-    """Whether an engine is a sandbox by itself; one that can't be loaded is told of where it stands in the order."""
-    try:
-        return Capability.SANDBOXED in registry.load(name).capabilities
-    except EngineError:
-        return True
-
-
 def explored(
     workload: Wasm, registry: Registry, order: Iterable[str], first: str | None = None
 ) -> tuple[Candidate, ...]:
     """Each engine with what it says to a workload, for one that none is chosen for; the arguments are those of :func:`select`."""
     candidates: list[Candidate] = []
     verdict = ""
-    for name in by_trust(registry, order, first):
+    for name in trust.in_order(registry, order, first):
         if verdict:
             candidates.append(Candidate(engine=name, chosen=False, reason=verdict))
             continue
@@ -221,7 +196,7 @@ def _look(workload: Wasm, registry: Registry, name: str) -> Candidate:
     try:
         check(registry.load(name), workload)
     except InvalidModule as error:
-        if is_sandbox(registry, name):
+        if trust.is_sandbox(registry, name):
             raise
         return Candidate(engine=name, chosen=False, reason=error.message)
     except (EngineError, UnsupportedModule, UnsupportedWorkload) as error:
@@ -231,7 +206,7 @@ def _look(workload: Wasm, registry: Registry, name: str) -> Candidate:
 
 def _chosen(fitting: list[Candidate], workload: Wasm, registry: Registry, first: str | None) -> Candidate:
     """The engine with all there is to wish for, among those that are to be trusted where there are such."""
-    trusted = [one for one in fitting if one.engine == first or is_sandbox(registry, one.engine)] or fitting
+    trusted = [one for one in fitting if one.engine == first or trust.is_sandbox(registry, one.engine)] or fitting
     return next((one for one in trusted if workload.wishes <= registry.load(one.engine).capabilities), trusted[0])
 
 
@@ -340,7 +315,7 @@ def _settled(candidate: Candidate, chosen: Candidate, workload: Wasm, registry: 
     if missing:
         names = ", ".join(sorted(capability.value for capability in missing))
         return attrs.evolve(candidate, chosen=False, reason=f"another one offers {names} as well")
-    if not is_sandbox(registry, candidate.engine) and is_sandbox(registry, chosen.engine):
+    if not trust.is_sandbox(registry, candidate.engine) and trust.is_sandbox(registry, chosen.engine):
         return attrs.evolve(
             candidate,
             chosen=False,

@@ -8,9 +8,7 @@ with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``feature
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import importlib
-import time
 from abc import ABC, abstractmethod
 
 from wasmoci import determinism
@@ -18,6 +16,8 @@ from wasmoci.capabilities import Capability
 from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.filesystem import GuestFiles, plan
+from wasmoci.handlers import surroundings
+from wasmoci.handlers.surroundings import Clock
 from wasmoci.limits import Limits
 from wasmoci.module import Feature, Module, ModuleKind
 from wasmoci.program import in_hand
@@ -26,7 +26,7 @@ from wasmoci.stdio import Stdio, Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any, ClassVar
 
@@ -50,10 +50,7 @@ __all__ = [
     "Precompiling",
     "Preloading",
     "Workload",
-    "compile_limits",
     "from_reference",
-    "on_load",
-    "on_start",
 ]
 
 INHERIT = Stdio.inherit()
@@ -236,10 +233,10 @@ class BaseHandler(ABC):
         if program is None or not program.is_of(spec, rootfs):
             program = None
         entrypoint = Entrypoint.of(spec) if program is None else program.entrypoint
-        clock = _Clock()
+        clock = Clock()
         with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
             module = entrypoint.load(files) if program is None else program.module
-            prepare = _on_load.get()
+            prepare = surroundings.loading()
             if prepare is not None:
                 prepare(self, module, limits)
             module = self.assemble(module)
@@ -300,56 +297,6 @@ class BaseHandler(ABC):
             destinations = ", ".join(mount.destination for mount in files.mounts if mount.is_file)
             raise UnsupportedWorkload(f"{self.name} can't mount a single file, as asked for at {destinations}")
         entrypoint.check_function(module)
-
-
-class _Clock:
-    """Measures from the start of the entry function, and tells whoever waits for it."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        # Taken here: an engine may call the guest on a thread of its own, which has another context.
-        self._tell = _on_start.get()
-
-    def start(self) -> None:
-        self._began = time.monotonic()
-        if self._tell is not None:
-            self._tell()
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._began
-
-
-_on_start: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar("on_start", default=None)
-
-
-@contextlib.contextmanager
-def on_start(function: Callable[[], None]) -> Iterator[None]:
-    """Have a function called at the start of each entry function that is executed in the context."""
-    token = _on_start.set(function)
-    try:
-        yield
-    finally:
-        _on_start.reset(token)
-
-
-compile_limits: contextvars.ContextVar[tuple[float | None, int | None]] = contextvars.ContextVar(
-    "compile_limits", default=(None, None)
-)
-"""Seconds and bytes that an engine may use to compile which does so in a process of its own, at the start of a run."""
-
-_on_load: contextvars.ContextVar[Callable[[Any, Module, Limits], None] | None] = contextvars.ContextVar(
-    "on_load", default=None
-)
-
-
-@contextlib.contextmanager
-def on_load(function: Callable[[Any, Module, Limits], None]) -> Iterator[None]:
-    """Have a function called for each module that is executed in the context, before its engine sees anything of it."""
-    token = _on_load.set(function)
-    try:
-        yield
-    finally:
-        _on_load.reset(token)
 
 
 _SHOWN = 8  # names that a message lists

@@ -172,7 +172,7 @@ def execute(
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
-        from wasmoci.handlers.base import compile_limits  # noqa: PLC0415  the handler has loaded it
+        from wasmoci.handlers.surroundings import compile_limits  # noqa: PLC0415  the handler has loaded it
 
         token = compile_limits.set((preparing.time, preparing.memory))
         try:

@@ -19,7 +19,8 @@ from wasmoci.capabilities import Capability
 from wasmoci.determinism import applied
 from wasmoci.entrypoint import modules
 from wasmoci.errors import WasmociError
-from wasmoci.handlers.base import BaseHandler, compile_limits, from_reference, on_load, on_start
+from wasmoci.handlers.base import BaseHandler, from_reference
+from wasmoci.handlers.surroundings import compile_limits, on_load, on_start
 from wasmoci.isolation import confinement, descriptors, memory, messages, preparation, tasks
 from wasmoci.isolation.bounds import Bounds
 from wasmoci.spec import Spec

@@ -9,7 +9,8 @@ from wasmoci.handlers import _host
 from wasmoci.handlers._wasmer.cache import cache_root, compiling
 from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
-from wasmoci.handlers.base import Outcome, compile_limits
+from wasmoci.handlers.base import Outcome
+from wasmoci.handlers.surroundings import compile_limits
 from wasmoci.wasi import ProcExit
 
 TYPE_CHECKING = False
