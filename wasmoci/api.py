@@ -111,7 +111,7 @@ async def run_async(
 ) -> ExecutionResult:
     """Run a bundle or an image to its end, as :func:`run` does, in a task of asyncio or trio, also under anyio.
 
-    It always runs in a process of its own. A cancellation ends the guest, and is through once nothing of it is left; an image
+    It always runs in a process of its own. A cancellation kills the guest and waits until its processes and files are gone; an image
     that is being unpacked or pulled is waited for.
 
     Args:

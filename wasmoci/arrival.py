@@ -191,6 +191,6 @@ _FIXES = {
     "ctr": (Fix("say it to containerd's client", f"ctr run --annotation {_COMPAT}"),),
     "": (
         Fix("add it to config.json", f'"annotations": {{"{VARIANT}": "compat"}}'),
-        Fix("or let programs speak for themselves, in the settings", 'detection = "content"'),
+        Fix("or classify by the program's content, in the settings", 'detection = "content"'),
     ),
 }

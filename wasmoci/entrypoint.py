@@ -112,7 +112,7 @@ class Entrypoint:
         if export is None or export.kind != "func":
             hint = None
             if self.function is None:
-                hint = "a program has a main function; of a library, name the function to call: /lib.wasm#function"
+                hint = "a program exports _start; to call a function of a library, name it: /lib.wasm#function"
             functions = sorted(export.name for export in module.exports if export.kind == "func")
             shown = ", ".join(functions[:_SHOWN]) or "no function at all"
             raise EntrypointError(f"{module.source}: exports no function {name!r}; it exports {shown}", hint=hint)

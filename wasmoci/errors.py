@@ -35,7 +35,7 @@
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
     ├── UnsafePlace                   a directory or a file of wasmoci's own that another user could have made, or could change
-    ├── GuestNotReady                 a guest that was started was waited for in vain
+    ├── GuestNotReady                 a guest ended, or time ran out, before what was waited for
     └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
 
 ``exit_status`` is what the commands exit with when the guest never ran, the same numbers as Docker's and Podman's.

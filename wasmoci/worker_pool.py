@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class WorkerPool:
-    """Runs guests in worker processes, so many at a time. A context manager; safe to use from several threads.
+    """Runs guests in a bounded number of worker processes. A context manager; safe to use from several threads.
 
     Its workers are forked from a warm server of the pool's own, which is started, with its engines loaded, at the beginning of
     the context, and gone at its end, with any guest that still runs. A run beyond the pool's size waits for its turn.

@@ -47,7 +47,7 @@ def test_seconds(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "5s"])
 def test_bad_seconds(text: str) -> None:
-    """What is no time is refused."""
+    """An invalid duration is refused."""
     with pytest.raises(argparse.ArgumentTypeError):
         seconds(text)
 

@@ -89,7 +89,7 @@ def test_help(command: str) -> None:
 
 @pytest.mark.parametrize("args", [[], ["nothing"], ["explain"], ["engines", "more"], ["run"]])
 def test_bad_usage(args: list[str]) -> None:
-    """A command line that makes no sense gives 125, which no guest's status is mistaken for, and says where help is."""
+    """An invalid command line exits with 125, which isn't mistaken for a guest's status, and names the help."""
     result = wasmoci(*args)
     lines = result.stderr.decode().splitlines()
     assert (result.returncode, result.stdout, len(lines)) == (125, b"", 2)

@@ -170,7 +170,7 @@ def test_fuel(guest: Guest, make_bundle: Make) -> None:
         (["--volume", "/data"], 125, "HOST:GUEST"),
         (["--workdir", "relative"], 125, "an absolute guest path was expected"),
         (["--workdir", "/missing"], 125, "/missing"),
-        (["--timeout", "0"], 125, "'0' is no time"),
+        (["--timeout", "0"], 125, "invalid duration '0'"),
         (["--memory", "64m"], 125, "'64m' is no size"),
         (["--fuel", "-1"], 125, "'-1' is no count"),
         (["--isolation", "vm"], 125, "invalid choice: 'vm'"),

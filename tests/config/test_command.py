@@ -75,7 +75,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_usage(arguments: list[str | bytes], message: str) -> None:
-    """A command line that makes no sense gives 125, and says why."""
+    """An invalid command line exits with 125 and says why."""
     result = wasmoci("config", *map(os.fsdecode, arguments))
     assert (result.returncode, result.stdout) == (125, b"")
     assert message in result.stderr.decode()

@@ -205,7 +205,7 @@ def test_text_is_no_artifact(module: Path) -> None:
 
 @pytest.mark.parametrize("value", ["soon", "-1", "99999999999"])
 def test_bad_source_date(module: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A SOURCE_DATE_EPOCH that is no time is an error, not another image."""
+    """An invalid SOURCE_DATE_EPOCH is an error, not another image."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
     with pytest.raises(ImageError, match="SOURCE_DATE_EPOCH"), build(module):
         pass

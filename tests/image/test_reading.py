@@ -353,7 +353,7 @@ def test_tags(tmp_path: Path) -> None:
     for reference in (f"oci:{layout}", f"oci:{layout}:three"):
         with pytest.raises(ImageNotFound) as caught, open_image(reference):
             pass
-        assert caught.value.hint == "There are: one, two."
+        assert caught.value.hint == "available tags: one, two"
 
 
 def test_indexes_within_indexes_end(tmp_path: Path) -> None:

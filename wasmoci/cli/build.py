@@ -89,9 +89,7 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.image.reference import local_name  # noqa: PLC0415
 
     if options.tag is None and options.output is None:
-        raise InvalidReference(
-            "the image has neither a name nor a place", hint="Give it --tag NAME, or --output TARGET."
-        )
+        raise InvalidReference("the image needs a name or a target", hint="add --tag NAME or --output TARGET")
     name = None
     if options.tag is not None:
         name = str(local_name(options.tag))

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", metavar="NAME", type=_name, default="wasmoci", help="what the runtime is called; by default wasmoci"
     )
-    parser.add_argument("--default", action="store_true", help="make it the runtime of all containers that name none")
+    parser.add_argument("--default", action="store_true", help="make it the default runtime")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--root", metavar="DIR", type=_path, help="configure the machine whose files are below DIR")
     place.add_argument(

@@ -47,7 +47,7 @@ def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None
     group.add_argument("--creds", metavar="USER:PASSWORD", help="show these credentials to the registry that is named")
     group.add_argument("--authfile", metavar="FILE", type=Path, help="look for credentials in this file only")
     group.add_argument("--ca-file", metavar="FILE", type=Path, help="believe these certificates too (PEM)")
-    group.add_argument("--insecure", action="store_true", help="believe any certificate of the registry's host")
+    group.add_argument("--insecure", action="store_true", help="don't verify the certificate of the registry's host")
     group.add_argument("--plain-http", action="store_true", help="use HTTP")
     if pulls:
         group.add_argument(

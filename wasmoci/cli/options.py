@@ -52,7 +52,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise refusal(f"{text!r} is no time; a number of seconds above 0 was expected")
+        raise refusal(f"invalid duration {text!r}: a number of seconds above 0 was expected")
     return value
 
 
@@ -87,7 +87,7 @@ def compile_time(text: str) -> float | None:
     try:
         return quantities.seconds(text)
     except ValueError as error:
-        raise refusal(f"{text!r} is no time; {error} was expected") from None
+        raise refusal(f"invalid duration {text!r}: {error} was expected") from None
 
 
 def add_compile_timeout(parser: argparse.ArgumentParser) -> None:

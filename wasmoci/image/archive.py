@@ -211,9 +211,9 @@ class DockerArchive:
         else:
             found = images
         if len(found) != 1:
-            listed = ", ".join(sorted(tag for tags in names for tag in tags)) or "none has a name"
+            listed = ", ".join(sorted(tag for tags in names for tag in tags)) or "none"
             what = f"no image is named {reference!r}" if reference else f"{len(images)} images; say which one"
-            raise ImageNotFound(f"{self.name}: {what}", hint=f"There are: {listed}.")
+            raise ImageNotFound(f"{self.name}: {what}", hint=f"available tags: {listed}")
         return self._manifest(found[0])
 
     def open(self, descriptor: Descriptor) -> VerifiedReader:

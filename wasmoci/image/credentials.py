@@ -52,7 +52,7 @@ class Credential:
         """
         username, colon, password = text.partition(":")
         if not colon or not username:
-            raise ImageError("credentials of another form; expected USER:PASSWORD")
+            raise ImageError("invalid credentials: USER:PASSWORD was expected")
         return cls(username, password)
 
 

@@ -104,9 +104,9 @@ def select_tag(index: Index, tag: str, *, name: str) -> tuple[Descriptor, ...]:
     if found:
         return found
     tags = sorted({d.annotations[REF_NAME] for d in known if REF_NAME in d.annotations})
-    listed = ", ".join(tags) if tags else "none has a tag"
+    listed = ", ".join(tags) if tags else "none"
     if not known:
         raise ImageNotFound(f"{name}: the layout holds no image")
     if tag:
-        raise ImageNotFound(f"{name}: no image is tagged {tag!r}", hint=f"There are: {listed}.")
-    raise ImageNotFound(f"{name}: several images; say which one as oci:DIR:TAG", hint=f"There are: {listed}.")
+        raise ImageNotFound(f"{name}: no image is tagged {tag!r}", hint=f"available tags: {listed}")
+    raise ImageNotFound(f"{name}: several images; say which one as oci:DIR:TAG", hint=f"available tags: {listed}")

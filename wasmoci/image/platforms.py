@@ -86,7 +86,8 @@ def choose(blobs: Blobs, roots: Sequence[Descriptor], platform: Platform | None)
     )
     asked = platform or "Wasm, nor for this machine"
     raise ImageNotFound(
-        f"{blobs.name}: no image for {asked}", hint=f"There are: {there or 'none'}. Choose one with --platform."
+        f"{blobs.name}: no image for {asked}",
+        hint=f"available platforms: {there or 'none'}; choose one with --platform",
     )
 
 

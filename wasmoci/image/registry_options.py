@@ -20,7 +20,7 @@ class RegistryOptions:
 
     Args:
         plain_http: Use HTTP; nothing that is sent is secret then.
-        insecure: Use HTTPS and believe any certificate of the registry's host. Other hosts that it leads to are checked as ever.
+        insecure: Use HTTPS without verifying the certificate of the registry's host. The certificates of other hosts are verified.
         ca_file: Certificates to believe besides the system's; a PEM file on the host.
         credential: Shown to the registry that the image's name names, and not to mirrors; None looks for one.
         authfile: The only file to look for credentials; None for the usual ones.

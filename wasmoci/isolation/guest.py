@@ -285,7 +285,7 @@ class RunningGuest:
         with self._news:
             result, error = self._attendant.result, self._attendant.error
             stdout, stderr = self._attendant.outputs.stdout.kept, self._attendant.outputs.stderr.kept
-        parts = [f"the guest was waited for in vain, for {what}: {why}"]
+        parts = [f"waiting for {what}: {why}"]
         if result is not None:
             parts[0] += f" ({result.reason.value}, {result.exit_code}{': ' + result.message if result.message else ''})"
         if error is not None:

@@ -1,4 +1,4 @@
-"""Turns, of which there are so many at a time: for threads, and for tasks of any event loop."""
+"""A semaphore for threads and for tasks of any event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a Wasm container between the commands that are about it."""
+"""Stores a Wasm container's state between commands of the runtime."""
 
 from __future__ import annotations
 
