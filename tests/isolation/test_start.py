@@ -36,7 +36,8 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """After each test there is nothing that wasn't there before."""
-    servers.DEFAULT.warm_up()
+    for jailed in (False, True):
+        servers.DEFAULT.warm_up(jailed=jailed)
     with nothing_left():
         yield
 
