@@ -61,6 +61,7 @@ class Embedded:
     package = "wasmer"
     capabilities = CAPABILITIES
     features = FEATURES
+    starts_processes = False
 
     def __init__(self) -> None:
         self._compiled = _host.new_cache()
