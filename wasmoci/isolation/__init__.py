@@ -107,10 +107,11 @@ def choose(
 
 
 def _check_jail(handler: EngineHandler, *, is_trusted: bool) -> None:
+    from wasmoci.isolation.jail import WAY_OUT  # noqa: PLC0415  most engines need no jail
+
     if getattr(handler, "starts_processes", False):
         raise UnsupportedWorkload(
-            f"{handler.name} runs guests in processes that it starts, which can't be done in the jail",
-            hint="choose another engine, or the isolation 'process' or 'inline' where the engine is to be trusted",
+            f"{handler.name} runs guests in processes that it starts, which can't be done in the jail", hint=WAY_OUT
         )
     from wasmoci.isolation.jail.support import support  # noqa: PLC0415  most engines need no jail
 
