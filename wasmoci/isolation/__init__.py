@@ -173,13 +173,13 @@ def execute(
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
-        from wasmoci.handlers.base import compile_limits  # noqa: PLC0415  the handler has loaded it
+        from wasmoci.handlers import base  # noqa: PLC0415  the handler has loaded it
 
-        token = compile_limits.set((preparing.time, preparing.memory))
+        token = base.compile_limits.set((preparing.time, preparing.memory))
         try:
             return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
         finally:
-            compile_limits.reset(token)
+            base.compile_limits.reset(token)
     with launch(
         handler,
         spec,
