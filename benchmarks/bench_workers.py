@@ -2,11 +2,13 @@
 
 The native container is a static program that prints the same line, in namespaces of its own for processes, mounts, IPC and host
 name. On a host with hybrid cgroups, on which crun doesn't work, its time has the mount namespace in it in which it does: one or two
-milliseconds. Each takes its turn within a round. Containers per second are counted with 1, 8 and 32 in flight, each asked for by a thread.
+milliseconds. wasm3 is no sandbox by itself, and its workers go to the jail; beside them are workers of wasm3 that stay outside of it.
+Each takes its turn within a round. Containers per second are counted with 1, 8 and 32 in flight, each asked for by a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import statistics
 import tempfile
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING
 import wasmoci
 from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
+from wasmoci.dispatcher import Dispatcher
+from wasmoci.isolation.servers import Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 ENGINES = ("wasmtime", "wasm3", "wasmer")
 IN_FLIGHT = (1, 8, 32)
 SLOW = "warm worker, wasmer"  # which would take most of the time
+JAILED, OUTSIDE = "warm worker, wasm3", "warm worker outside the jail, wasm3"
+JAIL_AIM = 1.5
 
 
 def per_second(run: Callable[[], object], runs: int, in_flight: int) -> float:
@@ -32,7 +38,22 @@ def per_second(run: Callable[[], object], runs: int, in_flight: int) -> float:
         return runs / measure.seconds(lambda: list(executor.map(lambda _: run(), range(runs))))
 
 
-def contenders(scratch: Path, pool: wasmoci.WorkerPool, section: Section) -> dict[str, Callable[[], object]]:
+def outside(bundle: wasmoci.Bundle, servers: Servers) -> Callable[[], object]:
+    """Runs a hello on wasm3 in a warm worker that has the caller's rights."""
+    dispatcher = Dispatcher(servers=servers)
+
+    def run() -> None:
+        with dispatcher.launch(
+            bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS
+        ) as running:
+            running.wait().check()
+
+    return run
+
+
+def contenders(
+    scratch: Path, pool: wasmoci.WorkerPool, servers: Servers, section: Section
+) -> dict[str, Callable[[], object]]:
     """What runs a hello once."""
     bundle = wasmoci.Bundle.load(containers.wasm_bundle(scratch / "wasm"))
     native = containers.native_bundle(scratch / "native")
@@ -43,6 +64,8 @@ def contenders(scratch: Path, pool: wasmoci.WorkerPool, section: Section) -> dic
             found[f"warm worker, {engine}"] = lambda engine=engine: pool.run(bundle, engine=engine).check()
         else:
             section.missing.append(f"workers on {engine}: it isn't installed")
+    if JAILED in found:
+        found[OUTSIDE] = outside(bundle, servers)
     usable = containers.usable_natives(native)
     found |= {f"{name}, native": containers.runs(containers.native(name), native) for name in usable}
     section.missing += [
@@ -62,8 +85,12 @@ def main() -> None:
         "wasmer's SDK has a process of its own for each run, which can't be forked for its threads: hence its time."
     )
     runs, rounds = (8, 1) if options.quick else (64, 3)
-    with tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as scratch, wasmoci.WorkerPool(max(IN_FLIGHT)) as pool:
-        found = contenders(Path(scratch), pool, section)
+    with (
+        tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as scratch,
+        wasmoci.WorkerPool(max(IN_FLIGHT)) as pool,
+        contextlib.closing(Servers(eager=True)) as servers,
+    ):
+        found = contenders(Path(scratch), pool, servers, section)
         times = measure.take_turns(found, 5 if options.quick else 40)
         rates: dict[tuple[str, int], list[float]] = {}
         for _, in_flight, (name, run) in itertools.product(range(rounds), IN_FLIGHT, found.items()):
@@ -78,7 +105,7 @@ def main() -> None:
     series: dict[str, list[float | None]] = {name: [median[name, n] for n in IN_FLIGHT] for name in found}
     section.charts.append(Chart("workers", "Containers per second", "per second", labels, series))
     for peer in (name for name in found if name.endswith("native")):
-        for name in (name for name in found if not name.endswith("native")):
+        for name in (name for name in found if name != OUTSIDE and not name.endswith("native")):
             shown, factor = (
                 f"{peer}, {measure.milliseconds(times[peer]):.1f} ms",
                 measure.ratio(times[name], times[peer]),
@@ -87,6 +114,13 @@ def main() -> None:
             section.verdicts.append(
                 Verdict(f"hello, {name}", f"{measure.milliseconds(times[name]):.1f} ms", shown, factor, aim)
             )
+    if OUTSIDE in found:
+        ours, peers = times[JAILED], times[OUTSIDE]
+        shown = f"{OUTSIDE}, {measure.milliseconds(peers):.1f} ms"
+        factor = measure.ratio(ours, peers)
+        section.verdicts.append(
+            Verdict(f"hello, {JAILED}, in the jail", f"{measure.milliseconds(ours):.1f} ms", shown, factor, JAIL_AIM)
+        )
     section.finish(options.json)
 
 

@@ -8,6 +8,10 @@ import enum
 class Capability(enum.Enum):
     """One thing that an engine handler can do. Wasm features are counted apart: :class:`wasmoci.module.Feature`."""
 
+    __hash__ = (
+        object.__hash__
+    )  # that of an Enum is Python's own work, and engines are asked for capabilities at each run
+
     WASI_PREVIEW1 = "wasi-preview1"
     """Core modules that import ``wasi_snapshot_preview1``."""
     WASI_02 = "wasi-0.2"

@@ -9,7 +9,7 @@ from wasmoci import configuration_file, quantities
 from wasmoci.classify import Detection
 from wasmoci.configuration_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
 from wasmoci.errors import InvalidConfiguration
-from wasmoci.isolation.bounds import DEFAULT_MEMORY, DEFAULT_TIME, Bounds
+from wasmoci.isolation.bounds import DEFAULT, DEFAULT_MEMORY, DEFAULT_TIME, Bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Settings:
     @property
     def bounds(self) -> Bounds:
         """What validating and compiling a module may use."""
+        if self.compile_timeout == DEFAULT_TIME and self.compile_memory == DEFAULT_MEMORY:
+            return DEFAULT
         return Bounds(time=self.compile_timeout, memory=self.compile_memory)
 
     @classmethod

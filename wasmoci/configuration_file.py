@@ -33,7 +33,7 @@ def locate(environment: Mapping[str, str]) -> str | None:
     if named:
         return named
     base = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")
-    for candidate in (os.path.join(base, "wasmoci", "config.toml"), SYSTEM_FILE):
+    for candidate in (f"{base}/wasmoci/config.toml", SYSTEM_FILE):
         if os.path.isfile(candidate):
             return candidate
     return None

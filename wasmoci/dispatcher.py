@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 
 from wasmoci import isolation as isolations
 from wasmoci import registry
@@ -60,15 +59,20 @@ class Dispatcher:
         self._forced = forced
         self._servers = servers
 
-    @functools.cached_property
+    # No functools.cached_property, which takes a lock for it on old Pythons: that is much of a small run.
+    @property
     def settings(self) -> Settings:
         """The settings that apply."""
-        return self._settings or Settings.load()
+        if self._settings is None:
+            self._settings = Settings.load()
+        return self._settings
 
-    @functools.cached_property
+    @property
     def registry(self) -> Registry:
         """The handlers to choose from."""
-        return self._registry or registry.default()
+        if self._registry is None:
+            self._registry = registry.default()
+        return self._registry
 
     def classify(
         self,
@@ -280,8 +284,8 @@ class Dispatcher:
             runs=runs,
         )
         named = self.named(classification, engine)
-        order = self.order() if named is None else ()
-        return select(workload, self.registry, named=named, order=order, first=self.first, thorough=thorough)
+        order, first = (self.order(), self.first) if named is None else ((), None)
+        return select(workload, self.registry, named=named, order=order, first=first, thorough=thorough)
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
         """The engine that somebody asked for by name: the caller, else the spec, else the environment."""

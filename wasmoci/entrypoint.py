@@ -125,6 +125,8 @@ class Entrypoint:
 
     def candidates(self) -> tuple[str, ...]:
         """The absolute guest paths where the program may be, in the order in which they are tried."""
+        if self.program.startswith("/"):
+            return (self.program,)
         if "/" in self.program:
             return (posixpath.join(self.cwd, self.program),)
         search = dict(self.env).get("PATH") or DEFAULT_PATH

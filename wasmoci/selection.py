@@ -288,16 +288,19 @@ def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
     preparation.validate(handler, workload.module, workload.bounds, ahead=ahead)
 
 
-@contextlib.contextmanager
-def _failures_of(handler: EngineHandler) -> Iterator[None]:
+class _failures_of:  # noqa: N801  a context manager that is named as a function is, for each run: a generator takes longer
     """A handler's own exceptions as errors of the engine's, which harm no other."""
-    try:
-        yield
-    except WasmociError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise EngineError(f"the handler of {handler.name} failed over the module: {reason}") from error
+
+    def __init__(self, handler: EngineHandler) -> None:
+        self._handler = handler
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, WasmociError):
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(f"the handler of {self._handler.name} failed over the module: {reason}") from error
 
 
 def _place(handler: EngineHandler, workload: Wasm) -> Isolation:

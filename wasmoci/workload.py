@@ -75,7 +75,9 @@ def opened(
 
 def asks_for_wasm(platform: object) -> bool:
     """Whether a platform that a caller names, as ``wasi/wasm`` or as :class:`wasmoci.image.Platform`, can only be one for Wasm."""
-    system, _, architecture = str(platform or "").lower().partition("/")
+    if platform is None:
+        return False
+    system, _, architecture = str(platform).lower().partition("/")
     return system.startswith("wasi") or architecture.startswith("wasm")
 
 

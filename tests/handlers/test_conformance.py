@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wasmoci.bundle import Bundle
     from wasmoci.handlers.base import EngineHandler
+    from wasmoci.isolation import Isolation
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
 
@@ -58,7 +59,13 @@ class TestWasm3(_Ours):
 class _InTheJail(Runner):
     """Each of its runs has a process of its own already."""
 
-    def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
+    def in_worker(
+        self,
+        made: Bundle,
+        limits: Limits,
+        stdio: Stdio | None = None,
+        isolated: Isolation | None = None,  # noqa: ARG002  it is the jail anyway
+    ) -> ExecutionResult:
         """See :meth:`Runner.in_worker`."""
         return self.execute(made, stdio=stdio, limits=limits)
 

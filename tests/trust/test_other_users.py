@@ -471,11 +471,9 @@ def test_configuration(shared: Path, monkeypatch: pytest.MonkeyPatch, how: str) 
 
 def test_sockets_have_no_names(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
     """What processes of ours talk through can't be reached by anybody else: no socket has a path or an abstract name."""
+    others = descendants(os.getpid())  # what other tests have started, such as daemons
     with wasmoci.start(make_bundle(guest("sleep"), args=["60"])) as started:
-        processes, found = {os.getpid(), started.pid}, set[int]()
-        while found != processes:
-            found = set(processes)
-            processes |= {child for process in found for child in offspring(process)}
+        processes = {os.getpid(), started.pid} | (descendants(os.getpid(), started.pid) - others)
         assert len(processes) > 1
         sockets = {inode for process in processes for inode in sockets_of(process)}
     assert sockets
@@ -484,7 +482,16 @@ def test_sockets_have_no_names(guest: Callable[..., Path], make_bundle: Callable
         assert words[6] not in sockets or len(words) == 7, line
 
 
-def offspring(process: int) -> set[int]:
+def descendants(*processes: int) -> set[int]:
+    """The children of processes, and theirs."""
+    found, new = set[int](), set(processes)
+    while new:
+        new = {child for process in new for child in children(process)} - found
+        found |= new
+    return found
+
+
+def children(process: int) -> set[int]:
     """The children of a process."""
     with contextlib.suppress(OSError):
         tasks = Path(f"/proc/{process}/task").glob("*/children")

@@ -16,6 +16,7 @@ from wasmoci.wasi.walk import components
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import attrs
 
@@ -44,8 +45,7 @@ class Preopen:
     read_only: bool
 
 
-@contextlib.contextmanager
-def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Iterator[list[Preopen]]:
+def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> AbstractContextManager[list[Preopen]]:
     """The preopens: ``/``, the mounted directories, and the working directory as ``.`` when it isn't ``/``.
 
     With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
@@ -74,9 +74,12 @@ def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Iterato
     ]
     if opens:
         _refuse_kernel_files(found)
-    if files.cwd == "/":
-        yield found
-        return
+    return contextlib.nullcontext(found) if files.cwd == "/" else _with_directory(files, found, by_name=by_name)
+
+
+@contextlib.contextmanager
+def _with_directory(files: GuestFiles, found: list[Preopen], *, by_name: bool) -> Iterator[list[Preopen]]:
+    """The same with the working directory."""
     with contextlib.closing(Namespace(files.tree)) as namespace:
         resolver, root = Resolver(namespace), namespace.root
         with contextlib.ExitStack() as stack:

@@ -107,10 +107,11 @@ def choose(
 
 
 def _check_jail(handler: EngineHandler, *, is_trusted: bool) -> None:
+    from wasmoci.isolation.jail import WAY_OUT  # noqa: PLC0415  most engines need no jail
+
     if getattr(handler, "starts_processes", False):
         raise UnsupportedWorkload(
-            f"{handler.name} runs guests in processes that it starts, which can't be done in the jail",
-            hint="choose another engine, or the isolation 'process' or 'inline' where the engine is to be trusted",
+            f"{handler.name} runs guests in processes that it starts, which can't be done in the jail", hint=WAY_OUT
         )
     from wasmoci.isolation.jail.support import support  # noqa: PLC0415  most engines need no jail
 
@@ -172,13 +173,13 @@ def execute(
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
-        from wasmoci.handlers.surroundings import compile_limits  # noqa: PLC0415  the handler has loaded it
+        from wasmoci.handlers import surroundings  # noqa: PLC0415  the handler has loaded it
 
-        token = compile_limits.set((preparing.time, preparing.memory))
+        token = surroundings.compile_limits.set((preparing.time, preparing.memory))
         try:
             return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
         finally:
-            compile_limits.reset(token)
+            surroundings.compile_limits.reset(token)
     with launch(
         handler,
         spec,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wasmoci.errors import EngineCrashed
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import messages
+from wasmoci.isolation.jail import WAY_OUT
 from wasmoci.result import ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ FAULTS = frozenset(
 )
 """Signals that a process brings upon itself: with these the engine crashed, with others somebody stopped it."""
 
+_OF_THE_JAIL = frozenset({"FileNotFoundError", "ImportError", "ModuleNotFoundError", "OSError", "PermissionError"})
+"""What a handler meets that reaches for something of the host's."""
+
 _TAIL = 2000  # bytes of the captured standard error that an error keeps
 
 
@@ -35,6 +39,7 @@ class Ending:
         status: How the process ended, as :attr:`subprocess.Popen.returncode` has it; says nothing where there is an answer.
         duration: Seconds from the start of the guest.
         stderr: What was captured of the standard error.
+        jailed: Whether it was in the jail.
         exhausted: The bytes of its memory limit, where the process was seen to hold all of them.
     """
 
@@ -43,6 +48,7 @@ class Ending:
     status: int
     duration: float
     stderr: bytes = b""
+    jailed: bool = False
     exhausted: int | None = None
 
     def result(self) -> ExecutionResult:
@@ -76,7 +82,11 @@ class Ending:
             error: WasmociError = messages.error_of(answer)
             raise error
         trace = str(answer["traceback"])
-        return self._crashed(f"the handler of {self.engine} failed: {trace.strip().splitlines()[-1]}", stderr=trace)
+        problem = trace.strip().splitlines()[-1]
+        hint = None
+        if self.jailed and problem.split(":")[0] in _OF_THE_JAIL:
+            hint = f"in the jail nothing can be imported, no file of the host read and no process started; {WAY_OUT}"
+        return self._crashed(f"the handler of {self.engine} failed: {problem}", stderr=trace, hint=hint)
 
     def _died(self) -> ExecutionResult:
         if self.status >= 0:
@@ -90,11 +100,13 @@ class Ending:
         )
         return as_result(outcome, self.engine, self.duration)
 
-    def _crashed(self, message: str, *, number: int | None = None, stderr: str | None = None) -> ExecutionResult:
+    def _crashed(
+        self, message: str, *, number: int | None = None, stderr: str | None = None, hint: str | None = None
+    ) -> ExecutionResult:
         if self.exhausted is not None:
             return as_result(Outcome.out_of_memory(self.exhausted, detail=message), self.engine, self.duration)
         tail = self.stderr[-_TAIL:].decode("utf-8", "replace") if stderr is None else stderr
-        raise EngineCrashed(message, signal=number, stderr=tail)
+        raise EngineCrashed(message, signal=number, stderr=tail, hint=hint)
 
 
 def as_result(outcome: Outcome, engine: str, duration: float) -> ExecutionResult:

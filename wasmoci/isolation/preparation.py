@@ -57,6 +57,8 @@ def validate(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT, *
         EngineCrashed: The engine died of it.
         WasmociError: The engine can't run the module, or the module is damaged.
     """
+    if ahead is not None and _is_known(handler, module, *_words(ahead)):
+        return
     if is_here(handler, module, bounds):
         handler.validate(module)
         return
@@ -101,7 +103,7 @@ def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) ->
 
 def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> bool:
     """Have it compiled; False where it was before, so that nobody has validated it now."""
-    words = (limits.time is not None, limits.memory, limits.fuel is not None)
+    words = _words(limits)
     if _is_known(handler, module, *words):
         return True
     began = time.monotonic()
@@ -122,6 +124,10 @@ def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bou
                 _perform("precompile", handler, module, limits, attrs.evolve(bounds, time=rest))
     _remember(handler, module, *words)
     return fresh
+
+
+def _words(limits: Limits) -> tuple[object, ...]:
+    return limits.time is not None, limits.memory, limits.fuel is not None
 
 
 def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> None:

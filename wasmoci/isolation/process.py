@@ -192,6 +192,7 @@ class _Worker(Running):
     ) -> None:
         super().__init__()
         self._engine = engine
+        self._jailed = jailed
         self._streams = streams
         self._limits = limits
         self.start_limit: float | None = None
@@ -290,6 +291,7 @@ class _Worker(Running):
             status=self._status or 0,
             duration=duration,
             stderr=self._streams.stderr.captured or b"",
+            jailed=self._jailed,
             exhausted=limits.memory if exhausted else None,
         ).result()
 

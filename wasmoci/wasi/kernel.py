@@ -6,6 +6,7 @@ the engine's own. They are told by what the kernel says of an open file, never b
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -14,6 +15,7 @@ from wasmoci.wasi.failure import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import NamedTuple
 else:
     from wasmoci._tuples import NamedTuple
@@ -112,9 +114,14 @@ def filesystem_of(fd: int) -> str | None:
     Raises:
         OSError: As ``fstatfs(2)`` says.
     """
+    return NAMES.get(_calls().filesystem(fd))
+
+
+@functools.cache
+def _calls() -> ModuleType:
     from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
 
-    return NAMES.get(linux.filesystem(fd))
+    return linux
 
 
 def refuse(fd: int) -> None:

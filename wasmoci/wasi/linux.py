@@ -17,8 +17,8 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437  # on every architecture
 _HOW = struct.Struct("=QQQ")  # struct open_how
 _AT_FDCWD = -100
-_STATFS_SIZE = 256  # more than struct statfs has on any architecture
 _WORD = ctypes.c_uint if os.uname().machine.startswith("s390") else ctypes.c_long  # the type of f_type
+_Statfs = _WORD * (256 // ctypes.sizeof(_WORD))  # more than struct statfs has on any architecture, which f_type begins
 _RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed under it
 
 _LINUX = sys.platform == "linux"
@@ -110,12 +110,12 @@ def filesystem(fd: int) -> int:
     """
     if not _LINUX:
         return 0
-    buffer = ctypes.create_string_buffer(_STATFS_SIZE)
+    buffer = _Statfs()
     while _fstatfs(fd, buffer):
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
-    return _WORD.from_buffer(buffer).value & 0xFFFF_FFFF
+    return buffer[0] & 0xFFFF_FFFF
 
 
 def getdents(fd: int, size: int) -> bytes:

@@ -61,6 +61,7 @@ class Embedded:
     package = "wasmer"
     capabilities = CAPABILITIES
     features = FEATURES
+    starts_processes = False
 
     def __init__(self) -> None:
         self._compiled = _host.new_cache()
@@ -99,7 +100,10 @@ class Embedded:
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        from wasmoci.handlers import _thread  # noqa: F401, PLC0415
         from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415
+
+        _version()
 
     def _compile(self, module: Module, pages: int | None) -> bytes:
         return self._compiled.get((module.digest, pages), len(module.data), lambda: self._fetch(module, pages))
@@ -111,8 +115,11 @@ class Embedded:
 
 
 def _key(module: Module, pages: int | None) -> compiled.Key:
-    version = _host.rewriter("wasmer-compiler-cranelift", _FILES[1])
-    return compiled.Key(module.digest, "wasmer", version, _host.memory_bound(pages))
+    return compiled.Key(module.digest, "wasmer", _version(), _host.memory_bound(pages))
+
+
+def _version() -> str:
+    return _host.rewriter("wasmer-compiler-cranelift", _FILES[1])
 
 
 def _nothing_to_abandon() -> None:

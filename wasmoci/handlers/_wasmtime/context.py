@@ -63,11 +63,11 @@ def with_arguments(entrypoint: Entrypoint) -> Owned:
     """A configuration with a guest's arguments and its environment, and nothing else."""
     config = Owned(library.wasi_config_new(), library.wasi_config_delete)
     argv, env = entrypoint.argv, entrypoint.env
-    names, values = _texts([name for name, _ in env]), _texts([value for _, value in env])
-    if not (
-        library.wasi_config_set_argv(config.pointer, len(argv), _texts(argv))
-        and library.wasi_config_set_env(config.pointer, len(env), names, values)
-    ):
+    taken = library.wasi_config_set_argv(config.pointer, len(argv), _texts(argv))
+    if taken and env:
+        names, values = _texts([name for name, _ in env]), _texts([value for _, value in env])
+        taken = library.wasi_config_set_env(config.pointer, len(env), names, values)
+    if not taken:
         raise InvalidInput("wasmtime doesn't take the guest's arguments or environment: they have to be UTF-8")
     return config
 

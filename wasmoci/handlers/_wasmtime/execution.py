@@ -60,10 +60,17 @@ def _execute(workload: Workload, engine: Engine, run: Run, stop: Callable[[], No
 
 
 def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:
-    limits, kind = workload.limits, workload.module.kind
-    with run, _new_store(engine) as store, contextlib.ExitStack() as stack:
-        context = library.wasmtime_store_context(store.pointer)
-        run.belong_to(context, stack)
+    with run, _new_store(engine) as store:
+        run.belong_to(library.wasmtime_store_context(store.pointer))
+        try:
+            return _run_in(store, workload, engine, run)
+        finally:
+            run.leave()
+
+
+def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outcome:
+    limits, kind, context = workload.limits, workload.module.kind, run.context
+    with contextlib.ExitStack() as stack:
         if engine.needs.stoppable:
             from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
 

@@ -58,16 +58,14 @@ class Run:
         for loan in self.loans:
             loan.end()
 
-    def belong_to(self, context: int, stack: contextlib.ExitStack) -> None:
-        """Be the run that a store's call-backs find.
-
-        Args:
-            context: The store's context.
-            stack: Ends that; the store has to live longer.
-        """
+    def belong_to(self, context: int) -> None:
+        """Be the run that the call-backs of a store find by its context, until :meth:`leave`, which comes before the store's end."""
         self.context = context
         runs[context] = self
-        stack.callback(runs.pop, context)
+
+    def leave(self) -> None:
+        """Be that no longer."""
+        del runs[self.context]
 
     @property
     def stopped(self) -> bool:

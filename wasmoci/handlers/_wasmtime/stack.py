@@ -40,13 +40,13 @@ def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fr
         fresh: Whether this thread was just started by :mod:`threading`, for this call.
     """
     # A run within a run has what the outer one has left.
-    if get_native_id() not in _running and (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()):
-        return _marked(function)
-    return on_stack(lambda _size: _marked(function), _WANTED, _ENOUGH, abandon=abandon)
-
-
-def _marked(function: Callable[[], Result]) -> Result:
     thread = get_native_id()
+    if thread not in _running and (_fresh_has_enough(threading.stack_size()) if fresh else _has_enough()):
+        return _marked(function, thread)
+    return on_stack(lambda _size: _marked(function, get_native_id()), _WANTED, _ENOUGH, abandon=abandon)
+
+
+def _marked(function: Callable[[], Result], thread: int) -> Result:
     _running.add(thread)
     try:
         return function()

@@ -8,10 +8,12 @@ file systems. What is left to wasmtime's own is what a guest does with its stand
 from __future__ import annotations
 
 import enum
+import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
+    from wasmoci.module import Module
     from wasmoci.stdio import Streams
 
 _OLDER_WASI = "wasi_unstable"
@@ -19,6 +21,9 @@ _LACKING = frozenset({"fd_fdstat_set_rights", "fd_allocate"})  # of wasmtime's o
 _HOLDING = ("path_", "fd_readdir", "poll_oneoff", "sock_")  # by which a guest has the host hold something
 _ABOUT_FILES = "fd_prestat_get"
 _STDOUT, _STDERR = 1, 2
+
+_always: weakref.WeakKeyDictionary[Module, bool] = weakref.WeakKeyDictionary()
+"""Whether wasmtime's own WASI can't serve a module, whatever else it gets."""
 
 
 class Host(enum.Enum):
@@ -45,11 +50,15 @@ def _needs_host(workload: Workload) -> bool:
     That is the older interface, a function that it lacks, or one that takes what the host has, and a tree that isn't one
     directory.
     """
-    imports, files = workload.module.imports, workload.files
-    if any(item.module == _OLDER_WASI or item.name in _LACKING or item.name.startswith(_HOLDING) for item in imports):
-        return True
+    module, files = workload.module, workload.files
+    always = _always.get(module)
+    if always is None:
+        always = _always[module] = any(
+            item.module == _OLDER_WASI or item.name in _LACKING or item.name.startswith(_HOLDING)
+            for item in module.imports
+        )
     one_directory = files.cwd == "/" and not files.mounts
-    return not one_directory and any(item.name == _ABOUT_FILES for item in imports)
+    return always or (not one_directory and any(item.name == _ABOUT_FILES for item in module.imports))
 
 
 def _inherits(streams: Streams) -> bool:

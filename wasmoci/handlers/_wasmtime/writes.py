@@ -12,7 +12,7 @@ import functools
 
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
-from wasmoci.handlers._wasmtime.outputs import guarded
+from wasmoci.handlers._wasmtime.outputs import GuardedSink
 from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.failure import FAILURES, errno_of
@@ -48,8 +48,10 @@ class GuestOutputs:
     """
 
     def __init__(self, streams: Streams, run: Run, inner: LinkedInner) -> None:
-        kept = guarded(streams, run)
-        self._sinks: dict[int, Sink] = {_STDOUT: kept.stdout, _STDERR: kept.stderr}
+        self._sinks: dict[int, Sink] = {
+            _STDOUT: GuardedSink(streams.stdout, run),
+            _STDERR: GuardedSink(streams.stderr, run),
+        }
         self._run = run
         self._inner = inner
 
@@ -90,7 +92,8 @@ class GuestOutputs:
 
     def _take(self, sink: Sink, buffers: list[memoryview]) -> tuple[int, int]:
         written = 0
-        for data in _gathered(buffers):
+        is_one = len(buffers) == 1 and 0 < len(buffers[0]) <= _PIECE  # as most are
+        for data in (bytes(buffers[0]),) if is_one else _gathered(buffers):
             if self._run.stopped:
                 raise calls.Trapped(STOPPED)
             try:

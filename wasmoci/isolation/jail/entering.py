@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import JailUnavailable
-from wasmoci.isolation.jail import landlock, process, root, seccomp, syscalls
+from wasmoci.isolation.jail import WAY_OUT, landlock, process, root, seccomp, syscalls
 from wasmoci.isolation.jail.support import support
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
     if not _has_one_thread():
         # Landlock binds the thread that asks for it, and those that it starts.
         raise JailUnavailable(
-            "the engine keeps threads of its own once it is loaded, which no jail could be put around"
+            "the engine keeps threads of its own once it is loaded, which no jail could be put around", hint=WAY_OUT
         )
     try:
         process.forget_environment()

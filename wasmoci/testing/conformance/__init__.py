@@ -19,6 +19,7 @@ from wasmoci.testing.conformance.chance import TimeAndChance
 from wasmoci.testing.conformance.descriptors import FilesAndDescriptors
 from wasmoci.testing.conformance.ends import Exits, Traps
 from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
+from wasmoci.testing.conformance.jail import Jail
 from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
 from wasmoci.testing.conformance.modules import BadModules, Components, Contract
 from wasmoci.testing.conformance.mounts import SeveralMounts
@@ -55,6 +56,7 @@ class HandlerConformance(
     Components,
     Concurrency,
     Repetition,
+    Jail,
     TheProcess,
     ProcessSettings,
     Leaks,

@@ -110,8 +110,14 @@ class Runner:
         is_trusted = Capability.SANDBOXED in self.handler.capabilities
         return isolation.Isolation.PROCESS if is_trusted else isolation.Isolation.JAIL
 
-    def in_worker(self, made: Bundle, limits: Limits, stdio: Stdio | None = None) -> ExecutionResult:
-        """Run a bundle in a worker process, as the dispatcher does where a handler can't hold a limit by itself."""
+    def in_worker(
+        self,
+        made: Bundle,
+        limits: Limits,
+        stdio: Stdio | None = None,
+        isolated: isolation.Isolation | None = None,
+    ) -> ExecutionResult:
+        """Run a bundle in a worker process, as the dispatcher does where a handler can't hold a limit by itself; or somewhere else."""
         try:
             reference_of(self.handler)
         except EngineError as error:
@@ -122,7 +128,7 @@ class Runner:
             made.rootfs,
             stdio=stdio or Stdio.capture(),
             limits=limits,
-            isolation=self.apart,
+            isolation=isolated or self.apart,
         )
 
 
