@@ -95,14 +95,18 @@ def open_inner(name: str, directory_fd: int, *, shown: str) -> int:
     return fd
 
 
-def check_above(path: str | os.PathLike[str]) -> None:
+def check_above(path: str | os.PathLike[str], *, group: bool = False) -> None:
     """Check a directory in which the user makes others, as the one for temporary files, and all that are above it.
+
+    Args:
+        path: Its host path.
+        group: Whether the members of a directory's own group may write to it, as they may to what editors and people make.
 
     Raises:
         UnsafePlace: Somebody else could put things in the place of what is made there.
         OSError: It can't be reached.
     """
-    walk = _Walk(os.path.abspath(path), make=False, mode=_ALONE)  # noqa: PTH100
+    walk = _Walk(os.path.abspath(path), make=False, mode=_ALONE, group=group)  # noqa: PTH100
     try:
         walk.go(own=False)
     except OSError as error:
@@ -172,9 +176,11 @@ class _Walk:
         path: Its absolute path.
         make: Whether to make what is missing.
         mode: The permissions of the directory itself, where it is made.
+        group: Whether the members of a directory's group may write to it.
     """
 
-    def __init__(self, path: str, *, make: bool, mode: int) -> None:
+    def __init__(self, path: str, *, make: bool, mode: int, group: bool = False) -> None:
+        self._others = stat.S_IWOTH if group else _WRITABLE_BY_OTHERS
         self._make = make
         self._mode = mode
         self._links = 0
@@ -273,7 +279,7 @@ class _Walk:
                 hint=f"choose a place beneath directories of root's or of the user {os.geteuid()}",
             )
         if not status.st_mode & stat.S_ISVTX:
-            _check_mode(self.path, status)
+            _check_mode(self.path, status, self._others)
 
 
 def _belongs(shown: str, status: os.stat_result) -> str:
@@ -286,8 +292,8 @@ def _check_own(shown: str, status: os.stat_result) -> None:
     _check_mode(shown, status)
 
 
-def _check_mode(shown: str, status: os.stat_result) -> None:
-    if status.st_mode & _WRITABLE_BY_OTHERS:
+def _check_mode(shown: str, status: os.stat_result, others: int = _WRITABLE_BY_OTHERS) -> None:
+    if status.st_mode & others:
         raise UnsafePlace(f"{shown}: others may write to it", hint=f"run: chmod go-w {shown}")
 
 

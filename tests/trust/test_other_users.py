@@ -26,6 +26,7 @@ from wasmoci import compiled, private, scratch, user_namespace
 from wasmoci.compiled import entries, eviction, lock, place, report
 from wasmoci.errors import StoreError, UnsafePlace
 from wasmoci.image import Store, looks, staging
+from wasmoci.integration import Outcome, Request, install, plan
 from wasmoci.runtime import leftovers, made, main, native, places
 from wasmoci.runtime.record import Record, is_valid
 
@@ -562,3 +563,39 @@ def test_a_swap_while_it_is_checked(shared: Path) -> None:
         finally:
             attacker.kill()
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("whose", ["directory", "link", "chain"])
+def test_configuration_in_the_home_of_another_user(whose: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root with somebody else's ``HOME`` makes and changes no file that this one has chosen by a link."""
+    home, target, own = shared / "home", shared / "target", shared / "own.json"
+    file = home / ".config" / "docker" / "daemon.json"
+    file.parent.mkdir(parents=True)
+    if whose == "chain":
+        file.symlink_to(own)
+        own.symlink_to(target)
+        os.lchown(own, ATTACKER, ATTACKER)
+    else:
+        file.symlink_to(target)
+        os.lchown(home if whose == "directory" else file, ATTACKER, ATTACKER)
+    monkeypatch.setenv("HOME", str(home))
+    for text in (None, "{}\n"):
+        if text is not None:
+            target.write_text(text)
+        request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
+        with pytest.raises(UnsafePlace, match=f"belongs to the user {ATTACKER}"):
+            install(plan("docker", request))
+        assert (target.read_text() if target.exists() else None) == text
+    assert {path.name for path in shared.iterdir()} <= {"home", "target", "own.json"}
+
+
+def test_configuration_by_links_of_ones_own(shared: Path) -> None:
+    """A link of the user's own is followed, as those who keep their configuration elsewhere have it."""
+    home, kept = shared / "home", shared / "kept"
+    (home / ".config").mkdir(parents=True)
+    kept.mkdir(mode=0o775)
+    kept.chmod(0o775)  # as on a system on which each user has a group
+    (home / ".config" / "docker").symlink_to("../../kept")
+    request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
+    assert install(plan("docker", request)).outcome is Outcome.WRITTEN
+    assert "wasmoci" in (kept / "daemon.json").read_text()
