@@ -19,13 +19,16 @@ import pytest
 
 import wasmoci
 from tests.image.children import in_child
+from tests.image.making import make_layout, member, tar
 from tests.support.left import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
 from wasmoci import compiled, private, scratch, user_namespace
 from wasmoci.compiled import entries, eviction, lock, place, report
 from wasmoci.errors import StoreError, UnsafePlace
-from wasmoci.image import Store, looks, staging
+from wasmoci.image import Store, looks, push, staging
+from wasmoci.image.image import open_file_reference
+from wasmoci.image.reference import Reference
 from wasmoci.integration import Outcome, Request, install, plan
 from wasmoci.runtime import leftovers, made, main, native, places
 from wasmoci.runtime.record import Record, is_valid
@@ -599,3 +602,34 @@ def test_configuration_by_links_of_ones_own(shared: Path) -> None:
     request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
     assert install(plan("docker", request)).outcome is Outcome.WRITTEN
     assert "wasmoci" in (kept / "daemon.json").read_text()
+
+
+@pytest.mark.parametrize("made", ["layout", "link", "algorithm", "open"])
+def test_image_is_not_written_where_another_user_leads(made: str, shared: Path, tmp_path: Path) -> None:
+    """Blobs are whole files in the words of an image's author: they go through no directory and no link that others have made."""
+    layout, elsewhere = shared / "layout", shared / "elsewhere"
+    elsewhere.mkdir()
+    (layout / "blobs").mkdir(parents=True)
+    name = "sha512" if made == "algorithm" else "sha256"
+    if made == "open":
+        layout.chmod(0o777)
+    else:
+        (layout / "blobs" / name).symlink_to(elsewhere)
+    if made == "layout":
+        os.chown(layout, ATTACKER, ATTACKER)
+    before = listing(shared)
+    image = open_file_reference(Reference("oci", str(make_layout(tmp_path / "image", tar(member("etc", "dir")))), ""))
+    with image, pytest.raises(UnsafePlace, match=r"write to it|belongs to|is not a directory"):
+        push(image, Reference("oci", str(layout), ""))
+    assert listing(shared) == before
+
+
+def test_image_is_written_again_to_a_layout_of_ones_own(shared: Path, tmp_path: Path) -> None:
+    """Its own layout is written to again, also by a link to it."""
+    (shared / "link").symlink_to("layout")
+    image = open_file_reference(Reference("oci", str(make_layout(tmp_path / "image", tar(member("etc", "dir")))), ""))
+    with image:
+        for _ in range(2):
+            push(image, Reference("oci", str(shared / "layout"), ""))
+            push(image, Reference("oci", str(shared / "link"), "other"))
+    assert (shared / "layout" / "index.json").is_file()
