@@ -115,6 +115,39 @@ def check_above(path: str | os.PathLike[str], *, group: bool = False) -> None:
         os.close(walk.fd)
 
 
+def check_named(text: str) -> None:
+    """Refuse what another user has put where a name is looked up among files first, which may be meant for something else.
+
+    In ``/tmp`` anybody can make a directory of an image's name. A path that can be nothing else is its caller's word, and so is what the
+    owner of the working directory has put there, where no others could.
+
+    Args:
+        text: The name, and a path from the working directory, where there is something.
+
+    Raises:
+        UnsafePlace: It, or what is on the way there, belongs to another user.
+    """
+    if text.startswith(_PATHS):
+        return
+    here = os.stat(".")  # noqa: PTH116  as the rest of it
+    owner = -1 if here.st_mode & stat.S_IWOTH else here.st_uid
+    parts = text.split("/")
+    for count in range(1, len(parts) + 1):
+        path = "/".join(parts[:count])
+        try:
+            status = os.lstat(path)
+        except OSError:  # whoever opens it is told
+            return
+        if status.st_uid != owner and not is_trusted(status):
+            raise UnsafePlace(
+                f"{path}: belongs to the user {status.st_uid}, and hides an image of that name where there is one",
+                hint=f"if the path is meant, write ./{text}",
+            )
+
+
+_PATHS = ("/", "./", "../")
+
+
 def open_file(name: str, directory_fd: int, flags: int = os.O_RDONLY, *, shown: str = "") -> int:
     """Open a file in a directory that was checked. It never waits, whatever is there.
 

@@ -20,6 +20,7 @@ import pytest
 import wasmoci
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
+from tests.support.bundles import write_native_bundle
 from tests.support.left import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
@@ -633,3 +634,54 @@ def test_image_is_written_again_to_a_layout_of_ones_own(shared: Path, tmp_path: 
             push(image, Reference("oci", str(shared / "layout"), ""))
             push(image, Reference("oci", str(shared / "link"), "other"))
     assert (shared / "layout" / "index.json").is_file()
+
+
+def _native(place: Path, ran: Path) -> None:
+    write_native_bundle(place, f"touch {ran}")
+
+
+def _start(name: str) -> None:
+    with wasmoci.start(name):
+        pass
+
+
+def _layout(place: Path, _ran: Path) -> None:
+    make_layout(place, tar(member("etc", "dir")))
+
+
+@pytest.mark.parametrize("put", [_native, _layout])
+@pytest.mark.parametrize("name", ["hello", "localhost/hello", "hello:1"])
+@pytest.mark.parametrize("way", [wasmoci.run, wasmoci.explain, wasmoci.image.pull, _start])
+def test_name_of_an_image_that_another_user_has_taken(
+    way: Callable[[str], object],
+    name: str,
+    put: Callable[[Path, Path], None],
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a directory for all, what is meant for an image of the store isn't what somebody else has put there; a path is."""
+    if put is _native and way is wasmoci.image.pull:
+        pytest.skip("takes no bundles")
+    ran = tmp_path / "ran"
+    put(shared / name, ran)
+    for path in (shared / name, *(shared / name).parents):
+        if path != shared and path.is_relative_to(shared):
+            os.chown(path, ATTACKER, ATTACKER)
+    monkeypatch.chdir(shared)
+    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
+    with pytest.raises(UnsafePlace, match=f"belongs to the user {ATTACKER}, and hides an image of that name"):
+        way(name)
+    assert not ran.exists()
+    explained = wasmoci.explain(f"./{name}") if put is _native else wasmoci.image.pull(f"./{name}", name="x")
+    assert explained
+
+
+def test_name_in_the_directory_of_its_owner(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who works in the directory of another user, to which nobody else may write, means what this one has put there."""
+    write_native_bundle(shared / "hello", "exit 0")
+    shared.chmod(0o755)
+    for path in (shared, shared / "hello"):
+        os.chown(path, ATTACKER, ATTACKER)
+    monkeypatch.chdir(shared)
+    assert wasmoci.explain("hello").classification.kind.value == "native"
