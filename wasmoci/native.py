@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci import native_programs
+from wasmoci._json import read_file
 from wasmoci.annotations import decides
 from wasmoci.container import Container
-from wasmoci.errors import NativeRuntimeNotFound, UnsupportedWorkload
+from wasmoci.errors import InvalidSpec, NativeRuntimeNotFound, UnsupportedWorkload
 from wasmoci.native_checks import check_mounts, check_seccomp
 from wasmoci.scratch import scratch_directory
 from wasmoci.spec import CONFIG
@@ -144,13 +145,29 @@ def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path, *, terminal
         kept = {key: value for key, value in spec.annotations.items() if not decides(key)}
         spec = attrs.evolve(spec, annotations=kept)
     document = spec.to_dict()
-    if document == spec.raw and spec.directory == str(bundle.path):
+    if document == spec.raw and spec.directory == str(bundle.path) and _says_once(bundle.path / CONFIG, document):
         return bundle.path
     document["root"] = {**(document.get("root") or {}), "path": str(bundle.rootfs)}
     for mount in document.get("mounts", ()):
         _make_absolute(mount, spec.directory or str(bundle.path))
     (scratch / CONFIG).write_text(json.dumps(document), encoding="utf-8")
     return scratch
+
+
+def _says_once(file: Path, document: dict[str, Any]) -> bool:
+    """Whether a file holds a document, and every name in an object once: of two, one native runtime takes the first, another the last."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError
+        return found
+
+    try:
+        found: Any = json.loads(read_file(str(file)), object_pairs_hook=once)
+    except (InvalidSpec, ValueError, RecursionError):
+        return False
+    return bool(found == document)
 
 
 def _make_absolute(mount: dict[str, Any], directory: str) -> None:

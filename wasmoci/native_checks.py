@@ -25,13 +25,18 @@ def check_mounts(bundle: Bundle) -> None:
     """See that what the native runtime mounts for a container stays in a namespace of the container's own.
 
     Raises:
-        NativeRefused: Its spec has no mount namespace, takes one that is there, or has mounts go on to the host.
+        NativeRefused: Its spec has no mount namespace, takes one that is there, or has mounts go on to the host; or a native runtime
+            might read another name in it for one of those that are looked at here.
     """
-    place = f"{bundle.path / CONFIG}: $.linux"
-    linux = bundle.spec.raw.get("linux")
-    linux = linux if isinstance(linux, dict) else {}
+    file = bundle.path / CONFIG
+    place = f"{file}: $.linux"
+    linux = _plain(bundle.spec.raw, ("linux",), f"{file}: $").get("linux")
+    linux = _plain(linux, ("namespaces", "rootfsPropagation"), place)
     found = linux.get("namespaces")
-    namespaces = [item for item in (found if isinstance(found, list) else ()) if isinstance(item, dict)]
+    namespaces = [
+        _plain(item, ("type", "path"), f"{place}.namespaces[{index}]")
+        for index, item in enumerate(found if isinstance(found, list) else ())
+    ]
     mounts = [item for item in namespaces if item.get("type") == "mount"]
     if not mounts:
         count = len(bundle.spec.mounts)
@@ -52,6 +57,22 @@ def check_mounts(bundle: Bundle) -> None:
             f"{place}.rootfsPropagation: found {propagation!r}, with which the container's mounts are the host's as well; "
             f"{', '.join(filter(None, _PRIVATE))} or nothing was expected"
         )
+
+
+def _plain(value: Any, names: tuple[str, ...], place: str) -> dict[str, Any]:
+    """An object of a spec, empty for anything else, in which no other name passes for one of those that are looked up.
+
+    Go's JSON, runc's, takes names without regard to case, also where Unicode folds a letter; a name in C, crun's, ends at a NUL.
+    """
+    found: dict[str, Any] = value if isinstance(value, dict) else {}
+    for key in found:
+        meant = next((name for name in names if key.partition("\0")[0].casefold() == name.casefold()), key)
+        if meant != key:
+            raise NativeRefused(
+                f"{place}: has {key!r}, which one native runtime reads as {meant!r} and another one doesn't",
+                hint=f"write {meant!r}, once",
+            )
+    return found
 
 
 def check_seccomp(bundle: Bundle, name: str, program: Path) -> None:

@@ -95,20 +95,57 @@ def open_inner(name: str, directory_fd: int, *, shown: str) -> int:
     return fd
 
 
-def check_above(path: str | os.PathLike[str]) -> None:
+def check_above(path: str | os.PathLike[str], *, group: bool = False) -> None:
     """Check a directory in which the user makes others, as the one for temporary files, and all that are above it.
+
+    Args:
+        path: Its host path.
+        group: Whether the members of a directory's own group may write to it, as they may to what editors and people make.
 
     Raises:
         UnsafePlace: Somebody else could put things in the place of what is made there.
         OSError: It can't be reached.
     """
-    walk = _Walk(os.path.abspath(path), make=False, mode=_ALONE)  # noqa: PTH100
+    walk = _Walk(os.path.abspath(path), make=False, mode=_ALONE, group=group)  # noqa: PTH100
     try:
         walk.go(own=False)
     except OSError as error:
         raise OSError(error.errno, error.strerror, walk.path) from None
     finally:
         os.close(walk.fd)
+
+
+def check_named(text: str) -> None:
+    """Refuse what another user has put where a name is looked up among files first, which may be meant for something else.
+
+    In ``/tmp`` anybody can make a directory of an image's name. A path that can be nothing else is its caller's word, and so is what the
+    owner of the working directory has put there, where no others could.
+
+    Args:
+        text: The name, and a path from the working directory, where there is something.
+
+    Raises:
+        UnsafePlace: It, or what is on the way there, belongs to another user.
+    """
+    if text.startswith(_PATHS):
+        return
+    here = os.stat(".")  # noqa: PTH116  as the rest of it
+    owner = -1 if here.st_mode & stat.S_IWOTH else here.st_uid
+    parts = text.split("/")
+    for count in range(1, len(parts) + 1):
+        path = "/".join(parts[:count])
+        try:
+            status = os.lstat(path)
+        except OSError:  # whoever opens it is told
+            return
+        if status.st_uid != owner and not is_trusted(status):
+            raise UnsafePlace(
+                f"{path}: belongs to the user {status.st_uid}, and hides an image of that name where there is one",
+                hint=f"if the path is meant, write ./{text}",
+            )
+
+
+_PATHS = ("/", "./", "../")
 
 
 def open_file(name: str, directory_fd: int, flags: int = os.O_RDONLY, *, shown: str = "") -> int:
@@ -172,9 +209,11 @@ class _Walk:
         path: Its absolute path.
         make: Whether to make what is missing.
         mode: The permissions of the directory itself, where it is made.
+        group: Whether the members of a directory's group may write to it.
     """
 
-    def __init__(self, path: str, *, make: bool, mode: int) -> None:
+    def __init__(self, path: str, *, make: bool, mode: int, group: bool = False) -> None:
+        self._others = stat.S_IWOTH if group else _WRITABLE_BY_OTHERS
         self._make = make
         self._mode = mode
         self._links = 0
@@ -273,7 +312,7 @@ class _Walk:
                 hint=f"choose a place beneath directories of root's or of the user {os.geteuid()}",
             )
         if not status.st_mode & stat.S_ISVTX:
-            _check_mode(self.path, status)
+            _check_mode(self.path, status, self._others)
 
 
 def _belongs(shown: str, status: os.stat_result) -> str:
@@ -286,8 +325,8 @@ def _check_own(shown: str, status: os.stat_result) -> None:
     _check_mode(shown, status)
 
 
-def _check_mode(shown: str, status: os.stat_result) -> None:
-    if status.st_mode & _WRITABLE_BY_OTHERS:
+def _check_mode(shown: str, status: os.stat_result, others: int = _WRITABLE_BY_OTHERS) -> None:
+    if status.st_mode & others:
         raise UnsafePlace(f"{shown}: others may write to it", hint=f"run: chmod go-w {shown}")
 
 

@@ -120,6 +120,10 @@ def _is_image(workload: str | os.PathLike[str]) -> bool:
                 f"{name}: has {CONFIG} and {_LAYOUT}, and is a bundle and an image at once",
                 hint=f"name the image: oci:{name}; or remove {_LAYOUT}, which no bundle has",
             )
+        if not os.path.isabs(name):  # noqa: PTH117
+            from wasmoci.private import check_named  # noqa: PLC0415  most bundles are named by all of their path
+
+            check_named(name)
         return False
     from wasmoci.image import looks_like_image  # noqa: PLC0415
 

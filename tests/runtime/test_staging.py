@@ -15,6 +15,8 @@ from wasmoci.runtime.interpreter import Interpreter
 from wasmoci.runtime.staging import COMPILED, ROOTFS, Stage, derive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.runtime.containers import Runtime
 
 INTERPRETER = Interpreter(command=("/py", "-I", "init.py"), path=("/lib",), directories=("/usr", "/opt/python"))
@@ -52,6 +54,20 @@ def test_process(tmp_path: Path) -> None:
     assert (process["env"], process["cwd"], process["noNewPrivileges"]) == (["X=1"], "/", True)
     assert all(names == [] for names in process["capabilities"].values())
     assert (process["user"], process["terminal"], len(process["rlimits"])) == ({"uid": 5}, True, 1)
+
+
+@pytest.mark.parametrize(
+    "spelt", [str.upper, str.title, lambda name: name.replace("s", "\u017f"), lambda name: f"{name}\0x"]
+)
+def test_no_other_spelling_of_what_is_ours(tmp_path: Path, spelt: Callable[[str], str]) -> None:
+    """What a native runtime would take for the process or the root, as runc does names in another case, isn't handed on."""
+    document = spec(annotations={"A": "b", "a": "c"})
+    document["process"] |= {spelt("args"): ["/bin/sh"], spelt("capabilities"): {}, "noNewPrivileges": False}
+    document["root"][spelt("readonly")] = False
+    document |= {spelt("process"): {"args": ["/bin/sh"]}, spelt("mounts"): [bind("/", "/host")], "linux": {}}
+    derived = derive(document, stage(tmp_path))
+    plain = derive(spec(annotations={"A": "b", "a": "c"}, linux={}), stage(tmp_path))
+    assert derived == plain
 
 
 def test_the_rest_is_the_callers(tmp_path: Path) -> None:

@@ -19,13 +19,18 @@ import pytest
 
 import wasmoci
 from tests.image.children import in_child
+from tests.image.making import make_layout, member, tar
+from tests.support.bundles import write_native_bundle
 from tests.support.left import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
 from wasmoci import compiled, private, scratch, user_namespace
 from wasmoci.compiled import entries, eviction, lock, place, report
 from wasmoci.errors import StoreError, UnsafePlace
-from wasmoci.image import Store, looks, staging
+from wasmoci.image import Store, looks, push, staging
+from wasmoci.image.image import open_file_reference
+from wasmoci.image.reference import Reference
+from wasmoci.integration import Outcome, Request, install, plan
 from wasmoci.runtime import leftovers, made, main, native, places
 from wasmoci.runtime.record import Record, is_valid
 
@@ -569,3 +574,121 @@ def test_a_swap_while_it_is_checked(shared: Path) -> None:
         finally:
             attacker.kill()
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("whose", ["directory", "link", "chain"])
+def test_configuration_in_the_home_of_another_user(whose: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root with somebody else's ``HOME`` makes and changes no file that this one has chosen by a link."""
+    home, target, own = shared / "home", shared / "target", shared / "own.json"
+    file = home / ".config" / "docker" / "daemon.json"
+    file.parent.mkdir(parents=True)
+    if whose == "chain":
+        file.symlink_to(own)
+        own.symlink_to(target)
+        os.lchown(own, ATTACKER, ATTACKER)
+    else:
+        file.symlink_to(target)
+        os.lchown(home if whose == "directory" else file, ATTACKER, ATTACKER)
+    monkeypatch.setenv("HOME", str(home))
+    for text in (None, "{}\n"):
+        if text is not None:
+            target.write_text(text)
+        request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
+        with pytest.raises(UnsafePlace, match=f"belongs to the user {ATTACKER}"):
+            install(plan("docker", request))
+        assert (target.read_text() if target.exists() else None) == text
+    assert {path.name for path in shared.iterdir()} <= {"home", "target", "own.json"}
+
+
+def test_configuration_by_links_of_ones_own(shared: Path) -> None:
+    """A link of the user's own is followed, as those who keep their configuration elsewhere have it."""
+    home, kept = shared / "home", shared / "kept"
+    (home / ".config").mkdir(parents=True)
+    kept.mkdir(mode=0o775)
+    kept.chmod(0o775)  # as on a system on which each user has a group
+    (home / ".config" / "docker").symlink_to("../../kept")
+    request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
+    assert install(plan("docker", request)).outcome is Outcome.WRITTEN
+    assert "wasmoci" in (kept / "daemon.json").read_text()
+
+
+@pytest.mark.parametrize("made", ["layout", "link", "algorithm", "open"])
+def test_image_is_not_written_where_another_user_leads(made: str, shared: Path, tmp_path: Path) -> None:
+    """Blobs are whole files in the words of an image's author: they go through no directory and no link that others have made."""
+    layout, elsewhere = shared / "layout", shared / "elsewhere"
+    elsewhere.mkdir()
+    (layout / "blobs").mkdir(parents=True)
+    name = "sha512" if made == "algorithm" else "sha256"
+    if made == "open":
+        layout.chmod(0o777)
+    else:
+        (layout / "blobs" / name).symlink_to(elsewhere)
+    if made == "layout":
+        os.chown(layout, ATTACKER, ATTACKER)
+    before = listing(shared)
+    image = open_file_reference(Reference("oci", str(make_layout(tmp_path / "image", tar(member("etc", "dir")))), ""))
+    with image, pytest.raises(UnsafePlace, match=r"write to it|belongs to|is not a directory"):
+        push(image, Reference("oci", str(layout), ""))
+    assert listing(shared) == before
+
+
+def test_image_is_written_again_to_a_layout_of_ones_own(shared: Path, tmp_path: Path) -> None:
+    """Its own layout is written to again, also by a link to it."""
+    (shared / "link").symlink_to("layout")
+    image = open_file_reference(Reference("oci", str(make_layout(tmp_path / "image", tar(member("etc", "dir")))), ""))
+    with image:
+        for _ in range(2):
+            push(image, Reference("oci", str(shared / "layout"), ""))
+            push(image, Reference("oci", str(shared / "link"), "other"))
+    assert (shared / "layout" / "index.json").is_file()
+
+
+def _native(place: Path, ran: Path) -> None:
+    write_native_bundle(place, f"touch {ran}")
+
+
+def _start(name: str) -> None:
+    with wasmoci.start(name):
+        pass
+
+
+def _layout(place: Path, _ran: Path) -> None:
+    make_layout(place, tar(member("etc", "dir")))
+
+
+@pytest.mark.parametrize("put", [_native, _layout])
+@pytest.mark.parametrize("name", ["hello", "localhost/hello", "hello:1"])
+@pytest.mark.parametrize("way", [wasmoci.run, wasmoci.explain, wasmoci.image.pull, _start])
+def test_name_of_an_image_that_another_user_has_taken(
+    way: Callable[[str], object],
+    name: str,
+    put: Callable[[Path, Path], None],
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a directory for all, what is meant for an image of the store isn't what somebody else has put there; a path is."""
+    if put is _native and way is wasmoci.image.pull:
+        pytest.skip("takes no bundles")
+    ran = tmp_path / "ran"
+    put(shared / name, ran)
+    for path in (shared / name, *(shared / name).parents):
+        if path != shared and path.is_relative_to(shared):
+            os.chown(path, ATTACKER, ATTACKER)
+    monkeypatch.chdir(shared)
+    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
+    with pytest.raises(UnsafePlace, match=f"belongs to the user {ATTACKER}, and hides an image of that name"):
+        way(name)
+    assert not ran.exists()
+    explained = wasmoci.explain(f"./{name}") if put is _native else wasmoci.image.pull(f"./{name}", name="x")
+    assert explained
+
+
+def test_name_in_the_directory_of_its_owner(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who works in the directory of another user, to which nobody else may write, means what this one has put there."""
+    write_native_bundle(shared / "hello", "exit 0")
+    shared.chmod(0o755)
+    for path in (shared, shared / "hello"):
+        os.chown(path, ATTACKER, ATTACKER)
+    monkeypatch.chdir(shared)
+    assert wasmoci.explain("hello").classification.kind.value == "native"

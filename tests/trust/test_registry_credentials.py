@@ -193,6 +193,16 @@ def test_a_registry_names_its_realm_over_tls(tls: Path, layout: Path) -> None:
         assert registry.shown() == {"Bearer secret"}
 
 
+def test_a_registry_without_tls_gives_its_tokens_itself(tls: Path, layout: Path) -> None:
+    """Over plain HTTP anybody on the way may have named a realm, so another host gets nothing, be it asked over TLS."""
+    with serve(FakeRegistry()) as registry, serve(FakeRegistry(), tls=tls) as auth:
+        registry.add(layout, "1")
+        registry.auth, registry.realm = "bearer", f"{auth.address}/token"
+        with pytest.raises(RegistryDenied, match=f"wants credentials sent to .*; expected {registry.address}"):
+            get(registry, ca_file=tls / "ca.pem", credential=ME)
+        assert auth.seen == []
+
+
 @pytest.mark.parametrize("where", ["http://{evil}/token", "ftp://{evil}/token", "http://me@{evil}/token", "", "/token"])
 @pytest.mark.parametrize("secure", [True, False])
 def test_realms_that_are_refused(

@@ -412,6 +412,14 @@ ON_THE_HOST: list[tuple[dict[str, Any], str]] = [
     ({"rootfsPropagation": "shared"}, "found 'shared'"),
     ({"rootfsPropagation": "rshared"}, "found 'rshared'"),
     ({"rootfsPropagation": ["private"]}, r"found \['private'\]"),
+    # What runc reads, which takes names without regard to case.
+    ({"Namespaces": OTHERS}, "reads as 'namespaces'"),
+    ({"name\u017fpaces": OTHERS}, "reads as 'namespaces'"),
+    ({"RootfsPropagation": "shared"}, "reads as 'rootfsPropagation'"),
+    ({"namespaces": [{"type": "mount", "TYPE": "uts"}]}, "reads as 'type'"),
+    ({"namespaces": [{"type": "mount", "Path": "/proc/1/ns/mnt"}]}, "reads as 'path'"),
+    # And what crun does, for which a name ends at a NUL.
+    ({"namespaces\0": OTHERS}, "reads as 'namespaces'"),
 ]
 
 
@@ -426,7 +434,7 @@ def test_nothing_is_mounted_on_the_host(
         way(str(bundle))
     assert "'run.oci.handlr' may be meant to be 'run.oci.handler'" in str(caught.value)
     explained = wasmoci.explain(bundle)
-    assert (explained.runs_on, "$.linux." in explained.problem) == (None, True)
+    assert (explained.runs_on, "$.linux" in explained.problem) == (None, True)
     assert not ran.exists()
 
 
@@ -441,6 +449,34 @@ def test_with_the_real_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         bundle = with_linux(tmp_path / propagation, rootfsPropagation=propagation)
         assert wasmoci.run(bundle).exit_code == 7
     assert mounted(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["LINUX", "Linux", "linux\0"])
+def test_another_name_for_all_of_it(name: str, tmp_path: Path, ran: Path) -> None:
+    """Nor is the object itself there in another spelling."""
+    bundle = write_native_bundle(tmp_path / "bundle", "exit 7")
+    document = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps({**document, name: {"namespaces": OTHERS}}))
+    with pytest.raises(NativeRefused, match="reads as 'linux'"):
+        wasmoci.run(bundle)
+    assert not ran.exists()
+
+
+def test_name_that_is_there_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a native runtime gets is what was looked at: of two objects of a name crun takes the first."""
+    program = tmp_path / "fakerun"
+    shown = tmp_path / "shown"
+    program.write_text(
+        f'#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" = --bundle ] && cp "$2/config.json" {shown}; shift; done\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("WASMOCI_NATIVE_RUNTIME", str(program))
+    bundle = write_native_bundle(tmp_path / "bundle", "exit 7")
+    text = (bundle / "config.json").read_text()
+    twice = f'{{"linux": {{"namespaces": {json.dumps(OTHERS)}}}, {text.lstrip()[1:]}'
+    (bundle / "config.json").write_text(twice)
+    wasmoci.run(bundle)
+    assert (twice.count('"linux"'), shown.read_text().count('"linux"')) == (2, 1)
 
 
 def test_changed_bundle_is_looked_at_as_well(tmp_path: Path, ran: Path) -> None:

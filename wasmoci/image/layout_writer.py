@@ -7,9 +7,11 @@ import fcntl
 import io
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
-from wasmoci.errors import ImageError, InvalidImage
+from wasmoci import private
+from wasmoci.errors import ImageError, InvalidImage, UnsafePlace
 from wasmoci.image import media
 from wasmoci.image.digest import CHUNK, ByteReader, hasher
 from wasmoci.image.layout import Layout, blob_path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from wasmoci.image.blobs import Blobs
 
 
+_PARTS = ("blobs", "blobs/sha256", "blobs/sha512")
+
+
 class LayoutWriter:
     """A layout directory that is written to; made where it is missing.
 
@@ -30,14 +35,20 @@ class LayoutWriter:
         path: The directory, on the host. Its parent exists.
         partial: Where blobs are while they arrive, on the same file system; what was cut off there is taken up again.
             None keeps them beside the blobs.
+
+    Raises:
+        ImageError: It can't be written.
+        UnsafePlace: It is there, and another user could lead elsewhere what is written.
     """
 
     def __init__(self, path: Path, *, partial: Path | None = None) -> None:
         self.path = path
         self._partial = partial or path / "blobs" / "sha256"
         try:
+            _check_parts(path)
             self._partial.mkdir(parents=True, exist_ok=True)
             (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            _check_parts(path)
             with self._exclusive():
                 if not (path / "oci-layout").exists():
                     write_atomically(path / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
@@ -179,6 +190,24 @@ class LayoutWriter:
             yield
         finally:
             os.close(fd)
+
+
+def _check_parts(path: Path) -> None:
+    """Refuse a layout that another user has made, to whom its directories are a means to write elsewhere."""
+    for part in (path, *(path / name for name in _PARTS)):
+        try:
+            status = part.stat() if part is path else part.lstat()
+        except FileNotFoundError:
+            continue
+        problem = None
+        if not private.is_trusted(status):
+            problem = f"belongs to the user {status.st_uid}"
+        elif not stat.S_ISDIR(status.st_mode):
+            problem = "is not a directory"
+        elif status.st_mode & stat.S_IWOTH:
+            problem = "anybody may write to it"
+        if problem is not None:
+            raise UnsafePlace(f"{part}: {problem}", hint="write the image to a directory of your own, or a new one")
 
 
 def from_blobs(blobs: Blobs, descriptor: Descriptor) -> Callable[[int], ByteReader]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from wasmoci import private
 from wasmoci.errors import InvalidReference
 from wasmoci.image.recognise import recognise
 
@@ -86,6 +87,7 @@ def parse_reference(text: str) -> Reference:
 
     Raises:
         InvalidReference: It is none of these; the message says why.
+        UnsafePlace: Another user has put something where the name is looked up as a path.
     """
     transport, colon, rest = text.partition(":")
     if colon and transport in _FILES:
@@ -104,6 +106,7 @@ def parse_reference(text: str) -> Reference:
         return Reference(transport, rest)
     path = Path(text)
     if text and (kind := recognise(path)):
+        private.check_named(text)
         return Reference(kind, text)
     if text.startswith(("/", "./", "../")) or text in (".", "..", ""):
         what = "there is nothing of this name" if not path.exists() else "it is neither an image layout nor an archive"

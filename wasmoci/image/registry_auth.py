@@ -93,11 +93,9 @@ def _check_realm(name: str, realm: str, registry: Origin) -> None:
         origin = Origin.of(realm)
     except ValueError as error:
         raise RegistryDenied(f"{name}: the registry wants credentials sent to {realm[:200]!r}: {error}") from None
-    if origin.scheme == "http" and origin != registry:
-        raise RegistryDenied(
-            f"{name}: the registry wants credentials sent to {realm!r}; expected an https:// URL"
-            + (f", or {registry} itself" if registry.scheme == "http" else "")
-        )
+    if origin != registry and "http" in (origin.scheme, registry.scheme):
+        expected = str(registry) if registry.scheme == "http" else "an https:// URL"
+        raise RegistryDenied(f"{name}: the registry wants credentials sent to {realm!r}; expected {expected}")
 
 
 def _token(name: str, realm: str, body: bytes) -> str:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci import private
 from wasmoci._regular import read_regular
-from wasmoci.errors import IntegrationError
+from wasmoci.errors import IntegrationError, UnsafePlace
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644
 _MAX_SIZE = 16 << 20
+_MOST_LINKS = 40
 
 
 class Outcome(enum.Enum):
@@ -84,6 +86,7 @@ def install(plan: Plan) -> Installed:
 
     Raises:
         IntegrationError: The file can't be written, or changed in the meantime; it is as it was.
+        UnsafePlace: Another user has a say in which file it is.
     """
     if plan.path is None:
         raise IntegrationError(
@@ -95,6 +98,8 @@ def install(plan: Plan) -> Installed:
         return Installed(Outcome.UNCHANGED)
     target = Path(os.path.realpath(plan.path))
     try:
+        _check_way(plan.path)
+        _check_way(target)  # a ".." in a link may have led elsewhere
         target.parent.mkdir(parents=True, exist_ok=True)
         if plan.before is None:
             _replace(target, plan.after, None)
@@ -104,6 +109,26 @@ def install(plan: Plan) -> Installed:
     except OSError as error:
         _refuse(plan.path, "written", error)
     return Installed(Outcome.CHANGED, backup)
+
+
+def _check_way(path: Path) -> None:
+    """See that no other user could have a file written, or made, that the caller has not named: by a link, or by a directory.
+
+    So root with the ``HOME`` of somebody else writes nothing there.
+    """
+    for _ in range(_MOST_LINKS):
+        with contextlib.suppress(FileNotFoundError):  # what is missing is made, beneath what was checked
+            private.check_above(path.parent, group=True)
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISLNK(status.st_mode):
+            return
+        if not private.is_trusted(status):
+            raise UnsafePlace(f"{path}: is a link that belongs to the user {status.st_uid}", hint="remove it")
+        path = path.parent / path.readlink()
+    raise UnsafePlace(f"{path}: leads through too many links")
 
 
 def _keep_beneath(path: Path, root: Path | None) -> None:

@@ -34,6 +34,9 @@ ROOTFS = "/.container"
 COMPILED = "/.compiled"
 """Where the guest's module is in it, compiled."""
 
+_MEMBERS = frozenset({"process", "root", "mounts", "annotations"})
+_OF_ROOT = frozenset({"path", "readonly"})
+_OF_PROCESS = frozenset({"args", "env", "cwd", "capabilities", "noNewPrivileges"})
 _KERNEL_PLACES = ("/proc", "/sys", "/dev")
 _SAFE = ("nosuid", "nodev")
 _NOTHING: tuple[str, ...] = ()
@@ -75,10 +78,10 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
         document: The caller's ``config.json``, which is valid.
         stage: What it gets in addition.
     """
-    derived = dict(document)
+    derived = _plain(document, _MEMBERS)
     derived["process"] = engine_process(derived["process"], stage.interpreter, stage.variables)
     readonly = bool(derived["root"].get("readonly"))
-    derived["root"] = {**derived["root"], "path": str(stage.root), "readonly": True}
+    derived["root"] = {**_plain(derived["root"], _OF_ROOT), "path": str(stage.root), "readonly": True}
     derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, readonly=readonly)]
     annotations = derived.get("annotations") or {}
     # The engine's sandbox is the container, which no annotation opens.
@@ -97,12 +100,20 @@ def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variabl
         variables: Its environment, as ``NAME=value``.
     """
     return {
-        **process,
+        **_plain(process, _OF_PROCESS),
         "args": [*interpreter.command, *process["args"]],
         "env": list(variables),
         "cwd": "/",
         "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},
         "noNewPrivileges": True,
+    }
+
+
+def _plain(document: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """An object without what a native runtime would take for one of the members that are ours: see :mod:`wasmoci.native_checks`."""
+    folded = {name.casefold() for name in names}
+    return {
+        key: value for key, value in document.items() if key in names or key.partition("\0")[0].casefold() not in folded
     }
 
 
