@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import usable
-from wasmoci.stdio import Stdio
+from wasmoci.errors import UnsupportedWorkload
+from wasmoci.result import ExitReason
+from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing import HandlerConformance
 from wasmoci.testing.conformance.base import Runner, made
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import EngineHandler
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
+
+_EIO = 29  # of WASI
 
 
 class _Ours(HandlerConformance):
@@ -86,3 +91,28 @@ class TestWasm3InTheJail(HandlerConformance):
         result = run("streams", stdio=Stdio(stdin=b"", stdout=take("stdout"), stderr=take("stderr")))
         assert result.ok
         assert taken == {"stdout": b"out 1\nout 2\n", "stderr": b"err 1\nerr 2\n"}
+
+
+class TestWasmtimeInTheJail(TestWasm3InTheJail):
+    """On wasmtime, where a caller wants one wall more."""
+
+    @pytest.fixture
+    def subject(self) -> EngineHandler:
+        """The handler, each guest of which runs in the jail."""
+        usable("wasmtime")
+        return made(importlib.import_module("tests.handlers.jailed").JailedWasmtime)
+
+    def test_components_run(self, components: Runner) -> None:  # type: ignore[override]
+        """None does: wasmtime's own WASI opens the files of a component by paths that aren't there, and so it is refused."""
+        with pytest.raises(UnsupportedWorkload, match="/proc/self/mountinfo can't be read"):
+            components("component")
+
+    def test_reader_that_is_gone_is_the_guests_to_handle(self, run: Runner) -> None:
+        """The errno is another one: wasmtime itself writes to the outputs of a process that has no other guest."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            result = run.execute(run.bundle("pour"), stdio=Stdio(stdin=b"", stdout=writing, stderr=Stream.NULL))
+        finally:
+            os.close(writing)
+        assert (result.reason, result.exit_code) == (ExitReason.EXITED, _EIO)
