@@ -18,6 +18,7 @@ from wasmoci.errors import (
 )
 from wasmoci.isolation import Isolation, preparation
 from wasmoci.isolation.bounds import DEFAULT as DEFAULT_BOUNDS
+from wasmoci.isolation.importable import is_importable
 from wasmoci.module import Module, ModuleKind
 
 TYPE_CHECKING = False
@@ -309,6 +310,9 @@ def _assemble(handler: EngineHandler, workload: Wasm) -> None:
 
 
 def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
+    if place is Isolation.INLINE and not is_importable(type(handler)):
+        handler.validate(workload.module)  # where it runs: no other process can load it
+        return
     ahead = isolation.compiled_for(handler, workload.module, place, workload.limits) if workload.runs else None
     preparation.validate(handler, workload.module, workload.bounds, ahead=ahead)
 
