@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.handlers import FULL, Handlers, Recorder
+from tests.support.handlers import FULL, Handlers, Recorder, Strict, Wild
 from wasmoci.capabilities import Capability
 from wasmoci.errors import (
     EngineError,
@@ -133,19 +133,10 @@ def test_engines_that_cannot_are_passed_over() -> None:
     ]
 
 
-def untrusted(name: str, refusal: Exception | str | None = None) -> Recorder:
-    """An engine that is no sandbox by itself; one of this function's own, so that no other process has to find it."""
-
-    class Untrusted(Recorder):
-        pass
-
-    return Untrusted(name, FULL - {Capability.SANDBOXED}, refusal=refusal)
-
-
 INVALID = InvalidModule("truncated", source="/app.wasm", offset=3)
 
 
-@pytest.mark.parametrize("last", [Recorder("z"), untrusted("z")])
+@pytest.mark.parametrize("last", [Recorder("z"), Wild("z")])
 def test_invalid_by_an_engine_that_validates_is_invalid(last: Recorder) -> None:
     """Nothing that comes behind it is asked, and no list of candidates hides it."""
     handlers = Handlers(Recorder("a", refusal="can't"), Recorder("strict", refusal=INVALID), last)
@@ -162,7 +153,7 @@ def test_invalid_by_an_engine_that_validates_is_invalid(last: Recorder) -> None:
 
 def test_invalid_by_an_engine_that_does_not_validate_is_its_own_view() -> None:
     """An engine that is no sandbox decides nothing for the others."""
-    handlers = Handlers(untrusted("a", INVALID), Recorder("b"))
+    handlers = Handlers(Strict(), Recorder("b"))
     found = choose(handlers, "a", "b", first="a")
     assert reasons(found) == [("a", False, INVALID.message), ("b", True, FIRST)]
 
@@ -182,7 +173,7 @@ def test_engine_that_is_no_sandbox_comes_last(
     order: tuple[str, ...], first: str | None, refusal: str | None, expected: str, *, thorough: bool
 ) -> None:
     """It is taken where nothing else fits, or where the list of whoever asks begins with it, and always in the jail."""
-    handlers = Handlers(Recorder("a", refusal=refusal), Recorder("b"), untrusted("wild"))
+    handlers = Handlers(Recorder("a", refusal=refusal), Recorder("b"), Wild())
     found = choose(handlers, *order, first=first, thorough=thorough)
     assert found.handler.name == expected
     assert found.isolation is (Isolation.JAIL if expected == "wild" else Isolation.INLINE)
@@ -197,7 +188,7 @@ def test_engine_that_is_no_sandbox_comes_last(
 def test_wishes_do_not_make_an_engine_one_to_trust() -> None:
     """An engine that is no sandbox isn't even looked at for what an engine that is one lacks."""
     copying = FULL - {Capability.LIVE_FILES}
-    handlers = Handlers(Recorder("a", copying), untrusted("wild"))
+    handlers = Handlers(Recorder("a", copying), Wild())
     asked = workload(read_only=False)
     assert choose(handlers, "wild", "a", asked=asked).handler.name == "a"
     assert choose(handlers, "wild", "a", asked=asked, thorough=True).handler.name == "a"
@@ -205,11 +196,28 @@ def test_wishes_do_not_make_an_engine_one_to_trust() -> None:
 
 def test_named_engine_that_is_no_sandbox_runs_in_the_jail() -> None:
     """Whoever names it gets it, and whoever names the place as well gets that."""
-    handlers = Handlers(untrusted("wild"))
+    handlers = Handlers(Wild())
     assert named(handlers, "wild").isolation is Isolation.JAIL
     for wanted in (Isolation.INLINE, Isolation.PROCESS, Isolation.JAIL):
         assert named(handlers, "wild", workload(isolation=wanted)).isolation is wanted
     assert named(handlers, "wild", workload(apart=True)).isolation is Isolation.JAIL
+
+
+def test_engine_that_no_other_process_can_load_validates_where_it_may_run() -> None:
+    """In the caller's process, if the caller has said so, and nowhere otherwise."""
+    asked: list[Module] = []
+
+    class Local(Wild):
+        def validate(self, module: Module) -> None:
+            asked.append(module)
+
+    handlers = Handlers(Local())
+    for thorough in (False, True):
+        with pytest.raises(NoSuitableEngine, match="a worker process can't import this handler"):
+            choose(handlers, "wild", thorough=thorough)
+    assert asked == []
+    assert named(handlers, "wild", workload(isolation=Isolation.INLINE)).isolation is Isolation.INLINE
+    assert len(asked) == 1
 
 
 def test_wish_is_worth_a_later_place() -> None:

@@ -18,11 +18,12 @@ from wasmoci.errors import (
 )
 from wasmoci.isolation import Isolation, preparation
 from wasmoci.isolation.bounds import DEFAULT as DEFAULT_BOUNDS
+from wasmoci.isolation.importable import is_importable
 from wasmoci.module import Module, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import attrs
 
@@ -284,6 +285,9 @@ def _assemble(handler: EngineHandler, workload: Wasm) -> None:
 
 
 def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
+    if place is Isolation.INLINE and not is_importable(type(handler)):
+        handler.validate(workload.module)  # where it runs: no other process can load it
+        return
     ahead = isolation.compiled_for(handler, workload.module, place, workload.limits) if workload.runs else None
     preparation.validate(handler, workload.module, workload.bounds, ahead=ahead)
 

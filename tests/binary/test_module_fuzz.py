@@ -132,6 +132,22 @@ def test_more_entries_than_any_module_has_are_refused(number: int, entry: bytes)
         Module.from_bytes(data)
 
 
+@pytest.mark.parametrize("preamble", [PREAMBLE, COMPONENT_PREAMBLE])
+def test_more_sections_than_any_module_has_are_refused(preamble: bytes) -> None:
+    """Those of the custom kind, and a component's, may be many, and each takes time."""
+    with pytest.raises(InvalidModule, match="is made of more than 100000 sections"):
+        Module.from_bytes(preamble + section(0, name("")) * 100_001)
+
+
+@pytest.mark.parametrize(("number", "entry"), [(10, b"\0" + name("a") + b"\1\0"), (11, b"\0" + name("a") + b"\1\0\0")])
+def test_more_entries_than_any_component_has_are_refused(number: int, entry: bytes) -> None:
+    """All sections of a kind count together."""
+    some = section(number, leb(60_000) + entry * 60_000)
+    Module.from_bytes(COMPONENT_PREAMBLE + some)
+    with pytest.raises(InvalidModule, match="announces 60000 entries; at most 40000 are supported"):
+        Module.from_bytes(COMPONENT_PREAMBLE + some + some)
+
+
 def test_a_long_comment_is_no_text() -> None:
     """The first token is looked for in the first megabyte alone."""
     with pytest.raises(InvalidModule):

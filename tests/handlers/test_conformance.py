@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.limits import Limits
     from wasmoci.result import ExecutionResult
 
+_EIO = 29  # of WASI
+
 
 class _Ours(HandlerConformance):
     engine_name: str

@@ -70,6 +70,14 @@ def test_memory_grows_no_further_than_its_maximum(handler: Wasm3Handler, make_bu
     assert handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null()).reason is ExitReason.EXITED
 
 
+def test_data_out_of_bounds_are_a_trap(handler: Wasm3Handler, make_bundle: Callable[..., Path]) -> None:
+    """A valid module whose data don't fit into its memory traps as it is instantiated, as on any other engine."""
+    program = assembled('(module (memory (export "memory") 1) (data (i32.const -1) "data") (func (export "_start")))')
+    bundle = Bundle.load(make_bundle(program))
+    result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
+    assert (result.reason, result.message) == (ExitReason.TRAPPED, "data segment out of bounds")
+
+
 def test_deep_recursion_runs(handler: Wasm3Handler, make_bundle: Callable[..., Path]) -> None:
     """Twenty thousand levels of a function with eight parameters and locals are within the stack."""
     text = """(module (func $f (param i32 i64 i64 i64) (local i64 i64 i64 i64)

@@ -108,9 +108,9 @@ def test_errors_are_the_same_after_the_way(error: WasmociError) -> None:
 @given(
     st.builds(
         ExecutionResult,
-        exit_code=st.integers(0, 2**32 - 1),
+        exit_code=st.integers(1, 2**32 - 1),
         reason=st.sampled_from(ExitReason),
-        engine=st.text(),
+        engine=st.just("puppet"),
         duration=st.floats(0, 1e6),
         message=st.text(),
         backtrace=st.lists(st.text(), max_size=3).map(tuple),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.capabilities import Capability
-from wasmoci.errors import EngineError, EngineUnavailable, UnknownEngine, UnsupportedModule
+from wasmoci.errors import EngineError, EngineUnavailable, InvalidModule, UnknownEngine, UnsupportedModule
 from wasmoci.limits import Limits
 from wasmoci.registry import EngineStatus, Registry
 from wasmoci.result import ExecutionResult, ExitReason
@@ -56,6 +56,20 @@ class Recorder:
         """Keep the question, and answer with 0."""
         self.runs.append((spec, rootfs, stdio, limits))
         return ExecutionResult(exit_code=0, reason=ExitReason.EXITED, engine=self.name)
+
+
+class Wild(Recorder):
+    """An engine that is no sandbox by itself; a worker process, which makes one without arguments, validates for it."""
+
+    def __init__(self, name: str = "wild", refusal: Exception | None = None) -> None:
+        super().__init__(name, FULL - {Capability.SANDBOXED}, refusal=refusal)
+
+
+class Strict(Wild):
+    """One that calls any module invalid."""
+
+    def __init__(self) -> None:
+        super().__init__("a", InvalidModule("truncated", source="/app.wasm", offset=3))
 
 
 class Handlers(Registry):

@@ -46,7 +46,7 @@ def read_component(data: bytes, *, source: str | None) -> tuple[tuple[Import, ..
     imports: list[Import] = []
     exports: list[Export] = []
     reader = Reader(data, 8, source=source, where="the component")
-    while reader.left:
+    for _ in reader.parts():
         reader.where = "the component"
         header = reader.pos
         number = reader.byte()
@@ -55,10 +55,10 @@ def read_component(data: bytes, *, source: str | None) -> tuple[tuple[Import, ..
         reader.where = _SECTIONS[number]
         section = reader.part(reader.unsigned(), _SECTIONS[number])
         if number == _IMPORT:
-            imports.extend(_import(section) for _ in range(section.count(MAX_KEPT)))
+            imports.extend(_import(section) for _ in range(section.count(MAX_KEPT - len(imports))))
             section.finish()
         elif number == _EXPORT:
-            exports.extend(_export(section) for _ in range(section.count(MAX_KEPT)))
+            exports.extend(_export(section) for _ in range(section.count(MAX_KEPT - len(exports))))
             section.finish()
     return tuple(imports), tuple(exports)
 

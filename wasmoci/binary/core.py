@@ -115,7 +115,7 @@ def split_sections(data: bytes, *, source: str | None) -> dict[int, Section]:
     reader = Reader(data, 8, source=source, where="the module")
     sections: dict[int, Section] = {}
     last = -1
-    while reader.left:
+    for _ in reader.parts():
         header = reader.pos
         number = reader.byte()
         if number not in _NAMES:

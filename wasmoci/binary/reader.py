@@ -8,6 +8,8 @@ from wasmoci.errors import InvalidModule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasmoci.binary.model import Feature
 
 # What is kept in memory, an object each, and what is only stepped over. No real module comes near the first, and no
@@ -131,6 +133,15 @@ class Reader:
         if count > most:
             raise self.fail(f"announces {count} entries; at most {most} are supported", at=start)
         return count
+
+    def parts(self) -> Iterator[int]:
+        """Count the parts that a file is made of, as long as there is another one, and at most :data:`MAX_KEPT` of them."""
+        for number in range(MAX_KEPT):
+            if not self.left:
+                return
+            yield number
+        if self.left:
+            raise self.fail(f"is made of more than {MAX_KEPT} sections")
 
     def name(self) -> str:
         """A name: its length in bytes, then UTF-8."""

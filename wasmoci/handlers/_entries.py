@@ -137,17 +137,14 @@ class _Arm:
         return struct.pack(f"<{len(words)}I", *words)
 
 
+_NAME = os.uname().machine  # asked while it may be: in the jail the kernel doesn't tell
 _MACHINES: dict[str, type[_X86 | _Arm]] = {"x86_64": _X86, "aarch64": _Arm, "arm64": _Arm}
 
 
-_NAME = os.uname().machine  # here, for in the jail nobody may ask
-
-
 def _machine() -> type[_X86 | _Arm]:
-    name = _NAME
-    if name not in _MACHINES or sys.maxsize < 1 << 32:
-        raise ImportError(f"an engine can't call Python safely on {name}, only on {' and '.join(sorted(_MACHINES))}")
-    return _MACHINES[name]
+    if _NAME not in _MACHINES or sys.maxsize < 1 << 32:
+        raise ImportError(f"an engine can't call Python safely on {_NAME}, only on {' and '.join(sorted(_MACHINES))}")
+    return _MACHINES[_NAME]
 
 
 def addresses(entries: Sequence[Entry]) -> list[int]:

@@ -68,7 +68,8 @@ class Ending:
     def _answered(self, answer: dict[str, Any]) -> ExecutionResult:
         event = answer["event"]
         if event == "result":
-            result = messages.result_of(answer)
+            # Which engine it was its caller knows, whatever a guest that has taken it over says.
+            result = attrs.evolve(messages.result_of(answer), engine=self.engine)
             if self.exhausted is not None and result.reason is ExitReason.TRAPPED:
                 return as_result(
                     Outcome.out_of_memory(self.exhausted, result.backtrace, result.message),

@@ -6,6 +6,7 @@ Nothing is unpickled: a worker runs an engine that a guest may have taken over, 
 from __future__ import annotations
 
 import json
+import math
 import struct
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,8 +30,12 @@ else:
 _T = TypeVar("_T")
 
 _LENGTH = struct.Struct("<I")
-MAX_MESSAGE = 64 << 20  # bytes
+MAX_MESSAGE = 64 << 20
+"""Bytes of a message to a worker."""
+MAX_ANSWER = 4 << 20
+"""Bytes of a message of a worker's, of which its caller's memory may take thirty times as many."""
 _MOST = (1 << 32) - 1  # as a guest's exit code
+_FRAMES, _FRAME, _TEXT = 64, 1 << 12, 1 << 16  # frames of a backtrace, characters of one, and of any other text
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -40,9 +45,14 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 class Decoder:
-    """Takes bytes as they come, gives messages as they are complete."""
+    """Takes bytes as they come, gives messages as they are complete.
 
-    def __init__(self) -> None:
+    Args:
+        most: Bytes that a message may have.
+    """
+
+    def __init__(self, most: int = MAX_MESSAGE) -> None:
+        self._most = most
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
@@ -55,7 +65,7 @@ class Decoder:
         messages = []
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > MAX_MESSAGE:
+            if length > self._most:
                 raise ValueError(f"a message of {length} bytes")
             end = _LENGTH.size + length
             if len(self._buffer) < end:
@@ -159,8 +169,8 @@ def result_message(result: ExecutionResult) -> dict[str, Any]:
         "reason": result.reason.value,
         "engine": result.engine,
         "duration": result.duration,
-        "message": result.message,
-        "backtrace": list(result.backtrace),
+        "message": _clipped(result.message, _TEXT),
+        "backtrace": [_clipped(frame, _FRAME) for frame in result.backtrace[:_FRAMES]],
     }
 
 
@@ -175,11 +185,14 @@ def result_of(message: dict[str, Any]) -> ExecutionResult:
     code, reason = _typed(message["exit_code"], int), ExitReason(message["reason"])
     if isinstance(code, bool) or not 0 <= code <= _MOST or (code == 0 and reason is not ExitReason.EXITED):
         raise ValueError(f"the code {code!r} of a guest that {reason.value}")
+    duration = float(message["duration"])
+    if not 0 <= duration < math.inf:
+        raise ValueError(f"a duration of {duration} s")
     return ExecutionResult(
         exit_code=code,
         reason=reason,
         engine=_typed(message["engine"], str),
-        duration=float(message["duration"]),
+        duration=duration,
         message=_typed(message["message"], str),
         backtrace=tuple(_typed(frame, str) for frame in _typed(message["backtrace"], list)),
     )
@@ -187,8 +200,13 @@ def result_of(message: dict[str, Any]) -> ExecutionResult:
 
 def error_message(error: errors.WasmociError) -> dict[str, Any]:
     """An error of ours, to be raised again by the caller."""
-    state = {key: value for key, value in vars(error).items() if value is None or isinstance(value, (str, int))}
-    return {"event": "error", "class": type(error).__name__, "args": [str(arg) for arg in error.args], "state": state}
+    args = [_clipped(str(arg), _TEXT) for arg in error.args]
+    state = {
+        key: _clipped(value, _TEXT) if isinstance(value, str) else value
+        for key, value in vars(error).items()
+        if value is None or isinstance(value, (str, int))
+    }
+    return {"event": "error", "class": type(error).__name__, "args": args, "state": state}
 
 
 def error_of(message: dict[str, Any]) -> errors.WasmociError:
@@ -209,6 +227,11 @@ def error_of(message: dict[str, Any]) -> errors.WasmociError:
     error.restate(_typed(state["message"], str), hint=None if state["hint"] is None else _typed(state["hint"], str))
     error.args = (error.message, *args[1:])
     return error
+
+
+def _clipped(text: str, most: int) -> str:
+    """A text with its end cut off where it is long: names of a module's are as long as it likes."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _typed(value: Any, kind: type[_T]) -> _T:

@@ -95,7 +95,9 @@ def prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Boun
 
 def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) -> bool:
     """Whether an engine may validate and compile a module in the caller's process."""
-    if Capability.SANDBOXED in handler.capabilities and (module.size <= INLINE_SIZE or bounds.is_none):
+    if Capability.SANDBOXED not in handler.capabilities:
+        return False
+    if module.size <= INLINE_SIZE or bounds.is_none:
         return bounds.group is None
     # Of a class that no other process can import the caller's own program is the author.
     return not is_importable(type(handler))

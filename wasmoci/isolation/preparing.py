@@ -80,7 +80,7 @@ def perform(
         except OSError as error:
             raise EngineError(f"a worker process can't be started: {error.strerror}") from error
         answer = worker.ask(request)
-        return _made(files[1], worker.judge(answer, module, files[2]), handler, module)
+        return _made(files[1], worker.judge(answer, module, files[2]), handler, module, jailed=jailed)
 
 
 @contextlib.contextmanager
@@ -169,7 +169,7 @@ class _Worker:
             self._end()
 
     def _wait(self) -> dict[str, Any] | None:
-        decoder = messages.Decoder()
+        decoder = messages.Decoder(messages.MAX_ANSWER)
         share = self._bounds.processors
         throttle = None
         if share is not None:
@@ -259,18 +259,23 @@ class _Worker:
         )
 
 
-def _made(descriptor: int, made: list[Any], handler: EngineHandler, module: Module) -> list[tuple[Key, bytes]]:
+def _made(
+    descriptor: int, made: list[Any], handler: EngineHandler, module: Module, *, jailed: bool
+) -> list[tuple[Key, bytes]]:
     """What a worker has made; of another module, or for another engine, nothing is taken."""
     found, place = [], 0
+    is_text = module.kind is ModuleKind.TEXT
     try:
+        length = os.fstat(descriptor).st_size
         for digest, engine, version, configuration, size in made:
             key = Key(*(_text(word) for word in (digest, engine, version, configuration)))
-            # Of a text what is assembled of it is compiled.
-            known = key.module == module.digest or module.kind is ModuleKind.TEXT
-            data = os.pread(descriptor, size, place)
-            if not known or key.engine != handler.name or len(data) != size:
+            is_own = key.module == module.digest
+            if not (is_own or is_text) or key.engine != handler.name or not 0 <= size <= length - place:
                 raise ValueError(f"{key}")  # noqa: TRY301
-            found.append((key, data))
+            # Of a text what is assembled of it is compiled, and kept for whoever brings that as a module. A jailed worker isn't
+            # to be believed so far: it may have been taken over by the text.
+            if is_own or not jailed:
+                found.append((key, os.pread(descriptor, size, place)))
             place += size
     except (TypeError, ValueError, OverflowError, OSError) as problem:
         raise EngineCrashed(f"{handler.name}'s process gave an answer that makes no sense: {problem}") from None

@@ -196,7 +196,7 @@ class _Worker(Running):
         self._streams = streams
         self._limits = limits
         self.start_limit: float | None = None
-        self._decoder = messages.Decoder()
+        self._decoder = messages.Decoder(messages.MAX_ANSWER)
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
         self._memory: memory.Watch | None = None

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 1 << 16
+_TAIL = 1 << 16  # characters of a traceback that are told
 _MOST = 4 << 30  # bytes of memory that a guest can have
 _OVERHEAD = 3 << 30  # bytes that a process in the jail may have beside: two of the engine's stacks, and all else
 
@@ -90,7 +91,7 @@ def _answer(
     except WasmociError as error:
         answer = messages.encode(messages.error_message(error))
     except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
-        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()})
+        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()[-_TAIL:]})
     channel.sendall(answer)
     # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
     os._exit(0)

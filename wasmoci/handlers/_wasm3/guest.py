@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.wasi import Wasi
 
+_OUT_OF_BOUNDS = "segment out of bounds"  # what wasm3 says when a module's data don't fit into its memory
 _WRITABLE = 0x200  # PyBUF_WRITE
 _view = ctypes.pythonapi.PyMemoryView_FromMemory
 _view.restype, _view.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
@@ -54,7 +55,12 @@ class Guest:
         _interpreter.require_reached("wasm3")
         runtime = Runtime(self._data, stack=stack)
         try:
-            runtime.load()
+            try:
+                runtime.load()
+            except Wasm3Error as error:
+                if _OUT_OF_BOUNDS not in error.message:
+                    raise
+                return _host.trapped(error.message, (), refused=0, limits=self._workload.limits)
             with self._calls as calls:
                 self._wasi.bind(_Memory(runtime, calls))
                 for index, item in enumerate(self._imports):

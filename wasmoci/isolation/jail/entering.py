@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from wasmoci.isolation.jail.root import Place
 
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOOKS = 50
 _PAUSE = 0.001  # seconds
 
@@ -63,6 +63,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
         process.keep_only(descriptors)
         process.limit_resources()
         jailed = _move(places) or _stay(places)
+        process.replace_directories(descriptors, jailed.empty)
         process.drop_capabilities()
         process.hide()
         seccomp.forbid_new_privileges()

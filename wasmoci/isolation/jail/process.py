@@ -6,12 +6,18 @@ import contextlib
 import ctypes
 import os
 import resource
+import stat
 import struct
+from pathlib import Path
 
 from wasmoci.isolation.jail.kernel import call, libc
 
 DESCRIPTORS = 1280
 """How many descriptors the process may have: those of its guest, and some of the host's."""
+THREADS = 256
+"""How many threads it may have, where the kernel counts them apart from the user's others."""
+ADDRESSES = 256 << 30
+"""Bytes of addresses that it may use beside those that it has: engines reserve many, and each costs the kernel a table."""
 
 _LIMITS = {
     resource.RLIMIT_CORE: 0,  # the guest's memory is nobody's file
@@ -44,9 +50,14 @@ def keep_only(descriptors: set[int]) -> None:
 def limit_resources() -> None:
     """Bound what the process may take; a limit that is lower already stays."""
     for kind, most in _LIMITS.items():
-        _, hard = resource.getrlimit(kind)
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (bound, bound))
+        _lower(kind, most)
+    held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    _lower(resource.RLIMIT_AS, held + ADDRESSES)
+
+
+def limit_threads() -> None:
+    """Bound the threads of this process, in a user namespace of its own; those of root the kernel doesn't bound."""
+    _lower(resource.RLIMIT_NPROC, THREADS)
 
 
 def drop_capabilities() -> None:
@@ -71,3 +82,22 @@ def hide() -> None:
 def forget_environment() -> None:
     """Have no variable left."""
     os.environ.clear()
+
+
+def _lower(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (bound, bound))
+
+
+def replace_directories(descriptors: set[int], empty: int) -> None:
+    """Put an empty directory in the place of each directory among some descriptors: from one a path leads to all of its files.
+
+    Args:
+        descriptors: The descriptors.
+        empty: That of the empty directory.
+    """
+    for number in descriptors:
+        with contextlib.suppress(OSError):  # it isn't open
+            if stat.S_ISDIR(os.fstat(number).st_mode):
+                os.dup2(empty, number)

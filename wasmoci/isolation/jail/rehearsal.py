@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pkgutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from wasmoci.spec import Process, Root, Spec
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from wasmoci.handlers.base import EngineHandler
 
@@ -53,6 +54,15 @@ def rehearse(handler: EngineHandler) -> None:
         _load(_loaded_by_a_guest(handler))
     else:
         preload()
+        _load(_parts(handler))
+
+
+def _parts(handler: EngineHandler) -> Iterator[str]:
+    """The modules of the package in which a handler of this project keeps its parts: some are loaded when a guest needs them."""
+    package = f"{type(handler).__module__.rpartition('.')[0]}._{handler.name}"
+    parts = sys.modules.get(package)
+    for module in pkgutil.iter_modules([] if parts is None else parts.__path__):
+        yield f"{package}.{module.name}"
 
 
 def _load(names: Iterable[str]) -> None:

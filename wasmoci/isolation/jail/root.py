@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.isolation.jail.kernel import call, libc, syscall
+from wasmoci.isolation.jail.process import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,6 +123,7 @@ def _enter_user_namespace(proc: int, also: int = 0) -> None:
             os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
+    limit_threads()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ fadvise64 221 223; fallocate 285 47; fdatasync 75 83; fstat 5 80; fstatfs 138 44
 getcwd 79 17; getdents64 217 61; getegid 108 177; geteuid 107 175; getgid 104 176; getpeername 52 205; getpid 39 172
 getppid 110 173; getrandom 318 278; getrlimit 97 163; getrusage 98 165; getsockname 51 204; getsockopt 55 209; gettid 186 178
 gettimeofday 96 169; getuid 102 174; link 86 -; linkat 265 37; lseek 8 62; lstat 6 -; madvise 28 233; membarrier 324 283
-memfd_create 319 279; mkdir 83 -; mkdirat 258 34; mmap 9 222; mprotect 10 226; mremap 25 216; munmap 11 215; nanosleep 35 101
+mkdir 83 -; mkdirat 258 34; mprotect 10 226; mremap 25 216; munmap 11 215; nanosleep 35 101
 newfstatat 262 79; open 2 -; openat 257 56; openat2 437 437; pipe 22 -; pipe2 293 59; poll 7 -; ppoll 271 73; pread64 17 67
 preadv 295 69; preadv2 327 286; pselect6 270 72; pwrite64 18 68; pwritev 296 70; pwritev2 328 287; read 0 63; readlink 89 -
 readlinkat 267 78; readv 19 65; recvfrom 45 207; rename 82 -; renameat 264 38; renameat2 316 276; restart_syscall 219 128
@@ -37,6 +37,8 @@ CONDITIONAL = {
     "fcntl": (72, 25),
     "ioctl": (16, 29),
     "kill": (62, 129),
+    "memfd_create": (319, 279),
+    "mmap": (9, 222),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "sendto": (44, 206),
@@ -57,6 +59,7 @@ _FCNTL = (0, 1, 2, 3, 4, 1030, 1032, 1033, 1034)  # duplicate, flags of descript
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _PRCTL = (15, 16)  # a thread's name
 _AF_UNIX = 1
+_SHARED, _ANONYMOUS, _GROWS_DOWN = 0x01, 0x20, 0x100  # MAP_*
 
 
 def architecture() -> str | None:
@@ -85,6 +88,12 @@ def policy(*, sees_only_its_own: bool) -> Policy:
     rules += [
         Rule(numbers["clone"], (Argument(0, (_THREAD,), mask=_THREAD | _NAMESPACES),)),
         Rule(numbers["clone3"], error=errno.ENOSYS),  # its flags can't be seen; the C library falls back to clone
+        # Memory that RLIMIT_DATA doesn't count: what is shared, and is no file, and what the kernel takes for a stack.
+        Rule(numbers["memfd_create"], error=errno.ENOSYS),
+        Rule(
+            numbers["mmap"],
+            (Argument(3, (_ANONYMOUS, 0, _SHARED), mask=_SHARED | _ANONYMOUS | _GROWS_DOWN),),
+        ),
         Rule(numbers["fcntl"], (Argument(1, _FCNTL),)),
         Rule(numbers["ioctl"], (Argument(1, _IOCTL),)),  # none that types into a terminal
         Rule(numbers["prctl"], (Argument(0, _PRCTL),)),
