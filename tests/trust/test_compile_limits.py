@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import importlib
 import signal
 import subprocess
@@ -202,12 +204,22 @@ def test_waiter(tmp_path: Path) -> None:
 
     slow = threading.Thread(target=compile_, args=(6.0,))
     slow.start()
-    wait_for("its lock", lambda: list((tmp_path / "cache").rglob("*.lock")))
+    wait_for("its lock", lambda: any(_is_held(file) for file in (tmp_path / "cache").rglob("*.lock")))
     compile_(1.0)
     assert slow.is_alive()
     slow.join()
     assert "another process has not compiled it for wasmtime within 1" in errors[0].message
     assert "wasmtime has not compiled it within 6 s" in errors[1].message
+
+
+def _is_held(file: Path) -> bool:
+    """Whether somebody has a lock, whose file is there a moment before."""
+    with contextlib.suppress(FileNotFoundError), file.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.fixture
