@@ -114,7 +114,9 @@ def _meant(key: str) -> str | None:
 
 
 def _is_like(name: str, meant: str) -> bool:
-    return difflib.SequenceMatcher(None, name.lower(), meant, autojunk=False).ratio() >= _ALIKE
+    matcher = difflib.SequenceMatcher(None, name.lower(), meant, autojunk=False)
+    # An image may have a hundred thousand names, or one of megabytes: most are told apart by their length.
+    return matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
 
 
 def _has(bundle: Bundle, prefix: str) -> bool:

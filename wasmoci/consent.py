@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from wasmoci.classify import Classification
     from wasmoci.isolation import Isolation
 
+_SHOWN = 10
+"""How many of the annotations that don't count are named: an image may have any number of them."""
+
 
 def check(bundle: Bundle, classification: Classification, *, asked: str, native: bool) -> None:
     """See that a native workload may run.
@@ -61,7 +64,9 @@ def explain(error: NativeRefused, bundle: Bundle, classification: Classification
     if bundle.image is not None:
         left_out = [name for name in bundle.image.left_out if name.startswith(("run.oci.", "module.wasm."))]
         if left_out:
-            hints.append(f"of the image's own annotations these don't count: {', '.join(map(repr, left_out))}")
+            more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+            shown = ", ".join(map(repr, left_out[:_SHOWN]))
+            hints.append(f"of the image's own annotations these don't count: {shown}{more}")
     if hints:
         error.hint = "; ".join([*hints, error.hint] if error.hint else hints)
     return error

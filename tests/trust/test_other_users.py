@@ -609,6 +609,13 @@ def test_configuration_by_links_of_ones_own(shared: Path) -> None:
     (home / ".config" / "docker").symlink_to("../../kept")
     request = Request(runtime=Path("/usr/bin/wasmoci-runtime"), home=home)
     assert install(plan("docker", request)).outcome is Outcome.WRITTEN
+    before = os.umask(0)
+    try:
+        install(plan("podman", request))
+    finally:
+        os.umask(before)
+    made = home / ".config" / "containers"
+    assert not [path for path, mode, _ in listing(made) if mode & 0o022]
     assert "wasmoci" in (kept / "daemon.json").read_text()
 
 
@@ -632,14 +639,20 @@ def test_image_is_not_written_where_another_user_leads(made: str, shared: Path, 
     assert listing(shared) == before
 
 
-def test_image_is_written_again_to_a_layout_of_ones_own(shared: Path, tmp_path: Path) -> None:
-    """Its own layout is written to again, also by a link to it."""
+@pytest.mark.parametrize("mask", [0o022, 0o000])
+def test_image_is_written_again_to_a_layout_of_ones_own(mask: int, shared: Path, tmp_path: Path) -> None:
+    """Its own layout is written to again, also by a link to it, and is never open to all."""
+    before = os.umask(mask)
     (shared / "link").symlink_to("layout")
     image = open_file_reference(Reference("oci", str(make_layout(tmp_path / "image", tar(member("etc", "dir")))), ""))
-    with image:
-        for _ in range(2):
-            push(image, Reference("oci", str(shared / "layout"), ""))
-            push(image, Reference("oci", str(shared / "link"), "other"))
+    try:
+        with image:
+            for _ in range(2):
+                push(image, Reference("oci", str(shared / "layout"), ""))
+                push(image, Reference("oci", str(shared / "link"), "other"))
+    finally:
+        os.umask(before)
+    assert not [path for path, mode, _ in listing(shared / "layout") if mode & 0o022]
     assert (shared / "layout" / "index.json").is_file()
 
 

@@ -315,6 +315,17 @@ def test_refusal_of_an_image_tells_what_does_not_count(ran: Path, tmp_path: Path
     assert not ran.exists()
 
 
+def test_refusal_of_an_image_with_very_many_annotations(ran: Path, tmp_path: Path) -> None:
+    """What is named of them is short, whatever an image has."""
+    many = {f"run.oci.{number}": "x" for number in range(20_000)}
+    with pytest.raises(NativeRefused) as caught:
+        wasmoci.run(native_image(tmp_path, **many))
+    assert "'run.oci.0', " in str(caught.value)
+    assert "and 19990 more" in str(caught.value)
+    assert len(str(caught.value)) < 2000
+    assert not ran.exists()
+
+
 def test_module_of_an_image_without_annotations(ran: Path, tmp_path: Path) -> None:
     """An image that doesn't say that its module is Wasm runs by a named engine alone, and the refusal says so."""
     usable("wasmtime")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _PARTS = ("blobs", "blobs/sha256", "blobs/sha512")
+_MODE = 0o755  # at most, whatever the umask lets others do
 
 
 class LayoutWriter:
@@ -46,8 +47,9 @@ class LayoutWriter:
         self._partial = partial or path / "blobs" / "sha256"
         try:
             _check_parts(path)
-            self._partial.mkdir(parents=True, exist_ok=True)
-            (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for directory in (path, path / "blobs", path / "blobs" / "sha256", self._partial):
+                directory.mkdir(mode=_MODE, exist_ok=True)
             _check_parts(path)
             with self._exclusive():
                 if not (path / "oci-layout").exists():
@@ -113,7 +115,7 @@ class LayoutWriter:
                 os.fchmod(fd, 0o644)
                 os.fsync(fd)
                 target = blob_path(self.path, descriptor.digest)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                target.parent.mkdir(mode=_MODE, exist_ok=True)
                 partial.rename(target)
         except OSError as error:
             raise ImageError(f"{self.path}: {descriptor.digest} can't be written: {error.strerror}") from error

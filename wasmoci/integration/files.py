@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644
+_DIRECTORY_MODE = 0o755
 _MAX_SIZE = 16 << 20
 _MOST_LINKS = 40
 
@@ -100,7 +101,8 @@ def install(plan: Plan) -> Installed:
     try:
         _check_way(plan.path)
         _check_way(target)  # a ".." in a link may have led elsewhere
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for directory in reversed(target.parents):
+            directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
         if plan.before is None:
             _replace(target, plan.after, None)
             return Installed(Outcome.WRITTEN)
