@@ -77,6 +77,10 @@ class Takeover:
             "read": outcome(lambda: bool(os.open("victim", os.O_RDONLY, dir_fd=0))),
         }
 
+    def look_beneath(self, *paths: str) -> dict[str, Any]:
+        """Read and write what is hidden by a mount."""
+        return {path: [outcome(lambda at=path: bool(_read(at))), outcome(lambda at=path: _write(at))] for path in paths}
+
     def hold(self, way: str, size: str) -> str:
         """Have so many MiB of memory."""
         count = int(size)
@@ -116,6 +120,15 @@ class Takeover:
                 continue
             channel.sendall(data)
             os._exit(0)
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    return os.read(descriptor, 100)
+
+
+def _write(path: str) -> int:
+    return os.write(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), b"written")
 
 
 def outcome(attack: Callable[[], object]) -> Any:

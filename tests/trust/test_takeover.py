@@ -25,11 +25,11 @@ from wasmoci.isolation.preparing import perform
 from wasmoci.isolation.servers import Servers
 from wasmoci.limits import Limits
 from wasmoci.module import Module
-from wasmoci.spec import Process, Root, Spec
+from wasmoci.spec import Mount, Process, Root, Spec
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from wasmoci.result import ExecutionResult
 
@@ -59,11 +59,13 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     servers = Servers(eager=request.param == "warm")
     (tmp_path / "rootfs").mkdir()
 
-    def execute(*arguments: str, stdin: bytes | int = b"", limits: Limits | None = None) -> ExecutionResult:
+    def execute(
+        *arguments: str, stdin: bytes | int = b"", limits: Limits | None = None, mounts: Sequence[Mount] = ()
+    ) -> ExecutionResult:
         rootfs = tmp_path / "rootfs"
         return isolation.execute(
             Takeover(),
-            Spec(process=Process(args=arguments), root=Root(path=str(rootfs))),
+            Spec(process=Process(args=arguments), root=Root(path=str(rootfs)), mounts=tuple(mounts)),
             rootfs,
             stdio=Stdio.capture(stdin=stdin),
             limits=limits or Limits(),
@@ -90,6 +92,26 @@ def test_no_path_leads_out_by_a_stream_that_is_a_directory(run: Run, tmp_path: P
     assert victim.stat().st_mtime_ns == before
     assert told.pop("list", []) == []
     assert set(told.values()) <= {"ENOENT", "EACCES", "EPERM"}, told
+
+
+def test_what_a_mount_hides_is_hidden(run: Run, tmp_path: Path) -> None:
+    """A guest sees the mount, and so does native code: neither reads nor changes what is beneath it."""
+    rootfs, mounted, inner = tmp_path / "rootfs", tmp_path / "mounted", tmp_path / "inner"
+    for directory in (rootfs / "data", mounted / "inner", inner):
+        directory.mkdir(parents=True)
+    hidden = [rootfs / "data" / "secret", mounted / "inner" / "secret", rootfs / "file"]
+    for file in hidden:
+        file.write_text("secret", encoding="utf-8")
+    (tmp_path / "over").touch()
+    mounts = [
+        Mount(destination="/data", source=str(mounted), type="bind"),
+        Mount(destination="/data/inner", source=str(inner), type="bind"),
+        Mount(destination="/file", source=str(tmp_path / "over"), type="bind", options=("ro",)),
+    ]
+    told = json.loads(run("look_beneath", "/0/data/secret", "/1/inner/secret", "/0/file", mounts=mounts).message)
+    assert [told[path][1] for path in told] == ["EROFS", "EROFS", "EROFS"]
+    assert [told[path][0] for path in told] == ["ENOENT", "ENOENT", False]
+    assert [file.read_text(encoding="utf-8") for file in hidden] == ["secret"] * 3
 
 
 @pytest.mark.parametrize("way", ["shared", "stack", "file", "input"])
@@ -152,7 +174,7 @@ from wasmoci import isolation
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.servers import Servers
 from wasmoci.limits import Limits
-from wasmoci.spec import Process, Root, Spec
+from wasmoci.spec import Mount, Process, Root, Spec
 from wasmoci.stdio import Stdio
 root = Path(sys.argv[1])
 spec = Spec(process=Process(args=("stay",)), root=Root(path=str(root)))

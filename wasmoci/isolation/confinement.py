@@ -43,7 +43,7 @@ def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
     from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
     from wasmoci.wasi.namespace import keep_empty_directory  # noqa: PLC0415
 
-    places = [Place(path, read_only) for path, read_only in request["places"]]
+    places = [Place(path, read_only, tuple(hidden)) for path, read_only, hidden in request["places"]]
     jailed = enter(places, {*_STREAMS, *descriptors})
     keep_empty_directory(jailed.empty)
     return jailed.places

@@ -106,7 +106,7 @@ def request(
     """
     return {
         "jailed": places is not None,
-        "places": [[place.path, place.read_only] for place in places or ()],
+        "places": [[place.path, place.read_only, place.hidden] for place in places or ()],
         "prepared": prepared,
         "handler": reference,
         "spec": spec.to_dict(),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from wasmoci.filesystem import GuestMount
+
 
 @contextlib.contextmanager
 def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
@@ -44,11 +46,20 @@ def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]
             for mount in files.mounts
         )
         places = (
-            Place(os.path.abspath(rootfs), files.read_only),
-            *(Place(str(mount.source), mount.read_only) for mount in files.mounts),
+            Place(os.path.abspath(rootfs), files.read_only, _beneath("/", files.mounts)),
+            *(
+                Place(str(mount.source), mount.read_only, _beneath(mount.destination, files.mounts[number + 1 :]))
+                for number, mount in enumerate(files.mounts)
+            ),
         )
         root = Root(path="/", readonly=files.read_only)
         yield Spec(process=spec.process, root=root, mounts=mounts, memory_limit=spec.memory_limit), places
+
+
+def _beneath(destination: str, mounts: Sequence[GuestMount]) -> tuple[str, ...]:
+    """The destinations of mounts that are beneath that of another one, as paths from there."""
+    prefix = destination.rstrip("/") + "/"
+    return tuple(mount.destination[len(prefix) :] for mount in mounts if mount.destination.startswith(prefix))
 
 
 def moved(spec: Spec, places: Sequence[Place]) -> Spec:

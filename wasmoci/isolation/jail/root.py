@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 import struct
@@ -26,7 +27,9 @@ _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # on every architecture
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _CLONE_TREE = 1 | os.O_CLOEXEC  # OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
-_FROM_DESCRIPTOR = 0x04  # MOVE_MOUNT_F_EMPTY_PATH
+_FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x04, 0x40  # MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+_OPENAT2 = 437  # on every architecture
+_BENEATH_WITHOUT_LINKS = 0x02 | 0x04 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH
 _READ_ONLY, _NO_SETUID, _NO_EXECUTION = 0x1, 0x2, 0x8  # MOUNT_ATTR_*
 _MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
 _MNT_DETACH = 2
@@ -35,6 +38,7 @@ _BASE = b"/proc"  # a directory that is there for sure, and that nothing needs a
 
 EMPTY = "empty"
 """The name of a directory in the new root that is empty, and stays so."""
+_NOTHING = "nothing"  # the same of a file
 
 _OPTIONS = b"size=64k,nr_inodes=4096,mode=755"
 
@@ -46,10 +50,12 @@ class Place:
     Args:
         path: Where it is, an absolute path of this process's.
         read_only: Whether it may only be read.
+        hidden: Paths in it, without a slash before them, at which the guest sees a mount and nothing of this place.
     """
 
     path: str
     read_only: bool
+    hidden: tuple[str, ...] = ()
 
 
 class NoNamespace(OSError):
@@ -82,7 +88,11 @@ def move(places: Sequence[Place]) -> tuple[Place, ...]:
             syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, name.encode(), _FROM_DESCRIPTOR)
             _set_attributes(name, _NO_SETUID | _NO_EXECUTION | (_READ_ONLY if place.read_only else 0))
         os.mkdir(EMPTY, 0o555)
+        _make(_NOTHING, is_directory=False)
         _set_attributes(".", _READ_ONLY, recursive=False)
+        for index, place in enumerate(places):
+            for path in place.hidden:
+                _hide(str(index), path)
         _become_root()
         if not is_mapped:
             with contextlib.suppress(OSError):  # a user who may mount needs none; it is one wall more
@@ -144,6 +154,27 @@ def _make(name: str, *, is_directory: bool) -> None:
         os.mkdir(name, 0o755)
     else:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+
+
+def _hide(place: str, path: str) -> None:
+    """Mount something empty over what a place has at a path, if it has anything there."""
+    how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _BENEATH_WITHOUT_LINKS)  # struct open_how
+    root = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    try:
+        found = syscall(_OPENAT2, root, os.fsencode(path), how, len(how))
+    except OSError as error:
+        # What leads there by a link the guest's path resolution doesn't take for the place of the mount either.
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return
+        raise
+    finally:
+        os.close(root)
+    try:
+        cover = EMPTY if stat.S_ISDIR(os.fstat(found).st_mode) else _NOTHING
+        with _clone(Place(cover, read_only=True)) as tree:
+            syscall(_MOVE_MOUNT, tree, b"", found, b"", _FROM_DESCRIPTOR | _TO_DESCRIPTOR)
+    finally:
+        os.close(found)
 
 
 def _set_attributes(path: str, attributes: int, *, recursive: bool = True) -> None:
