@@ -48,11 +48,21 @@ def rehearse(handler: EngineHandler) -> None:
         handler: The handler. What goes wrong with its guest here goes wrong in the run as well, and is told there.
     """
     _load(_LATER)
+    _prepare()
     preload = getattr(handler, "preload", None)  # of Preloading
     if preload is None:
         _load(_loaded_by_a_guest(handler))
     else:
         preload()
+
+
+def _prepare() -> None:
+    """Have at hand what the jail is made of."""
+    from wasmoci.isolation.jail import support, syscalls  # noqa: PLC0415  of a worker in the jail alone
+
+    if not support.support().problem:
+        for sees_only_its_own in (True, False):
+            syscalls.of_any_process(sees_only_its_own=sees_only_its_own)
 
 
 def _load(names: Iterable[str]) -> None:
