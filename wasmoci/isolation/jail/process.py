@@ -32,6 +32,8 @@ _VERSION_3 = 0x2008_0522  # of struct __user_cap_header_struct, which has two se
 _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
 _CAPABILITIES = 64
 _PR_SET_DUMPABLE = 4
+# A prototype of our own: that of the library's function is everybody's.
+_prctl = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, *[ctypes.c_ulong] * 4, use_errno=True)(("prctl", libc))
 
 
 def threads() -> int:
@@ -68,15 +70,15 @@ def drop_capabilities() -> None:
     """
     with contextlib.suppress(OSError):  # without the right to drop these there is none to gain
         for number in range(_CAPABILITIES):
-            call(libc.prctl, _PR_CAPBSET_DROP, *(ctypes.c_ulong(value) for value in (number, 0, 0, 0)))
+            call(_prctl, _PR_CAPBSET_DROP, number, 0, 0, 0)
     with contextlib.suppress(OSError):  # before Linux 4.3 there are none
-        call(libc.prctl, _PR_CAP_AMBIENT, *(ctypes.c_ulong(value) for value in (_CLEAR_ALL, 0, 0, 0)))
+        call(_prctl, _PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     call(libc.capset, struct.pack("=Ii", _VERSION_3, 0), bytes(24))
 
 
 def hide() -> None:
     """Have no other process of the user's look into this one, and none of its state in a file."""
-    call(libc.prctl, _PR_SET_DUMPABLE, *(ctypes.c_ulong(0) for _ in range(4)))
+    call(_prctl, _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def forget_environment() -> None:

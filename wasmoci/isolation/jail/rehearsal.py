@@ -49,6 +49,7 @@ def rehearse(handler: EngineHandler) -> None:
         handler: The handler. What goes wrong with its guest here goes wrong in the run as well, and is told there.
     """
     _load(_LATER)
+    _prepare()
     preload = getattr(handler, "preload", None)  # of Preloading
     if preload is None:
         _load(_loaded_by_a_guest(handler))
@@ -63,6 +64,15 @@ def _parts(handler: EngineHandler) -> Iterator[str]:
     parts = sys.modules.get(package)
     for module in pkgutil.iter_modules([] if parts is None else parts.__path__):
         yield f"{package}.{module.name}"
+
+
+def _prepare() -> None:
+    """Have at hand what the jail is made of."""
+    from wasmoci.isolation.jail import support, syscalls  # noqa: PLC0415  of a worker in the jail alone
+
+    if not support.support().problem:
+        for sees_only_its_own in (True, False):
+            syscalls.of_any_process(sees_only_its_own=sees_only_its_own)
 
 
 def _load(names: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ import attrs
 from wasmoci.isolation.jail.kernel import call, libc, syscall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LOAD, _AND, _EQUAL, _NOT_LESS, _RETURN = (
     0x20,
@@ -75,29 +75,39 @@ class Policy:
     """The calls that are left.
 
     Args:
-        architecture: The architecture, as the kernel's audit names it.
         rules: The calls.
+        beginning: The filter for them, but for its end.
     """
 
-    architecture: int
     rules: tuple[Rule, ...]
+    beginning: bytes
+
+    @classmethod
+    def of(cls, architecture: int, rules: Iterable[Rule]) -> Policy:
+        """A policy.
+
+        Args:
+            architecture: The architecture, as the kernel's audit names it.
+            rules: The calls.
+        """
+        head = (
+            _instruction(_LOAD, _ARCHITECTURE),
+            _instruction(_EQUAL, architecture, 1, 0),
+            _instruction(_RETURN, _KILL),
+            _instruction(_LOAD, _NUMBER),
+            _instruction(_NOT_LESS, _X32, 0, 1),
+            _instruction(_RETURN, _KILL),
+        )
+        return cls((), b"".join(head)).with_rules(rules)
+
+    def with_rules(self, rules: Iterable[Rule]) -> Policy:
+        """The same with more calls."""
+        more = tuple(rules)
+        return Policy(self.rules + more, self.beginning + b"".join(_instructions(more)))
 
     def program(self) -> bytes:
         """The filter, an array of ``struct sock_filter``."""
-        return b"".join(self._instructions())
-
-    def _instructions(self) -> Iterator[bytes]:
-        yield _instruction(_LOAD, _ARCHITECTURE)
-        yield _instruction(_EQUAL, self.architecture, 1, 0)
-        yield _instruction(_RETURN, _KILL)
-        yield _instruction(_LOAD, _NUMBER)
-        yield _instruction(_NOT_LESS, _X32, 0, 1)
-        yield _instruction(_RETURN, _KILL)
-        for rule in self.rules:
-            body = [*_checks(rule), _instruction(_RETURN, _ALLOW if rule.error is None else _ERRNO | rule.error)]
-            yield _instruction(_EQUAL, rule.number, 0, len(body))
-            yield from body
-        yield _instruction(_RETURN, _REFUSED)
+        return self.beginning + _instruction(_RETURN, _REFUSED)
 
 
 @functools.cache
@@ -131,6 +141,13 @@ def forbid_new_privileges() -> None:
         OSError: The kernel can't.
     """
     call(libc.prctl, _PR_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(value) for value in (1, 0, 0, 0)))
+
+
+def _instructions(rules: Iterable[Rule]) -> Iterator[bytes]:
+    for rule in rules:
+        body = [*_checks(rule), _instruction(_RETURN, _ALLOW if rule.error is None else _ERRNO | rule.error)]
+        yield _instruction(_EQUAL, rule.number, 0, len(body))
+        yield from body
 
 
 def _checks(rule: Rule) -> Iterator[bytes]:
