@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers.base import BaseHandler, from_reference
 from wasmoci.isolation import worker
-from wasmoci.isolation.jail.rehearsal import rehearse
+from wasmoci.isolation.jail.rehearsal import practise, rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,6 +197,8 @@ class Server:
     def _load(self) -> None:
         for reference in self._fit - self._handlers.keys():
             self._handlers[reference] = self._loaded(reference)
+            if self._jailed:
+                practise(self._handlers[reference])
         self._fit.clear()
         self._freeze()
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci import compiled
+from wasmoci.handlers.base import BaseHandler
+from wasmoci.limits import Limits
 from wasmoci.spec import Process, Root, Spec
 from wasmoci.stdio import Stdio
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _PROGRAM = bytes.fromhex(
     "0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f737461727400000a040102000b"
 )
+_ENTRY = "/program.wasm"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
     *("wasmoci.binary.component", "wasmoci.binary.constants", "wasmoci.binary.instructions", "wasmoci.binary.need"),
@@ -66,6 +69,21 @@ def _parts(handler: EngineHandler) -> Iterator[str]:
         yield f"{package}.{module.name}"
 
 
+def practise(handler: EngineHandler) -> None:
+    """Have a process do once what each that is forked from it does with a module before that runs, for a module of the package's own.
+
+    What Python does for the first time writes to its memory, and each page that a forked process writes to is copied.
+
+    Args:
+        handler: The handler.
+    """
+    if not isinstance(handler, BaseHandler):
+        return
+    with contextlib.suppress(Exception), _own() as directory:
+        document = {"process": {"args": [_ENTRY]}, "root": {"path": directory, "readonly": True}}
+        handler.remember(Spec.from_dict(document, directory=directory), Path(directory), Limits())
+
+
 def _prepare() -> None:
     """Have at hand what the jail is made of."""
     from wasmoci.isolation.jail import support, syscalls  # noqa: PLC0415  of a worker in the jail alone
@@ -102,11 +120,17 @@ def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
 
 
 def _run(handler: EngineHandler) -> None:
+    with contextlib.suppress(Exception), _own() as directory:
+        spec = Spec(process=Process(args=(_ENTRY,)), root=Root(path=directory, readonly=True))
+        handler.execute(spec, Path(directory), stdio=Stdio.null())
+
+
+@contextlib.contextmanager
+def _own() -> Iterator[str]:
+    """A root with the package's own program, of which the compile cache keeps nothing."""
     with (
-        contextlib.suppress(Exception),
         compiled.collected(lambda _key, _data: None),
         tempfile.TemporaryDirectory(prefix="wasmoci-rehearsal-") as directory,
     ):
-        Path(directory, "program.wasm").write_bytes(_PROGRAM)
-        spec = Spec(process=Process(args=("/program.wasm",)), root=Root(path=directory, readonly=True))
-        handler.execute(spec, Path(directory), stdio=Stdio.null())
+        Path(directory, _ENTRY[1:]).write_bytes(_PROGRAM)
+        yield directory
