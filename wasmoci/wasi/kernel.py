@@ -10,6 +10,7 @@ import functools
 import os
 import re
 
+from wasmoci.errors import EngineUnavailable
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.failure import Refusal
 
@@ -119,8 +120,13 @@ def filesystem_of(fd: int) -> str | None:
 
 @functools.cache
 def _calls() -> ModuleType:
-    from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
-
+    try:
+        from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"nobody can tell in this interpreter which files are the kernel's: {error}",
+            hint="run the guest from the main interpreter",
+        ) from error
     return linux
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,3 +234,21 @@ def test_interrupts_with_descriptors(handler: WasmtimeHandler, tmp_path: Path) -
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_time_is_over_within_calls(run: Run) -> None:
+    """A guest that does nothing but call the host, which takes its output for longer than the limit, is stopped by a call."""
+    write = "(drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))"
+    text = f"""(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 8) "\\10\\00\\00\\00\\01\\00\\00\\00")
+      (func (export "_start") {write * 100}))"""
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> None:
+        taken.append(data)
+        time.sleep(0.02)
+
+    result = run(text, stdio=Stdio(stdin=b"", stdout=take, stderr=Stream.NULL), limits=Limits(time=0.05))
+    assert (result.reason, result.exit_code) == (ExitReason.TIMED_OUT, 124), result
+    assert 0 < len(taken) < 100

@@ -44,7 +44,7 @@ def test_threads(run: Run) -> None:
         _some(run, number)
     with ThreadPoolExecutor(8) as executor:
         for result, expected in executor.map(lambda number: _some(run, number), range(120)):
-            assert expected in (result.exit_code, result.reason)
+            assert expected in (result.exit_code, result.reason), result
 
 
 def test_text_is_assembled_once() -> None:

@@ -97,7 +97,7 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
     message = _explained(message, run, refused)
     if run.memory is not None and run.memory.exhausted:
         return Outcome.out_of_memory(limits.memory, frames, "it went on asking for more")
-    if run.expired and STOPPED in text:
+    if run.expired and (STOPPED in text or run.reason == STOPPED):  # where wasmtime asked, or in a call of the host
         return Outcome.timed_out(limits.time)
     if limits.fuel is not None and _OUT_OF_FUEL in text:
         return Outcome(
