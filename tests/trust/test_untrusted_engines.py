@@ -104,10 +104,10 @@ def test_process_has_no_rights(running: tuple[int, str]) -> None:
 
 
 def test_process_sees_the_guests_files_alone(running: tuple[int, str]) -> None:
-    """Its root has the guest's root, one mount, and a directory that is empty."""
+    """Its root has the guest's root, one mount, and what is empty: a directory, and a file to put over others."""
     process, _ = running
     root = Path(f"/proc/{process}/root")
-    assert sorted(path.name for path in root.iterdir()) == ["0", "1", "empty"]
+    assert sorted(path.name for path in root.iterdir()) == ["0", "1", "empty", "nothing"]
     assert sorted(path.name for path in (root / "0").iterdir()) == ["app.wasm"]
     assert list((root / "empty").iterdir()) == []
 

@@ -51,7 +51,7 @@ def pooling(bundle: Path) -> None:
     with wasmoci.WorkerPool(4, engines=("wasm3", "wasmtime")) as pool:
         assert_type(pool, wasmoci.WorkerPool)
         assert_type(pool.run(bundle, args=["x"], timeout=5.0), wasmoci.ExecutionResult)
-        pool.run(bundle, isolation="inline")  # type: ignore[call-arg]
+        pool.run(bundle, isolation="process")
 
 
 async def awaiting(bundle: Path) -> None:
@@ -59,7 +59,7 @@ async def awaiting(bundle: Path) -> None:
     with wasmoci.WorkerPool() as pool:
         assert_type(await pool.run_async(bundle, engine="wasm3"), wasmoci.ExecutionResult)
     assert_type(await wasmoci.run_async(bundle, engine="wasm3", timeout=5.0), wasmoci.ExecutionResult)
-    await wasmoci.run_async(bundle, isolation="inline")  # type: ignore[call-arg]
+    await wasmoci.run_async(bundle, isolation="jail")
     assert_type(await wasmoci.run_async(bundle, platform="linux/amd64", native=True), wasmoci.ExecutionResult)
 
 
