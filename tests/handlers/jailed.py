@@ -56,3 +56,6 @@ class JailedWasmtime(_Jailed):
 
     def __init__(self) -> None:
         super().__init__(WasmtimeHandler())
+
+    def interrupts(self, module: Module, stdio: Stdio) -> bool:
+        return bool(self._inner.interrupts(module, stdio))  # type: ignore[attr-defined]
