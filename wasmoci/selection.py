@@ -264,8 +264,8 @@ def _named(workload: Wasm, registry: Registry, name: str, *, thorough: bool) -> 
         with _failures_of(handler):
             _assemble(handler, workload)
             place = _place(handler, workload)
-            if place is Isolation.INLINE or thorough:
-                # A worker process validates by itself: an engine that crashes over a module does so there.
+            if place is Isolation.INLINE or thorough or _is_compiled_ahead(handler, workload, place):
+                # Any other worker process validates by itself: an engine that crashes over a module does so there.
                 _validate(handler, workload, place)
     except (UnsupportedModule, UnsupportedWorkload) as error:
         suggest(error, workload, registry, name)
@@ -275,6 +275,15 @@ def _named(workload: Wasm, registry: Registry, name: str, *, thorough: bool) -> 
         isolation=place,
         candidates=(Candidate(engine=name, chosen=True, reason="it was named"),),
         workload=workload,
+    )
+
+
+def _is_compiled_ahead(handler: EngineHandler, workload: Wasm, place: Isolation) -> bool:
+    """Whether the module is compiled before its run in the jail, where there is no cache."""
+    return (
+        workload.runs
+        and place is Isolation.JAIL
+        and isolation.compiled_for(handler, workload.module, place, workload.limits) is not None
     )
 
 
