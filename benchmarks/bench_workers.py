@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import wasmoci
 from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
-from wasmoci.dispatcher import Dispatcher
-from wasmoci.isolation.servers import Servers
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.isolation.warm_servers import Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -61,7 +61,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 def usable(name: str) -> None:
     """Go on when an engine can be used here; else skip, or fail where all have to be there."""
-    from wasmoci import registry  # noqa: PLC0415  costs time that most tests needn't spend
+    from wasmoci.dispatch import registry  # noqa: PLC0415  costs time that most tests needn't spend
 
     status = registry.default().status(name)
     require(status.available, f"{status.reason}; {status.hint}")

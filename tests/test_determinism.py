@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wasmoci
-from wasmoci import determinism, registry
+from wasmoci import determinism
+from wasmoci.dispatch import registry
 from wasmoci.wasi import VirtualClocks
 
 if TYPE_CHECKING:

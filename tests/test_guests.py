@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.guests import SOURCES, TOOLCHAINS, build
-from wasmoci.module import Module, ModuleKind
+from wasmoci.wasm.module import Module, ModuleKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

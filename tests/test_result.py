@@ -7,9 +7,9 @@ import pickle
 import attrs
 import pytest
 
-from wasmoci.errors import EngineCrashed, GuestFailed, InvalidModule, InvalidSpec, WasmociError
+from wasmoci.errors import EngineCrashed, InvalidModule, InvalidSpec, WasmociError
 from wasmoci.limits import Limits
-from wasmoci.result import ExecutionResult, ExitReason
+from wasmoci.result import ExecutionResult, ExitReason, GuestFailed
 
 EXITED, TRAPPED = ExitReason.EXITED, ExitReason.TRAPPED
 

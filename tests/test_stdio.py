@@ -16,9 +16,9 @@ from tests.isolation.puppet import Puppet
 from tests.support.left import no_descriptor_left
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
 from wasmoci.limits import Limits
-from wasmoci.spec import Process, Spec
+from wasmoci.oci.spec import Process, Spec
 from wasmoci.stdio import CAPTURE_LIMIT, Capture, Sink, Stdio, Stream
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ sys.stdout, sys.stderr, sys.stdin = io.StringIO(), io.StringIO(), io.StringIO("w
 from tests.isolation.puppet import Puppet
 from wasmoci import isolation
 from wasmoci.limits import Limits
-from wasmoci.spec import Process, Spec
+from wasmoci.oci.spec import Process, Spec
 from wasmoci.stdio import Stdio
 for args in (("echoes",), ("speaks", "out", "err")):
     isolation.execute(Puppet(), Spec(process=Process(args=args)), Path("/"), stdio=Stdio.inherit(),

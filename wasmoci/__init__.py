@@ -12,26 +12,20 @@ The names below are loaded when they are first used: importing wasmoci loads no 
 
 from __future__ import annotations
 
-import sys
-import types
-
 TYPE_CHECKING = False  # as typing has it, the import of which takes longer than all else here
 if TYPE_CHECKING:
+    from wasmoci.api import classify as classify
     from wasmoci.api import engines as engines
     from wasmoci.api import explain as explain
     from wasmoci.api import run as run
     from wasmoci.api import run_async as run_async
     from wasmoci.api import start as start
-    from wasmoci.bundle import Bundle as Bundle
-    from wasmoci.capabilities import Capability as Capability
-    from wasmoci.classify import Classification as Classification
-    from wasmoci.classify import Detection as Detection
-    from wasmoci.classify import Kind as Kind
-    from wasmoci.classify import classify as classify
-    from wasmoci.configuration import Settings as Settings
     from wasmoci.determinism import Determinism as Determinism
     from wasmoci.determinism import deterministic as deterministic
-    from wasmoci.dispatcher import Dispatcher as Dispatcher
+    from wasmoci.dispatch.dispatcher import Dispatcher as Dispatcher
+    from wasmoci.dispatch.explanation import Explanation as Explanation
+    from wasmoci.dispatch.registry import EngineStatus as EngineStatus
+    from wasmoci.dispatch.settings import Settings as Settings
     from wasmoci.errors import CompileLimitExceeded as CompileLimitExceeded
     from wasmoci.errors import DuplicateEngine as DuplicateEngine
     from wasmoci.errors import EngineCrashed as EngineCrashed
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
     from wasmoci.errors import EngineUnavailable as EngineUnavailable
     from wasmoci.errors import EntrypointError as EntrypointError
     from wasmoci.errors import EntrypointNotFound as EntrypointNotFound
-    from wasmoci.errors import GuestFailed as GuestFailed
-    from wasmoci.errors import GuestNotReady as GuestNotReady
     from wasmoci.errors import IntegrationError as IntegrationError
     from wasmoci.errors import InvalidBundle as InvalidBundle
     from wasmoci.errors import InvalidConfiguration as InvalidConfiguration
@@ -58,43 +50,48 @@ if TYPE_CHECKING:
     from wasmoci.errors import UnsupportedModule as UnsupportedModule
     from wasmoci.errors import UnsupportedWorkload as UnsupportedWorkload
     from wasmoci.errors import WasmociError as WasmociError
-    from wasmoci.explanation import Explanation as Explanation
+    from wasmoci.handlers.capabilities import Capability as Capability
     from wasmoci.isolation import Isolation as Isolation
-    from wasmoci.isolation.guest import RunningGuest as RunningGuest
+    from wasmoci.isolation.running_guest import RunningGuest as RunningGuest
     from wasmoci.limits import Limits as Limits
-    from wasmoci.module import Feature as Feature
-    from wasmoci.module import Module as Module
-    from wasmoci.registry import EngineStatus as EngineStatus
+    from wasmoci.oci.bundle import Bundle as Bundle
+    from wasmoci.oci.classification import Classification as Classification
+    from wasmoci.oci.classification import Detection as Detection
+    from wasmoci.oci.classification import Kind as Kind
+    from wasmoci.oci.spec import Spec as Spec
     from wasmoci.result import ExecutionResult as ExecutionResult
     from wasmoci.result import ExitReason as ExitReason
-    from wasmoci.spec import Spec as Spec
+    from wasmoci.result import GuestFailed as GuestFailed
+    from wasmoci.result import GuestNotReady as GuestNotReady
     from wasmoci.stdio import Capture as Capture
     from wasmoci.stdio import Stdio as Stdio
     from wasmoci.stdio import Stream as Stream
+    from wasmoci.wasm.module import Feature as Feature
+    from wasmoci.wasm.module import Module as Module
     from wasmoci.worker_pool import WorkerPool as WorkerPool
 
 _HOMES = {
-    "Bundle": "wasmoci.bundle",
-    "Capability": "wasmoci.capabilities",
+    "Bundle": "wasmoci.oci.bundle",
+    "Capability": "wasmoci.handlers.capabilities",
     "Capture": "wasmoci.stdio",
-    "Classification": "wasmoci.classify",
-    "Detection": "wasmoci.classify",
+    "Classification": "wasmoci.oci.classification",
+    "Detection": "wasmoci.oci.classification",
     "Determinism": "wasmoci.determinism",
-    "Dispatcher": "wasmoci.dispatcher",
+    "Dispatcher": "wasmoci.dispatch.dispatcher",
     "CompileLimitExceeded": "wasmoci.errors",
     "DuplicateEngine": "wasmoci.errors",
     "EngineCrashed": "wasmoci.errors",
     "EngineError": "wasmoci.errors",
-    "EngineStatus": "wasmoci.registry",
+    "EngineStatus": "wasmoci.dispatch.registry",
     "EngineUnavailable": "wasmoci.errors",
     "EntrypointError": "wasmoci.errors",
     "EntrypointNotFound": "wasmoci.errors",
     "ExecutionResult": "wasmoci.result",
     "ExitReason": "wasmoci.result",
-    "Explanation": "wasmoci.explanation",
-    "Feature": "wasmoci.module",
-    "GuestFailed": "wasmoci.errors",
-    "GuestNotReady": "wasmoci.errors",
+    "Explanation": "wasmoci.dispatch.explanation",
+    "Feature": "wasmoci.wasm.module",
+    "GuestFailed": "wasmoci.result",
+    "GuestNotReady": "wasmoci.result",
     "IntegrationError": "wasmoci.errors",
     "InvalidBundle": "wasmoci.errors",
     "InvalidConfiguration": "wasmoci.errors",
@@ -104,16 +101,16 @@ _HOMES = {
     "InvalidSpec": "wasmoci.errors",
     "Isolation": "wasmoci.isolation",
     "JailUnavailable": "wasmoci.errors",
-    "Kind": "wasmoci.classify",
+    "Kind": "wasmoci.oci.classification",
     "Limits": "wasmoci.limits",
-    "Module": "wasmoci.module",
+    "Module": "wasmoci.wasm.module",
     "NativeRefused": "wasmoci.errors",
     "NativeRuntimeError": "wasmoci.errors",
     "NativeRuntimeNotFound": "wasmoci.errors",
     "NoSuitableEngine": "wasmoci.errors",
-    "RunningGuest": "wasmoci.isolation.guest",
-    "Settings": "wasmoci.configuration",
-    "Spec": "wasmoci.spec",
+    "RunningGuest": "wasmoci.isolation.running_guest",
+    "Settings": "wasmoci.dispatch.settings",
+    "Spec": "wasmoci.oci.spec",
     "Stdio": "wasmoci.stdio",
     "Stream": "wasmoci.stdio",
     "UnknownEngine": "wasmoci.errors",
@@ -122,7 +119,7 @@ _HOMES = {
     "UnsupportedWorkload": "wasmoci.errors",
     "WasmociError": "wasmoci.errors",
     "WorkerPool": "wasmoci.worker_pool",
-    "classify": "wasmoci.classify",
+    "classify": "wasmoci.api",
     "deterministic": "wasmoci.determinism",
     "engines": "wasmoci.api",
     "explain": "wasmoci.api",
@@ -132,17 +129,6 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list all the same
-
-
-class _Package(types.ModuleType):
-    """This package, in which ``wasmoci.classify`` stays the function once the module of that name is imported."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

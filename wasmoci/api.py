@@ -5,26 +5,32 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from wasmoci import determinism, registry
-from wasmoci.dispatcher import Dispatcher
-from wasmoci.explanation import Explanation, explain_bundle
+from wasmoci import determinism
+from wasmoci.dispatch import registry
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.explanation import Explanation, explain_bundle
+from wasmoci.dispatch.opening import asks_for_wasm, opened
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
+from wasmoci.oci import classification
+from wasmoci.oci.classification import Detection
 from wasmoci.stdio import Stdio
-from wasmoci.workload import asks_for_wasm, opened
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from wasmoci.bundle import Bundle
-    from wasmoci.isolation.attendant import Launched
-    from wasmoci.isolation.guest import RunningGuest
-    from wasmoci.registry import EngineStatus
+    from wasmoci.dispatch.opening import Environment
+    from wasmoci.dispatch.registry import EngineStatus
+    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.running_guest import RunningGuest
+    from wasmoci.isolation.supervisor import Launched
+    from wasmoci.oci.bundle import Bundle
+    from wasmoci.oci.classification import Classification
+    from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
-    from wasmoci.running import Running
     from wasmoci.stdio import Source
-    from wasmoci.workload import Environment
 
 
 def run(
@@ -135,8 +141,8 @@ async def run_async(
         WasmociError: As of :func:`run`.
         RuntimeError: No event loop runs.
     """
-    from wasmoci.isolation.servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
-    from wasmoci.isolation.task import attend  # noqa: PLC0415
+    from wasmoci.isolation.async_supervisor import attend  # noqa: PLC0415
+    from wasmoci.isolation.warm_servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
 
     @contextlib.contextmanager
     def launch() -> Iterator[Running]:
@@ -206,9 +212,9 @@ def start(
         A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
         ``WasmociError`` when the guest can't be started.
     """
-    from wasmoci.isolation.attendant import Launched  # noqa: PLC0415  most callers only run
-    from wasmoci.isolation.guest import RunningGuest  # noqa: PLC0415
-    from wasmoci.isolation.places import Places  # noqa: PLC0415
+    from wasmoci.isolation.guest_files import Places  # noqa: PLC0415
+    from wasmoci.isolation.running_guest import RunningGuest  # noqa: PLC0415
+    from wasmoci.isolation.supervisor import Launched  # noqa: PLC0415  most callers only run
 
     chosen = determinism.current()  # on this thread; the guest is started on another one
 
@@ -275,6 +281,42 @@ def explain(
             wasm=asks_for_wasm(platform) or None,
             native=native,
         )
+
+
+def classify(
+    spec: Spec,
+    rootfs: Path | None = None,
+    *,
+    handlers: Collection[str] | None = None,
+    detection: Detection = Detection.ANNOTATIONS,
+    forced: str | None = None,
+    wasm: bool = False,
+    quiet: bool = False,
+) -> Classification:
+    """Decide whether a workload is Wasm or native.
+
+    Args:
+        spec: The OCI runtime spec.
+        rootfs: Its root file system, a host path; with it the smart check reads the program's first bytes.
+        handlers: The names of the engine handlers; None for those that are registered.
+        detection: What decides where no annotation does.
+        forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
+        wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does. What is native all the same
+            is for the caller to refuse.
+        quiet: Whether to keep a warning to the result, as of what isn't run.
+
+    Raises:
+        InvalidSpec: A handler was forced, and the spec has ``run.oci.handler`` as well.
+    """
+    return classification.classify(
+        spec,
+        rootfs,
+        handlers=registry.default().names if handlers is None else lambda: handlers,
+        detection=detection,
+        forced=forced,
+        wasm=wasm,
+        quiet=quiet,
+    )
 
 
 def engines() -> tuple[EngineStatus, ...]:

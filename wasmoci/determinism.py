@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 EPOCH = 946_684_800  # 2000-01-01T00:00:00Z
 _LATEST = (1 << 64) / 1e9  # seconds that a clock of WASI can tell

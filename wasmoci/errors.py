@@ -34,23 +34,21 @@
     ├── NativeRefused                 a native workload that nobody has allowed, or that would act on the host (126)
     ├── NativeRuntimeError            crun, runc or youki could not be run
     │   └── NativeRuntimeNotFound     none is installed
-    ├── UnsafePlace                   a directory or a file of wasmoci's own that another user could have made, or could change
-    ├── GuestNotReady                 a guest ended, or time ran out, before what was waited for
-    └── GuestFailed                   ``ExecutionResult.check``: the guest ended badly
+    └── UnsafePlace                   a directory or a file of wasmoci's own that another user could have made, or could change
+
+Two more carry what is known of a guest, and are in :mod:`wasmoci.result`: ``GuestNotReady`` and ``GuestFailed``.
 
 ``exit_status`` is what the commands exit with when the guest never ran, the same numbers as Docker's and Podman's.
-Messages and hints may quote what a registry, an image or a guest says, so they are made fit to be shown here: :mod:`wasmoci._text`.
+Messages and hints may quote what a registry, an image or a guest says, so they are made fit to be shown here: :mod:`wasmoci.text.escape`.
 """
 
 from __future__ import annotations
 
-from wasmoci._text import one_line
+from wasmoci.text.escape import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
-
-    from wasmoci.result import ExecutionResult
 
 
 class WasmociError(Exception):
@@ -332,37 +330,3 @@ class NativeRuntimeNotFound(NativeRuntimeError):
 
 class UnsafePlace(WasmociError):
     """A directory or a file of wasmoci's own on the host that another user could have made, or could change or replace."""
-
-
-class GuestNotReady(WasmociError):
-    """What was waited for in a guest did not come: it ended before, or the time to wait was over.
-
-    Args:
-        message: What was waited for, why it didn't come, and the end of the output.
-        stdout: The standard output so far, as far as it is kept.
-        stderr: The standard error so far.
-        result: The result of a guest that has ended; None while it runs.
-    """
-
-    _keeps = "\n\t"
-
-    def __init__(self, message: str, *, stdout: bytes, stderr: bytes, result: ExecutionResult | None = None) -> None:
-        super().__init__(message)
-        self.stdout = stdout
-        self.stderr = stderr
-        self.result = result
-
-
-class GuestFailed(WasmociError):
-    """The guest did not end with ``EXITED`` and 0; raised by :meth:`wasmoci.ExecutionResult.check`.
-
-    Args:
-        message: How it ended, with the end of what it wrote to its standard error.
-        result: The whole result.
-    """
-
-    _keeps = "\n\t"
-
-    def __init__(self, message: str, *, result: ExecutionResult) -> None:
-        super().__init__(message)
-        self.result = result

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
@@ -46,3 +46,6 @@ class Limits:
     time: float | None = attrs.field(default=None, validator=_positive)
     memory: int | None = attrs.field(default=None, validator=_positive_integer)
     fuel: int | None = attrs.field(default=None, validator=_positive_integer)
+
+
+NO_LIMITS = Limits()

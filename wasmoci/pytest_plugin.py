@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
-    from wasmoci.bundle import Bundle
     from wasmoci.determinism import Determinism
-    from wasmoci.isolation.guest import RunningGuest
+    from wasmoci.isolation.running_guest import RunningGuest
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.testing.building import Builder
     from wasmoci.testing.compilers import Compiler
     from wasmoci.testing.engine_choice import EngineChoice
@@ -228,7 +228,7 @@ def _wasm_builder(
     numbers = itertools.count(1)
     yield Builder(request.config.rootpath, new_directory, wasm_c)
     if made and not request.node.stash.get(_failed, False):  # the files of a test that failed are to be looked at
-        from wasmoci.scratch import discard  # noqa: PLC0415
+        from wasmoci.host.temporary_directory import discard  # noqa: PLC0415
 
         discard(made[0])
 

@@ -1,16 +1,16 @@
-"""How a workload ended."""
+"""How a workload ended, and the errors that carry that."""
 
 from __future__ import annotations
 
 import enum
 
-from wasmoci.errors import GuestFailed
+from wasmoci.errors import WasmociError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _TAIL = 2000  # characters of the guest's standard error that an error message quotes
 
@@ -99,3 +99,37 @@ class ExecutionResult:
             ExitReason.OUT_OF_MEMORY: "ran out of memory",
             ExitReason.SIGNALED: f"was stopped by signal {self.exit_code - 128}",
         }[self.reason]
+
+
+class GuestFailed(WasmociError):
+    """The guest did not end with ``EXITED`` and 0; raised by :meth:`wasmoci.ExecutionResult.check`.
+
+    Args:
+        message: How it ended, with the end of what it wrote to its standard error.
+        result: The whole result.
+    """
+
+    _keeps = "\n\t"
+
+    def __init__(self, message: str, *, result: ExecutionResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class GuestNotReady(WasmociError):
+    """What was waited for in a guest did not come: it ended before, or the time to wait was over.
+
+    Args:
+        message: What was waited for, why it didn't come, and the end of the output.
+        stdout: The standard output so far, as far as it is kept.
+        stderr: The standard error so far.
+        result: The result of a guest that has ended; None while it runs.
+    """
+
+    _keeps = "\n\t"
+
+    def __init__(self, message: str, *, stdout: bytes, stderr: bytes, result: ExecutionResult | None = None) -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
+        self.result = result

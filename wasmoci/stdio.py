@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 CAPTURE_LIMIT = 16 << 20  # bytes
 
@@ -282,3 +282,6 @@ def _write(descriptor: int, data: bytes | memoryview) -> None:
             poller = select.poll()
             poller.register(descriptor, select.POLLOUT)
             poller.poll()
+
+
+INHERIT = Stdio.inherit()

@@ -6,25 +6,25 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from wasmoci.capabilities import Capability
-from wasmoci.dispatcher import Dispatcher
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.opening import asks_for_wasm, opened
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.importable import reference_of
-from wasmoci.isolation.servers import OnlyForked, Servers
-from wasmoci.isolation.task import attend
-from wasmoci.isolation.turns import Turns
+from wasmoci.isolation.async_supervisor import attend
+from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.semaphore import Turns
+from wasmoci.isolation.warm_servers import OnlyForked, Servers
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
-from wasmoci.workload import asks_for_wasm, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.dispatch.opening import Environment
+    from wasmoci.isolation.child_process import Running
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
-    from wasmoci.running import Running
     from wasmoci.stdio import Source
-    from wasmoci.workload import Environment
 
 
 class WorkerPool:

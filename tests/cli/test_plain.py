@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasmoci.cli import plain, run
+from wasmoci._startup import plain_arguments
+from wasmoci.cli import run
 from wasmoci.cli.parsing import parser
 
 PARSER = parser(["run"])
@@ -34,7 +35,7 @@ def by_argparse(argv: list[str]) -> dict[str, Any] | None:
 
 def by_hand(argv: list[str]) -> dict[str, Any] | None:
     """What is made of it without; None where argparse has to be asked."""
-    found = plain.read(run.configure, argv)
+    found = plain_arguments.read(run.configure, argv)
     return None if found is None else vars(found)
 
 

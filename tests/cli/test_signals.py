@@ -15,7 +15,7 @@ from tests.support.bundles import write_native_bundle
 from tests.support.containers import listed
 from tests.support.requirements import require
 from tests.support.waiting import settled
-from wasmoci import native
+from wasmoci.native import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,4 +84,4 @@ def test_native(number: signal.Signals, tmp_path: Path) -> None:
     require(shutil.which("crun") or shutil.which("runc"), "no native runtime: apt install crun runc")
     bundle = write_native_bundle(tmp_path / "bundle", "trap '' INT TERM; echo begun; while :; do :; done")
     assert stop(number, bundle) == (-number, b"", b"")
-    assert [found["id"] for found in listed(native.find().path) if found["bundle"] == str(bundle)] == []
+    assert [found["id"] for found in listed(runtimes.find().path) if found["bundle"] == str(bundle)] == []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci import compiled, warning
+from wasmoci import compiled
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the cache warns of."""
     told: list[str] = []
-    monkeypatch.setattr(warning, "_listeners", [told.append])
+    monkeypatch.setattr(log, "_listeners", [told.append])
     monkeypatch.setattr(compiled, "_warnings", [])
     return told
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.requirements import require
-from wasmoci.compiled import eviction, report
+from wasmoci.compiled import eviction, inspection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,9 @@ RUN = """
 import sys, resource
 from pathlib import Path
 from tests.compiled.conftest import Counter
-from wasmoci import warning
+from wasmoci.text import log
 told = []
-warning.listen(told.append)
+log.listen(told.append)
 {setup}
 counter = Counter()
 print([len(counter.get("m", size={size})) for _ in range(2)], counter.made, len(told), told)
@@ -86,7 +86,7 @@ def test_number_of_entries(cache: Path, counter: Counter, monkeypatch: pytest.Mo
 def test_size(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound can have a unit."""
     monkeypatch.setenv("WASMOCI_CACHE_SIZE", text)
-    assert report.look().limit == size
+    assert inspection.look().limit == size
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "1.5.2", "2GG"])
@@ -135,10 +135,10 @@ def test_prune(cache: Path, counter: Counter, only: Callable[[str], Path]) -> No
     counter.get("good")
     (cache / "abc.code.part").write_bytes(b"12345")
     (cache / "abc.lock").write_bytes(b"")
-    pruned = report.prune(cache.parent, 1 << 30)
+    pruned = inspection.prune(cache.parent, 1 << 30)
     assert (pruned.entries, pruned.size) == (1, 6)
     assert sorted(file.suffix for file in cache.iterdir()) == [".code", ".json"]
-    assert report.prune(cache.parent, 0).entries == 1
+    assert inspection.prune(cache.parent, 0).entries == 1
     assert list(cache.iterdir()) == []
 
 

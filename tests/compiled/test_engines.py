@@ -12,15 +12,16 @@ import pytest
 import wasmoci
 from tests.cli.command import wasmoci as command
 from tests.conftest import usable
-from wasmoci import compiled, registry
-from wasmoci.handlers.base import Precompiling
+from wasmoci import compiled
+from wasmoci.dispatch import registry
+from wasmoci.handlers.contract import Precompiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from wasmoci import ExecutionResult
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
 
 LIMITS = [
     wasmoci.Limits(),

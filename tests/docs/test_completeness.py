@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import wasmoci
-from wasmoci import configuration, configuration_file, errors, pytest_plugin
-from wasmoci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
-from wasmoci.classify import RULES
+from wasmoci import errors, pytest_plugin, result
 from wasmoci.cli import COMMANDS, DEBUG_VARIABLE
 from wasmoci.cli.parsing import parser
-from wasmoci.compiled import place
+from wasmoci.compiled import directories
+from wasmoci.dispatch import settings, settings_file
+from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
+from wasmoci.oci.classification import RULES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -51,7 +52,10 @@ def test_commands(command: str) -> None:
 def test_errors() -> None:
     """Each error class has a row with its status."""
     kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, wasmoci.WasmociError)
+        kind
+        for module in (errors, result)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, wasmoci.WasmociError)
     ]
     rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", page("errors"), re.MULTILINE))
     assert rows == {kind.__name__: str(kind.exit_status) for kind in kinds}
@@ -72,17 +76,15 @@ def test_rules() -> None:
 def test_settings() -> None:
     """Each environment variable and each key of the configuration file stands in the page."""
     variables = (
-        configuration.ENGINE_VARIABLE,
-        configuration.NATIVE_RUNTIME_VARIABLE,
-        configuration.FILE_VARIABLE,
+        settings.ENGINE_VARIABLE,
+        settings.NATIVE_RUNTIME_VARIABLE,
+        settings.FILE_VARIABLE,
         DEBUG_VARIABLE,
-        place.VARIABLE,
-        place.SIZE_VARIABLE,
+        directories.VARIABLE,
+        directories.SIZE_VARIABLE,
     )
     assert [name for name in variables if f"`{name}`" not in page("settings")] == []
-    assert [
-        key for key in configuration_file.KEYS if not re.search(rf"^{key} = ", page("settings"), re.MULTILINE)
-    ] == []
+    assert [key for key in settings_file.KEYS if not re.search(rf"^{key} = ", page("settings"), re.MULTILINE)] == []
 
 
 def test_names() -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wasmoci import isolation
-from wasmoci.handlers.base import INHERIT, NO_LIMITS
 from wasmoci.handlers.wasm3 import Wasm3Handler
 from wasmoci.handlers.wasmtime import WasmtimeHandler
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
+from wasmoci.limits import NO_LIMITS
+from wasmoci.stdio import INHERIT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.base import BaseHandler
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
+    from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
-    from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio
+    from wasmoci.wasm.module import Module
 
 _SERVERS = Servers(eager=True)
 

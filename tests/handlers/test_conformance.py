@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wasmoci.bundle import Bundle
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation import Isolation
     from wasmoci.limits import Limits
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
 _EIO = 29  # of WASI

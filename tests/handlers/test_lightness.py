@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 LOADED = """
 print("mapped:", *sorted({name for line in open("/proc/self/maps") for name in ("libwasmtime", "/wasm3.", "/wasmer.") if name in line}))
-print("imported:", *sorted({"wasmtime", "wasm3", "wasmer", "wasmer_sdk", "wasmoci.binary.edits"} & set(sys.modules)))
+print("imported:", *sorted({"wasmtime", "wasm3", "wasmer", "wasmer_sdk", "wasmoci.wasm.edits"} & set(sys.modules)))
 """
 CREATE = """
 import sys
-from wasmoci.bundle import Bundle
-from wasmoci.dispatcher import Dispatcher
-from wasmoci.runtime import program
+from wasmoci.oci.bundle import Bundle
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.runtime import module_choice
 from wasmoci.runtime.compile_group import CompileGroup
 dispatcher = Dispatcher()
-found = program.of_bundle(Bundle.load(sys.argv[1]))
+found = module_choice.of_bundle(Bundle.load(sys.argv[1]))
 with CompileGroup(None, {}) as group:
-    chosen = program.choose(dispatcher, found, named=sys.argv[2] or None, group=group, compiles=True)
-program.compiled_for(chosen.handler, found)
+    chosen = module_choice.choose(dispatcher, found, named=sys.argv[2] or None, group=group, compiles=True)
+module_choice.compiled_for(chosen.handler, found)
 print(chosen.handler.name)
 """
 EXPLAIN = """

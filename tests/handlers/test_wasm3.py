@@ -12,11 +12,11 @@ import pytest
 
 from tests.conftest import usable
 from tests.support.guests import assembled
-from wasmoci.bundle import Bundle
 from wasmoci.errors import UnsupportedModule
-from wasmoci.module import Module
+from wasmoci.oci.bundle import Bundle
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable

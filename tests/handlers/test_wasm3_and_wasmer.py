@@ -11,9 +11,9 @@ import pytest
 from tests.conftest import usable
 from tests.support.guests import assembled
 from tests.support.requirements import require
-from wasmoci.bundle import Bundle
 from wasmoci.errors import UnsupportedModule
 from wasmoci.limits import Limits
+from wasmoci.oci.bundle import Bundle
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
 

@@ -17,12 +17,12 @@ import pytest
 
 from tests.conftest import usable
 from tests.support.guests import assembled
-from wasmoci.bundle import Bundle
 from wasmoci.errors import EngineCrashed
 from wasmoci.limits import Limits
+from wasmoci.oci.bundle import Bundle
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
-from wasmoci.testing.possessions import children
+from wasmoci.testing.leak_check import children
 from wasmoci.wasi import Errno
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_process_that_used_it_ends_well(
     usable("wasmer")
     bundle = make_bundle(guest(name))
     code = (
-        "import sys; from wasmoci.bundle import Bundle; from wasmoci.stdio import Stdio;"
+        "import sys; from wasmoci.oci.bundle import Bundle; from wasmoci.stdio import Stdio;"
         "from wasmoci.handlers.wasmer import WasmerHandler; b = Bundle.load(sys.argv[1]);"
         "print(WasmerHandler().execute(b.spec, b.rootfs, stdio=Stdio.capture()).engine)"
     )

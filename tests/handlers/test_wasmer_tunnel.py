@@ -11,15 +11,15 @@ import pytest
 
 from tests.support.guests import assembled
 from tests.support.requirements import require
-from wasmoci.binary.rewrite import limit_memory
-from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer.messages import GATHERED, HEADER, NUMBERS, SCRATCH
 from wasmoci.handlers._wasmer.regions import ACCESS, Mirror
 from wasmoci.handlers._wasmer.service import Service
 from wasmoci.handlers._wasmer.tunnel import tunnel
-from wasmoci.module import Module
+from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.wasi import FUNCTIONS, Preopen, Wasi
+from wasmoci.wasm.module import Module
+from wasmoci.wasm.rewrite import limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from tests.support.left import no_descriptor_left
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, UnsafeLayer
 from wasmoci.image import UnpackLimits, open_image, unpack
 from wasmoci.image.layer import LayerApplier
-from wasmoci.image.limits import Budget
 from wasmoci.image.tar import TarReader
+from wasmoci.image.unpack_limits import Budget
 
 if TYPE_CHECKING:
     from pathlib import Path

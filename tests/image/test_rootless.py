@@ -17,13 +17,24 @@ import pytest
 # Imported now: after the change of user the interpreter's own files may be out of reach.
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
-from wasmoci.image import Store, as_bundle, building, open_image, private_copy, pull, store, transfer, unpack, unpacked
-from wasmoci.removal import remove_tree
+from wasmoci.host.removal import remove_tree
+from wasmoci.image import (
+    Store,
+    as_bundle,
+    building,
+    bundle_unpacking,
+    container_rootfs,
+    open_image,
+    pull,
+    store,
+    transfer,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["building", "encodings", "private_copy", "store", "transfer", "unpacked"]
+__all__ = ["building", "bundle_unpacking", "container_rootfs", "encodings", "store", "transfer"]
 
 NOBODY = 65534
 

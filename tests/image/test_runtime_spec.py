@@ -13,7 +13,7 @@ from wasmoci.errors import InvalidImage, InvalidMount
 from wasmoci.image import Volume, Wishes, as_bundle, open_image, unpack
 from wasmoci.image.rootfs import Rootfs
 from wasmoci.image.users import User, look_up
-from wasmoci.spec import Spec
+from wasmoci.oci.spec import Spec
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:w:/srv:/bin/sh\n"
 GROUP = b"root:x:0:\nweb:x:44:\nextra:x:55:web,root\nother:x:66:root\n"

@@ -14,7 +14,7 @@ import pytest
 from tests.image.children import in_child
 from tests.image.making import WASM, make_layout, member, tar, tree
 from wasmoci.errors import ImageNotFound, InvalidImage
-from wasmoci.image import Pruned, Store, as_bundle, open_image, private_copy, pull
+from wasmoci.image import Pruned, Store, as_bundle, container_rootfs, open_image, pull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def test_shared_and_private(store: Store, layout: Path) -> None:
 
 def test_copies_without_an_overlay(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy has the modes, owners, times, links, attributes and holes of what it was made from, and shares no inode."""
-    monkeypatch.setattr(private_copy, "mount_overlay", lambda *_: (_ for _ in ()).throw(PermissionError))
+    monkeypatch.setattr(container_rootfs, "mount_overlay", lambda *_: (_ for _ in ()).throw(PermissionError))
     hole = member("sparse", data=b"xy", pax_headers={"GNU.sparse.map": "0,1,5000000,1", "GNU.sparse.size": "9000000"})
     layer = tar(
         member("d", "dir", mode=0o1700, mtime=5, uid=os.geteuid()),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import messages
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
@@ -27,8 +27,8 @@ from wasmoci.stdio import Stdio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.module import Module
-    from wasmoci.spec import Spec
+    from wasmoci.oci.spec import Spec
+    from wasmoci.wasm.module import Module
 
 
 INHERIT = Stdio.inherit()

@@ -22,7 +22,7 @@ from tests.support.left import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EntrypointNotFound, InvalidBundle
-from wasmoci.isolation import servers
+from wasmoci.isolation import warm_servers
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 
@@ -38,7 +38,7 @@ def _nothing_left() -> Iterator[None]:
         require(importlib.util.find_spec(name), f"needs {name}: pip install {name}")
     importlib.import_module("trio")
     for jailed in (False, True):
-        servers.DEFAULT.warm_up(jailed=jailed)
+        warm_servers.DEFAULT.warm_up(jailed=jailed)
     with nothing_left():
         yield
 

@@ -12,9 +12,9 @@ from wasmoci import isolation
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
-from wasmoci.module import Module
-from wasmoci.spec import Process, Spec
+from wasmoci.oci.spec import Process, Spec
 from wasmoci.stdio import Stdio
+from wasmoci.wasm.module import Module
 
 MODULE = Module.from_bytes(b"\0asm\1\0\0\0", source="app.wasm")
 NONE, TIME, MEMORY, FUEL = Limits(), Limits(time=1.0), Limits(memory=1 << 20), Limits(fuel=1)

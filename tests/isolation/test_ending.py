@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasmoci.errors import EngineCrashed, EngineError, InvalidSpec, WasmociError
-from wasmoci.isolation.ending import FAULTS, Ending
 from wasmoci.isolation.messages import Decoder, encode, error_message, result_message
+from wasmoci.isolation.worker_outcome import FAULTS, Ending
 from wasmoci.result import ExecutionResult, ExitReason
 
 LIMIT = 1 << 20

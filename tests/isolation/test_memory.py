@@ -8,17 +8,17 @@ import pytest
 
 from tests.isolation.puppet import Guarded, Puppet
 from wasmoci.errors import EngineCrashed
-from wasmoci.isolation.memory import OVERHEAD
-from wasmoci.isolation.process import execute_in_worker
+from wasmoci.isolation.memory_limit import OVERHEAD
+from wasmoci.isolation.worker_process import execute_in_worker
 from wasmoci.limits import Limits
+from wasmoci.oci.spec import Process, Spec
 from wasmoci.result import ExecutionResult, ExitReason
-from wasmoci.spec import Process, Spec
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.isolation.servers import Servers
+    from wasmoci.isolation.warm_servers import Servers
 
 LIMIT = 32 << 20
 PIECE = 1 << 20

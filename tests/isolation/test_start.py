@@ -22,10 +22,10 @@ from tests.support.containers import listed
 from tests.support.left import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import ended, settled
-from wasmoci.errors import EntrypointNotFound, GuestNotReady, InvalidBundle, UnsupportedWorkload
-from wasmoci.isolation import servers
-from wasmoci.isolation.lines import Output, Outputs
-from wasmoci.result import ExitReason
+from wasmoci.errors import EntrypointNotFound, InvalidBundle, UnsupportedWorkload
+from wasmoci.isolation import warm_servers
+from wasmoci.isolation.line_buffer import Output, Outputs
+from wasmoci.result import ExitReason, GuestNotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ REPOSITORY = Path(__file__).parents[2]
 def _nothing_left() -> Iterator[None]:
     """After each test there is nothing that wasn't there before."""
     for jailed in (False, True):
-        servers.DEFAULT.warm_up(jailed=jailed)
+        warm_servers.DEFAULT.warm_up(jailed=jailed)
     with nothing_left():
         yield
 

@@ -24,11 +24,11 @@ from tests.isolation.sleepers import Running
 from tests.isolation.test_worker import run_in
 from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE, ended, wait_for
-from wasmoci.cache import SETTLED
 from wasmoci.errors import EngineCrashed
-from wasmoci.isolation.importable import reference_of
-from wasmoci.isolation.servers import Servers
-from wasmoci.isolation.warm import WarmServer
+from wasmoci.host.file_cache import SETTLED
+from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.warm_servers import Servers
+from wasmoci.isolation.warm_worker import WarmServer
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 
@@ -130,7 +130,7 @@ _CLOSES_ALL = """
 import contextlib, os
 from tests.isolation.puppet import Puppet
 from tests.isolation.test_worker import run_in
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
 
 with contextlib.closing(Servers(eager=True)) as servers:
     first = run_in(servers, "exits", "3").exit_code
@@ -168,8 +168,8 @@ def test_a_fork_of_the_caller_has_servers_of_its_own(own_servers: Servers) -> No
     script = f"""
 import os, sys
 from tests.isolation.test_warm import surroundings
-from wasmoci.isolation.servers import Servers
-from wasmoci.isolation.warm import WarmServer
+from wasmoci.isolation.warm_servers import Servers
+from wasmoci.isolation.warm_worker import WarmServer
 servers = Servers(eager=True)
 first = surroundings(servers)["parent"]
 child = os.fork()
@@ -207,8 +207,8 @@ def test_dies_with_its_caller() -> None:
 import threading
 from tests.isolation.test_warm import surroundings
 from tests.isolation.test_worker import run_in
-from wasmoci.isolation.servers import Servers
-from wasmoci.isolation.warm import WarmServer
+from wasmoci.isolation.warm_servers import Servers
+from wasmoci.isolation.warm_worker import WarmServer
 from wasmoci.stdio import Stdio, Stream
 servers = Servers(eager=True)
 print(surroundings(servers)["parent"], flush=True)
@@ -226,7 +226,7 @@ def test_ends_with_its_caller() -> None:
     """A caller that ends has ended its server first."""
     script = """
 from tests.isolation.test_warm import surroundings
-from wasmoci.isolation.servers import DEFAULT
+from wasmoci.isolation.warm_servers import DEFAULT
 surroundings(DEFAULT)
 print(surroundings(DEFAULT)["parent"])
 """

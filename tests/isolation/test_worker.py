@@ -20,11 +20,11 @@ from tests.isolation.puppet import Guarded, Outer, Puppet
 from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
-from wasmoci.isolation.process import execute_in_worker
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
+from wasmoci.isolation.worker_process import execute_in_worker
 from wasmoci.limits import Limits
+from wasmoci.oci.spec import Process, Spec
 from wasmoci.result import ExecutionResult, ExitReason
-from wasmoci.spec import Process, Spec
 from wasmoci.stdio import Capture, Stdio, Stream
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def test_worker_dies_with_its_caller(kind: str) -> None:
     """A caller that is killed takes its worker along."""
     script = f"""
 from tests.isolation.test_worker import run_in
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
 from wasmoci.stdio import Stdio, Stream
 run_in({kind}, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NULL))
 """

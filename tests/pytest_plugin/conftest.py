@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ENGINES, usable
 from tests.support.guests import CACHE
-from wasmoci import registry
+from wasmoci.dispatch import registry
 from wasmoci.errors import EngineUnavailable
 
 if TYPE_CHECKING:

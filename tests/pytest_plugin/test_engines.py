@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci import registry
+from wasmoci.dispatch import registry
 from wasmoci.errors import UnknownEngine
 from wasmoci.testing.engine_choice import NONE_INSTALLED, EngineChoice, choose_engines
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.requirements import require
-from wasmoci import ExitReason, registry
+from wasmoci import ExitReason
+from wasmoci.dispatch import registry
 from wasmoci.testing.changes import Changes
 from wasmoci.testing.comparison import report_differences
 from wasmoci.testing.guest_run import GuestRun

@@ -15,8 +15,8 @@ from tests.real import programs
 from tests.real.images import PAUSE
 from tests.real.programs import RUNTIME, Done
 from tests.support.waiting import wait_for
-from wasmoci.integration.model import ANNOTATIONS
-from wasmoci.integration.toml import value
+from wasmoci.integration.plan import ANNOTATIONS
+from wasmoci.integration.toml_edit import value
 
 if TYPE_CHECKING:
     from tests.real.podman import Podman

@@ -13,7 +13,7 @@ from tests.real.cri import Cri, CriError, decode
 from tests.real.images import NATIVE, WASM
 from tests.real.leftovers import settled
 from tests.support.waiting import wait_for
-from wasmoci.integration.openings import ACTED_ON
+from wasmoci.integration.annotation_patterns import ACTED_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
-from wasmoci.runtime import places
+from wasmoci.runtime import state_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,7 +136,7 @@ class Runtime:
     @property
     def records(self) -> Path:
         """What the runtime itself keeps of its containers."""
-        return Path(places.container(str(self.root), "any")).parent
+        return Path(state_directories.container(str(self.root), "any")).parent
 
     def _is_mine(self, mount: str) -> bool:
         return f"{self.directory}/" in mount or self.records.name in mount

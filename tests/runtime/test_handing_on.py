@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.runtime.containers import PROGRAM
-from wasmoci.annotations import HANDLER, VARIANT, mentioned
+from wasmoci.oci.annotations import HANDLER, VARIANT, mentioned
 
 if TYPE_CHECKING:
     from pathlib import Path

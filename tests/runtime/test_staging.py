@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from wasmoci.errors import InvalidMount
-from wasmoci.runtime.destinations import Destinations
 from wasmoci.runtime.interpreter import Interpreter
+from wasmoci.runtime.mount_destinations import Destinations
 from wasmoci.runtime.staging import COMPILED, ROOTFS, Stage, derive
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmoci.capabilities import Capability
+from wasmoci.dispatch.registry import EngineStatus, Registry
 from wasmoci.errors import EngineError, EngineUnavailable, InvalidModule, UnknownEngine, UnsupportedModule
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import Limits
-from wasmoci.registry import EngineStatus, Registry
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from wasmoci.handlers.base import EngineHandler
-    from wasmoci.module import Module
-    from wasmoci.spec import Spec
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.oci.spec import Spec
+    from wasmoci.wasm.module import Module
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from wasmoci.testing.possessions import children, descriptors, threads
+from wasmoci.testing.leak_check import children, descriptors, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

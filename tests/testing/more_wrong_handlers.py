@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.limits import Limits
-    from wasmoci.spec import Mount, Spec
+    from wasmoci.oci.spec import Mount, Spec
     from wasmoci.wasi import Function
 
 MIB = 1 << 20

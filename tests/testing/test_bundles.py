@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import usable
+from wasmoci.dispatch.registry import Registry
 from wasmoci.errors import InvalidBundle, InvalidModule, InvalidSpec, NoSuitableEngine
-from wasmoci.registry import Registry
 from wasmoci.testing import assemble, bundle, bundles
 
 if TYPE_CHECKING:

@@ -22,15 +22,15 @@ from tests.testing.caught import CAUGHT
 from wasmoci.errors import EngineError
 from wasmoci.handlers.wasmtime import WasmtimeHandler
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing import HandlerConformance
-from wasmoci.wasi import kernel
+from wasmoci.wasi import kernel_filesystems
 from wasmoci.wasi.descriptors import Table
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
-    from wasmoci.spec import Spec
+    from wasmoci.oci.spec import Spec
 
 NOTHING = Limits()
 INHERIT = Stdio.inherit()
@@ -82,7 +82,7 @@ class EmptyArgumentsDropped(Wrong):
 
 class PreopenTooWide(Wrong):
     def asked(self, spec: Spec) -> Spec:
-        from wasmoci.spec import Mount  # noqa: PLC0415
+        from wasmoci.oci.spec import Mount  # noqa: PLC0415
 
         return attrs.evolve(
             spec, mounts=(*spec.mounts, Mount(destination="/host", source=tempfile.gettempdir(), type="bind"))
@@ -120,7 +120,10 @@ def _add_without_end(table: Any, entry: Any) -> int:
 
 class KernelFilesGiven(Wrong):
     def execute(self, *args: Any, **options: Any) -> ExecutionResult:
-        with mock.patch.dict(kernel.NAMES, clear=True), mock.patch.object(kernel, "_MOUNTED", frozenset()):
+        with (
+            mock.patch.dict(kernel_filesystems.NAMES, clear=True),
+            mock.patch.object(kernel_filesystems, "_MOUNTED", frozenset()),
+        ):
             return super().execute(*args, **options)
 
 

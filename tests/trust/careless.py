@@ -1,7 +1,7 @@
 """wasm3 without the care that is taken of it; a worker process imports it from here."""
 
 from wasmoci.handlers.wasm3 import Wasm3Handler
-from wasmoci.module import Feature
+from wasmoci.wasm.module import Feature
 
 
 class CarelessHandler(Wasm3Handler):

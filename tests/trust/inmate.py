@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.isolation.jail import root, syscalls
+from wasmoci.isolation.jail import allowed_syscalls, root
 from wasmoci.isolation.jail.entering import enter
 from wasmoci.isolation.jail.root import Place
 
@@ -32,8 +32,8 @@ _PROBES = {
     335,
     336,
 }  # uretprobe and uprobe of x86_64, for the kernel's own trampolines, which seccomp never sees: SIGILL
-_LISTED = {rule.number for rule in syscalls.policy(sees_only_its_own=True).rules}
-_COLUMN = syscalls.COLUMNS[os.uname().machine]
+_LISTED = {rule.number for rule in allowed_syscalls.policy(sees_only_its_own=True).rules}
+_COLUMN = allowed_syscalls.COLUMNS[os.uname().machine]
 
 
 def raw(number: int, *arguments: int) -> str:
@@ -61,7 +61,7 @@ def every_other_call() -> list[int]:
 def conditional_calls() -> dict[str, str]:
     """Calls that are on the list, with arguments that aren't."""
     parent = os.getppid()
-    number = {name: pair[_COLUMN] for name, pair in syscalls.CONDITIONAL.items()}
+    number = {name: pair[_COLUMN] for name, pair in allowed_syscalls.CONDITIONAL.items()}
     address = ctypes.create_string_buffer(struct.pack("=H", socket.AF_UNIX) + b"/x", 110)
     new_user, thread = 0x1000_0000, 0x0001_0100
     return {

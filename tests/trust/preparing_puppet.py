@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci import compiled
-from wasmoci.capabilities import Capability
 from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import Limits
 
 if TYPE_CHECKING:
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 NO_LIMITS = Limits()
 

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from wasmoci import compiled
-from wasmoci.capabilities import Capability
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import messages
 from wasmoci.limits import Limits
 from wasmoci.result import ExecutionResult, ExitReason
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wasmoci.module import Module
-    from wasmoci.spec import Spec
+    from wasmoci.oci.spec import Spec
+    from wasmoci.wasm.module import Module
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()

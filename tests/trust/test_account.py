@@ -21,11 +21,11 @@ from tests.wasi.harness import READ, ROOT, Guest
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
-from wasmoci.wasi import Errno, Oflags, linux
+from wasmoci.wasi import Errno, Oflags, syscalls
 from wasmoci.wasi.descriptors import MAX_DESCRIPTORS, RESERVED
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ def test_long_paths_hold_few_descriptors(
     use_openat2: bool,  # noqa: FBT001
 ) -> None:
     """A path of hundreds of directories, up and down, is found with few of them open, and none is left."""
-    if use_openat2 and not linux.openat2_available():
+    if use_openat2 and not syscalls.openat2_available():
         pytest.skip("this kernel, or its seccomp filter, has no openat2")
     depth = 400  # no more, for what removes it
     here = os.open(tmp_path, os.O_RDONLY)

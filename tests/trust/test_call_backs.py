@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import usable
-from wasmoci import registry
+from wasmoci.dispatch import registry
 from wasmoci.errors import EngineError
-from wasmoci.handlers._entries import Entry, Marked, addresses, reader
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses, reader
 from wasmoci.limits import Limits
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
@@ -42,7 +42,7 @@ EXIT = '(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param 
 BEGINNING = """
 import os, signal, sys, threading
 import wasmoci
-from wasmoci import registry
+from wasmoci.dispatch import registry
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio, Stream
 made = wasmoci.Bundle.load(sys.argv[1])

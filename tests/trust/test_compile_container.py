@@ -13,13 +13,13 @@ import pytest
 
 from tests.support.waiting import PATIENCE, settled, wait_for
 from tests.trust import bombs
-from wasmoci.isolation.bounds import Bounds
-from wasmoci.isolation.preparing import perform
+from wasmoci.dispatch.registry import default
+from wasmoci.isolation.compile_bounds import Bounds
+from wasmoci.isolation.preparation_process import perform
 from wasmoci.limits import Limits
-from wasmoci.module import Module
-from wasmoci.registry import default
 from wasmoci.runtime import compile_group, hierarchies
 from wasmoci.runtime.compile_group import CompileGroup
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

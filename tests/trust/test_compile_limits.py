@@ -21,10 +21,10 @@ from tests.support.waiting import PATIENCE, wait_for
 from tests.trust import bombs
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, UnsupportedModule
 from wasmoci.isolation import preparation
-from wasmoci.isolation.bounds import Bounds
+from wasmoci.isolation.compile_bounds import Bounds
 from wasmoci.limits import Limits
-from wasmoci.module import Module
-from wasmoci.testing.possessions import children
+from wasmoci.testing.leak_check import children
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ import pytest
 import wasmoci
 from tests.image.making import make_layout, member, tar
 from tests.support.requirements import require
+from wasmoci.host.removal import remove_tree
 from wasmoci.image import Store, as_bundle, pull
-from wasmoci.removal import remove_tree
 from wasmoci.testing import bundle
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_on_a_tmpfs(place: Path, guest: Callable[..., Path], engine: str, levels
 
 _KILLED = """
 import os, signal, sys
-from wasmoci.scratch import scratch_directory
+from wasmoci.host.temporary_directory import scratch_directory
 with scratch_directory("test-") as directory:
     fd = os.open(directory, os.O_RDONLY)
     for _ in range(5000):

@@ -10,20 +10,20 @@ import pytest
 from tests.conftest import usable
 from tests.support.requirements import SMOKE
 from tests.trust.injection import Injected, injected
-from wasmoci import registry
 from wasmoci.determinism import Determinism, applied
+from wasmoci.dispatch import registry
 from wasmoci.errors import EngineError
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
 from wasmoci.testing import bundle
 from wasmoci.wasi import FUNCTIONS
 from wasmoci.wasi.abi import Rights
-from wasmoci.wasi.failure import FAILURES
+from wasmoci.wasi.errno import FAILURES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
 # What the guest calls, with arguments with which it succeeds; FD is a file that it has opened.

@@ -17,11 +17,11 @@ from tests.support.bundles import write_bundle
 from tests.trust import components
 from tests.wasi.harness import READ, ROOT, WRITE, Guest
 from wasmoci.errors import InvalidInput, InvalidMount, UnsupportedWorkload
-from wasmoci.filesystem import plan
+from wasmoci.oci.filesystem import plan
+from wasmoci.oci.spec import Spec
 from wasmoci.runtime.interpreter import Interpreter
 from wasmoci.runtime.staging import Stage, derive
-from wasmoci.spec import Spec
-from wasmoci.wasi import FileTree, Mount, Oflags, Preopen, kernel, linux
+from wasmoci.wasi import FileTree, Mount, Oflags, Preopen, kernel_filesystems, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +40,8 @@ PRIVATE = (
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
     """A guest whose ``/`` has procfs beneath, and a directory of its own as its second preopen."""
     if request.param == "walk":
-        monkeypatch.setattr(linux, "openat2_available", lambda **_: False)
-    elif not linux.openat2_available():
+        monkeypatch.setattr(syscalls, "openat2_available", lambda **_: False)
+    elif not syscalls.openat2_available():
         pytest.skip("this kernel, or its seccomp filter, has no openat2")
     (tmp_path / "file").write_text("")
     preopens = [Preopen("/", "/"), Preopen(tmp_path, "/own")]
@@ -160,7 +160,7 @@ def test_explain_lists_what_is_left_out(tmp_path: Path, guest: Callable[..., Pat
     ]
 
 
-DEVICES = next((mount.path.decode() for mount in kernel.mount_points() if mount.kind == "devtmpfs"), None)
+DEVICES = next((mount.path.decode() for mount in kernel_filesystems.mount_points() if mount.kind == "devtmpfs"), None)
 
 
 @pytest.mark.skipif(DEVICES is None, reason="no devtmpfs is mounted here")
@@ -220,7 +220,7 @@ def test_components_get_no_mount_of_procfs(tmp_path: Path) -> None:
 def test_components_are_refused_where_nobody_can_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a list of what is mounted nothing is taken for harmless."""
     usable("wasmtime")
-    monkeypatch.setattr(kernel, "_MOUNTS", str(tmp_path / "missing"))
+    monkeypatch.setattr(kernel_filesystems, "_MOUNTS", str(tmp_path / "missing"))
     made = bundle(tmp_path, components.opening("x"))
     with pytest.raises(UnsupportedWorkload, match="nobody can tell"):
         wasmoci.run(made, engine="wasmtime", isolation="inline")

@@ -24,20 +24,21 @@ from tests.support.bundles import write_native_bundle
 from tests.support.left import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
-from wasmoci import compiled, private, scratch, user_namespace
-from wasmoci.compiled import entries, eviction, lock, place, report
+from wasmoci import compiled
+from wasmoci.compiled import directories, entries, eviction, inspection, lock
 from wasmoci.errors import StoreError, UnsafePlace
-from wasmoci.image import Store, looks, push, staging
+from wasmoci.host import private_paths, temporary_directory, user_namespace
+from wasmoci.image import Store, image_detection, push, staging
 from wasmoci.image.image import open_file_reference
 from wasmoci.image.reference import Reference
 from wasmoci.integration import Outcome, Request, install, plan
-from wasmoci.runtime import leftovers, made, main, native, places
+from wasmoci.runtime import leftovers, main, native_exec, started_processes, state_directories
 from wasmoci.runtime.record import Record, is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["compiled", "encodings", "entries", "eviction", "looks", "native", "report"]
+__all__ = ["compiled", "encodings", "entries", "eviction", "image_detection", "inspection", "native_exec"]
 """Imported now: after a change of user the interpreter's own files may be out of reach."""
 
 VICTIM, ATTACKER = 23451, 23452
@@ -83,7 +84,7 @@ def use_store(path: Path) -> None:
 
 def use_cache(path: Path) -> None:
     """Open a compile cache."""
-    place.private(path / "wasmoci")
+    directories.private(path / "wasmoci")
 
 
 def use_records(path: Path) -> None:
@@ -97,7 +98,7 @@ def use_temporary(path: Path) -> None:
     before = tempfile.tempdir
     tempfile.tempdir = str(path / "wasmoci")
     try:
-        with scratch.scratch_directory("test-"):
+        with temporary_directory.scratch_directory("test-"):
             pass
     finally:
         tempfile.tempdir = before
@@ -105,7 +106,7 @@ def use_temporary(path: Path) -> None:
 
 USES = {
     "store": (use_store, StoreError),
-    "cache": (use_cache, place.Unusable),
+    "cache": (use_cache, directories.Unusable),
     "records": (use_records, UnsafePlace),
     "temporary": (use_temporary, UnsafePlace),
 }
@@ -422,10 +423,10 @@ def test_delete_with_a_record_of_anothers(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_only_marked_processes_are_killed() -> None:
     """Of two with the same command line, what a killed ``create`` has started is killed, and the other one isn't."""
-    mark = made.mark()
+    mark = started_processes.mark()
     assert len(mark) == 32
-    with sleeping() as innocent, sleeping(**{made.VARIABLE: made.mark()}) as another:
-        with sleeping(**{made.VARIABLE: mark}) as meant:
+    with sleeping() as innocent, sleeping(**{started_processes.VARIABLE: started_processes.mark()}) as another:
+        with sleeping(**{started_processes.VARIABLE: mark}) as meant:
             found = document(command=command_of(meant), mark=mark)
             leftovers._kill_makers(document(command=["something", "else"], mark=mark))
             assert meant.poll() is None
@@ -440,20 +441,20 @@ def test_a_process_that_is_gone() -> None:
     """A process id that is nobody's is no error."""
     process = subprocess.Popen(["true"])
     process.wait()
-    assert made.kill(process.pid, lambda _: True)
+    assert started_processes.kill(process.pid, lambda _: True)
 
 
 def test_nothing_is_known_of_another_users_directory(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the whole directory is another's, or a link, there is no container of ours."""
-    monkeypatch.setattr(places, "base", lambda: str(shared / "wasmoci"))
-    assert not places.exist()
+    monkeypatch.setattr(state_directories, "base", lambda: str(shared / "wasmoci"))
+    assert not state_directories.exist()
     (shared / "wasmoci").mkdir()
-    assert places.exist()
+    assert state_directories.exist()
     os.chown(shared / "wasmoci", ATTACKER, ATTACKER)
-    assert not places.exist()
+    assert not state_directories.exist()
     (shared / "wasmoci").rmdir()
     (shared / "wasmoci").symlink_to("/")
-    assert not places.exist()
+    assert not state_directories.exist()
 
 
 @pytest.mark.parametrize("how", ["theirs", "writable"])
@@ -464,14 +465,14 @@ def test_configuration(shared: Path, monkeypatch: pytest.MonkeyPatch, how: str) 
     file.write_text('native_runtime = "/bin/false"\n', encoding="utf-8")
     monkeypatch.delenv("WASMOCI_CONFIG", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(shared))
-    assert native.settings() == {"native_runtime": "/bin/false"}
+    assert native_exec.settings() == {"native_runtime": "/bin/false"}
     spoil(file, how)
     with pytest.raises(wasmoci.InvalidConfiguration, match=r"belongs to|others may write"):
-        native.settings()
+        native_exec.settings()
     with pytest.raises(wasmoci.InvalidConfiguration):
         wasmoci.Settings.load()
     monkeypatch.setenv("WASMOCI_CONFIG", str(file))
-    assert native.settings() == {"native_runtime": "/bin/false"}
+    assert native_exec.settings() == {"native_runtime": "/bin/false"}
 
 
 def test_sockets_have_no_names(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
@@ -528,7 +529,7 @@ def test_locks_are_not_waited_for(shared: Path) -> None:
         descriptor = os.open(shared, os.O_RDONLY)
         try:
             with pytest.raises(UnsafePlace, match="is not a regular file"):
-                os.close(private.open_file("fifo", descriptor, os.O_RDWR | os.O_CREAT))
+                os.close(private_paths.open_file("fifo", descriptor, os.O_RDWR | os.O_CREAT))
             with pytest.raises(OSError, match="is not a regular file") as caught, lock.lock(descriptor, "fifo"):
                 pass
             assert caught.value.errno == errno.EPERM
@@ -569,7 +570,7 @@ def test_a_swap_while_it_is_checked(shared: Path) -> None:
         try:
             for _ in range(2000):
                 with contextlib.suppress(UnsafePlace, OSError), no_descriptor_left():
-                    private.directory(shared / "x" / "wasmoci")
+                    private_paths.directory(shared / "x" / "wasmoci")
             assert attacker.poll() is None or (shared / "x").stat().st_uid == 0
         finally:
             attacker.kill()

@@ -17,11 +17,11 @@ from tests.trust.preparing_puppet import Poisoner, Trusted, Untrusted
 from wasmoci import compiled
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, InvalidModule, UnsupportedModule
 from wasmoci.isolation import preparation
-from wasmoci.isolation.bounds import NONE, Bounds
-from wasmoci.isolation.preparing import perform
-from wasmoci.isolation.servers import DEFAULT
+from wasmoci.isolation.compile_bounds import NONE, Bounds
+from wasmoci.isolation.preparation_process import perform
+from wasmoci.isolation.warm_servers import DEFAULT
 from wasmoci.limits import Limits
-from wasmoci.module import Module
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable

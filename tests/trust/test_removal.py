@@ -19,7 +19,7 @@ import pytest
 from tests.image.children import in_child
 from tests.support.left import no_descriptor_left
 from tests.support.requirements import require
-from wasmoci.removal import remove_tree
+from wasmoci.host.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

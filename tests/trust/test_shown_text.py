@@ -27,15 +27,15 @@ from tests.image.making import (
     tar,
 )
 from tests.support.requirements import require
-from wasmoci import warning
-from wasmoci._text import one_line
 from wasmoci.cli import main
 from wasmoci.cli.output import complain, say, table, tell
 from wasmoci.errors import ImageError, NoSuitableEngine, WasmociError
 from wasmoci.image import Store, pull
 from wasmoci.isolation import messages
 from wasmoci.runtime.command_line import Invocation
-from wasmoci.runtime.reporting import report
+from wasmoci.runtime.error_report import report
+from wasmoci.text import log
+from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,9 +358,9 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_warnings(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """So does a warning, in the log as well."""
-    monkeypatch.setattr(warning, "_listeners", [])
+    monkeypatch.setattr(log, "_listeners", [])
     with caplog.at_level(logging.WARNING):
-        warning.warn("wasmoci.test", EVIL)
+        log.warn("wasmoci.test", EVIL)
     assert caplog.messages[0].isprintable()
 
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image.making import WASM, make_layout, member, tar
-from wasmoci import configuration_file
-from wasmoci._regular import open_regular, read_regular
-from wasmoci.bundle import Bundle
 from wasmoci.cli import main
+from wasmoci.dispatch import settings_file
 from wasmoci.errors import ImageError, InvalidConfiguration, InvalidImage, InvalidInput, InvalidModule, InvalidReference
+from wasmoci.host.regular_file import open_regular, read_regular
 from wasmoci.image import Copy, build, looks_like_image, open_image, parse_reference
+from wasmoci.image.certificates import tls_context
 from wasmoci.image.credentials import find_credential
-from wasmoci.image.tls import tls_context
 from wasmoci.integration import files
-from wasmoci.module import Module
+from wasmoci.oci.bundle import Bundle
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def test_files_that_are_named(tmp_path: Path, kind: str, monkeypatch: pytest.Mon
     with pytest.raises(ImageError, match="no certificates"):
         tls_context(path)
     with pytest.raises(InvalidConfiguration, match="can't be read"):
-        configuration_file.read(str(path))
+        settings_file.read(str(path))
     with pytest.raises(InvalidModule):
         Module.read(path)
     with pytest.raises(files.IntegrationError):
@@ -224,7 +224,7 @@ def test_a_file_that_is_replaced_meanwhile(tmp_path: Path, monkeypatch: pytest.M
     found = path.stat()
     path.unlink()
     os.mkfifo(path)
-    monkeypatch.setattr("wasmoci._regular.os.stat", lambda *_, **__: found)
+    monkeypatch.setattr("wasmoci.host.regular_file.os.stat", lambda *_, **__: found)
     before = descriptors()
     with pytest.raises(OSError, match="it is a FIFO"):
         open_regular(path)

@@ -16,7 +16,7 @@ from tests.conftest import usable
 from tests.trust.test_call_backs import WRITER
 from wasmoci import cli
 from wasmoci.errors import EngineCrashed, EngineError
-from wasmoci.isolation.ending import Ending
+from wasmoci.isolation.worker_outcome import Ending
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.testing import bundle
 
@@ -209,11 +209,11 @@ def serve(tmp_path: Path) -> Callable[[bytes, dict[str, Any]], Any]:
     """Serves a guest of wasmer's SDK that has said something, and gives its outcome."""
     pytest.importorskip("wasmer_sdk")
     usable("wasmer")
-    from wasmoci.entrypoint import Entrypoint  # noqa: PLC0415
-    from wasmoci.filesystem import plan  # noqa: PLC0415
     from wasmoci.handlers._wasmer import serving  # noqa: PLC0415
     from wasmoci.handlers.base import Workload  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.oci.entrypoint import Entrypoint  # noqa: PLC0415
+    from wasmoci.oci.filesystem import plan  # noqa: PLC0415
     from wasmoci.stdio import Stdio  # noqa: PLC0415
     from wasmoci.wasi import Wasi  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ from wasmoci.testing import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.oci.bundle import Bundle
 
 # It writes, and exits with 3.
 GUEST = """(module

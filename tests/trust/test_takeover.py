@@ -19,14 +19,14 @@ from tests.trust.takeover import Takeover
 from wasmoci import compiled, isolation
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.bounds import Bounds
+from wasmoci.isolation.compile_bounds import Bounds
 from wasmoci.isolation.jail.support import support
-from wasmoci.isolation.preparing import perform
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.preparation_process import perform
+from wasmoci.isolation.warm_servers import Servers
 from wasmoci.limits import Limits
-from wasmoci.module import Module
-from wasmoci.spec import Mount, Process, Root, Spec
+from wasmoci.oci.spec import Mount, Process, Root, Spec
 from wasmoci.stdio import Stdio
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -172,9 +172,9 @@ from pathlib import Path
 from tests.trust.takeover import Takeover
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.servers import Servers
+from wasmoci.isolation.warm_servers import Servers
 from wasmoci.limits import Limits
-from wasmoci.spec import Mount, Process, Root, Spec
+from wasmoci.oci.spec import Mount, Process, Root, Spec
 from wasmoci.stdio import Stdio
 root = Path(sys.argv[1])
 spec = Spec(process=Process(args=("stay",)), root=Root(path=str(root)))

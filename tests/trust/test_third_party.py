@@ -11,9 +11,9 @@ from tests.trust import third_party
 from wasmoci import Limits, Stdio, isolation
 from wasmoci.errors import EngineCrashed, JailUnavailable, UnsupportedWorkload
 from wasmoci.isolation.jail.support import support
-from wasmoci.isolation.servers import Servers
-from wasmoci.module import Module
+from wasmoci.isolation.warm_servers import Servers
 from wasmoci.testing import bundle
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

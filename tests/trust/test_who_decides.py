@@ -19,11 +19,11 @@ from tests.conftest import usable
 from tests.image.making import WASM, make_layout, member, tar
 from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
-from wasmoci import native_checks
-from wasmoci.bundle import Bundle
 from wasmoci.errors import InvalidBundle, NativeRefused
 from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
+from wasmoci.native import checks
+from wasmoci.oci.bundle import Bundle
 from wasmoci.testing.bundles import bundle as make
 
 if TYPE_CHECKING:
@@ -495,7 +495,7 @@ def test_changed_bundle_is_looked_at_as_well(tmp_path: Path, ran: Path) -> None:
     bundle = Bundle.load(write_native_bundle(tmp_path / "bundle", "exit 7"))
     changed = attrs.evolve(bundle, spec=attrs.evolve(bundle.spec, raw={**bundle.spec.raw, "linux": {}}))
     with pytest.raises(NativeRefused, match="has no mount namespace"):
-        native_checks.check_mounts(changed)
+        checks.check_mounts(changed)
     with pytest.raises(NativeRefused):
         wasmoci.run(changed)
     assert not ran.exists()

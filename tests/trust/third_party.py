@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasmoci.capabilities import Capability
 from wasmoci.handlers.base import BaseHandler, Outcome
-from wasmoci.module import WEBASSEMBLY_2
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.wasm.module import WEBASSEMBLY_2
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.wasi.harness import Guest
-from wasmoci.wasi import linux
+from wasmoci.wasi import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,8 @@ def use_openat2(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Both ways to resolve a path; with the kernel's the test runs only where the kernel has it, without as if it had none."""
     wanted: bool = RESOLVERS[request.param]
     if not wanted:
-        monkeypatch.setattr(linux, "openat2_available", lambda **_: False)
-    if wanted and not linux.openat2_available():
+        monkeypatch.setattr(syscalls, "openat2_available", lambda **_: False)
+    if wanted and not syscalls.openat2_available():
         pytest.skip("this kernel, or its seccomp filter, has no openat2")
     return wanted
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
-from wasmoci.wasi import Oflags, Preopen, resolver, walk
+from wasmoci.wasi import Oflags, Preopen, path_walk, resolver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -475,7 +475,7 @@ def test_positions_do_not_grow_without_end(resolving: Guest, populated: Path) ->
 
 def test_directories_can_only_be_so_deep(resolving: Guest, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is deeper than anybody goes can't be opened, so what is kept of each directory is bounded."""
-    monkeypatch.setattr(walk, "MAX_DEPTH", 20)
+    monkeypatch.setattr(path_walk, "MAX_DEPTH", 20)
     monkeypatch.setattr(resolver, "MAX_DEPTH", 20)
     monkeypatch.setattr(resolver, "_PLAIN_DEPTH", 10)
     (root / "/".join("d" * 22)).mkdir(parents=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.wasi import test_paths
 from tests.wasi.harness import READ, ROOT, WRITE, Guest
-from wasmoci.wasi import FileTree, Mount, Oflags, linux
+from wasmoci.wasi import FileTree, Mount, Oflags, syscalls
 
 NAMES = [
     "etc", "passwd", "usr", "lib", "libc", "file", "absolute", "absolute-directory", "relative", "slash", "dangling",
@@ -42,7 +42,7 @@ def outcomes(guest: Guest, path: str, oflags: int, rights: int, *, follow: bool)
     return result
 
 
-@pytest.mark.skipif(not linux.openat2_available(), reason="this kernel, or its seccomp filter, has no openat2")
+@pytest.mark.skipif(not syscalls.openat2_available(), reason="this kernel, or its seccomp filter, has no openat2")
 @pytest.mark.parametrize("mounts", [False, True], ids=["plain", "mounts"])
 @settings(max_examples=150, deadline=None)
 @example(path="usr/lib/..", oflags=Oflags.CREAT, rights=READ, follow=True)
@@ -65,7 +65,7 @@ def test_any_path_means_the_same(mounts: bool, path: str, oflags: int, rights: i
     assert results[0] == results[1]
 
 
-@pytest.mark.skipif(not linux.openat2_available(), reason="this kernel, or its seccomp filter, has no openat2")
+@pytest.mark.skipif(not syscalls.openat2_available(), reason="this kernel, or its seccomp filter, has no openat2")
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
 def test_openat2_can_be_taken_away(root: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A process that denies it to itself goes on by single components."""
@@ -77,6 +77,6 @@ def test_openat2_can_be_taken_away(root: Path, monkeypatch: pytest.MonkeyPatch, 
     (root / "directory").mkdir()
     with Guest(root) as guest:
         assert guest.try_open("directory", 0, READ) == "SUCCESS"
-        monkeypatch.setattr(linux, "_syscall", deny)
+        monkeypatch.setattr(syscalls, "_syscall", deny)
         assert guest.try_open("directory", 0, READ) == "SUCCESS"
         assert guest.try_open("nowhere", 0, READ) == "NOENT"

@@ -13,7 +13,7 @@ from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
 from tests.wasi.test_paths import listing, outcome
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi import FileTree, Mount, Oflags, Preopen
-from wasmoci.wasi.namespace import Namespace
+from wasmoci.wasi.open_tree import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

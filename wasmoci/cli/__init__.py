@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 
-from wasmoci._process import begin, end
-from wasmoci._text import one_line
+from wasmoci._startup.process import begin, end
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
+from wasmoci.text.escape import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ COMMANDS = {
 def read(argv: Sequence[str]) -> Any:
     """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
     if argv[:1] == ["run"]:
-        from wasmoci.cli import plain, run  # noqa: PLC0415
+        from wasmoci._startup import plain_arguments  # noqa: PLC0415
+        from wasmoci.cli import run  # noqa: PLC0415
 
-        options = plain.read(run.configure, argv[1:])
+        options = plain_arguments.read(run.configure, argv[1:])
         if options is not None:
             options.command = run
             return options
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tell_version() -> int:
     """Print the version, and return the exit status."""
-    from wasmoci.distributions import version  # noqa: PLC0415
+    from wasmoci.dispatch.distributions import version  # noqa: PLC0415
 
     print(f"wasmoci {version('wasmoci')}", flush=True)
     return 0

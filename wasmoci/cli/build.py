@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from wasmoci.image import BuiltImage, Image
-    from wasmoci.isolation.bounds import Bounds
-    from wasmoci.module import Module
+    from wasmoci.isolation.compile_bounds import Bounds
+    from wasmoci.wasm.module import Module
 
 HELP = "Make an image of a WebAssembly module, the same one every time."
 
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _warn(image: Image) -> None:
     """Say what of an image's labels and annotations looks as if it had a say in how it runs, and has none."""
-    from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
+    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
 
     for name in annotations_of(image).left_out:
         if name.startswith(("run.oci.", "module.wasm.")):
@@ -146,9 +146,9 @@ def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
 
 def _tell_engines(module: Module, bounds: Bounds) -> None:
     """Say which of the engines here will run it, and why the others won't."""
+    from wasmoci.dispatch.registry import Registry  # noqa: PLC0415
     from wasmoci.errors import WasmociError  # noqa: PLC0415
     from wasmoci.isolation import preparation  # noqa: PLC0415
-    from wasmoci.registry import Registry  # noqa: PLC0415
 
     registry = Registry()
     fit, unfit = [], []

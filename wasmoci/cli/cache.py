@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.report import look  # noqa: PLC0415
+    from wasmoci.compiled.inspection import look  # noqa: PLC0415
 
     report = look()
     if options.json:
@@ -74,8 +74,8 @@ def _rows(entries: Iterable[dict[str, object]]) -> Iterable[tuple[str, ...]]:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.place import MODULES, Unusable, find, limit  # noqa: PLC0415
-    from wasmoci.compiled.report import prune  # noqa: PLC0415
+    from wasmoci.compiled.directories import MODULES, Unusable, find, limit  # noqa: PLC0415
+    from wasmoci.compiled.inspection import prune  # noqa: PLC0415
 
     try:
         base = find()
@@ -96,12 +96,12 @@ def _prune(options: argparse.Namespace) -> int:
 
 
 def _warm(options: argparse.Namespace) -> int:
-    from wasmoci.classify import Kind  # noqa: PLC0415
-    from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.handlers.base import Keeping, Precompiling  # noqa: PLC0415
+    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
+    from wasmoci.handlers.contract import Keeping, Precompiling  # noqa: PLC0415
     from wasmoci.isolation import Isolation, preparation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.workload import asks_for_wasm, opened  # noqa: PLC0415
+    from wasmoci.oci.classification import Kind  # noqa: PLC0415
 
     limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
     isolation = None if options.isolation is None else Isolation(options.isolation)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from wasmoci.native import NativeRuntime
+    from wasmoci.native.runtimes import NativeRuntime
 
 HELP = "Say what is installed, what is missing, and what to do about it."
 
@@ -84,7 +84,7 @@ def _findings() -> Iterator[Finding]:
 def _host() -> Iterator[Finding]:
     from importlib.metadata import version  # noqa: PLC0415
 
-    from wasmoci.wasi.linux import openat2_available  # noqa: PLC0415
+    from wasmoci.wasi.syscalls import openat2_available  # noqa: PLC0415
 
     yield Finding(topic="host", name="wasmoci", state=OK, detail=version("wasmoci"))
     python = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable or 'an unknown place'}"
@@ -112,7 +112,7 @@ def _host() -> Iterator[Finding]:
 
 
 def _jail() -> Finding:
-    from wasmoci.isolation.jail.trial import attempt  # noqa: PLC0415
+    from wasmoci.isolation.jail.self_test import attempt  # noqa: PLC0415
 
     trial = attempt()
     if trial.problem:
@@ -150,8 +150,8 @@ def _engines() -> Iterator[Finding]:
 
 
 def _native_runtimes() -> Iterator[Finding]:
-    from wasmoci.native import installed  # noqa: PLC0415
-    from wasmoci.native_programs import RUNTIMES  # noqa: PLC0415
+    from wasmoci.native.programs import RUNTIMES  # noqa: PLC0415
+    from wasmoci.native.runtimes import installed  # noqa: PLC0415
 
     found = {runtime.name: runtime for runtime in installed()}
     for name, runtime in found.items():
@@ -216,7 +216,7 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
 
 
 def _settings() -> Finding:
-    from wasmoci.configuration import Settings  # noqa: PLC0415
+    from wasmoci.dispatch.settings import Settings  # noqa: PLC0415
     from wasmoci.errors import InvalidConfiguration  # noqa: PLC0415
 
     try:

@@ -10,7 +10,7 @@ from wasmoci.cli.output import say_json, say_lines, table
 if TYPE_CHECKING:
     import argparse
 
-    from wasmoci.registry import EngineStatus
+    from wasmoci.dispatch.registry import EngineStatus
 
 HELP = "List the engines that are registered, and what each can do here."
 
@@ -41,7 +41,7 @@ def _row(status: EngineStatus) -> tuple[str, str, str, str, str]:
 
 def _place(status: EngineStatus) -> str:
     """Where its guests run where nobody says otherwise."""
-    from wasmoci.capabilities import Capability  # noqa: PLC0415
+    from wasmoci.handlers.capabilities import Capability  # noqa: PLC0415
     from wasmoci.isolation.jail.support import support  # noqa: PLC0415
 
     if Capability.SANDBOXED in status.capabilities:

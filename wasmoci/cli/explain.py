@@ -15,7 +15,7 @@ from wasmoci.cli.output import say, say_json, say_lines
 if TYPE_CHECKING:
     import argparse
 
-    from wasmoci.runtime.known import Container
+    from wasmoci.runtime.container_lookup import Container
 
 HELP = "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs."
 
@@ -40,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
     container = _container(options)
     if container is not None:
         options.bundle = str(container.bundle)
-    from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.explanation import explain_bundle  # noqa: PLC0415
+    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.dispatch.explanation import explain_bundle  # noqa: PLC0415
+    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.workload import asks_for_wasm, opened  # noqa: PLC0415
 
     with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
@@ -71,7 +71,7 @@ def _container(options: argparse.Namespace) -> Container | None:
     """The container that is meant; None where it is a bundle, or is to be looked for among images."""
     if os.path.lexists(options.bundle):
         return None
-    from wasmoci.runtime.known import find  # noqa: PLC0415
+    from wasmoci.runtime.container_lookup import find  # noqa: PLC0415
 
     return find(options.bundle, options.runtime_root)
 

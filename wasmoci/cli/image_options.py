@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from wasmoci._text import one_line
 from wasmoci.cli.options import refusal, seconds, size
+from wasmoci.text.escape import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from wasmoci.image.limits import UnpackLimits
     from wasmoci.image.model import Descriptor
     from wasmoci.image.registry_options import RegistryOptions
+    from wasmoci.image.unpack_limits import UnpackLimits
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
@@ -96,7 +96,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
     """Return what :func:`add_limits` has read."""
-    from wasmoci.image.limits import UnpackLimits  # noqa: PLC0415
+    from wasmoci.image.unpack_limits import UnpackLimits  # noqa: PLC0415
 
     return UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
 

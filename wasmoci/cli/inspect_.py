@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print it."""
     from wasmoci.image import open_image  # noqa: PLC0415
-    from wasmoci.image.allowed import annotations_of  # noqa: PLC0415
+    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
 
     limits, registry = unpack_limits(options), registry_options(options)
     with tidy(), open_image(options.image, platform=options.platform, limits=limits, registry=registry) as image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from wasmoci import quantities
+from wasmoci.text import quantities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from wasmoci.configuration import Settings
+    from wasmoci.dispatch.settings import Settings
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 KEEP = -1.0
 """Of ``--compile-timeout``, where it wasn't given: what the settings say stays."""
@@ -103,7 +103,7 @@ def add_compile_timeout(parser: argparse.ArgumentParser) -> None:
 
 def settled(options: argparse.Namespace) -> Settings:
     """The user's settings, with the options over them."""
-    from wasmoci.configuration import Settings  # noqa: PLC0415
+    from wasmoci.dispatch.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
     return (

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from wasmoci._text import one_line
+from wasmoci.text.escape import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
-from wasmoci._text import one_line
 from wasmoci.cli import COMMANDS, EXIT_ERROR, tell_version
 from wasmoci.cli.output import complain
+from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 
-from wasmoci import warning
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
 from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
+from wasmoci.text import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
 HELP = "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran."
@@ -67,14 +67,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
-    from wasmoci.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.dispatch.opening import asks_for_wasm  # noqa: PLC0415
     from wasmoci.isolation import Isolation  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.workload import asks_for_wasm  # noqa: PLC0415
 
     isolation = None if options.isolation is None else Isolation(options.isolation)
     wasm = asks_for_wasm(options.platform) or None
-    warning.listen(lambda message: complain(message, kind="warning"))
+    log.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
         with contextlib.ExitStack() as stack:
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[Bundle]:
     """The bundle, or the image as one; a bar shows how far an image has come."""
-    from wasmoci.workload import opened  # noqa: PLC0415
+    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         with Bar() as bar:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasmoci._text import one_line
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
@@ -17,6 +16,7 @@ from wasmoci.cli.image_options import (
     unpack_limits,
 )
 from wasmoci.cli.output import complain
+from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     import argparse

@@ -1,7 +1,7 @@
 """The compile cache: what an engine has made of a module, kept on disk and loaded by every process that runs it again.
 
 An entry is native code that is run unchecked, so it is only believed where nobody but the user can have written it:
-:mod:`.place` says where that is, :mod:`.entries` what is looked at. Whatever is wrong with the cache costs time and one
+:mod:`.directories` says where that is, :mod:`.entries` what is looked at. Whatever is wrong with the cache costs time and one
 warning, and fails nothing.
 
 A process that must not have a cache, as in a container, is given the file by whoever started it; see :func:`provide`.
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import contextlib
 
-from wasmoci import warning
-from wasmoci.compiled import held, identity
-from wasmoci.compiled.names import LOCK
+from wasmoci.compiled import identity, in_memory
+from wasmoci.compiled.file_names import LOCK
+from wasmoci.text import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 else:
-    from wasmoci._tuples import NamedTuple
+    from wasmoci._startup.tuples import NamedTuple
 
 
 class Key(NamedTuple):
     """What an entry depends on; the processor is always part of it.
 
     Args:
-        module: The digest of the module as it came; see :attr:`wasmoci.module.Module.digest`.
+        module: The digest of the module as it came; see :attr:`wasmoci.wasm.module.Module.digest`.
         engine: The engine's name.
         version: Its version; see :func:`wasmoci.compiled.identity.version`.
         configuration: How it was set up, in any words that tell two configurations apart.
@@ -70,7 +70,7 @@ def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load
         return make() if loaded is None else loaded
     with _opened() as entries:
         if entries is None:
-            loaded = held.take(key.name, load) if held.names() else None
+            loaded = in_memory.take(key.name, load) if in_memory.names() else None
             return make() if loaded is None else loaded
         name = key.name
         loaded = entries.load(name, load)
@@ -82,7 +82,7 @@ def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load
             loaded = entries.load(name, load)  # of whoever was faster
             if loaded is None:
                 loaded = make()
-                entries.store(name, dump(loaded), key._asdict())
+                entries.store(name, dump(loaded), key._asdict(), _make_room)
             return loaded
 
 
@@ -93,7 +93,7 @@ def known(keys: Iterable[Key]) -> bool:
         return True
     with _opened() as entries:
         if entries is None:
-            names = held.names()
+            names = in_memory.names()
             return bool(names) and any(key.name in names for key in keys)
         return any(entries.has(key.name) for key in keys)
 
@@ -155,11 +155,17 @@ def keep(key: Key, data: bytes) -> None:
     """
     with _opened() as entries:
         if entries is None:
-            held.put(key.name, data)
+            in_memory.put(key.name, data)
             return
         with entries.locked(key.name) as locked:
             if locked:
-                entries.store(key.name, data, key._asdict())
+                entries.store(key.name, data, key._asdict(), _make_room)
+
+
+def _make_room(entries: Entries, room: int) -> None:
+    from wasmoci.compiled.eviction import make_room  # noqa: PLC0415  most runs store nothing
+
+    make_room(entries, room)
 
 
 @contextlib.contextmanager
@@ -198,8 +204,8 @@ def _opened() -> Iterator[Entries | None]:
     if _provided or _collectors or _forgone:
         yield None
         return
+    from wasmoci.compiled.directories import Unusable, find  # noqa: PLC0415
     from wasmoci.compiled.entries import Entries  # noqa: PLC0415  a process in a container has no cache
-    from wasmoci.compiled.place import Unusable, find  # noqa: PLC0415
 
     try:
         place = find()
@@ -219,7 +225,7 @@ def warn(message: str) -> None:
     if _warnings:
         return
     _warnings.append(message)
-    warning.warn(__name__, message)
+    log.warn(__name__, message)
 
 
 def forked() -> None:

@@ -18,10 +18,10 @@ import threading
 import time
 from pathlib import Path
 
-from wasmoci.compiled import place
-from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
+from wasmoci.compiled import directories
+from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
 from wasmoci.errors import UnsafePlace
-from wasmoci.private import open_file
+from wasmoci.host.private_paths import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Entries:
         Raises:
             Unusable: It can't be used.
         """
-        descriptor, path = place.opened(base / place.MODULES)
+        descriptor, path = directories.opened(base / directories.MODULES)
         return cls(Path(path), descriptor, warn)
 
     def __enter__(self) -> Entries:
@@ -90,33 +90,34 @@ class Entries:
                 return load(self._reachable(name, code)) if good else None
         except FileNotFoundError:
             return None
-        except place.Unusable as problem:
+        except directories.Unusable as problem:
             self._warn(str(problem))
             return None
         except OSError as error:
             self._warn(f"{self.path(name)}: {error.strerror}")
             return None
 
-    def store(self, name: str, code: bytes, about: Mapping[str, str]) -> None:
+    def store(
+        self, name: str, code: bytes, about: Mapping[str, str], make_room: Callable[[Entries, int], object]
+    ) -> None:
         """Keep an entry, and remove others that there is no more room for; its lock has to be held.
 
         Args:
             name: The entry's name.
             code: Its code.
             about: What it is for, to be shown.
+            make_room: Removes other entries until the rest is within so many bytes.
         """
-        from wasmoci.compiled import eviction  # noqa: PLC0415  most runs store nothing
-
         try:
-            room = place.limit()
+            room = directories.limit()
             if len(code) > room:
                 return
             self._write(name + CODE, code)
             with self._open(name + CODE) as written:
                 stamp = _stamp(written)
             self._record(name, {**about, "checksum": _crc32(code)}, stamp)
-            eviction.make_room(self, room)
-        except place.Unusable as problem:
+            make_room(self, room)
+        except directories.Unusable as problem:
             self._warn(str(problem))
         except OSError as error:
             self._warn(f"{self._directory}: an entry can't be written: {error.strerror}")
@@ -145,7 +146,7 @@ class Entries:
         try:
             with self._open(name + RECORD) as descriptor:
                 record = json.loads(os.read(descriptor, _MOST_RECORD))
-        except (OSError, ValueError, RecursionError, place.Unusable):
+        except (OSError, ValueError, RecursionError, directories.Unusable):
             return None
         return record if isinstance(record, dict) and record.get("format") == _FORMAT else None
 
@@ -155,7 +156,7 @@ class Entries:
             with self._open(name + CODE) as code:
                 record = self.record(name)
                 return record is not None and record.get("checksum") == _checksum(code)
-        except (OSError, place.Unusable):
+        except (OSError, directories.Unusable):
             return False
 
     def _is_good(self, name: str, code: int) -> bool:
@@ -207,9 +208,9 @@ class Entries:
         except FileNotFoundError:
             raise
         except UnsafePlace as error:
-            raise place.Unusable(place.reason(error)) from None
+            raise directories.Unusable(directories.reason(error)) from None
         except OSError as error:
-            raise place.Unusable(f"{shown}: {error.strerror}") from None
+            raise directories.Unusable(f"{shown}: {error.strerror}") from None
         try:
             yield descriptor
         finally:

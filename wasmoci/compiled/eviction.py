@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
 from wasmoci.compiled.lock import lock
-from wasmoci.compiled.names import CODE, LOCK, PART, RECORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wasmoci.compiled.entries import Entries
 else:
-    from wasmoci._tuples import NamedTuple
+    from wasmoci._startup.tuples import NamedTuple
 
 MOST_ENTRIES = 4096
 

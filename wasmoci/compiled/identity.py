@@ -6,7 +6,7 @@ import functools
 import os
 from pathlib import Path
 
-from wasmoci._sha256 import hexdigest
+from wasmoci._startup.sha256 import hexdigest
 
 _LEVELS = 3  # from an engine's file up to the directory that its distribution was installed in
 

@@ -9,7 +9,7 @@ import os
 import time
 
 from wasmoci.errors import UnsafePlace
-from wasmoci.private import open_file
+from wasmoci.host.private_paths import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

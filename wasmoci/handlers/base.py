@@ -1,6 +1,6 @@
-"""The contract of an engine handler, and what all handlers have in common.
+"""What engine handlers have in common: a base class for them.
 
-:class:`EngineHandler` is the whole contract (:mod:`wasmoci.handlers.contract`). :class:`BaseHandler` keeps it for an engine that can call a module's function
+:class:`~wasmoci.handlers.contract.EngineHandler` is the whole contract. :class:`BaseHandler` keeps it for an engine that can call a module's function
 with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``features``, :meth:`~BaseHandler.provides` and
 :meth:`~BaseHandler.run`.
 """
@@ -12,17 +12,17 @@ import importlib
 from abc import ABC, abstractmethod
 
 from wasmoci import determinism
-from wasmoci.capabilities import Capability
-from wasmoci.entrypoint import Entrypoint
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
-from wasmoci.filesystem import GuestFiles, plan
-from wasmoci.handlers import surroundings
-from wasmoci.handlers.surroundings import Clock
-from wasmoci.limits import Limits
-from wasmoci.module import Feature, Module, ModuleKind
-from wasmoci.program import in_hand
+from wasmoci.handlers import run_context
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.handlers.run_context import Clock
+from wasmoci.limits import NO_LIMITS, Limits
+from wasmoci.oci.entrypoint import Entrypoint
+from wasmoci.oci.filesystem import GuestFiles, plan
+from wasmoci.oci.program import in_hand
 from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, ExecutionResult, ExitReason
-from wasmoci.stdio import Stdio, Streams
+from wasmoci.stdio import INHERIT, Stdio, Streams
+from wasmoci.wasm.module import Feature, Module, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,37 +33,10 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.determinism import Determinism
-    from wasmoci.handlers.contract import Bounding, EngineHandler, Interruptible, Keeping, Precompiling, Preloading
-    from wasmoci.spec import Spec
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.oci.spec import Spec
 else:
-    from wasmoci import _attrs as attrs
-
-__all__ = [
-    "INHERIT",
-    "NO_LIMITS",
-    "BaseHandler",
-    "Bounding",
-    "EngineHandler",
-    "Interruptible",
-    "Keeping",
-    "Outcome",
-    "Precompiling",
-    "Preloading",
-    "Workload",
-    "from_reference",
-]
-
-INHERIT = Stdio.inherit()
-NO_LIMITS = Limits()
-_CONTRACT = frozenset({"Bounding", "EngineHandler", "Interruptible", "Keeping", "Precompiling", "Preloading"})
-
-
-def __getattr__(name: str) -> object:
-    if name not in _CONTRACT:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module("wasmoci.handlers.contract"), name)
-    globals()[name] = value
-    return value
+    from wasmoci._startup import attrs
 
 
 def from_reference(reference: str) -> EngineHandler:
@@ -236,7 +209,7 @@ class BaseHandler(ABC):
         clock = Clock()
         with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
             module = entrypoint.load(files) if program is None else program.module
-            prepare = surroundings.loading()
+            prepare = run_context.loading()
             if prepare is not None:
                 prepare(self, module, limits)
             module = self.assemble(module)

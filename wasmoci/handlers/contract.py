@@ -1,24 +1,24 @@
 """The contract of an engine handler, and the optional powers that one may have.
 
-They are named by :mod:`wasmoci.handlers.base`, which loads them when somebody asks: a run has no use for them, and protocols take
-milliseconds to make and to check.
+A run imports none of this: protocols take milliseconds to make and to check.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from wasmoci.handlers.base import INHERIT, NO_LIMITS
+from wasmoci.limits import NO_LIMITS
+from wasmoci.stdio import INHERIT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.capabilities import Capability
+    from wasmoci.handlers.capabilities import Capability
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
+    from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
-    from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio
+    from wasmoci.wasm.module import Module
 
 
 @runtime_checkable

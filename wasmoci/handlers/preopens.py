@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from wasmoci.errors import UnsupportedWorkload
-from wasmoci.wasi import kernel
-from wasmoci.wasi.failure import FAILURES
-from wasmoci.wasi.namespace import Namespace
+from wasmoci.wasi import kernel_filesystems
+from wasmoci.wasi.errno import FAILURES
+from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.path_walk import components
 from wasmoci.wasi.resolver import Resolver
-from wasmoci.wasi.walk import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from wasmoci.filesystem import GuestFiles
+    from wasmoci.oci.filesystem import GuestFiles
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -100,7 +100,7 @@ def _with_directory(files: GuestFiles, found: list[Preopen], *, by_name: bool) -
 
 def _refuse_kernel_files(directories: list[Preopen]) -> None:
     try:
-        mounts = kernel.mount_points()
+        mounts = kernel_filesystems.mount_points()
     except OSError as error:
         raise UnsupportedWorkload(
             f"/proc/self/mountinfo can't be read ({error.strerror}), so nobody can tell whether file systems of the kernel's are "
@@ -113,8 +113,8 @@ def _refuse_kernel_files(directories: list[Preopen]) -> None:
         except OSError:
             continue  # it is reported by who opens it
         try:
-            kind, place = kernel.filesystem_of(fd), os.path.realpath(b"/proc/self/fd/%d" % fd)
-            is_ours = kernel.mount_of(fd) in {mount.identifier for mount in mounts}
+            kind, place = kernel_filesystems.filesystem_of(fd), os.path.realpath(b"/proc/self/fd/%d" % fd)
+            is_ours = kernel_filesystems.mount_of(fd) in {mount.identifier for mount in mounts}
         finally:
             os.close(fd)
         beneath = place.rstrip(b"/") + b"/"

@@ -8,20 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from wasmoci import compiled
-from wasmoci.binary.bound import InitialMemoryTooLarge
-from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasm3.location import extension_file
-from wasmoci.handlers.base import NO_LIMITS, BaseHandler, Outcome
-from wasmoci.module import Feature
+from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.limits import NO_LIMITS
+from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
+from wasmoci.wasm.module import Feature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
     from wasmoci.wasi import Wasi
+    from wasmoci.wasm.module import Module
 
 _FILE = extension_file()
 _MOST = 32768  # pages of memory that wasm3 can give a guest: 2 GiB
@@ -51,17 +52,17 @@ class Wasm3Handler(BaseHandler):
             Feature.SIGN_EXTENSION,
             Feature.SATURATING_FLOAT_TO_INT,
             Feature.BULK_MEMORY_OPT,
-            Feature.CALL_INDIRECT_OVERLONG,  # written again, see wasmoci.binary.rewrite
+            Feature.CALL_INDIRECT_OVERLONG,  # written again, see wasmoci.wasm.rewrite
         }
     )
 
     def __init__(self) -> None:
-        self._valid = _host.new_cache()
-        self._prepared = _host.new_cache()
+        self._valid = wasi_host.new_cache()
+        self._prepared = wasi_host.new_cache()
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""
-        return _host.provides(module, name)
+        return wasi_host.provides(module, name)
 
     def validate(self, module: Module) -> None:
         """See :meth:`EngineHandler.validate`.
@@ -75,12 +76,12 @@ class Wasm3Handler(BaseHandler):
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         from wasmoci.handlers._wasm3 import guest, preparation, stack  # noqa: F401, PLC0415
 
-        _host.preload()
-        _host.rewriter("pywasm3", _FILE)
+        wasi_host.preload()
+        wasi_host.rewriter("pywasm3", _FILE)
 
     def recall(self, module: Module, limits: Limits) -> None:
         """See :meth:`BaseHandler.recall`."""
-        pages = _host.max_pages(limits)
+        pages = wasi_host.max_pages(limits)
         self._prepare(module, _MOST if pages is None else min(pages, _MOST))
         self.validate(module)
 
@@ -90,7 +91,7 @@ class Wasm3Handler(BaseHandler):
             from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
             from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
         except ImportError as error:
-            raise _host.unloadable(self.name, error) from error
+            raise wasi_host.unloadable(self.name, error) from error
 
         limits = workload.limits
         try:
@@ -102,7 +103,7 @@ class Wasm3Handler(BaseHandler):
             guest = Guest(workload, data, wasi)
             return on_large_stack(guest.run, guest.abandon)
 
-        return _host.with_wasi(workload, run)
+        return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
@@ -124,7 +125,7 @@ class Wasm3Handler(BaseHandler):
         if compiled.known([_key(module, _MOST)]):
             return
         super().validate(module)
-        _host.check_signatures(module)
+        wasi_host.check_signatures(module)
         self._prepare(module, _MOST)
 
     def _prepare(self, module: Module, pages: int) -> bytes:
@@ -132,12 +133,12 @@ class Wasm3Handler(BaseHandler):
 
 
 def _pages(limits: Limits) -> int:
-    pages = _host.max_pages(limits)
+    pages = wasi_host.max_pages(limits)
     return _MOST if pages is None else min(pages, _MOST)
 
 
 def _key(module: Module, pages: int) -> compiled.Key:
-    return compiled.Key(module.digest, "wasm3", _host.rewriter("pywasm3", _FILE), _host.memory_bound(pages))
+    return compiled.Key(module.digest, "wasm3", wasi_host.rewriter("pywasm3", _FILE), wasi_host.memory_bound(pages))
 
 
 def _fetch(module: Module, pages: int) -> bytes:

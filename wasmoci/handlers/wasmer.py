@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from wasmoci.binary.bound import InitialMemoryTooLarge
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import _host
-from wasmoci.handlers.base import NO_LIMITS, BaseHandler
+from wasmoci.handlers import wasi_host
+from wasmoci.handlers.base import BaseHandler
+from wasmoci.limits import NO_LIMITS
+from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 if sys.version_info < (3, 11):
     try:
@@ -45,13 +46,13 @@ class WasmerHandler(BaseHandler):
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""
-        return _host.provides(module, name)
+        return wasi_host.provides(module, name)
 
     def validate(self, module: Module) -> None:
         """See :meth:`EngineHandler.validate`."""
         super().validate(module)
-        _host.check_signatures(module)
-        _host.check_memories(module)
+        wasi_host.check_signatures(module)
+        wasi_host.check_memories(module)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
@@ -67,7 +68,7 @@ class WasmerHandler(BaseHandler):
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        _host.preload()
+        wasi_host.preload()
         self._back_end.preload()
 
     def run(self, workload: Workload) -> Outcome:

@@ -11,23 +11,23 @@ import weakref
 from pathlib import Path
 
 from wasmoci import compiled, determinism
-from wasmoci.cache import Cache
-from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedWorkload
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
+from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
 from wasmoci.handlers._wasmtime.location import library_file
-from wasmoci.handlers._wasmtime.needs import Needs, assembled_key, compiled_before
 from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
-from wasmoci.handlers.base import NO_LIMITS, BaseHandler
-from wasmoci.limits import Limits
-from wasmoci.module import Module, ModuleKind
+from wasmoci.handlers.base import BaseHandler
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.host.file_cache import Cache
+from wasmoci.limits import NO_LIMITS, Limits
+from wasmoci.wasm.module import Module, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasmoci.entrypoint import Entrypoint
-    from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.oci.entrypoint import Entrypoint
+    from wasmoci.oci.filesystem import GuestFiles
     from wasmoci.stdio import Stdio
 
 # Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.
@@ -67,7 +67,7 @@ class WasmtimeHandler(BaseHandler):
 
     def provides(self, module: str, name: str) -> bool:
         """See :meth:`BaseHandler.provides`."""
-        return _host.provides(module, name)
+        return wasi_host.provides(module, name)
 
     def assemble(self, module: Module) -> Module:
         """See :meth:`BaseHandler.assemble`.
@@ -100,8 +100,8 @@ class WasmtimeHandler(BaseHandler):
 
             check_imports(assembled)
         else:
-            _host.check_signatures(assembled)
-            _host.check_memories(assembled)
+            wasi_host.check_signatures(assembled)
+            wasi_host.check_memories(assembled)
         self._valid.add(module)
 
     def check_features(self, module: Module) -> None:
@@ -178,7 +178,7 @@ class WasmtimeHandler(BaseHandler):
             memory,  # noqa: F401
         )
 
-        _host.preload()
+        wasi_host.preload()
         for limits in (NO_LIMITS, Limits(time=1.0)):
             self._engine(limits).preload()
 
@@ -194,7 +194,7 @@ class WasmtimeHandler(BaseHandler):
         try:
             from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
         except ImportError as error:
-            raise _host.unloadable(self.name, error) from error
+            raise wasi_host.unloadable(self.name, error) from error
         return execute(workload, self._engine(workload.limits))
 
     def _engine(self, limits: Limits) -> Engine:
@@ -204,7 +204,7 @@ class WasmtimeHandler(BaseHandler):
             try:
                 from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
             except ImportError as error:
-                raise _host.unloadable(self.name, error) from error
+                raise wasi_host.unloadable(self.name, error) from error
             with self._lock:
                 engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))
         return engine

@@ -18,37 +18,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wasmoci.image.building import BuiltImage, build, build_artifact
+    from wasmoci.image.bundle_unpacking import unpack
     from wasmoci.image.credentials import Credential
     from wasmoci.image.image import Image
+    from wasmoci.image.image_bundle import as_bundle, open_image, pull
+    from wasmoci.image.image_detection import looks_like_image
     from wasmoci.image.layer_writer import Copy
-    from wasmoci.image.limits import UnpackLimits
-    from wasmoci.image.looks import looks_like_image
     from wasmoci.image.model import Platform
     from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
     from wasmoci.image.registry_options import RegistryOptions
-    from wasmoci.image.running import as_bundle, open_image, pull
     from wasmoci.image.runtime_spec import Volume, Wishes
     from wasmoci.image.store import Pruned, Store, Stored
     from wasmoci.image.transfer import import_image, push
     from wasmoci.image.transfer_limits import TransferLimits
-    from wasmoci.image.unpacked import unpack
+    from wasmoci.image.unpack_limits import UnpackLimits
 
 _WHERE = {
     "building": ("BuiltImage", "build", "build_artifact"),
     "credentials": ("Credential",),
     "image": ("Image",),
     "layer_writer": ("Copy",),
-    "limits": ("UnpackLimits",),
-    "looks": ("looks_like_image",),
+    "unpack_limits": ("UnpackLimits",),
+    "image_detection": ("looks_like_image",),
     "model": ("Platform",),
     "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
     "registry_options": ("RegistryOptions",),
-    "running": ("as_bundle", "open_image", "pull"),
+    "image_bundle": ("as_bundle", "open_image", "pull"),
     "runtime_spec": ("Volume", "Wishes"),
     "store": ("Pruned", "Store", "Stored"),
     "transfer": ("import_image", "push"),
     "transfer_limits": ("TransferLimits",),
-    "unpacked": ("unpack",),
+    "bundle_unpacking": ("unpack",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

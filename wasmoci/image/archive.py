@@ -10,16 +10,16 @@ import posixpath
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from wasmoci._regular import open_regular
 from wasmoci.errors import ImageError, ImageNotFound, InvalidImage
+from wasmoci.host.regular_file import open_regular
 from wasmoci.image import media
 from wasmoci.image.blobs import Region
 from wasmoci.image.decompress import Decompressed, is_compressed
 from wasmoci.image.digest import CHUNK, VerifiedReader, check_digest, digest_of
 from wasmoci.image.layout import check_version
-from wasmoci.image.limits import DEFAULT_LIMITS, Budget, UnpackLimits
 from wasmoci.image.model import MAX_JSON, Descriptor, Document, Index, describe, dump, read_index, strings_of
 from wasmoci.image.tar import Kind, TarReader
+from wasmoci.image.unpack_limits import DEFAULT_LIMITS, Budget, UnpackLimits
 
 if TYPE_CHECKING:
     from pathlib import Path

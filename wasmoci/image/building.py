@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.annotations import VARIANT
 from wasmoci.errors import ImageError
+from wasmoci.host.temporary_directory import temporary_directory
 from wasmoci.image import media
 from wasmoci.image.digest import CHUNK
 from wasmoci.image.image import load_image
 from wasmoci.image.layer_writer import Copy, WrittenLayer, write_layer
 from wasmoci.image.layout_writer import LayoutWriter
 from wasmoci.image.model import Descriptor, Platform, describe, dump
-from wasmoci.module import Module, ModuleKind
-from wasmoci.scratch import temporary_directory
+from wasmoci.oci.annotations import VARIANT
+from wasmoci.wasm.module import Module, ModuleKind
 
 if TYPE_CHECKING:
     import io

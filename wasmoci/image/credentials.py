@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci._regular import read_regular
 from wasmoci.errors import ImageError
+from wasmoci.host.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from wasmoci.errors import ImageError, InvalidImage
 from wasmoci.image.digest import CHUNK, ByteReader
 
 if TYPE_CHECKING:
-    from wasmoci.image.limits import Budget
+    from wasmoci.image.unpack_limits import Budget
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"

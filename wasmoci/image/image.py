@@ -12,7 +12,6 @@ from wasmoci.image.archive import DockerArchive, OciArchive, TarIndex
 from wasmoci.image.blobs import Blobs, read_blob, read_document
 from wasmoci.image.config import ImageConfig, read_config
 from wasmoci.image.layout import Layout, select_tag
-from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import (
     Descriptor,
     Document,
@@ -23,6 +22,7 @@ from wasmoci.image.model import (
     unknown_media_type,
 )
 from wasmoci.image.platforms import choose
+from wasmoci.image.unpack_limits import DEFAULT_LIMITS, UnpackLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import ImageError, InvalidImage, UnsafeLayer
-from wasmoci.image.nodes import owner_of, set_owner, time_of, write_file
+from wasmoci.host.removal import remove_tree
+from wasmoci.image.layer_entry import owner_of, set_owner, time_of, write_file
 from wasmoci.image.rootfs import Parts, Rootfs, Unresolvable
 from wasmoci.image.tar import Entry, Kind, TarReader
-from wasmoci.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.image.limits import Budget
+    from wasmoci.image.unpack_limits import Budget
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"

@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import attrs
 
-from wasmoci._regular import open_regular
 from wasmoci.errors import ImageError
+from wasmoci.host.regular_file import open_regular
 from wasmoci.image import media
 from wasmoci.image.decompress import zstd_module
 from wasmoci.image.model import Descriptor

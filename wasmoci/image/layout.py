@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from wasmoci._regular import open_regular, read_regular
 from wasmoci.errors import ImageNotFound, InvalidImage
+from wasmoci.host.regular_file import open_regular, read_regular
 from wasmoci.image import media
 from wasmoci.image.digest import VerifiedReader
 from wasmoci.image.model import MAX_JSON, REF_NAME, Descriptor, Document, Index, read_index

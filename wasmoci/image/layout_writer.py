@@ -10,8 +10,8 @@ import secrets
 import stat
 from typing import TYPE_CHECKING
 
-from wasmoci import private
 from wasmoci.errors import ImageError, InvalidImage, UnsafePlace
+from wasmoci.host import private_paths
 from wasmoci.image import media
 from wasmoci.image.digest import CHUNK, ByteReader, hasher
 from wasmoci.image.layout import Layout, blob_path
@@ -202,7 +202,7 @@ def _check_parts(path: Path) -> None:
         except FileNotFoundError:
             continue
         problem = None
-        if not private.is_trusted(status):
+        if not private_paths.is_trusted(status):
             problem = f"belongs to the user {status.st_uid}"
         elif not stat.S_ISDIR(status.st_mode):
             problem = "is not a directory"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import attrs
 
-from wasmoci import private
 from wasmoci.errors import InvalidReference
-from wasmoci.image.recognise import recognise
+from wasmoci.host import private_paths
+from wasmoci.image.layout_detection import recognise
 
 LOCAL = "localhost"
 """The registry of names in the local store that name none, as Buildah and Podman have it."""
@@ -106,7 +106,7 @@ def parse_reference(text: str) -> Reference:
         return Reference(transport, rest)
     path = Path(text)
     if text and (kind := recognise(path)):
-        private.check_named(text)
+        private_paths.check_named(text)
         return Reference(kind, text)
     if text.startswith(("/", "./", "../")) or text in (".", "..", ""):
         what = "there is nothing of this name" if not path.exists() else "it is neither an image layout nor an archive"

@@ -13,19 +13,19 @@ from wasmoci.image import media
 from wasmoci.image.credentials import find_credential
 from wasmoci.image.digest import CHUNK, digest_of
 from wasmoci.image.model import MAX_JSON, Descriptor
-from wasmoci.image.origin import Origin, lead
 from wasmoci.image.registry_auth import authorize
 from wasmoci.image.registry_connection import BlobStream, Connection
 from wasmoci.image.registry_errors import TEMPORARY, Passing, status_error
+from wasmoci.image.request_origin import Origin, lead
 from wasmoci.image.transfer_limits import MAX_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wasmoci.image.digest import ByteReader
-    from wasmoci.image.pace import Pace
     from wasmoci.image.registry_connection import Answer
     from wasmoci.image.registry_options import RegistryOptions
+    from wasmoci.image.transfer_rate import Pace
 
 _ACCEPT = ", ".join((*sorted(media.MANIFESTS), *sorted(media.INDEXES)))
 _MAX_WAIT = 30.0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from wasmoci.errors import RegistryDenied, RegistryError
 from wasmoci.image.challenge import parse_challenges
-from wasmoci.image.origin import Origin
 from wasmoci.image.registry_errors import TEMPORARY, Passing, status_error
+from wasmoci.image.request_origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

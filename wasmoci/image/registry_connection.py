@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import InvalidImage, InvalidReference, RegistryError
+from wasmoci.image.certificates import load_urllib3, tls_context
 from wasmoci.image.digest import CHUNK
-from wasmoci.image.origin import Origin, lead
 from wasmoci.image.registry_errors import Passing, connection_error
-from wasmoci.image.tls import load_urllib3, tls_context
+from wasmoci.image.request_origin import Origin, lead
 from wasmoci.image.transfer_limits import MAX_ERROR
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Connection:
     def __init__(self, name: str, host: str, options: RegistryOptions) -> None:
         self._name = name
         self._urllib3 = load_urllib3()
-        from wasmoci.image.pace import Pace  # noqa: PLC0415  it needs urllib3
+        from wasmoci.image.transfer_rate import Pace  # noqa: PLC0415  it needs urllib3
 
         self.base = f"{'http' if options.plain_http else 'https'}://{host}"
         try:
@@ -161,7 +161,7 @@ class Connection:
 
     def _read(self, response: urllib3.BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
         """Read up to so many bytes, and tell whether it was all; else the connection is closed."""
-        from wasmoci.image.pace import allow  # noqa: PLC0415  it needs urllib3
+        from wasmoci.image.transfer_rate import allow  # noqa: PLC0415  it needs urllib3
 
         data = b""
         complete = False
@@ -211,7 +211,7 @@ class Connection:
             return self._pools[proxy, checked]
 
     def _make_pool(self, proxy: str | None, *, checked: bool) -> urllib3.PoolManager:
-        from wasmoci.image.pace import manager  # noqa: PLC0415  it needs urllib3
+        from wasmoci.image.transfer_rate import manager  # noqa: PLC0415  it needs urllib3
 
         timeout = self._options.timeout
         settings: dict[str, Any] = {
@@ -240,7 +240,7 @@ class BlobStream:
     """
 
     def __init__(self, connection: Connection, answer: Answer, source: str, most: int) -> None:
-        from wasmoci.image.pace import allow  # noqa: PLC0415  it needs urllib3
+        from wasmoci.image.transfer_rate import allow  # noqa: PLC0415  it needs urllib3
 
         self._connection = connection
         self._url = answer.url

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import InvalidImage, InvalidMount
-from wasmoci.image import confinement
-from wasmoci.image.allowed import annotations_of
+from wasmoci.image import native_confinement
+from wasmoci.image.label_allow_list import annotations_of
 from wasmoci.image.users import User, look_up
 from wasmoci.image.wasm_layer import first_module
 from wasmoci.image.working_directory import working_directory
@@ -121,13 +121,13 @@ def make_spec(
             **({"args": list(found)} if found else {}),
             "env": _environment(config, wishes, user),
             "cwd": cwd,
-            **confinement.process(user),
+            **native_confinement.process(user),
         },
         "root": {"path": root_path, "readonly": wishes.read_only},
         "hostname": "wasmoci",
-        "mounts": confinement.mounts(rootless=rootless) + [_bind(volume) for volume in wishes.volumes],
+        "mounts": native_confinement.mounts(rootless=rootless) + [_bind(volume) for volume in wishes.volumes],
         "annotations": annotations_of(image).kept | dict(wishes.annotations),
-        "linux": confinement.linux(rootless=rootless),
+        "linux": native_confinement.linux(rootless=rootless),
     }
 
 

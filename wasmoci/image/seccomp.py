@@ -1,7 +1,7 @@
 """The system calls of a container whose program comes from an image: Podman's default, for its default capabilities.
 
 The names are those that Podman 5 documents as its default profile (containers-common, ``seccomp.json``), resolved for
-:data:`wasmoci.image.confinement.CAPABILITIES`. They stand here so that a host without that file has the filter as well; a test
+:data:`wasmoci.image.native_confinement.CAPABILITIES`. They stand here so that a host without that file has the filter as well; a test
 compares them with the file where it is installed.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.errors import InvalidImage
-from wasmoci.image.blocks import BLOCK, Blocks, parse_number
+from wasmoci.image.byte_stream import BLOCK, Blocks, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,9 +15,9 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from wasmoci import warning
-from wasmoci.removal import remove_tree
-from wasmoci.scratch import discard
+from wasmoci.host.removal import remove_tree
+from wasmoci.host.temporary_directory import discard
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], No
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    warning.warn(__name__, f"{path}: can't be removed: {error.filename}: {error.strerror}")
+                    log.warn(__name__, f"{path}: can't be removed: {error.filename}: {error.strerror}")
                 else:
                     removed += 1
     return removed

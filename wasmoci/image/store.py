@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci import private
 from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError, UnsafePlace
+from wasmoci.host import private_paths
 from wasmoci.image import media
 from wasmoci.image.blobs import read_document
+from wasmoci.image.container_rootfs import release
 from wasmoci.image.image import Image, load_image
 from wasmoci.image.layout import Layout
 from wasmoci.image.layout_writer import LayoutWriter
-from wasmoci.image.limits import DEFAULT_LIMITS, UnpackLimits
 from wasmoci.image.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
-from wasmoci.image.mounts import sync_file_system
-from wasmoci.image.private_copy import release
+from wasmoci.image.overlay import sync_file_system
 from wasmoci.image.reference import Name, local_name, parse_name
+from wasmoci.image.rootfs_unpacking import unpack_layers
 from wasmoci.image.staging import hold, locked, staged, sweep
 from wasmoci.image.store_path import default_store
-from wasmoci.image.unpacking import unpack_layers
+from wasmoci.image.unpack_limits import DEFAULT_LIMITS, UnpackLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ class Pruned:
 class Store:
     """A store of images; made where it is missing, for its user alone (mode 0700).
 
-    It is used only where no other user could have put something into it; see :mod:`wasmoci.private`.
+    It is used only where no other user could have put something into it; see :mod:`wasmoci.host.private_paths`.
 
     Args:
         path: Its directory, on the host; None for the user's.
@@ -87,7 +87,7 @@ class Store:
     def __init__(self, path: Path | None = None) -> None:
         wanted = (default_store() if path is None else path).absolute()
         try:
-            descriptor, real = private.open_directory(wanted)
+            descriptor, real = private_paths.open_directory(wanted)
             self.path = Path(real)
             self._rootfs, self._run = self.path / "rootfs", self.path / "run"
             self._check_parts(descriptor)
@@ -114,11 +114,11 @@ class Store:
             opened = {"": store}
             for part in _PARTS:
                 above, _, name = part.rpartition("/")
-                opened[part] = private.open_inner(name, opened[above], shown=f"{self.path}/{part}")
+                opened[part] = private_paths.open_inner(name, opened[above], shown=f"{self.path}/{part}")
                 stack.callback(os.close, opened[part])
             for name in _FILES:
                 with contextlib.suppress(FileNotFoundError):
-                    os.close(private.open_file(name, opened["images"], shown=f"{self.path}/images/{name}"))
+                    os.close(private_paths.open_file(name, opened["images"], shown=f"{self.path}/images/{name}"))
 
     # Names.
 

@@ -16,7 +16,7 @@ import attrs
 
 from wasmoci.errors import InvalidImage
 from wasmoci.image import sparse
-from wasmoci.image.blocks import BLOCK, Blocks, parse_number
+from wasmoci.image.byte_stream import BLOCK, Blocks, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

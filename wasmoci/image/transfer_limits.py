@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import ImageError, ImageLimitExceeded
-from wasmoci.image.limits import positive
+from wasmoci.image.unpack_limits import positive
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Protocol, cast
 
 from wasmoci.integration.files import Outcome, install
-from wasmoci.integration.model import FORCED_PROGRAM, PROGRAM, Plan, Request
+from wasmoci.integration.plan import FORCED_PROGRAM, PROGRAM, Plan, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

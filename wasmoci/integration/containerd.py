@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wasmoci.errors import IntegrationError
+from wasmoci.integration.annotation_patterns import Opening, of_containerd
 from wasmoci.integration.containerd_edit import SHIM, Edit, at, tables
 from wasmoci.integration.files import read
-from wasmoci.integration.model import ANNOTATIONS, HEADER, Plan, Request
-from wasmoci.integration.openings import Opening, of_containerd
-from wasmoci.integration.toml import load
+from wasmoci.integration.plan import ANNOTATIONS, HEADER, Plan, Request
+from wasmoci.integration.toml_edit import load
 
 _SYSTEM = "/etc/containerd/config.toml"
 _DROP_IN = "/etc/containerd/conf.d/50-wasmoci.toml"

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from wasmoci.errors import IntegrationError
-from wasmoci.integration.openings import of_containerd
-from wasmoci.integration.toml import Path as Keys
-from wasmoci.integration.toml import assign, header, line_of, load, value
+from wasmoci.integration.annotation_patterns import of_containerd
+from wasmoci.integration.toml_edit import Path as Keys
+from wasmoci.integration.toml_edit import assign, header, line_of, load, value
 
 SHIM = "io.containerd.runc.v2"
 """The shim that runs OCI runtimes."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from wasmoci.errors import IntegrationError
+from wasmoci.integration.annotation_patterns import Opening, of_crio
 from wasmoci.integration.files import read
-from wasmoci.integration.model import HEADER, Plan, Request
-from wasmoci.integration.openings import Opening, of_crio
-from wasmoci.integration.toml import header, load, value
+from wasmoci.integration.plan import HEADER, Plan, Request
+from wasmoci.integration.toml_edit import header, load, value
 
 _MENDED = "; --write mends it"
 _SYSTEM = "/etc/crio/crio.conf.d/50-wasmoci.conf"

@@ -8,7 +8,7 @@ from typing import Any
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.files import read
-from wasmoci.integration.model import Plan, Request
+from wasmoci.integration.plan import Plan, Request
 
 _SYSTEM = "/etc/docker/daemon.json"
 _USER = ".config/docker/daemon.json"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci import private
-from wasmoci._regular import read_regular
 from wasmoci.errors import IntegrationError, UnsafePlace
+from wasmoci.host import private_paths
+from wasmoci.host.regular_file import read_regular
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from wasmoci.integration.model import Plan
+    from wasmoci.integration.plan import Plan
 
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644
@@ -120,14 +120,14 @@ def _check_way(path: Path) -> None:
     """
     for _ in range(_MOST_LINKS):
         with contextlib.suppress(FileNotFoundError):  # what is missing is made, beneath what was checked
-            private.check_above(path.parent, group=True)
+            private_paths.check_above(path.parent, group=True)
         try:
             status = path.lstat()
         except FileNotFoundError:
             return
         if not stat.S_ISLNK(status.st_mode):
             return
-        if not private.is_trusted(status):
+        if not private_paths.is_trusted(status):
             raise UnsafePlace(f"{path}: is a link that belongs to the user {status.st_uid}", hint="remove it")
         path = path.parent / path.readlink()
     raise UnsafePlace(f"{path}: leads through too many links")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wasmoci.integration.files import read
-from wasmoci.integration.model import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
-from wasmoci.integration.toml import header, value
+from wasmoci.integration.plan import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
+from wasmoci.integration.toml_edit import header, value
 
 _SYSTEM = "/etc/containers/containers.conf.d/50-wasmoci.conf"
 _USER = ".config/containers/containers.conf.d/50-wasmoci.conf"

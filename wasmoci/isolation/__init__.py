@@ -8,9 +8,9 @@ from __future__ import annotations
 import enum
 
 from wasmoci import compiled
-from wasmoci.capabilities import Capability
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
-from wasmoci.isolation.bounds import DEFAULT as DEFAULT_BOUNDS
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.compile_bounds import DEFAULT as DEFAULT_BOUNDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from wasmoci.handlers.base import EngineHandler
-    from wasmoci.isolation.bounds import Bounds
-    from wasmoci.isolation.servers import OnlyForked, Servers
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.compile_bounds import Bounds
+    from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
+    from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
-    from wasmoci.running import Running
-    from wasmoci.spec import Spec
     from wasmoci.stdio import Stdio
+    from wasmoci.wasm.module import Module
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 
 _SMALL = 32 << 10
@@ -173,13 +173,13 @@ def execute(
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
-        from wasmoci.handlers import surroundings  # noqa: PLC0415  the handler has loaded it
+        from wasmoci.handlers import run_context  # noqa: PLC0415  the handler has loaded it
 
-        token = surroundings.compile_limits.set((preparing.time, preparing.memory))
+        token = run_context.compile_limits.set((preparing.time, preparing.memory))
         try:
             return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
         finally:
-            surroundings.compile_limits.reset(token)
+            run_context.compile_limits.reset(token)
     with launch(
         handler,
         spec,
@@ -207,13 +207,13 @@ def launch(
     preparing: Bounds = DEFAULT_BOUNDS,
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
-    from wasmoci.isolation import process  # noqa: PLC0415  most runs don't need it
-    from wasmoci.isolation import servers as everybodys  # noqa: PLC0415
+    from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415
+    from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs don't need it
 
     jailed = isolation is Isolation.JAIL
     kept = getattr(handler, "kept", None) if jailed and module is not None else None  # of Keeping
     file = None if kept is None else kept(module, attrs.evolve(limits, time=None))
-    return process.launch(
+    return worker_process.launch(
         handler,
         spec,
         rootfs,
@@ -221,7 +221,7 @@ def launch(
         limits=limits,
         servers=servers or everybodys.DEFAULT,
         jailed=jailed,
-        prepared=None if file is None or module is None else process.Prepared(module.digest, file),
+        prepared=None if file is None or module is None else worker_process.Prepared(module.digest, file),
         preparing=preparing,
     )
 

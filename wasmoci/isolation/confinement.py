@@ -7,12 +7,12 @@ import os
 import resource
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.isolation import memory
+from wasmoci.isolation import memory_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.jail.root import Place
 
 _STREAMS = (0, 1, 2)
@@ -41,7 +41,7 @@ def enter(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
     from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  most workers need no jail
     from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-    from wasmoci.wasi.namespace import keep_empty_directory  # noqa: PLC0415
+    from wasmoci.wasi.open_tree import keep_empty_directory  # noqa: PLC0415
 
     places = [Place(path, read_only, tuple(hidden)) for path, read_only, hidden in request["places"]]
     jailed = enter(places, {*_STREAMS, *descriptors})
@@ -52,7 +52,7 @@ def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 def rehearse(request: Mapping[str, Any], handler: EngineHandler) -> None:
     """Have this process load what it can't load in the jail, if that is where it goes."""
     if request.get("jailed"):
-        from wasmoci.isolation.jail.rehearsal import rehearse  # noqa: PLC0415  most workers need no jail
+        from wasmoci.isolation.jail.preloading import rehearse  # noqa: PLC0415  most workers need no jail
 
         rehearse(handler)
 
@@ -68,7 +68,7 @@ def _bound(time: float | None, most: int | None, processors: float | None) -> No
         # Should whoever waits be stopped, this process ends all the same.
         _lower(resource.RLIMIT_CPU, math.ceil(time * threads) + 1)
     if most is not None:
-        memory.bound(most, overhead=0)
+        memory_limit.bound(most, overhead=0)
         _lower(resource.RLIMIT_FSIZE, most)  # files in memory are no data of the process's
 
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     import attrs
 
-    from wasmoci.isolation.bounds import Bounds
+    from wasmoci.isolation.compile_bounds import Bounds
     from wasmoci.isolation.jail.root import Place
-    from wasmoci.module import Module
-    from wasmoci.spec import Spec
+    from wasmoci.oci.spec import Spec
+    from wasmoci.wasm.module import Module
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _T = TypeVar("_T")
 

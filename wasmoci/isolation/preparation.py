@@ -11,22 +11,22 @@ import time
 import weakref
 
 from wasmoci import compiled
-from wasmoci.capabilities import Capability
 from wasmoci.compiled import identity
 from wasmoci.errors import CompileLimitExceeded
-from wasmoci.isolation.bounds import DEFAULT, Bounds
-from wasmoci.isolation.importable import is_importable
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.compile_bounds import DEFAULT, Bounds
+from wasmoci.isolation.handler_import import is_importable
 from wasmoci.limits import Limits
-from wasmoci.module import ModuleKind
+from wasmoci.wasm.module import ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 
-    from wasmoci.handlers.base import EngineHandler
-    from wasmoci.module import Module
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.wasm.module import Module
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 INLINE_SIZE = 1 << 10
 """Bytes of a module that is validated and compiled in the caller's process, on an engine that is a sandbox.
@@ -133,7 +133,7 @@ def _words(limits: Limits) -> tuple[object, ...]:
 
 
 def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> None:
-    from wasmoci.isolation.preparing import perform  # noqa: PLC0415  most modules are small, or were compiled before
+    from wasmoci.isolation.preparation_process import perform  # noqa: PLC0415  most modules are small, or were compiled before
 
     jailed = Capability.SANDBOXED not in handler.capabilities
     made = perform(task, handler, module, limits, bounds, jailed=jailed)

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from wasmoci.runtime import made
+from wasmoci.runtime import started_processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _kill_unborn(group: Path, mark: str | None) -> bool:
     except OSError:
         return False
     return all(
-        made.kill(process, lambda found: found.is_of_runc or (mark is not None and found.has(mark)))
+        started_processes.kill(process, lambda found: found.is_of_runc or (mark is not None and found.has(mark)))
         for process in processes
     )
 

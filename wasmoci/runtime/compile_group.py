@@ -1,7 +1,7 @@
 """The cgroup of the process that compiles for a container: beneath the same parent as the container's, with the same limits.
 
 It is made when there is something to compile, and removed afterwards. Where there can be none, as for a user who is not root,
-the process that compiles holds the limits in another way; see :class:`wasmoci.isolation.bounds.Rest`.
+the process that compiles holds the limits in another way; see :class:`wasmoci.isolation.compile_bounds.Rest`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import posixpath
 import time
 from pathlib import Path
 
-from wasmoci.isolation.bounds import Rest
+from wasmoci.isolation.compile_bounds import Rest
 from wasmoci.runtime import hierarchies
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ _PERIOD = 100_000  # microseconds, as the kernel's own
 
 
 class CompileGroup:
-    """A group for :attr:`wasmoci.isolation.bounds.Bounds.group`; a context manager, at whose end nothing of it is left.
+    """A group for :attr:`wasmoci.isolation.compile_bounds.Bounds.group`; a context manager, at whose end nothing of it is left.
 
     Args:
         path: ``linux.cgroupsPath``; None where the spec has none.
@@ -69,7 +69,7 @@ class CompileGroup:
         return None if quota is None else quota / (_positive(self._cpu.get("period")) or _PERIOD)
 
     def join(self, process: int) -> Rest:
-        """See :meth:`wasmoci.isolation.bounds.Group.join`."""
+        """See :meth:`wasmoci.isolation.compile_bounds.Group.join`."""
         held = set()
         for hierarchy in hierarchies.mounted():
             with contextlib.suppress(OSError):
@@ -81,7 +81,7 @@ class CompileGroup:
         )
 
     def ran_out(self) -> bool:
-        """See :meth:`wasmoci.isolation.bounds.Group.ran_out`."""
+        """See :meth:`wasmoci.isolation.compile_bounds.Group.ran_out`."""
         return any(hierarchies.killed_for_memory(directory) for directory in self._made)
 
     def _make(self, hierarchy: hierarchies.Hierarchy) -> Path:
@@ -165,7 +165,7 @@ class ContainersGroup:
         self._killed = 0
 
     def join(self, process: int) -> Rest:
-        """See :meth:`wasmoci.isolation.bounds.Group.join`."""
+        """See :meth:`wasmoci.isolation.compile_bounds.Group.join`."""
         self._killed = self._count()
         for directory in self._directories:
             with contextlib.suppress(OSError):  # not the user's; whatever holds the user then holds this as well
@@ -173,7 +173,7 @@ class ContainersGroup:
         return Rest()
 
     def ran_out(self) -> bool:
-        """See :meth:`wasmoci.isolation.bounds.Group.ran_out`."""
+        """See :meth:`wasmoci.isolation.compile_bounds.Group.ran_out`."""
         return self._count() > self._killed
 
     def _count(self) -> int:

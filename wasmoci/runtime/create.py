@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from wasmoci.bundle import Bundle
-from wasmoci.classify import Classification, Kind
-from wasmoci.dispatcher import Dispatcher
+from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.runtime import compile_group, interpreter, leftovers, made, native, private, program, staging
-from wasmoci.runtime.calls import Native
-from wasmoci.runtime.environment import Description
+from wasmoci.oci.bundle import Bundle
+from wasmoci.oci.classification import Classification, Kind
+from wasmoci.oci.spec import CONFIG
+from wasmoci.runtime import (
+    compile_group,
+    interpreter,
+    leftovers,
+    module_choice,
+    native_exec,
+    spec_substitution,
+    staging,
+    started_processes,
+)
+from wasmoci.runtime.error_report import report
+from wasmoci.runtime.guest_plan import Description
+from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
-from wasmoci.runtime.reporting import report
-from wasmoci.spec import CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +32,9 @@ if TYPE_CHECKING:
     import attrs
 
     from wasmoci.runtime.command_line import Invocation
-    from wasmoci.runtime.program import Compiled
+    from wasmoci.runtime.module_choice import Compiled
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")
@@ -50,11 +59,11 @@ def main(invocation: Invocation) -> int:
     dispatcher = Dispatcher(forced=invocation.forced)
     classification = dispatcher.classify(bundle)
     if classification.kind is Kind.NATIVE:
-        native.replace(invocation)
-    found = program.of_bundle(bundle)
+        native_exec.replace(invocation)
+    found = module_choice.of_bundle(bundle)
     linux = bundle.spec.raw.get("linux") or {}
     with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
-        selection = program.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
+        selection = module_choice.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
     creation = _Creation(
         invocation=invocation,
         bundle=bundle,
@@ -62,9 +71,9 @@ def main(invocation: Invocation) -> int:
         classification=classification,
         engine=selection.handler.name,
         handler=dispatcher.registry.reference(selection.handler.name),
-        compiled=program.compiled_for(selection.handler, found),
+        compiled=module_choice.compiled_for(selection.handler, found),
         native=Native(invocation),
-        mark=made.mark(),
+        mark=started_processes.mark(),
     )
     record = Record.of(invocation)
     return creation.run(record) if invocation.command == "run" else creation.create(record)
@@ -125,15 +134,17 @@ class _Creation:
         record.write(self._document("creating"))
 
     def _start(self, record: Record) -> int:
-        return private.in_child(lambda: self._become_native(record), lambda error: report(error, self.invocation))
+        return spec_substitution.in_child(
+            lambda: self._become_native(record), lambda error: report(error, self.invocation)
+        )
 
     def _become_native(self, record: Record) -> NoReturn:
-        private.enter()
-        private.directory(str(record.root))
+        spec_substitution.enter()
+        spec_substitution.directory(str(record.root))
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
         derived = record.write(self._derive(record), CONFIG)
-        private.cover(str(self.bundle.path / self.config), str(derived))
-        os.environ[made.VARIABLE] = self.mark
+        spec_substitution.cover(str(self.bundle.path / self.config), str(derived))
+        os.environ[started_processes.VARIABLE] = self.mark
         self.native.become()
 
     def _derive(self, record: Record) -> dict[str, Any]:

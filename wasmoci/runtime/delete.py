@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wasmoci.runtime import leftovers, private
-from wasmoci.runtime.calls import Native
+from wasmoci.runtime import leftovers, spec_substitution
+from wasmoci.runtime.error_report import report
+from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
-from wasmoci.runtime.reporting import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(invocation: Invocation) -> int:
         if document.get("status") != "created":
             # Whoever was to hold the lock while it made the container is gone; what it had started may not be.
             leftovers.end(record, native)
-        status = native.wait(private.in_child(native.become, lambda error: report(error, invocation)))
+        status = native.wait(spec_substitution.in_child(native.become, lambda error: report(error, invocation)))
         if status == 0 or not native.knows(record.identifier):
             leftovers.discard(record)
     return status

@@ -6,16 +6,16 @@ import json
 import tempfile
 from pathlib import Path
 
-from wasmoci._json import load_object
-from wasmoci.dispatcher import Dispatcher
+from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
-from wasmoci.runtime import interpreter, private, program, staging
-from wasmoci.runtime.calls import Native
+from wasmoci.oci.json_reader import load_object
+from wasmoci.oci.spec import Process, Spec
+from wasmoci.runtime import interpreter, module_choice, spec_substitution, staging
 from wasmoci.runtime.compile_group import ContainersGroup
-from wasmoci.runtime.environment import Description
+from wasmoci.runtime.error_report import report
+from wasmoci.runtime.guest_plan import Description
+from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
-from wasmoci.runtime.reporting import report
-from wasmoci.spec import Process, Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main(invocation: Invocation) -> int:
         json.dump(derived, file)
         file.flush()
         command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
-        child = private.in_child(lambda: native.become(command), lambda error: report(error, invocation))
+        child = spec_substitution.in_child(lambda: native.become(command), lambda error: report(error, invocation))
         return native.wait(child)
 
 
@@ -106,9 +106,9 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
     dispatcher = Dispatcher()
     rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
-        selection = program.choose(
+        selection = module_choice.choose(
             dispatcher,
-            program.of_process(process, rootfs),
+            module_choice.of_process(process, rootfs),
             named=document.get("named"),
             group=ContainersGroup(container),
         )

@@ -11,14 +11,14 @@ import os
 from pathlib import Path
 
 from wasmoci import compiled
-from wasmoci._text import one_line
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import from_reference
-from wasmoci.isolation import descriptors
+from wasmoci.isolation import descriptor_limit
+from wasmoci.oci.spec import Process, Root, Spec
 from wasmoci.result import ExitReason
-from wasmoci.runtime.environment import Description
-from wasmoci.spec import Process, Root, Spec
+from wasmoci.runtime.guest_plan import Description
 from wasmoci.stdio import Stdio
+from wasmoci.text.escape import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
 
     Args:
         args: The guest's arguments; the first is its program.
-        environment: The process's environment, from :func:`wasmoci.runtime.environment.variables`; of the guest's nothing is left in it.
+        environment: The process's environment, from :func:`wasmoci.runtime.guest_plan.variables`; of the guest's nothing is left in it.
 
     Returns:
         The exit status.
@@ -41,7 +41,7 @@ def main(args: Sequence[str], environment: MutableMapping[str, str]) -> int:
         what = Description.taken(environment)
         if what.compiled is not None:
             compiled.provide(*what.compiled)
-        descriptors.bound()
+        descriptor_limit.bound()
         spec = Spec(process=Process(args=tuple(args), env=what.env, cwd=what.cwd), root=Root(path=what.rootfs))
         result = from_reference(what.handler).execute(spec, Path(what.rootfs), stdio=Stdio.inherit())
     except WasmociError as error:

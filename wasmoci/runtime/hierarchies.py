@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _LIMITING = frozenset({"memory", "cpu", "cpuset", "pids"})

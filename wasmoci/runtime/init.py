@@ -129,7 +129,7 @@ def _tell(text: str) -> None:
 def _run() -> int:
     environment = os.environ
     sys.path += environment["WASMOCI_PATH"].split(":")  # behind the standard library, as ever
-    from wasmoci._process import begin
+    from wasmoci._startup.process import begin
 
     begin()
     from wasmoci.runtime.guest import main as run

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store", "/gnu/store")
 _PACKAGES = ("site-packages", "dist-packages")

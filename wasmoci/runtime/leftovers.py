@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 
-from wasmoci.runtime import cgroups, made
+from wasmoci.runtime import cgroups, started_processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from wasmoci.runtime.calls import Native
+    from wasmoci.runtime.native_calls import Native
     from wasmoci.runtime.record import Record
 
 
@@ -52,7 +52,7 @@ def _kill_makers(document: dict[str, Any]) -> None:
     if not mark:
         return
     for process in _processes():
-        made.kill(process, lambda found: found.command == document["command"] and found.has(mark))
+        started_processes.kill(process, lambda found: found.command == document["command"] and found.has(mark))
 
 
 def _processes() -> Iterable[int]:

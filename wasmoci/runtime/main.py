@@ -6,9 +6,9 @@ import errno
 import os
 import sys
 
-from wasmoci import _process
-from wasmoci._regular import read_regular
-from wasmoci.runtime import native, places
+from wasmoci._startup import process
+from wasmoci.host.regular_file import read_regular
+from wasmoci.runtime import native_exec, state_directories
 from wasmoci.runtime.command_line import HELP_OPTIONS, VERSION_OPTIONS, Invocation
 
 TYPE_CHECKING = False
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _CREATING = frozenset({"create", "run"})
 _CONFIG = "config.json"
-_MAX_SPEC = 16 << 20  # as wasmoci._json, which is imported for Wasm containers alone
+_MAX_SPEC = 16 << 20  # as wasmoci.oci.json_reader, which is imported for Wasm containers alone
 
 
 def program() -> NoReturn:
     """Run the program as a process, and end it."""
-    _process.begin()
-    _process.end(main())
+    process.begin()
+    process.end(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _serve(invocation)
     except Exception as error:  # noqa: BLE001  every error is the caller's to hear, in the form that it asked for
-        from wasmoci.runtime.reporting import report
+        from wasmoci.runtime.error_report import report
 
         return report(error, invocation)
 
@@ -50,22 +50,22 @@ def _serve(invocation: Invocation) -> int:
         from wasmoci.runtime import create
 
         return create.main(invocation)
-    if invocation.command in _OURS and places.exist():
+    if invocation.command in _OURS and state_directories.exist():
         identifier = invocation.container()
-        if identifier and places.is_identifier(identifier):
-            directory = places.container(invocation.root, identifier)
+        if identifier and state_directories.is_identifier(identifier):
+            directory = state_directories.container(invocation.root, identifier)
             if os.path.isdir(directory):
                 import importlib
 
                 status: int = importlib.import_module(f"wasmoci.runtime.{_OURS[invocation.command]}").main(invocation)
                 return status
             if invocation.command == "delete":
-                places.tidy(directory)
+                state_directories.tidy(directory)
     if invocation.command == "features" or invocation.asks_for(*VERSION_OPTIONS, *HELP_OPTIONS):
-        from wasmoci.runtime import about
+        from wasmoci.runtime import version
 
-        return about.main(invocation)
-    return native.replace(invocation)
+        return version.main(invocation)
+    return native_exec.replace(invocation)
 
 
 _OURS = {"exec": "exec_", "delete": "delete", "state": "state"}
@@ -74,7 +74,7 @@ _OURS = {"exec": "exec_", "delete": "delete", "state": "state"}
 
 def _may_be_wasm(invocation: Invocation) -> bool:
     """Whether a container's spec has to be read: where this is False, it is native for certain."""
-    if invocation.forced is not None or native.settings().get("detection", "annotations") != "annotations":
+    if invocation.forced is not None or native_exec.settings().get("detection", "annotations") != "annotations":
         return True
     options = invocation.parsed()
     name = options.value("config", "f") or _CONFIG
@@ -83,6 +83,6 @@ def _may_be_wasm(invocation: Invocation) -> bool:
     except OSError as error:
         # The native runtime will say so in its own words; only on a FIFO it would wait, and on a device do anything.
         return error.errno == errno.EINVAL
-    from wasmoci.annotations import mentioned
+    from wasmoci.oci.annotations import mentioned
 
     return len(document) > _MAX_SPEC or mentioned(document)

@@ -8,9 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from wasmoci import private
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.runtime import places
+from wasmoci.host import private_paths
+from wasmoci.runtime import state_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Record:
             NativeRuntimeError: The call names none, or one that can't be.
         """
         identifier = invocation.container()
-        if identifier is None or not places.is_identifier(identifier):
+        if identifier is None or not state_directories.is_identifier(identifier):
             found = "is missing" if identifier is None else f"{identifier!r} is no container's id"
             raise NativeRuntimeError(f"{invocation.command}: the container's id {found}")
-        return cls(Path(places.container(invocation.root, identifier)))
+        return cls(Path(state_directories.container(invocation.root, identifier)))
 
     @property
     def identifier(self) -> str:
@@ -85,11 +85,11 @@ class Record:
             UnsafePlace: Another user could have written it.
         """
         try:
-            directory, _ = private.open_directory(self.directory, make=False)
+            directory, _ = private_paths.open_directory(self.directory, make=False)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         try:
-            descriptor = private.open_file(_FILE, directory, shown=str(self.directory / _FILE))
+            descriptor = private_paths.open_file(_FILE, directory, shown=str(self.directory / _FILE))
         except FileNotFoundError:
             return {}
         finally:
@@ -117,7 +117,7 @@ class Record:
             UnsafePlace: Another user could put another one in its place.
         """
         partial = f".{name}"
-        directory, _ = private.open_directory(self.directory, make=False)
+        directory, _ = private_paths.open_directory(self.directory, make=False)
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=directory)  # of a command that was killed
@@ -151,7 +151,7 @@ class Record:
             try:
                 if make:
                     _make(self.root)
-                descriptor, _ = private.open_directory(self.directory, make=False)
+                descriptor, _ = private_paths.open_directory(self.directory, make=False)
             except FileNotFoundError:
                 if make:
                     continue  # removed by another command between the two calls
@@ -174,17 +174,17 @@ class Record:
                 (os.rmdir if name == self.root.name else os.unlink)(self.directory / name)
             self.directory.rmdir()
         except OSError:  # what a command that was killed may have left
-            from wasmoci.removal import remove_tree  # noqa: PLC0415
+            from wasmoci.host.removal import remove_tree  # noqa: PLC0415
 
             try:
                 remove_tree(self.directory)
             except FileNotFoundError:
                 pass
             except OSError as error:
-                from wasmoci import warning  # noqa: PLC0415
+                from wasmoci.text import log  # noqa: PLC0415
 
-                warning.warn(__name__, f"{self.directory}: can't be removed: {error.filename}: {error.strerror}")
-        places.tidy(str(self.directory))
+                log.warn(__name__, f"{self.directory}: can't be removed: {error.filename}: {error.strerror}")
+        state_directories.tidy(str(self.directory))
 
 
 def is_valid(document: object) -> bool:
@@ -207,4 +207,4 @@ def _make(root: Path) -> None:
         UnsafePlace: Somebody else could put something there.
     """
     for directory in (root.parent.parent.parent, root.parent.parent, root.parent, root):
-        os.close(private.open_directory(directory, mode=_OPEN_TO_ALL)[0])
+        os.close(private_paths.open_directory(directory, mode=_OPEN_TO_ALL)[0])

@@ -11,10 +11,10 @@ import contextlib
 import os
 import posixpath
 
-from wasmoci.annotations import OPENING, decides
-from wasmoci.filesystem import KERNEL_FILESYSTEMS
-from wasmoci.runtime.destinations import Destinations
-from wasmoci.wasi.kernel import Devices
+from wasmoci.oci.annotations import OPENING, decides
+from wasmoci.oci.filesystem import KERNEL_FILESYSTEMS
+from wasmoci.runtime.mount_destinations import Destinations
+from wasmoci.wasi.kernel_filesystems import Devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from wasmoci.runtime.interpreter import Interpreter
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 ROOTFS = "/.container"
 """Where the guest's files are in the staged root."""
@@ -110,7 +110,7 @@ def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variabl
 
 
 def _plain(document: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """An object without what a native runtime would take for one of the members that are ours: see :mod:`wasmoci.native_checks`."""
+    """An object without what a native runtime would take for one of the members that are ours: see :mod:`wasmoci.native.checks`."""
     folded = {name.casefold() for name in names}
     return {
         key: value for key, value in document.items() if key in names or key.partition("\0")[0].casefold() not in folded

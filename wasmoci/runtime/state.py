@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from wasmoci.runtime.calls import Native
+from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
 TYPE_CHECKING = False

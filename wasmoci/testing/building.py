@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
-from wasmoci.binary.preamble import MAGIC
-from wasmoci.bundle import Bundle
+from wasmoci.dispatch.opening import opened
 from wasmoci.errors import InvalidBundle
-from wasmoci.filesystem import plan
+from wasmoci.oci.bundle import Bundle
+from wasmoci.oci.filesystem import plan
 from wasmoci.testing.bundles import bind_mount, bundle, several_mounts
 from wasmoci.testing.tracebacks import WrongOption, short_traceback
-from wasmoci.workload import opened
+from wasmoci.wasm.preamble import MAGIC
 
 if TYPE_CHECKING:
     import contextlib

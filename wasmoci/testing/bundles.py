@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from wasmoci import registry
-from wasmoci.annotations import HANDLER
-from wasmoci.bundle import Bundle
-from wasmoci.capabilities import Capability
+from wasmoci.dispatch import registry
 from wasmoci.errors import EngineError, InvalidBundle, NoSuitableEngine
 from wasmoci.handlers.base import BaseHandler
-from wasmoci.module import Module
-from wasmoci.spec import CONFIG
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.oci.annotations import HANDLER
+from wasmoci.oci.bundle import Bundle
+from wasmoci.oci.spec import CONFIG
 from wasmoci.testing.tracebacks import WrongOption
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import InvalidBundle
-from wasmoci.filesystem import plan
+from wasmoci.oci.filesystem import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.oci.bundle import Bundle
 
 _SHOWN = 60  # characters of a path that is too long
 

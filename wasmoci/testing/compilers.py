@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from wasmoci.scratch import temporary_directory
+from wasmoci.host.temporary_directory import temporary_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

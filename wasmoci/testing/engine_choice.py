@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci import handlers, registry
-from wasmoci.dispatcher import Dispatcher
+from wasmoci import handlers
+from wasmoci.dispatch import registry
+from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EngineError, UnknownEngine
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from wasmoci import registry
-from wasmoci.capabilities import Capability
+from wasmoci.dispatch import registry
 from wasmoci.errors import WasmociError
-from wasmoci.module import Module
-from wasmoci.scratch import temporary_directory
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.host.temporary_directory import temporary_directory
 from wasmoci.testing.conformance.base import guest_bytes
 from wasmoci.testing.conformance.modules import FEATURES
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from wasmoci.testing.transcript import block, difference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from wasmoci.testing.attempt import Attempt
     from wasmoci.testing.guest_run import GuestRun
+    from wasmoci.testing.recorded_run import Attempt
 
 _SHOWN = 3  # runs; a test that has more is rarely about the earlier ones
 _MOST_LINES = 100  # of one output

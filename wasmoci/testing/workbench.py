@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 
 from wasmoci.api import start
-from wasmoci.bundle import Bundle
 from wasmoci.determinism import Determinism, applied, current
-from wasmoci.dispatcher import Dispatcher
+from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload, WasmociError
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
+from wasmoci.oci.bundle import Bundle
 from wasmoci.result import ExecutionResult
 from wasmoci.stdio import Stdio
-from wasmoci.testing.attempt import Attempt
 from wasmoci.testing.changes import Watch
 from wasmoci.testing.comparison import report_differences
 from wasmoci.testing.guest_run import GuestRun
+from wasmoci.testing.recorded_run import Attempt
 from wasmoci.testing.tracebacks import short_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wasmoci.isolation.guest import RunningGuest
+    from wasmoci.isolation.running_guest import RunningGuest
     from wasmoci.stdio import Source
     from wasmoci.testing.building import Builder, Wasm
     from wasmoci.testing.engine_choice import EngineChoice

@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from wasmoci.wasi.clocks import Clocks as Clocks
     from wasmoci.wasi.clocks import SystemClocks as SystemClocks
     from wasmoci.wasi.clocks import VirtualClocks as VirtualClocks
+    from wasmoci.wasi.exit import ProcExit as ProcExit
+    from wasmoci.wasi.file_tree import FileTree as FileTree
+    from wasmoci.wasi.file_tree import Mount as Mount
+    from wasmoci.wasi.file_tree import Preopen as Preopen
     from wasmoci.wasi.memory import Memory as Memory
-    from wasmoci.wasi.process import ProcExit as ProcExit
     from wasmoci.wasi.signatures import FUNCTIONS as FUNCTIONS
     from wasmoci.wasi.signatures import MODULES as MODULES
     from wasmoci.wasi.signatures import Signature as Signature
     from wasmoci.wasi.streams import Stream as Stream
-    from wasmoci.wasi.tree import FileTree as FileTree
-    from wasmoci.wasi.tree import Mount as Mount
-    from wasmoci.wasi.tree import Preopen as Preopen
     from wasmoci.wasi.wasi import Function as Function
     from wasmoci.wasi.wasi import Wasi as Wasi
 
@@ -48,16 +48,16 @@ _HOMES = {
     "Errno": "abi",
     "FUNCTIONS": "signatures",
     "Fdflags": "abi",
-    "FileTree": "tree",
+    "FileTree": "file_tree",
     "Filetype": "abi",
     "Fstflags": "abi",
     "Function": "wasi",
     "MODULES": "signatures",
     "Memory": "memory",
-    "Mount": "tree",
+    "Mount": "file_tree",
     "Oflags": "abi",
-    "Preopen": "tree",
-    "ProcExit": "process",
+    "Preopen": "file_tree",
+    "ProcExit": "exit",
     "Rights": "abi",
     "Signature": "signatures",
     "Stream": "streams",

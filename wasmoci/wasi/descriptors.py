@@ -10,7 +10,7 @@ import heapq
 import os
 
 from wasmoci.wasi.abi import Errno, Rights
-from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.errno import Refusal
 
 MAX_DESCRIPTORS = 1024
 """How many descriptors a guest has at once, its streams and its directories included."""

@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wasmoci.wasi.directory import Layer, Location, Place, Position
     from wasmoci.wasi.listing import Listing
-    from wasmoci.wasi.place import Layer, Location, Place, Position
     from wasmoci.wasi.resolver import Resolver
 
 

@@ -7,7 +7,7 @@ import stat
 import time
 
 from wasmoci.wasi.abi import FILESTAT, U64, Errno, Filetype, Fstflags
-from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.errno import Refusal
 
 #: Sockets and FIFOs have no type of their own here; wasmtime calls both unknown.
 _FILETYPES = {

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.wasi.place import Layer
+    from wasmoci.wasi.directory import Layer
 
 _PIECE = 1 << 15  # bytes of the kernel's records that are read at once
 _RECORD = struct.Struct("=QqHB")  # struct linux_dirent64, up to the name
@@ -86,7 +86,7 @@ class Listing:
 
     def _advance(self) -> bool:
         """Have the next piece; False where there is none."""
-        from wasmoci.wasi.linux import getdents  # noqa: PLC0415 - ctypes, which few guests need
+        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415 - ctypes, which few guests need
 
         # A file system may lose its way at a position, but never while it goes on.
         if self._at != self._wanted:

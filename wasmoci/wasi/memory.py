@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmoci.wasi.abi import IOVEC, U32, Errno
-from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.errno import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ import errno
 import os
 
 from wasmoci.wasi.abi import Errno
-from wasmoci.wasi.failure import Refusal
-from wasmoci.wasi.place import PASS, Layer, Location, Place, Position
-from wasmoci.wasi.walk import MAX_DEPTH, Walk, components
+from wasmoci.wasi.directory import PASS, Layer, Location, Place, Position
+from wasmoci.wasi.errno import Refusal
+from wasmoci.wasi.path_walk import MAX_DEPTH, Walk, components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.wasi.namespace import Namespace
+    from wasmoci.wasi.open_tree import Namespace
 
 #: The positions that come of the kernel's resolving have the guest's words in them, like the name of a link to ``.``. So
 #: that they don't grow without end, a position that gets so long is walked to, which leaves only what is really there.
@@ -45,16 +45,16 @@ class Resolver:
         self._openat2 = None
         if use_openat2:
             try:
-                from wasmoci.wasi import linux  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+                from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
             except ImportError:  # no ctypes, as in a sub-interpreter of Python 3.12 with a GIL of its own
                 return
-            if linux.openat2_available():
-                self._openat2 = linux.openat2
-                self._still_available = linux.openat2_available
-                self._same_mount = linux.RESOLVE_NO_XDEV
-                self._in_root = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
-                self._beneath = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_MAGICLINKS
-                self._plain = self._beneath | linux.RESOLVE_NO_SYMLINKS
+            if syscalls.openat2_available():
+                self._openat2 = syscalls.openat2
+                self._still_available = syscalls.openat2_available
+                self._same_mount = syscalls.RESOLVE_NO_XDEV
+                self._in_root = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+                self._beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS
+                self._plain = self._beneath | syscalls.RESOLVE_NO_SYMLINKS
 
     def open(
         self, start: Place, path: bytes, flags: int, *, follow: bool, mode: int = 0

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 else:
-    from wasmoci._tuples import NamedTuple
+    from wasmoci._startup.tuples import NamedTuple
 
 
 #: The module names under which guests import the functions; the second is the older name of the same interface.

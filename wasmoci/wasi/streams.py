@@ -9,7 +9,7 @@ import os
 
 from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
-from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.errno import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,16 +19,16 @@ from wasmoci.wasi.calls.readdir import Readdir
 from wasmoci.wasi.calls.sock import Sock
 from wasmoci.wasi.clocks import SystemClocks
 from wasmoci.wasi.descriptors import MAX_DESCRIPTORS, Table
-from wasmoci.wasi.failure import Refusal
+from wasmoci.wasi.directory import READ_DIRECTORY, Place
+from wasmoci.wasi.errno import Refusal
+from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.host import Host
-from wasmoci.wasi.namespace import Namespace
-from wasmoci.wasi.place import READ_DIRECTORY, Place
+from wasmoci.wasi.open_tree import Namespace
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasi.signatures import FUNCTIONS
 from wasmoci.wasi.sockets import Socket
 from wasmoci.wasi.streams import HostStream, InjectedStream
-from wasmoci.wasi.tree import FileTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from wasmoci.wasi.clocks import Clocks
+    from wasmoci.wasi.file_tree import Preopen
     from wasmoci.wasi.memory import Memory
     from wasmoci.wasi.streams import Stream
-    from wasmoci.wasi.tree import Preopen
 else:
-    from wasmoci._tuples import NamedTuple
+    from wasmoci._startup.tuples import NamedTuple
 
 _FAMILIES = (Arguments, Clock, Fd, Io, Readdir, Path, Open, Poll, Process, Random, Sock)
 

@@ -13,7 +13,7 @@ from wasmoci.stdio import Stream
 from wasmoci.testing import HandlerConformance
 
 if TYPE_CHECKING:
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
 
 
 class TestWasmtime(HandlerConformance):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _GLOBALS = 6
 _I32, _I32_CONST, _END = 0x7F, 0x41, 0x0B
-_COUNTERS = 2  # that wasmoci.binary.rewrite appends to a module's globals
+_COUNTERS = 2  # that wasmoci.wasm.rewrite appends to a module's globals
 
 
 def counted(core: bytes) -> int:

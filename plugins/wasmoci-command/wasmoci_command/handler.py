@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineCrashed, UnsupportedWorkload
-from wasmoci.handlers import host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.isolation import descriptors
-from wasmoci.module import FuncType
-from wasmoci.pump import Pump
+from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.isolation import descriptor_limit
+from wasmoci.isolation.output_copier import Pump
 from wasmoci.result import ExitReason
-from wasmoci.scratch import scratch_directory
+from wasmoci.wasm.module import FuncType
 from wasmoci_command.output import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.entrypoint import Entrypoint
-    from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import Workload
-    from wasmoci.module import Module
+    from wasmoci.oci.entrypoint import Entrypoint
+    from wasmoci.oci.filesystem import GuestFiles
     from wasmoci.stdio import Stdio
+    from wasmoci.wasm.module import Module
     from wasmoci_command.program import Found, Program
 
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
@@ -131,13 +131,13 @@ class CommandHandler(BaseHandler):
 
     def provides(self, module: str, name: str) -> bool:
         """WASI preview 1, by the program's own."""
-        return host.provides(module, name) and module == "wasi_snapshot_preview1"
+        return wasi_host.provides(module, name) and module == "wasi_snapshot_preview1"
 
     def validate(self, module: Module) -> None:
         """See :meth:`wasmoci.handlers.base.EngineHandler.validate`."""
         super().validate(module)
-        host.check_signatures(module)
-        host.check_memories(module)
+        wasi_host.check_signatures(module)
+        wasi_host.check_memories(module)
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:  # noqa: ARG002  whatever it does
         """A program can be killed, whatever its guest does."""
@@ -243,7 +243,7 @@ def _on_a_command_line(path: bytes, stack: contextlib.ExitStack) -> str:
 def _prepare() -> None:
     """Have the process end with this one, and no more descriptors than a guest is to have."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    descriptors.bound()
+    descriptor_limit.bound()
 
 
 def _text(data: Any) -> str:

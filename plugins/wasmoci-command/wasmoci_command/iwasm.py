@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import Feature
+from wasmoci.wasm.module import Feature
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
 
 if TYPE_CHECKING:
-    from wasmoci.entrypoint import Entrypoint
-    from wasmoci.filesystem import GuestFiles
-    from wasmoci.module import Module
+    from wasmoci.oci.entrypoint import Entrypoint
+    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.wasm.module import Module
     from wasmoci_command.handler import Call, Ending
 
 _MOST = 8  # directories, and variables, that the program takes

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import WEBASSEMBLY_2
+from wasmoci.wasm.module import WEBASSEMBLY_2
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
 
 if TYPE_CHECKING:
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
     from wasmoci_command.handler import Call, Ending
 
 _PAGE = 65536

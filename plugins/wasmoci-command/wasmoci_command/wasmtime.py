@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.binary.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError, UnsupportedModule
-from wasmoci.handlers import host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import WEBASSEMBLY_2, Feature, Module
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.wasm.module import WEBASSEMBLY_2, Feature, Module
+from wasmoci.wasm.rewrite import REFUSED_EXPORT, InitialMemoryTooLarge, limit_memory
 from wasmoci_command.coredump import counted
 from wasmoci_command.handler import CommandHandler
 from wasmoci_command.program import Program
@@ -59,7 +59,7 @@ class WasmtimeProgram(CommandHandler):
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`; a memory limit is written into the module, which counts what it is refused."""
-        pages = host.max_pages(workload.limits)
+        pages = wasi_host.max_pages(workload.limits)
         if pages is not None:
             module = workload.module
             try:
@@ -105,7 +105,7 @@ class WasmtimeProgram(CommandHandler):
         if ending.status == _TRAPPED or frames:
             core = ending.directory / _CORE
             refused = counted(core.read_bytes()) if core.exists() else 0
-            return host.trapped(message, frames, refused=refused, limits=ending.workload.limits)
+            return wasi_host.trapped(message, frames, refused=refused, limits=ending.workload.limits)
         raise EngineError(f"{self.name} could not run the guest: {message}")
 
     def _compile(self, module: Module) -> bytes:

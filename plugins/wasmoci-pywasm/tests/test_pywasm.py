@@ -57,6 +57,6 @@ def test_time_limit_holds_in_a_worker_process(tmp_path: Path) -> None:
 
 def test_unavailable_without_assertions() -> None:
     """Under ``python -O`` pywasm doesn't check bounds, so the engine can't be used."""
-    code = "import wasmoci.registry as r; print(r.default().status('pywasm').reason)"
+    code = "import wasmoci.dispatch.registry as r; print(r.default().status('pywasm').reason)"
     shown = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True).stdout
     assert "python -O" in shown

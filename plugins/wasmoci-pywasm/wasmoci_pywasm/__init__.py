@@ -7,17 +7,17 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.binary.rewrite import InitialMemoryTooLarge, limit_memory
-from wasmoci.capabilities import Capability
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
-from wasmoci.module import WEBASSEMBLY_2
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.wasm.module import WEBASSEMBLY_2
+from wasmoci.wasm.rewrite import InitialMemoryTooLarge, limit_memory
 from wasmoci_pywasm.guest import Guest
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 pywasm: Any = importlib.import_module("pywasm")  # has no types
 
@@ -45,23 +45,23 @@ class PywasmHandler(BaseHandler):
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""
-        return host.provides(module, name)
+        return wasi_host.provides(module, name)
 
     def validate(self, module: Module) -> None:
         """See :meth:`wasmoci.handlers.base.EngineHandler.validate`."""
         super().validate(module)
-        host.check_signatures(module)
+        wasi_host.check_signatures(module)
 
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
-        pages = host.max_pages(workload.limits)
+        pages = wasi_host.max_pages(workload.limits)
         module = workload.module
         try:
             data = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
         description = _parse(module, data)
-        return host.with_wasi(workload, lambda wasi: Guest(workload, description, wasi).run())
+        return wasi_host.with_wasi(workload, lambda wasi: Guest(workload, description, wasi).run())
 
 
 def _parse(module: Module, data: bytes) -> Any:

@@ -6,9 +6,9 @@ import importlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.binary.rewrite import REFUSED_EXPORT
-from wasmoci.handlers import host
+from wasmoci.handlers import wasi_host
 from wasmoci.wasi import ProcExit
+from wasmoci.wasm.rewrite import REFUSED_EXPORT
 from wasmoci_pywasm.names import function_names
 
 if TYPE_CHECKING:
@@ -70,23 +70,23 @@ class Guest:
         try:
             self._workload.started()
             self._instance = self._runtime.instance(self._description)  # runs the start function
-            for function in host.functions_to_call(self._workload):
+            for function in wasi_host.functions_to_call(self._workload):
                 self._runtime.invocate(self._instance, function, [])
         except HostError as failure:
             if isinstance(failure.error, ProcExit):
-                return host.exited(failure.error.code, refused=self._refused(), limits=limits)
+                return wasi_host.exited(failure.error.code, refused=self._refused(), limits=limits)
             raise failure.error from None
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  pywasm traps by whatever exception comes up
-            return host.trapped(self._message(error), self._backtrace(), refused=self._refused(), limits=limits)
+            return wasi_host.trapped(self._message(error), self._backtrace(), refused=self._refused(), limits=limits)
         finally:
-            self._wasi.bind(host.NO_MEMORY)
-        return host.exited(0, refused=self._refused(), limits=limits)
+            self._wasi.bind(wasi_host.NO_MEMORY)
+        return wasi_host.exited(0, refused=self._refused(), limits=limits)
 
     def _link(self) -> None:
         functions = self._wasi.functions()
-        for item in host.imported_functions(self._workload.module):
+        for item in wasi_host.imported_functions(self._workload.module):
             function = functions[item.name]
             kind = pywasm.FuncType(_types(function.params), _types(function.results))
             extern = self._runtime.allocate_func_host(kind, _callable(function))

@@ -9,24 +9,24 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineCrashed, EngineError, EngineUnavailable, UnsupportedModule, UnsupportedWorkload
-from wasmoci.handlers import host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.module import WEBASSEMBLY_2
+from wasmoci.host.temporary_directory import scratch_directory
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
-from wasmoci.scratch import scratch_directory
+from wasmoci.wasm.module import WEBASSEMBLY_2
 from wasmoci_wasmedge.process import probe, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.entrypoint import Entrypoint
-    from wasmoci.filesystem import GuestFiles
     from wasmoci.handlers.base import Workload
-    from wasmoci.module import Module
+    from wasmoci.oci.entrypoint import Entrypoint
+    from wasmoci.oci.filesystem import GuestFiles
     from wasmoci.stdio import Stdio
+    from wasmoci.wasm.module import Module
     from wasmoci_wasmedge.process import Answer
 
 LIBRARY = "WASMOCI_WASMEDGE_LIBRARY"
@@ -68,13 +68,13 @@ class WasmedgeHandler(BaseHandler):
 
     def provides(self, module: str, name: str) -> bool:
         """WASI preview 1, by WasmEdge's own."""
-        return host.provides(module, name) and module == "wasi_snapshot_preview1"
+        return wasi_host.provides(module, name) and module == "wasi_snapshot_preview1"
 
     def validate(self, module: Module) -> None:
         """See :meth:`wasmoci.handlers.base.EngineHandler.validate`."""
         super().validate(module)
-        host.check_signatures(module)
-        host.check_memories(module)
+        wasi_host.check_signatures(module)
+        wasi_host.check_memories(module)
         if not self._interprets_all and _NATIVE in module.data:
             raise UnsupportedModule(f"{module.source}: may bring native code along, which this version would run")
 
@@ -168,10 +168,10 @@ def _opened(files: GuestFiles) -> Iterator[list[str]]:
 def _request(workload: Workload, module: Path, directories: list[str]) -> dict[str, Any]:
     return {
         "module": str(module),
-        "functions": host.functions_to_call(workload),
+        "functions": wasi_host.functions_to_call(workload),
         "argv": workload.entrypoint.argv,
         "env": [f"{name}={value}" for name, value in workload.entrypoint.env],
         "preopens": directories,
-        "pages": host.max_pages(workload.limits),
+        "pages": wasi_host.max_pages(workload.limits),
         "fuel": workload.limits.fuel,
     }

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import EngineCrashed
-from wasmoci.isolation import descriptors
-from wasmoci.pump import Pump
+from wasmoci.isolation import descriptor_limit
+from wasmoci.isolation.output_copier import Pump
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
@@ -142,4 +142,4 @@ class _Messages:
 def _prepare() -> None:
     """Have the process end with this one, and no more descriptors than a guest is to have."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    descriptors.bound()
+    descriptor_limit.bound()

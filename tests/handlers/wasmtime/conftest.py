@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.guests import build
 from tests.support.requirements import require
-from wasmoci.bundle import Bundle
 from wasmoci.limits import Limits
+from wasmoci.oci.bundle import Bundle
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:

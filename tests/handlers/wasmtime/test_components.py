@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci.errors import EntrypointError, UnsupportedModule, UnsupportedWorkload
-from wasmoci.filesystem import GuestFiles, GuestMount
 from wasmoci.limits import Limits
-from wasmoci.module import Module
+from wasmoci.oci.filesystem import GuestFiles, GuestMount
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run

@@ -13,10 +13,10 @@ import pytest
 
 from tests.support.guests import build
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.wasi import FUNCTIONS
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from pathlib import Path

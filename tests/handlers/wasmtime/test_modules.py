@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci.errors import InvalidModule, UnsupportedModule
-from wasmoci.module import Module
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from wasmoci.handlers.wasmtime import WasmtimeHandler
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.result import ExitReason
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
@@ -84,7 +84,7 @@ def test_nothing_left(run: Run) -> None:
 
 def test_cache() -> None:
     """A cache makes each value once, and drops those that weren't used for longest."""
-    from wasmoci.cache import Cache  # noqa: PLC0415
+    from wasmoci.host.file_cache import Cache  # noqa: PLC0415
 
     made: list[str] = []
 

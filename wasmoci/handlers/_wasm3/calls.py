@@ -1,6 +1,6 @@
 """How wasm3 calls the host: one function for all guests, which finds whose import it is called for.
 
-A call is answered, or it traps: see :mod:`wasmoci.handlers._entries`.
+A call is answered, or it traps: see :mod:`wasmoci.handlers._callback_entries`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ctypes
 import itertools
 import struct
 
-from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._wasm3.library import ImportContext, RawCall
 
 TYPE_CHECKING = False

@@ -7,9 +7,9 @@ destructors: without this change wasm3 would call the inner one.
 
 from __future__ import annotations
 
-from wasmoci.binary.core import DATA, EXPORT, MEMORY, read_head
-from wasmoci.binary.edits import Edit, apply, change_section, unsigned
 from wasmoci.handlers._wasm3.names import PREFIX
+from wasmoci.wasm.core import DATA, EXPORT, MEMORY, read_head
+from wasmoci.wasm.edits import Edit, apply, change_section, unsigned
 
 _FUNCTION = 0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 
-from wasmoci.binary.bound import REFUSED_EXPORT
-from wasmoci.handlers import _host, _interpreter
+from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.handlers._wasm3.calls import ENTRY, HOST_FAILED, Calls
 from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.names import PREFIX
 from wasmoci.wasi import ProcExit
+from wasmoci.wasm.memory_bound import REFUSED_EXPORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Guest:
         self._workload = workload
         self._data = data
         self._wasi = wasi
-        self._imports = _host.imported_functions(workload.module)
+        self._imports = wasi_host.imported_functions(workload.module)
         functions = wasi.functions()
         self._calls = Calls([functions[item.name] for item in self._imports])
 
@@ -60,7 +60,7 @@ class Guest:
             except Wasm3Error as error:
                 if _OUT_OF_BOUNDS not in error.message:
                     raise
-                return _host.trapped(error.message, (), refused=0, limits=self._workload.limits)
+                return wasi_host.trapped(error.message, (), refused=0, limits=self._workload.limits)
             with self._calls as calls:
                 self._wasi.bind(_Memory(runtime, calls))
                 for index, item in enumerate(self._imports):
@@ -68,26 +68,26 @@ class Guest:
                 try:
                     self._workload.started()
                     runtime.start()
-                    for function in _host.functions_to_call(self._workload):
+                    for function in wasi_host.functions_to_call(self._workload):
                         runtime.call(PREFIX + function)
                 except Wasm3Error as error:
                     return self._ended(runtime, error)
                 if calls.raised is not None:
                     raise calls.raised
-                return _host.exited(0, refused=_refused(runtime), limits=self._workload.limits)
+                return wasi_host.exited(0, refused=_refused(runtime), limits=self._workload.limits)
         finally:
-            self._wasi.bind(_host.NO_MEMORY)
+            self._wasi.bind(wasi_host.NO_MEMORY)
             runtime.close()
 
     def _ended(self, runtime: Runtime, error: Wasm3Error) -> Outcome:
         limits, raised = self._workload.limits, self._calls.raised
         if isinstance(raised, ProcExit):
-            return _host.exited(raised.code, refused=_refused(runtime), limits=limits)
+            return wasi_host.exited(raised.code, refused=_refused(runtime), limits=limits)
         if raised is not None:
             raise raised
         if error.address == HOST_FAILED:
-            raise _host.unanswered()
-        return _host.trapped(error.message, runtime.backtrace(), refused=_refused(runtime), limits=limits)
+            raise wasi_host.unanswered()
+        return wasi_host.trapped(error.message, runtime.backtrace(), refused=_refused(runtime), limits=limits)
 
 
 class _Memory:

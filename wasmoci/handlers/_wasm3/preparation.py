@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 
-from wasmoci.binary.rewrite import rewrite
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasm3.calls import ENTRY
 from wasmoci.handlers._wasm3.encoding import mark_exports, without_memory
 from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.stack import on_large_stack
+from wasmoci.wasm.rewrite import rewrite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 
 def prepare(module: Module, pages: int, *, tried: bool) -> bytes:
@@ -41,7 +41,7 @@ def _compile(module: Module, data: bytes, stack: int) -> None:
         Runtime(data, stack=stack).close()
         with contextlib.closing(Runtime(without_memory(data, source=module.source), stack=stack)) as runtime:
             runtime.load()
-            for item in _host.imported_functions(module):
+            for item in wasi_host.imported_functions(module):
                 runtime.link(item.module, item.name, ENTRY, 0)
             runtime.compile()
     except Wasm3Error as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wasmoci.handlers._thread import on_stack
+from wasmoci.handlers._guest_thread import on_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

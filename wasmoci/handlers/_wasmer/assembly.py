@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from wasmoci.binary.edits import signed, unsigned
 from wasmoci.handlers._wasmer.messages import GATHERED_BIT, POSTED_BIT
+from wasmoci.wasm.edits import signed, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,11 +6,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from wasmoci._sha256 import hexdigest
-from wasmoci.compiled import foreign, place
+from wasmoci._startup.sha256 import hexdigest
+from wasmoci.compiled import directories, engine_caches
+from wasmoci.compiled.file_names import LOCK
 from wasmoci.compiled.lock import PATIENCE, lock
-from wasmoci.compiled.names import LOCK
-from wasmoci.scratch import temporary_directory
+from wasmoci.host.temporary_directory import temporary_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,11 +58,11 @@ def _is_compiled(root: Path, name: str) -> bool:
 
 def _kept() -> Path | None:
     try:
-        base = place.find()
+        base = directories.find()
         if base is None:
             return None
-        path = place.private(base / foreign.WASMER, writable=True)
-        foreign.trim(path, place.limit())
-    except place.Unusable:
+        path = directories.private(base / engine_caches.WASMER, writable=True)
+        engine_caches.trim(path, directories.limit())
+    except directories.Unusable:
         return None
     return path

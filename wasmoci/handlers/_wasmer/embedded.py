@@ -9,18 +9,18 @@ import importlib.util
 from pathlib import Path
 
 from wasmoci import compiled
-from wasmoci.binary.bound import InitialMemoryTooLarge
-from wasmoci.capabilities import Capability
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import WEBASSEMBLY_2
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
+from wasmoci.wasm.module import WEBASSEMBLY_2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
     from wasmoci.wasi import Wasi
+    from wasmoci.wasm.module import Module
 
 
 def _file(package: str) -> str:
@@ -64,18 +64,18 @@ class Embedded:
     starts_processes = False
 
     def __init__(self) -> None:
-        self._compiled = _host.new_cache()
+        self._compiled = wasi_host.new_cache()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
         try:
-            from wasmoci.handlers._thread import on_stack  # noqa: PLC0415
+            from wasmoci.handlers._guest_thread import on_stack  # noqa: PLC0415
             from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
         except ImportError as error:
-            raise _host.unloadable("wasmer", error) from error
+            raise wasi_host.unloadable("wasmer", error) from error
 
         try:
-            artifact = self._compile(workload.module, _host.max_pages(workload.limits))
+            artifact = self._compile(workload.module, wasi_host.max_pages(workload.limits))
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
 
@@ -84,23 +84,23 @@ class Embedded:
                 lambda _: embedding.run(workload, artifact, wasi), _STACK, _SMALLEST_STACK, abandon=_nothing_to_abandon
             )
 
-        return _host.with_wasi(workload, run)
+        return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
         file = self.kept(module, limits)
         if file is None:
-            self._fetch(module, _host.max_pages(limits))
+            self._fetch(module, wasi_host.max_pages(limits))
             file = self.kept(module, limits)
         return file
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
-        return compiled.locate(_key(module, _host.max_pages(limits)))
+        return compiled.locate(_key(module, wasi_host.max_pages(limits)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers import _thread  # noqa: F401, PLC0415
+        from wasmoci.handlers import _guest_thread  # noqa: F401, PLC0415
         from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415
 
         _version()
@@ -115,11 +115,11 @@ class Embedded:
 
 
 def _key(module: Module, pages: int | None) -> compiled.Key:
-    return compiled.Key(module.digest, "wasmer", _version(), _host.memory_bound(pages))
+    return compiled.Key(module.digest, "wasmer", _version(), wasi_host.memory_bound(pages))
 
 
 def _version() -> str:
-    return _host.rewriter("wasmer-compiler-cranelift", _FILES[1])
+    return wasi_host.rewriter("wasmer-compiler-cranelift", _FILES[1])
 
 
 def _nothing_to_abandon() -> None:

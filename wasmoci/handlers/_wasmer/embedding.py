@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from wasmoci.binary.bound import REFUSED_EXPORT
-from wasmoci.binary.start import START_EXPORT, export_start
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers import _host, _interpreter
+from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.wasi import ProcExit
+from wasmoci.wasm.memory_bound import REFUSED_EXPORT
+from wasmoci.wasm.start_function import START_EXPORT, export_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers.base import Outcome, Workload
-    from wasmoci.module import Module
     from wasmoci.wasi import Wasi
+    from wasmoci.wasm.module import Module
 
 # Not by name: the packages are there on some versions of Python only.
 wasmer = importlib.import_module("wasmer")
@@ -41,7 +41,7 @@ def compile_module(module: Module, pages: int | None) -> bytes:
     # The host's functions find a memory only once there is an instance.
     data = export_start(module.data, source=module.source)
     if pages is not None:
-        from wasmoci.binary.rewrite import limit_memory  # noqa: PLC0415  most runs have no limit
+        from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most runs have no limit
 
         data = limit_memory(data, pages, source=module.source)
     try:
@@ -86,12 +86,12 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
         wasi.bind(_Memory(workload.module, instance))
         if _has(instance, START_EXPORT):
             getattr(instance.exports, START_EXPORT)()
-        for function in _host.functions_to_call(workload):
+        for function in wasi_host.functions_to_call(workload):
             getattr(instance.exports, function)()
     except ProcExit as exit_:
         if raised[0] is not exit_:
             raise _failure(raised) from None
-        return _host.exited(exit_.code, refused=_refused(instance), limits=limits)
+        return wasi_host.exited(exit_.code, refused=_refused(instance), limits=limits)
     except RuntimeError as error:
         if raised:
             raise _failure(raised) from None
@@ -100,18 +100,18 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
         message, *frames = str(error).split("\n", _MAX_FRAMES + 1)
         backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
         message = message.removeprefix("RuntimeError: ")
-        return _host.trapped(message, backtrace, refused=_refused(instance), limits=limits)
+        return wasi_host.trapped(message, backtrace, refused=_refused(instance), limits=limits)
     finally:
         # The host's functions know the memory, which knows the store, which knows the functions: nobody sees that circle.
-        wasi.bind(_host.NO_MEMORY)
+        wasi.bind(wasi_host.NO_MEMORY)
     if raised:
         raise _failure(raised)
-    return _host.exited(0, refused=_refused(instance), limits=limits)
+    return wasi_host.exited(0, refused=_refused(instance), limits=limits)
 
 
 def _failure(raised: list[BaseException]) -> BaseException:
     """What ended a guest that hasn't exited; an exit that has met with an error on its way is none."""
-    return _host.unanswered() if isinstance(raised[0], ProcExit) else raised[0]
+    return wasi_host.unanswered() if isinstance(raised[0], ProcExit) else raised[0]
 
 
 def _watched(call: Callable[..., int | None], raised: list[BaseException]) -> Callable[..., int | None]:
@@ -133,7 +133,7 @@ def _imports(store: Any, module: Module, wasi: Wasi, raised: list[BaseException]
     kinds = {"i32": wasmer.Type.I32, "i64": wasmer.Type.I64}
     functions = wasi.functions()
     namespaces: dict[str, dict[str, Any]] = {}
-    for item in _host.imported_functions(module):
+    for item in wasi_host.imported_functions(module):
         function = functions[item.name]
         signature = wasmer.FunctionType(
             [kinds[kind] for kind in function.params], [kinds[kind] for kind in function.results]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from wasmoci.binary.core import ELEMENT, GLOBAL
-from wasmoci.binary.edits import CodePass, Edit, append_to, change_section, unsigned
-from wasmoci.binary.instructions import CALL, END, decode
-from wasmoci.binary.valtypes import global_type, value_type
 from wasmoci.handlers._wasmer import assembly as asm
+from wasmoci.wasm.core import ELEMENT, GLOBAL
+from wasmoci.wasm.edits import CodePass, Edit, append_to, change_section, unsigned
+from wasmoci.wasm.instructions import CALL, END, decode
+from wasmoci.wasm.value_types import global_type, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.binary.core import CoreHead
-    from wasmoci.binary.instructions import Instruction
-    from wasmoci.binary.reader import Reader
+    from wasmoci.wasm.core import CoreHead
+    from wasmoci.wasm.instructions import Instruction
+    from wasmoci.wasm.reader import Reader
 
 _REF_FUNC = 0xD2
 _PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4

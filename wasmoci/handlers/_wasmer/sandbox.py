@@ -11,17 +11,17 @@ import importlib.util
 from pathlib import Path
 
 from wasmoci import compiled
-from wasmoci.binary.bound import InitialMemoryTooLarge
-from wasmoci.capabilities import Capability
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
-from wasmoci.module import WEBASSEMBLY_2, Feature
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
+from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 _found = importlib.util.find_spec("wasmer_sdk")
 if _found is None:
@@ -58,7 +58,7 @@ class Sandboxed:
     starts_processes = True
 
     def __init__(self) -> None:
-        self._rewritten = _host.new_cache()
+        self._rewritten = wasi_host.new_cache()
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
@@ -69,7 +69,7 @@ class Sandboxed:
         except InitialMemoryTooLarge as error:
             return Outcome.out_of_memory(workload.limits.memory, detail=error.message)
 
-        return _host.with_wasi(workload, lambda wasi: run_in_sandbox(workload, data, wasi))
+        return wasi_host.with_wasi(workload, lambda wasi: run_in_sandbox(workload, data, wasi))
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Precompiling.precompile`.
@@ -78,20 +78,20 @@ class Sandboxed:
         another process, which needs the SDK's cache all the same.
         """
         if module.export(_START) is not None:
-            _fetch(module, _host.max_pages(limits), (_START,))
+            _fetch(module, wasi_host.max_pages(limits), (_START,))
         return None
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
-        return compiled.locate(_key(module, _host.max_pages(limits), (_START,)))
+        return compiled.locate(_key(module, wasi_host.max_pages(limits), (_START,)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415
 
     def _rewrite(self, workload: Workload) -> bytes:
-        module, pages = workload.module, _host.max_pages(workload.limits)
-        calls = _host.functions_to_call(workload)
+        module, pages = workload.module, wasi_host.max_pages(workload.limits)
+        calls = wasi_host.functions_to_call(workload)
         return self._rewritten.get(
             (module.digest, pages, calls), len(module.data), lambda: _fetch(module, pages, calls)
         )
@@ -99,8 +99,8 @@ class Sandboxed:
 
 def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
     def make() -> bytes:
-        from wasmoci.binary.rewrite import limit_memory  # noqa: PLC0415  most modules are known
         from wasmoci.handlers._wasmer.tunnel import tunnel  # noqa: PLC0415
+        from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most modules are known
 
         limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
         return tunnel(limited, calls, original=module.data, source=module.source)
@@ -109,6 +109,6 @@ def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
 
 
 def _key(module: Module, pages: int | None, calls: tuple[str, ...]) -> compiled.Key:
-    version = _host.rewriter("wasmer-sdk", _SDK)
-    configuration = ", ".join(filter(None, (_host.memory_bound(pages), *calls)))
+    version = wasi_host.rewriter("wasmer-sdk", _SDK)
+    configuration = ", ".join(filter(None, (wasi_host.memory_bound(pages), *calls)))
     return compiled.Key(module.digest, "wasmer", version, configuration)

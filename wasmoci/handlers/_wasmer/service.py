@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from wasmoci.errors import EngineCrashed
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmer.messages import (
     CALL_SIZE,
     COMMAND,
@@ -29,8 +29,8 @@ from wasmoci.wasi import FUNCTIONS, Errno
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from wasmoci.entrypoint import Entrypoint
     from wasmoci.handlers._wasmer.regions import Span
+    from wasmoci.oci.entrypoint import Entrypoint
     from wasmoci.wasi import Wasi
 
 _NAMES = {number: name for name, number in NUMBERS.items()}
@@ -133,7 +133,7 @@ class Service:
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:  # the pipe is the other one's
-            raise _host.forked()
+            raise wasi_host.forked()
 
     def _read(self, size: int) -> bytes:
         data = self._pipe.read(size)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci.errors import EngineError, UnsupportedModule
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmer.cache import cache_root, compiling
 from wasmoci.handlers._wasmer.process import SdkProcess
 from wasmoci.handlers._wasmer.service import Service
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.surroundings import compile_limits
+from wasmoci.handlers.run_context import compile_limits
 from wasmoci.wasi import ProcExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.errors import WasmociError
     from wasmoci.handlers.base import Workload
-    from wasmoci.module import Module
     from wasmoci.wasi import Wasi
+    from wasmoci.wasm.module import Module
 
 _MAX_FRAMES = 64
 _FAILED = "command execution failed: "
@@ -70,14 +70,14 @@ def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
         raise _refusal(message, workload.module)
     message, *frames = message.removeprefix(_TRAP).split("\n", _MAX_FRAMES + 1)
     backtrace = tuple(frame.strip().removeprefix("at ") for frame in frames[:_MAX_FRAMES])
-    return _host.trapped(message, backtrace, refused=service.refused, limits=limits)
+    return wasi_host.trapped(message, backtrace, refused=service.refused, limits=limits)
 
 
 def _ended(code: int, service: Service, workload: Workload) -> Outcome:
     """The outcome of a guest that exited; it was told that all its writes went well, so it can't have when one hasn't."""
     if code == 0 and (lost := service.lost):
         return Outcome.trapped(f"what it wrote last to {lost} could not be written, and it ended before it was told")
-    return _host.exited(code, refused=service.refused, limits=workload.limits)
+    return wasi_host.exited(code, refused=service.refused, limits=workload.limits)
 
 
 def _refusal(message: str, module: Module) -> WasmociError:

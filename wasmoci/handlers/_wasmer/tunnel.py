@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmoci.binary.core import CODE, EXPORT, FUNCTION, IMPORT, MEMORY, START, TYPE, CoreHead, read_head
-from wasmoci.binary.edits import Edit, append_to, apply, change_code, change_section, unsigned
-from wasmoci.binary.names import name_functions
-from wasmoci.binary.reader import Reader
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer import assembly as asm
 from wasmoci.handlers._wasmer.messages import NUMBERS, REFUSED, SCRATCH
 from wasmoci.handlers._wasmer.regions import Vectors, reads_of
 from wasmoci.handlers._wasmer.renumbering import Layout, References
 from wasmoci.wasi import FUNCTIONS
+from wasmoci.wasm.core import CODE, EXPORT, FUNCTION, IMPORT, MEMORY, START, TYPE, CoreHead, read_head
+from wasmoci.wasm.edits import Edit, append_to, apply, change_code, change_section, unsigned
+from wasmoci.wasm.name_section import name_functions
+from wasmoci.wasm.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

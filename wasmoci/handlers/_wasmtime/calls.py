@@ -1,6 +1,6 @@
 """Calling the guest, and being called by it.
 
-A host function answers, or it ends the guest: see :mod:`wasmoci.handlers._entries`. What it raises belongs to the run, and many run at
+A host function answers, or it ends the guest: see :mod:`wasmoci.handlers._callback_entries`. What it raises belongs to the run, and many run at
 once; a call gives back wasmtime's error as it is.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from wasmoci.handlers._entries import Entry, Marked, addresses
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._wasmtime.library import Owned, check, failure_of, library
 from wasmoci.handlers._wasmtime.prototypes import (
     NO_FINALIZER,

@@ -10,14 +10,14 @@ from wasmoci import compiled
 from wasmoci.handlers._wasmtime.library import Error, Owned, check, library, take_bytes
 from wasmoci.handlers._wasmtime.prototypes import wasm_byte_vec_t
 from wasmoci.handlers._wasmtime.refusals import refused
-from wasmoci.module import ModuleKind
+from wasmoci.wasm.module import ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.handlers._wasmtime.needs import Needs
-    from wasmoci.module import Module
+    from wasmoci.handlers._wasmtime.engine_kinds import Needs
+    from wasmoci.wasm.module import Module
 
 
 def get(module: Module, engine: Owned, needs: Needs) -> Owned:

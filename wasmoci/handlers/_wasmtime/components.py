@@ -18,7 +18,7 @@ from wasmoci.handlers._wasmtime.traps import summary
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 _RUN = "wasi:cli/run@0.2.0"  # stands for every compatible version
 _MISMATCH = "component imports "

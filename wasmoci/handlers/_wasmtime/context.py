@@ -11,16 +11,16 @@ from wasmoci.handlers._wasmtime.library import Owned, library
 from wasmoci.handlers._wasmtime.outputs import Loan
 from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
 from wasmoci.handlers.preopens import preopens
-from wasmoci.module import ModuleKind
+from wasmoci.wasm.module import ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from wasmoci.entrypoint import Entrypoint
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
     from wasmoci.handlers.preopens import Preopen
+    from wasmoci.oci.entrypoint import Entrypoint
     from wasmoci.stdio import Sink
 
 _STDOUT, _STDERR = 1, 2

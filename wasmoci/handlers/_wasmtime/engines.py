@@ -11,21 +11,21 @@ import functools
 import threading
 
 from wasmoci import compiled
-from wasmoci.cache import Cache
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import code, exits, inner, writes
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
+from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.traps import summary
-from wasmoci.handlers._wasmtime.which import Host
-from wasmoci.module import Module, ModuleKind
+from wasmoci.host.file_cache import Cache
+from wasmoci.wasm.module import Module, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import attrs
 
-    from wasmoci.handlers._wasmtime.needs import Needs
+    from wasmoci.handlers._wasmtime.engine_kinds import Needs
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 _KEPT_MODULES = 64
 _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times as much

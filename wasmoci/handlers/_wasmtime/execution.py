@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime import calls, stdin
 from wasmoci.handlers._wasmtime.context import configure, with_arguments
 from wasmoci.handlers._wasmtime.inner import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
+from wasmoci.handlers._wasmtime.linking import Host, host_for
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
 from wasmoci.handlers._wasmtime.run import Run
 from wasmoci.handlers._wasmtime.stack import with_room
 from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.which import Host, host_for
 from wasmoci.handlers._wasmtime.writes import GuestOutputs
-from wasmoci.module import FuncType, ModuleKind
+from wasmoci.wasm.module import FuncType, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers.base import Outcome, Workload
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 
 def execute(workload: Workload, engine: Engine) -> Outcome:
@@ -46,7 +46,7 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         _stop(run, engine)
 
     if engine.needs.stoppable:
-        from wasmoci.handlers._thread import off_main_thread  # noqa: PLC0415  most runs have no limits
+        from wasmoci.handlers._guest_thread import off_main_thread  # noqa: PLC0415  most runs have no limits
 
         fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
@@ -121,7 +121,7 @@ def _call_core(
     else:
         with run.instantiating():
             instance, error = calls.instantiate(program, context)
-    for name in _host.functions_to_call(workload):
+    for name in wasi_host.functions_to_call(workload):
         if error is not None:
             break
         error = calls.call(context, calls.exported_function(context, instance, name), _results(module, name))

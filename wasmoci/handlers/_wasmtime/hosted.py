@@ -1,4 +1,4 @@
-"""The WASI host in Python (:mod:`wasmoci.wasi`) on wasmtime, for guests that wasmtime's own can't serve (:mod:`.which`).
+"""The WASI host in Python (:mod:`wasmoci.wasi`) on wasmtime, for guests that wasmtime's own can't serve (:mod:`.linking`).
 
 What it does to files takes a fifth of the time of wasmtime's own, which has another thread do it.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import functools
 
-from wasmoci.handlers._host import open_wasi
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.library import check, library
+from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.outputs import guarded
-from wasmoci.handlers._wasmtime.which import Host
+from wasmoci.handlers.wasi_host import open_wasi
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
 else:
-    from wasmoci import _attrs as attrs
+    from wasmoci._startup import attrs
 
 
 # They know nothing of descriptors, so wasmtime's own do, which are a hundred times as fast.

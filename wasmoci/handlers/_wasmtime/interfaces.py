@@ -8,7 +8,7 @@ from wasmoci.errors import UnsupportedModule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 _INTERFACE = r"(wasi:[a-z0-9-]+)/([a-z0-9-]+)@0\.2\.\d+"
 _NETWORK = "wasi:http"

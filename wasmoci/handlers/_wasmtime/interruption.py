@@ -11,8 +11,8 @@ import contextlib
 import ctypes
 import os
 
-from wasmoci.handlers._entries import Entry, Marked, addresses
-from wasmoci.handlers._thread import no_thread
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses
+from wasmoci.handlers._guest_thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t, without_result
 from wasmoci.handlers._wasmtime.run import runs

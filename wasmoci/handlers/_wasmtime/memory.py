@@ -11,7 +11,7 @@ import errno
 import os
 from _thread import get_native_id
 
-from wasmoci.handlers._entries import Entry, Marked, addresses, reader
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses, reader
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import (
     NO_FINALIZER,

@@ -11,8 +11,8 @@ import errno
 import threading
 
 from wasmoci.handlers import _interpreter
-from wasmoci.handlers._entries import Entry, Marked, addresses
-from wasmoci.handlers._thread import on_thread
+from wasmoci.handlers._callback_entries import Entry, Marked, addresses
+from wasmoci.handlers._guest_thread import on_thread
 from wasmoci.handlers._wasmtime.prototypes import finalizer_t, wasi_output_callback_t, without_result
 from wasmoci.stdio import Sink, Streams
 

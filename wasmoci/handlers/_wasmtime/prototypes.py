@@ -148,7 +148,7 @@ class wasmtime_memory_creator_t(Structure):  # noqa: N801
 
 
 def without_result(kind: Any) -> Any:
-    """The type of a call-back in Python that stands behind an entry, see :mod:`wasmoci.handlers._entries`.
+    """The type of a call-back in Python that stands behind an entry, see :mod:`wasmoci.handlers._callback_entries`.
 
     Args:
         kind: The type of the C function.

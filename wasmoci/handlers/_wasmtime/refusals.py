@@ -6,12 +6,12 @@ import re
 
 from wasmoci.errors import InvalidModule, UnsupportedModule
 from wasmoci.handlers._wasmtime.traps import summary
-from wasmoci.module import Feature, ModuleKind
+from wasmoci.wasm.module import Feature, ModuleKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Error
-    from wasmoci.module import Module
+    from wasmoci.wasm.module import Module
 
 FEATURES = frozenset(Feature) - {
     Feature.LEGACY_EXCEPTIONS,

@@ -10,7 +10,7 @@ import contextlib
 import os
 from _thread import get_native_id
 
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ instantiated: dict[int, Run] = {}
 def _forked() -> None:
     """In a process that was forked within a call of a guest: the guest has one there as well, and nobody meant that."""
     for run in runs.values():
-        run.fail(_host.forked())
+        run.fail(wasi_host.forked())
 
 
 os.register_at_fork(after_in_child=_forked)

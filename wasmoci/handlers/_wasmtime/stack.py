@@ -10,7 +10,7 @@ import functools
 import threading
 from _thread import get_native_id
 
-from wasmoci.handlers._thread import on_stack
+from wasmoci.handlers._guest_thread import on_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

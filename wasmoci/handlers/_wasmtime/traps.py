@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wasmoci.handlers import _host
+from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 
@@ -68,7 +68,7 @@ def _explained(message: str, run: Run, refused: int) -> str:
     for words, known in ((HOST_FAILED, False), (STOPPED, run.stopped), (REFUSED, refused)):
         if message.endswith(words) and not known:
             if run.reason is None:
-                raise _host.unanswered()
+                raise wasi_host.unanswered()
             return run.reason
     return message
 
@@ -91,7 +91,7 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
     elif code is None and error is not None:
         code = error.exit_code
     if code is not None:
-        return _host.exited(code, refused=refused, limits=limits)
+        return wasi_host.exited(code, refused=refused, limits=limits)
     text = str(error)
     message, frames = read_report(text)
     message = _explained(message, run, refused)
@@ -108,4 +108,4 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
         )
     if run.memory is not None and any(part in text for part in _TABLES_REFUSED):
         refused += 1
-    return _host.trapped(message, frames, refused=refused, limits=limits)
+    return wasi_host.trapped(message, frames, refused=refused, limits=limits)

@@ -15,7 +15,7 @@ from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import GuardedSink
 from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
-from wasmoci.wasi.failure import FAILURES, errno_of
+from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
 
 TYPE_CHECKING = False

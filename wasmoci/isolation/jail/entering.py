@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import JailUnavailable
-from wasmoci.isolation.jail import WAY_OUT, landlock, process, root, seccomp, syscalls
+from wasmoci.isolation.jail import WAY_OUT, allowed_syscalls, landlock, process, root, seccomp
 from wasmoci.isolation.jail.support import support
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
         process.hide()
         seccomp.forbid_new_privileges()
         landlock.restrict([*((place.path, place.read_only) for place in jailed.places), (jailed.empty, True)])
-        seccomp.restrict(syscalls.policy(sees_only_its_own=jailed.is_apart))
+        seccomp.restrict(allowed_syscalls.policy(sees_only_its_own=jailed.is_apart))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise JailUnavailable(f"the jail can't be had: {place}{error.strerror}") from error

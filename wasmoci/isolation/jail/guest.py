@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import InvalidInput
-from wasmoci.filesystem import plan
 from wasmoci.isolation.jail.root import Place
-from wasmoci.spec import Mount, Root, Spec
+from wasmoci.oci.filesystem import plan
+from wasmoci.oci.spec import Mount, Root, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from wasmoci.filesystem import GuestMount
+    from wasmoci.oci.filesystem import GuestMount
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]
 
     Raises:
         InvalidInput: The root isn't a directory.
-        InvalidMount: See :func:`wasmoci.filesystem.plan`.
+        InvalidMount: See :func:`wasmoci.oci.filesystem.plan`.
     """
     if not os.path.isdir(rootfs):
         raise InvalidInput(f"{rootfs}: the root of a guest's files has to be a directory")

@@ -9,7 +9,7 @@ import sys
 import attrs
 
 from wasmoci.isolation.jail import landlock, seccomp
-from wasmoci.isolation.jail.syscalls import architecture
+from wasmoci.isolation.jail.allowed_syscalls import architecture
 
 
 @attrs.frozen(kw_only=True)

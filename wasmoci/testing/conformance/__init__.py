@@ -13,21 +13,21 @@ What a handler claims among its capabilities it has to pass; what it doesn't cla
 from __future__ import annotations
 
 from wasmoci.testing.conformance.arguments import ArgumentsAndEnvironment, EntryFunction
-from wasmoci.testing.conformance.callers import FunctionsOfTheCaller, SignalsOfTheCaller
-from wasmoci.testing.conformance.calls import Calls
-from wasmoci.testing.conformance.chance import TimeAndChance
+from wasmoci.testing.conformance.caller_process import Concurrency, Leaks, TheProcess
 from wasmoci.testing.conformance.descriptors import FilesAndDescriptors
-from wasmoci.testing.conformance.ends import Exits, Traps
+from wasmoci.testing.conformance.determinism import TimeAndChance
+from wasmoci.testing.conformance.exit_status import Exits, Traps
 from wasmoci.testing.conformance.files import Confinement, Files, ReadOnly
+from wasmoci.testing.conformance.interpreter_state import ProcessSettings
 from wasmoci.testing.conformance.jail import Jail
 from wasmoci.testing.conformance.limits import FuelLimits, MemoryLimits, TimeLimits
 from wasmoci.testing.conformance.modules import BadModules, Components, Contract
 from wasmoci.testing.conformance.mounts import SeveralMounts
-from wasmoci.testing.conformance.process import Concurrency, Leaks, TheProcess
+from wasmoci.testing.conformance.output_functions import FunctionsOfTheCaller, SignalsOfTheCaller
 from wasmoci.testing.conformance.repetition import Repetition
 from wasmoci.testing.conformance.resources import HostResources
-from wasmoci.testing.conformance.settings import ProcessSettings
 from wasmoci.testing.conformance.streams import StandardStreams
+from wasmoci.testing.conformance.wasi_functions import Calls
 
 __all__ = ["HandlerConformance"]
 

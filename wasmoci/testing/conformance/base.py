@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pytest
 
 from wasmoci import isolation
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineError
-from wasmoci.isolation.importable import reference_of
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.handler_import import reference_of
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
 from wasmoci.testing.bundles import bundle
-from wasmoci.testing.conformance.standing import changes, standing
-from wasmoci.testing.conformance.waiting import waiting
+from wasmoci.testing.conformance.process_state import changes, standing
+from wasmoci.testing.conformance.waiting_guest import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.bundle import Bundle
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
-    from wasmoci.testing.conformance.waiting import WaitingGuest
+    from wasmoci.testing.conformance.waiting_guest import WaitingGuest
 
 GUESTS = Path(__file__).parents[1] / "guests"
 NO_LIMITS = Limits()

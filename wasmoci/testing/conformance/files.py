@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import InvalidSpec, UnsupportedWorkload, WasmociError
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, ended
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wasmoci.bundle import Bundle
+    from wasmoci.oci.bundle import Bundle
     from wasmoci.testing.conformance.base import Runner
 
 OUTSIDE = "this is outside"

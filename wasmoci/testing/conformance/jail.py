@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from wasmoci import isolation
-from wasmoci.capabilities import Capability
 from wasmoci.errors import EngineCrashed, JailUnavailable, UnsupportedWorkload
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.jail.support import support
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, Runner, ended, guest_bytes
+from wasmoci.wasm.module import Module
 
 _RUNS = (("args", "x"), ("exit", "3"), ("trap", "unreachable"), ("streams",))
 

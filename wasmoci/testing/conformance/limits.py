@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.capabilities import Capability
-from wasmoci.handlers.base import Interruptible
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.handlers.contract import Interruptible
 from wasmoci.isolation import Isolation, choose
 from wasmoci.limits import Limits
-from wasmoci.module import Module
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, ended, guest_bytes
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner

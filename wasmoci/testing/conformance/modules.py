@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.capabilities import Capability
 from wasmoci.errors import InvalidModule, UnsupportedModule, WasmociError
-from wasmoci.module import Module
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio, Stream
 from wasmoci.testing.conformance.base import GUESTS, Conformance, Runner, ended, guest_bytes
+from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.handlers.base import EngineHandler
+    from wasmoci.handlers.contract import EngineHandler
 
 FEATURES = sorted(path.stem for path in GUESTS.glob("needs_*.wasm"))
 _UNDEFINED = b"\0asm\1\0\0\0" + bytes.fromhex(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wasmoci.capabilities import Capability
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.testing.conformance.base import Conformance, ended
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.testing.conformance.base import Conformance, guest_bytes
-from wasmoci.testing.conformance.waiting import Aside
+from wasmoci.testing.conformance.waiting_guest import Aside
 
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner

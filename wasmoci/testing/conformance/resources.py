@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci.errors import WasmociError
-from wasmoci.isolation.descriptors import MOST
+from wasmoci.isolation.descriptor_limit import MOST
 from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, ended
 from wasmoci.wasi import Errno

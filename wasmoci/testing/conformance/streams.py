@@ -10,7 +10,7 @@ import pytest
 
 from wasmoci.stdio import Capture, Stdio, Stream
 from wasmoci.testing.conformance.base import Conformance, ended, parted
-from wasmoci.testing.conformance.waiting import Aside
+from wasmoci.testing.conformance.waiting_guest import Aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmoci.wasi.abi import TIMESTAMP, U32, U64, Clockid, Errno
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

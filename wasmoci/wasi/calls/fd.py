@@ -7,7 +7,7 @@ import os
 
 from wasmoci.wasi import filestat
 from wasmoci.wasi.abi import FDSTAT, FILESTAT, PRESTAT, U32, U64, Errno, Fdflags, Rights
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.memory import region
 
@@ -66,7 +66,7 @@ class Fd:
             offset, length = offset & U64, length & U64
             if not length or offset + length > _MAX_OFFSET:
                 return Errno.INVAL
-            from wasmoci.wasi.linux import fallocate  # noqa: PLC0415 - ctypes, which few guests need
+            from wasmoci.wasi.syscalls import fallocate  # noqa: PLC0415 - ctypes, which few guests need
 
             fallocate(entry.fd, offset, length)
         except FAILURES as failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from wasmoci.wasi.abi import SIZE, TIMESTAMP, U32, U64, Errno, Rights, Whence
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import File
 from wasmoci.wasi.memory import buffers
 

@@ -9,11 +9,11 @@ import stat
 
 from wasmoci.wasi import memory
 from wasmoci.wasi.abi import SIZE, SYMLINK_FOLLOW, U64, Errno, Fdflags, Oflags, Rights
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.directory import Place
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.filestat import filetype
 from wasmoci.wasi.memory import region
-from wasmoci.wasi.place import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

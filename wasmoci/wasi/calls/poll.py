@@ -19,7 +19,7 @@ from wasmoci.wasi.abi import (
     Rights,
 )
 from wasmoci.wasi.clocks import SystemClocks
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.memory import region
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from wasmoci.wasi.host import Host
 else:
-    from wasmoci._tuples import NamedTuple
+    from wasmoci._startup.tuples import NamedTuple
 
 _MAX_SUBSCRIPTIONS = 4096
 _MAX_MILLISECONDS = (1 << 31) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmoci.wasi.abi import U32, Errno
-from wasmoci.wasi.process import ProcExit
+from wasmoci.wasi.exit import ProcExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

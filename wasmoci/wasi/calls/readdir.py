@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
-from wasmoci.wasi.failure import FAILURES, errno_of
+from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.memory import region
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from wasmoci.wasi.abi import SIZE, U32, Errno, Fdflags, Rights
-from wasmoci.wasi.failure import FAILURES, Refusal, errno_of
+from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.memory import buffers, region
 from wasmoci.wasi.sockets import Socket
 

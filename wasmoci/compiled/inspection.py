@@ -1,0 +1,78 @@
+"""Looking at the compile cache, and removing things from it."""
+
+from __future__ import annotations
+
+from wasmoci.compiled import engine_caches, eviction
+from wasmoci.compiled.directories import MODULES, Unusable, find, limit
+from wasmoci.compiled.entries import Entries
+from wasmoci.compiled.eviction import Pruned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import NamedTuple
+else:
+    from wasmoci._startup.tuples import NamedTuple
+
+
+_SHOWN = ("engine", "version", "configuration", "module")
+
+
+class Report(NamedTuple):
+    """What is known of the compile cache.
+
+    Args:
+        directory: Its host path; None when there is none.
+        problem: Why there is none; empty when it is usable.
+        limit: The bytes that it may take.
+        entries: Its entries, the one that was used last first: ``engine``, ``version``, ``configuration``, ``module`` (a digest),
+            ``size`` in bytes, ``used`` in seconds since the epoch, and the ``file``.
+    """
+
+    directory: str | None
+    problem: str
+    limit: int
+    entries: tuple[dict[str, object], ...]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all entries."""
+        return sum(int(str(entry["size"])) for entry in self.entries)
+
+
+def look() -> Report:
+    """Look at the cache. One that isn't there yet is made."""
+    try:
+        base, room = find(), limit()
+        if base is None:
+            return Report(None, "it is switched off", room, ())
+        with Entries.open(base, _nothing) as entries:
+            found = tuple(_described(entries, entry) for entry in eviction.listed(entries))
+            return Report(str(base / MODULES), "", room, found)
+    except Unusable as problem:
+        return Report(None, str(problem), 0, ())
+
+
+def prune(base: Path, room: int) -> Pruned:
+    """Remove what nobody can use, and what goes beyond a bound.
+
+    Args:
+        base: The directory of all caches.
+        room: Bytes that may stay of our own, and of each that an engine keeps by itself.
+
+    Raises:
+        Unusable: The cache can't be used.
+    """
+    with Entries.open(base, _nothing) as entries:
+        pruned = eviction.prune(entries, room)
+    return Pruned(pruned.entries, pruned.size + engine_caches.trim(base / engine_caches.WASMER, room))
+
+
+def _described(entries: Entries, entry: eviction.Entry) -> dict[str, object]:
+    record = entries.record(entry.name) or {}
+    described: dict[str, object] = {name: record.get(name) for name in _SHOWN}
+    return {**described, "size": entry.size, "used": entry.used, "file": str(entries.path(entry.name))}
+
+
+def _nothing(_problem: str) -> None:
+    pass

@@ -1,0 +1,327 @@
+"""The flow of a run: classify the bundle, choose what runs it, run it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from wasmoci import isolation as isolations
+from wasmoci.dispatch import registry
+from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
+from wasmoci.dispatch.settings import Settings
+from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
+from wasmoci.limits import Limits
+from wasmoci.oci.classification import Classification, Kind, classify
+from wasmoci.oci.program import GuestProgram, in_hand
+from wasmoci.stdio import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import attrs
+
+    from wasmoci.dispatch.registry import Registry
+    from wasmoci.isolation import Isolation
+    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.warm_servers import OnlyForked, Servers
+    from wasmoci.oci.bundle import Bundle
+    from wasmoci.result import ExecutionResult
+else:
+    from wasmoci._startup import attrs
+
+INHERIT = Stdio.inherit()
+NO_LIMITS = Limits()
+
+
+class Dispatcher:
+    """Runs bundles, each on the engine that fits it. Safe to use from several threads.
+
+    Args:
+        engines: The engines to choose from where none is named, in order; None for the user's settings.
+        settings: The user's settings; None to read them from the configuration file and the environment.
+        registry: The handlers; None for those that are registered.
+        forced: ``wasm``, or an engine's name, to make every container but a sandbox Wasm.
+        servers: Where worker processes come from; None for those that all dispatchers share.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[str] | None = None,
+        *,
+        settings: Settings | None = None,
+        registry: Registry | None = None,
+        forced: str | None = None,
+        servers: Servers | OnlyForked | None = None,
+    ) -> None:
+        self._engines = tuple(engines) if engines is not None else None
+        self._settings = settings
+        self._registry = registry
+        self._forced = forced
+        self._servers = servers
+
+    # No functools.cached_property, which takes a lock for it on old Pythons: that is much of a small run.
+    @property
+    def settings(self) -> Settings:
+        """The settings that apply."""
+        if self._settings is None:
+            self._settings = Settings.load()
+        return self._settings
+
+    @property
+    def registry(self) -> Registry:
+        """The handlers to choose from."""
+        if self._registry is None:
+            self._registry = registry.default()
+        return self._registry
+
+    def classify(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+        quiet: bool = False,
+    ) -> Classification:
+        """Decide whether a bundle is Wasm or native; see :func:`wasmoci.oci.classification.classify`. The arguments are those of :meth:`run`."""
+        asked = bool(wasm) or engine is not None or (isolation is not None and wasm is None)
+        # What would be refused doesn't run natively, which is what a warning says.
+        refused = asked or (bundle.image is not None and not native)
+        return classify(
+            bundle.spec,
+            bundle.rootfs,
+            handlers=self.registry.names,
+            detection=self.settings.detection,
+            forced=self._forced,
+            wasm=asked,
+            quiet=quiet or refused,
+        )
+
+    def check_native(
+        self,
+        bundle: Bundle,
+        classification: Classification,
+        *,
+        engine: str | None = None,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+    ) -> None:
+        """See that a native workload may run; the arguments are those of :meth:`run`.
+
+        Raises:
+            NativeRefused: It may not.
+        """
+        from wasmoci.dispatch import native_consent  # noqa: PLC0415  a Wasm run doesn't need it
+
+        asked = native_consent.asked_for(engine, isolation, wasm=wasm)
+        if not asked and self._engines is not None and not native:
+            asked = f"the choice among the engines {', '.join(self._engines)}"
+        native_consent.check(bundle, classification, asked=asked, native=native)
+
+    def run(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+        ready: Callable[[], None] | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+    ) -> ExecutionResult:
+        """Run a bundle to its end, Wasm or native.
+
+        Args:
+            bundle: What to run.
+            engine: The engine to use, which means that it is Wasm; None to have one chosen.
+            stdio: Its streams.
+            limits: What it may use; the spec's memory limit holds where these have none.
+            isolation: Where a guest runs, which means that it is Wasm; None to have it chosen.
+            wasm: Whether a native workload is refused; False says that the isolation doesn't mean it. A dispatcher that was given
+                engines refuses one, too, unless it is ``native``.
+            native: Whether a native workload of an image may run; that of a bundle may, unless Wasm is asked for.
+            ready: Called when a guest is next to start, its engine chosen and its module compiled.
+
+        Raises:
+            WasmociError: It could not be run; see :mod:`wasmoci.errors`.
+        """
+        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
+        if classification.kind is Kind.NATIVE:
+            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
+            from wasmoci.native.runtimes import run  # noqa: PLC0415
+
+            with _explained(bundle, classification):
+                return run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        selection = self.select(
+            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
+        )
+        if ready is not None:
+            ready()
+        token = in_hand.set(program)
+        try:
+            return isolations.execute(
+                selection.handler,
+                bundle.spec,
+                bundle.rootfs,
+                stdio=stdio,
+                limits=selection.workload.limits,
+                isolation=selection.isolation,
+                servers=self._servers,
+                module=program.module,
+                preparing=self.settings.bounds,
+            )
+        except (UnsupportedModule, UnsupportedWorkload) as error:
+            self._suggest(error, selection)
+            raise
+        finally:
+            in_hand.reset(token)
+
+    @contextlib.contextmanager
+    def launch(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+    ) -> Iterator[Running]:
+        """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
+
+        Args:
+            bundle: As for :meth:`run`.
+            engine: As for :meth:`run`.
+            stdio: As for :meth:`run`.
+            limits: As for :meth:`run`.
+            isolation: ``PROCESS`` or ``JAIL``, which means that it is Wasm; None for the one that the engine is trusted with.
+            wasm: As for :meth:`run`.
+            native: As for :meth:`run`.
+
+        Raises:
+            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
+        """
+        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
+        if classification.kind is Kind.NATIVE:
+            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
+            from wasmoci.native.runtimes import launch  # noqa: PLC0415
+
+            with contextlib.ExitStack() as stack:
+                with _explained(bundle, classification):
+                    container = stack.enter_context(
+                        launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                    )
+                yield container
+            return
+        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        selection = self.select(
+            bundle,
+            classification,
+            program,
+            engine=engine,
+            stdio=stdio,
+            limits=limits,
+            isolation=isolation,
+            apart=True,
+            runs=True,
+        )
+        try:
+            with isolations.launch(
+                selection.handler,
+                bundle.spec,
+                bundle.rootfs,
+                stdio=stdio,
+                limits=selection.workload.limits,
+                isolation=selection.isolation,
+                servers=self._servers,
+                module=program.module,
+                preparing=self.settings.bounds,
+            ) as worker:
+                yield worker
+        except (UnsupportedModule, UnsupportedWorkload) as error:
+            self._suggest(error, selection)
+            raise
+
+    def _suggest(self, error: UnsupportedModule | UnsupportedWorkload, selection: Selection) -> None:
+        """Have an engine's refusal tell which other engine may take the workload."""
+        if error.hint is None:
+            suggest(error, selection.workload, self.registry, selection.handler.name)
+
+    def select(
+        self,
+        bundle: Bundle,
+        classification: Classification,
+        program: GuestProgram | None = None,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+        apart: bool = False,
+        thorough: bool = False,
+        runs: bool = False,
+    ) -> Selection:
+        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, of :class:`Wasm` and of :func:`select`.
+
+        Its program is read, unless it is given; where it ``runs`` next, it may be compiled at the same go.
+
+        Raises:
+            WasmociError: None fits, or the program can't be run on any.
+        """
+        program = program or GuestProgram.read(bundle.spec, bundle.rootfs)
+        workload = Wasm(
+            module=program.module,
+            files=program.files,
+            stdio=stdio,
+            limits=effective(limits, bundle),
+            isolation=isolation,
+            apart=apart,
+            bounds=self.settings.bounds,
+            runs=runs,
+        )
+        named = self.named(classification, engine)
+        order, first = (self.order(), self.first) if named is None else ((), None)
+        return select(workload, self.registry, named=named, order=order, first=first, thorough=thorough)
+
+    def named(self, classification: Classification, engine: str | None = None) -> str | None:
+        """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
+        restricted = self._engines is not None
+        return engine or classification.engine or (None if restricted else self.settings.engine)
+
+    @property
+    def first(self) -> str:
+        """The engine that the list of the caller, or of the user's settings, begins with: whoever wrote it has named that one."""
+        engines = self.settings.engines if self._engines is None else self._engines
+        return next(iter(engines), "")
+
+    def order(self) -> tuple[str, ...]:
+        """The engines to try where none was named: those of the settings, then all others that are registered."""
+        if self._engines is not None:
+            return self._engines
+        registered = self.registry.names()
+        preferred = tuple(name for name in self.settings.engines if name in registered)
+        return preferred + tuple(name for name in registered if name not in preferred)
+
+
+@contextlib.contextmanager
+def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]:
+    """Have a refusal of the native runtime's spec tell which annotation would have made the workload Wasm."""
+    try:
+        yield
+    except NativeRefused as error:
+        from wasmoci.dispatch import native_consent  # noqa: PLC0415
+
+        native_consent.explain(error, bundle, classification)
+        raise
+
+
+def effective(limits: Limits, bundle: Bundle) -> Limits:
+    """The caller's limits, with the spec's memory limit where they have none."""
+    if limits.memory is not None or bundle.spec.memory_limit is None:
+        return limits
+    return attrs.evolve(limits, memory=bundle.spec.memory_limit)

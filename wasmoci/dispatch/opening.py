@@ -1,0 +1,193 @@
+"""What a caller names and wants, made into a bundle that can be run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
+from wasmoci.oci.bundle import Bundle
+from wasmoci.oci.json_reader import Node
+from wasmoci.oci.spec import CONFIG, Mount, Process, Root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, TypeAlias
+
+    import attrs
+else:
+    from wasmoci._startup import attrs
+
+_LAYOUT = "oci-layout"
+"""The file that makes a directory an image's."""
+
+Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
+"""Variables, as a mapping or as ``NAME=value`` strings."""
+
+
+def opened(
+    workload: str | os.PathLike[str] | Bundle,
+    *,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+    image: Callable[[], Mapping[str, Any]] = dict,
+) -> AbstractContextManager[Bundle]:
+    """A bundle of a bundle or an image, with a caller's wishes over its spec, for as long as the context lasts.
+
+    Args:
+        workload: A bundle, the host path of one, or a reference to an image.
+        args: Of a bundle the program's arguments, in place of the spec's; the program itself stays. Of an image what takes the
+            place of its ``Cmd``, as with Podman.
+        env: Variables to set, over the spec's.
+        volumes: Bind mounts on top of the spec's: ``HOST:GUEST`` or ``HOST:GUEST:ro``.
+        cwd: The working directory, an absolute guest path, in place of the spec's.
+        read_only: Whether the guest may only read its root, in place of the spec's flag.
+        image: Called when it is an image: gives more of the options of :func:`wasmoci.image.as_bundle`.
+
+    Raises:
+        InvalidBundle: There is neither a bundle nor an image of that name.
+        ImageError: The image can't be had, or is damaged.
+        InvalidSpec: The spec, or one of the wishes, is wrong.
+        InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
+    """
+    for name, value in (("args", args), ("env", env), ("volumes", volumes)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
+    bundle = workload if isinstance(workload, Bundle) else _bundle(workload)
+    if bundle is not None:
+        adapted = adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
+        return contextlib.nullcontext(adapted)
+    return _unpacked(
+        os.fspath(workload),  # type: ignore[arg-type]
+        lambda unpacked: adapt(unpacked, env=env, volumes=volumes, cwd=cwd),
+        args=args,
+        read_only=read_only,
+        **image(),
+    )
+
+
+def asks_for_wasm(platform: object) -> bool:
+    """Whether a platform that a caller names, as ``wasi/wasm`` or as :class:`wasmoci.image.Platform`, can only be one for Wasm."""
+    if platform is None:
+        return False
+    system, _, architecture = str(platform).lower().partition("/")
+    return system.startswith("wasi") or architecture.startswith("wasm")
+
+
+@contextlib.contextmanager
+def _unpacked(reference: str, adapted: Callable[[Bundle], Bundle], **options: Any) -> Iterator[Bundle]:
+    from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
+
+    with as_bundle(reference, **options) as unpacked:
+        yield adapted(unpacked)
+
+
+def _bundle(workload: str | os.PathLike[str]) -> Bundle | None:
+    """The bundle in a directory; None for a reference to an image."""
+    unchanged = Bundle.unchanged(workload)
+    if unchanged is not None:
+        return unchanged
+    if _is_image(workload):
+        return None
+    if not os.path.lexists(workload):
+        raise InvalidBundle(
+            f"{os.fspath(workload)}: doesn't exist, and no image in the local store has that name",
+            hint="name a bundle's directory or an image; one of a registry is got with: wasmoci pull NAME",
+        )
+    if os.fspath(workload).endswith(".wasm") and os.path.isfile(workload):  # noqa: PTH113
+        raise InvalidBundle(
+            f"{os.fspath(workload)}: is a module; a bundle's directory or an image was expected",
+            hint=f"make an image of it with: wasmoci build {os.fspath(workload)} -t NAME",
+        )
+    return Bundle.load_shared(workload)
+
+
+def _is_image(workload: str | os.PathLike[str]) -> bool:
+    name = os.fspath(workload)
+    if "\0" in name:
+        raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle, or an image, was expected")
+    if os.path.lexists(os.path.join(name, CONFIG)):  # noqa: PTH118  before anything costly is imported
+        if os.path.lexists(os.path.join(name, _LAYOUT)):  # noqa: PTH118
+            # A bundle's spec is its caller's word, hooks on the host included; nobody means that by an image's directory.
+            raise InvalidBundle(
+                f"{name}: has {CONFIG} and {_LAYOUT}, and is a bundle and an image at once",
+                hint=f"name the image: oci:{name}; or remove {_LAYOUT}, which no bundle has",
+            )
+        if not os.path.isabs(name):  # noqa: PTH117
+            from wasmoci.host.private_paths import check_named  # noqa: PLC0415  most bundles are named by all of their path
+
+            check_named(name)
+        return False
+    from wasmoci.image import looks_like_image  # noqa: PLC0415
+
+    return looks_like_image(name)
+
+
+def adapt(
+    bundle: Bundle,
+    *,
+    args: Sequence[str] | None = None,
+    env: Environment | None = None,
+    volumes: Iterable[str] = (),
+    cwd: str | None = None,
+    read_only: bool | None = None,
+) -> Bundle:
+    """A bundle with a caller's wishes over its spec; the arguments are those of :func:`run`.
+
+    Raises:
+        InvalidSpec: A variable isn't ``NAME=value``, the working directory isn't absolute, or a text can't be one.
+        InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
+    """
+    if args is None and env is None and cwd is None and read_only is None and not volumes:
+        return bundle
+    spec = bundle.spec
+    process = spec.process or Process()
+    if args is not None:
+        process = attrs.evolve(process, args=(*process.args[:1], *(_text(arg, "args") for arg in args)))
+    if env is not None:
+        process = attrs.evolve(process, env=_merge(process.env, env))
+    if cwd is not None:
+        if not _text(cwd, "cwd").startswith("/"):
+            raise InvalidSpec(f"found {cwd!r}; an absolute guest path was expected", path="cwd")
+        process = attrs.evolve(process, cwd=cwd)
+    if process != (spec.process or Process()):
+        spec = attrs.evolve(spec, process=process)
+    mounts = tuple(_volume(text) for text in volumes)
+    if mounts:
+        spec = attrs.evolve(spec, mounts=spec.mounts + mounts)
+    if read_only is not None:
+        root = spec.root or Root(path=str(bundle.rootfs))
+        spec = attrs.evolve(spec, root=attrs.evolve(root, readonly=read_only))
+    return attrs.evolve(bundle, spec=spec)
+
+
+def _merge(variables: tuple[str, ...], env: Environment) -> tuple[str, ...]:
+    given = [f"{name}={value}" for name, value in env.items()] if isinstance(env, Mapping) else list(env)
+    merged = {variable.partition("=")[0]: variable for variable in variables}
+    for variable in given:
+        name, mark, _ = _text(variable, "env").partition("=")
+        if not name or not mark:
+            raise InvalidSpec(f"found {variable!r}; NAME=value was expected", path="env")
+        merged[name] = variable
+    return tuple(merged.values())
+
+
+def _text(value: str, place: str) -> str:
+    """A text of the caller's, held to the same rules as one of a spec's."""
+    return Node(value, source=None, path=place).string()
+
+
+def _volume(text: str) -> Mount:
+    source, mark, rest = _text(text, "volumes").partition(":")
+    destination, _, mode = rest.partition(":")
+    if not source or not mark or not destination.startswith("/") or mode not in ("", "ro", "rw"):
+        raise InvalidMount(f"volume {text!r}: HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw was expected, GUEST absolute")
+    options = ("rbind", mode or "rw")
+    return Mount(destination=destination, source=str(Path(source).absolute()), type="bind", options=options)

@@ -1,0 +1,239 @@
+"""Which engine handlers there are: the only module that knows stevedore.
+
+Handlers are registered as entry points of the group :data:`GROUP`, ours like anybody's. Names are listed without importing
+an engine, and a plug-in that is broken harms no other. stevedore takes as long to import as a guest to run, so it is asked only where
+the entry points aren't plain files in directories of the path.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import threading
+
+from wasmoci.dispatch import distributions
+from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
+from wasmoci.handlers.capabilities import Capability
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    import attrs
+
+    from wasmoci.handlers.contract import EngineHandler
+else:
+    from wasmoci._startup import attrs
+
+GROUP = "wasmoci.handlers"
+
+_OWN_DISTRIBUTION = "wasmoci"
+_CONTRACT = ("name", "capabilities", "validate", "execute")  # of EngineHandler
+
+
+@attrs.frozen(kw_only=True)
+class EngineStatus:
+    """What is known of a registered engine.
+
+    Args:
+        name: The name to ask for it by.
+        distribution: The distribution that registers the handler, and its version; empty when nothing is known.
+        available: Whether it can be used here.
+        reason: Why it can't be used; empty when it can.
+        hint: What to do about that.
+        capabilities: What it can do here; empty when it can't be used.
+        engine_version: The engine's own version, where the handler gives one.
+    """
+
+    name: str
+    distribution: str
+    available: bool
+    reason: str = ""
+    hint: str = ""
+    capabilities: frozenset[Capability] = frozenset()
+    engine_version: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """The same for ``json.dumps``."""
+        return {
+            **attrs.asdict(self, filter=lambda attribute, _: attribute.name != "capabilities"),
+            "capabilities": sorted(capability.value for capability in self.capabilities),
+        }
+
+
+class Registry:
+    """The handlers of one entry-point group.
+
+    Handlers are loaded when they are first asked for, and kept. Safe to use from several threads.
+
+    Args:
+        group: The group's name.
+    """
+
+    def __init__(self, group: str = GROUP) -> None:
+        self.group = group
+        self._lock = threading.RLock()
+        self._loaded: dict[str, EngineHandler | EngineError] = {}
+
+    @functools.cached_property
+    def _entry_points(self) -> dict[str, list[distributions.Point]]:
+        found: dict[str, list[distributions.Point]] = {}
+        for point in _listed(self.group):
+            others = found.setdefault(point.name, [])
+            # A distribution that is on the path twice, as an editable one may be, is no conflict.
+            if all(point.value != other.value for other in others):
+                others.append(point)
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all handlers, sorted; no engine is imported."""
+        return tuple(sorted(self._entry_points))
+
+    def reference(self, name: str) -> str:
+        """Where a handler's class is, as ``module:qualified.name``.
+
+        Raises:
+            UnknownEngine: No handler has the name.
+            DuplicateEngine: Two distributions register it.
+        """
+        points = self._entry_points.get(name)
+        if not points:
+            known = ", ".join(self.names()) or "none"
+            raise UnknownEngine(f"no engine is called {name!r}; registered are: {known}", hint=self._usable_hint())
+        if len(points) > 1:
+            owners = " and ".join(
+                f"{_distribution(self.group, point) or 'an unknown distribution'} ({point.value})" for point in points
+            )
+            raise DuplicateEngine(f"the engine {name!r} is registered by {owners}", hint="uninstall one of them")
+        return points[0].value
+
+    def load(self, name: str) -> EngineHandler:
+        """A handler, ready for use.
+
+        Raises:
+            UnknownEngine: No handler has the name.
+            DuplicateEngine: Two distributions register it.
+            EngineUnavailable: It can't be loaded; the message says why.
+        """
+        with self._lock:
+            known = self._loaded.get(name)
+            if known is None:
+                reference = self.reference(name)
+                try:
+                    known = self._load(name, reference)
+                except EngineError as error:
+                    known = error
+                self._loaded[name] = known
+        if isinstance(known, EngineError):
+            raise known.with_traceback(None)  # else it would hold the frames of everybody who asked
+        return known
+
+    def _load(self, name: str, reference: str) -> EngineHandler:
+        try:
+            handler: Any = _resolve(reference)()
+            problem = _problem(handler, name, reference)
+        except (KeyboardInterrupt, EngineUnavailable):
+            raise  # a handler knows best what is missing, and what to do about it
+        except ImportError as error:
+            reason = str(error.__cause__ or error) or type(error).__name__
+            hint = self._hint(name, reference)
+            raise EngineUnavailable(f"the engine {name!r} can't be loaded: {reason}", hint=hint) from error
+        except BaseException as error:  # noqa: BLE001  SystemExit and the panics of Rust are no Exception
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            hint = self._hint(name, reference)
+            raise EngineUnavailable(f"the handler of {name!r} is broken: {problem}", hint=hint)
+        loaded: EngineHandler = handler
+        return loaded
+
+    def _hint(self, name: str, reference: str) -> str:
+        distribution = _distribution(self.group, self._entry_points[name][0])
+        if distribution.partition(" ")[0] == _OWN_DISTRIBUTION:
+            return f"install it with: pip install 'wasmoci[{name}]'"
+        return f"it comes from {distribution or 'an unknown distribution'}, at {reference}"
+
+    def status(self, name: str) -> EngineStatus:
+        """What is known of one handler; loads its engine.
+
+        Raises:
+            UnknownEngine: No handler has the name.
+        """
+        if name not in self._entry_points:
+            self.reference(name)
+        distribution = _distribution(self.group, self._entry_points[name][0])
+        try:
+            handler = self.load(name)
+        except EngineError as error:
+            return EngineStatus(
+                name=name, distribution=distribution, available=False, reason=error.message, hint=error.hint or ""
+            )
+        return EngineStatus(
+            name=name,
+            distribution=distribution,
+            available=True,
+            capabilities=handler.capabilities,
+            engine_version=str(getattr(handler, "engine_version", "")),
+        )
+
+    def statuses(self) -> tuple[EngineStatus, ...]:
+        """What is known of all handlers, by name; loads their engines."""
+        return tuple(self.status(name) for name in self.names())
+
+    def _usable_hint(self) -> str | None:
+        usable = [status.name for status in self.statuses() if status.available]
+        return f"usable here: {', '.join(usable)}" if usable else "none is usable: pip install 'wasmoci[all]'"
+
+
+def _problem(handler: Any, name: str, reference: str) -> str:
+    """What a handler lacks of the contract, as words; empty when it keeps it."""
+    missing = [part for part in _CONTRACT if getattr(handler, part, None) is None]
+    if missing:
+        return f"{reference} has no {' and no '.join(missing)}"
+    if handler.name != name:
+        return f"{reference} calls itself {handler.name!r}"
+    if not isinstance(handler.capabilities, (frozenset, set)) or any(
+        not isinstance(capability, Capability) for capability in handler.capabilities
+    ):
+        return f"{reference} has other capabilities than a set of wasmoci.Capability"
+    return ""
+
+
+def _listed(group: str) -> Iterable[distributions.Point]:
+    """All entry points of a group; no module that they name is imported."""
+    found = distributions.scan(group)
+    if found is not None:
+        return found
+    from stevedore import NamedExtensionManager  # noqa: PLC0415  it takes longer than many a guest
+
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(group, names=[], invoke_on_load=False)
+    return [distributions.Point(point.name, point.value) for point in manager.list_entry_points()]
+
+
+def _resolve(reference: str) -> Any:
+    """What an entry point names."""
+    module, _, qualified = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in filter(None, qualified.split(".")):
+        found = getattr(found, name)
+    return found
+
+
+def _distribution(group: str, point: distributions.Point) -> str:
+    """The distribution that an entry point comes from, with its version."""
+    import importlib.metadata  # noqa: PLC0415  only for people
+
+    for distribution in importlib.metadata.distributions():
+        for other in distribution.entry_points:
+            if (other.group, other.name, other.value) == (group, point.name, point.value):
+                return f"{distribution.metadata['Name']} {distribution.version}"
+    return ""
+
+
+@functools.cache
+def default() -> Registry:
+    """The registry of :data:`GROUP`."""
+    # Engines free what they hold with the help of modules, which are taken apart in any order once Python has ended.
+    atexit.register(default.cache_clear)
+    return Registry()

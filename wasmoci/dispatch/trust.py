@@ -1,0 +1,37 @@
+"""Tiers of trust: an engine that is a sandbox by itself comes before any other, and none of the others for want of being asked for."""
+
+from __future__ import annotations
+
+from wasmoci.errors import EngineError
+from wasmoci.handlers.capabilities import Capability
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from wasmoci.dispatch.registry import Registry
+
+
+def in_order(registry: Registry, order: Iterable[str], first: str | None = None) -> Iterator[str]:
+    """Engines in the order in which they are looked at: those that are sandboxes by themselves before all others.
+
+    Args:
+        registry: Where the handlers are; one is loaded only when it is its turn.
+        order: The names in order of preference.
+        first: The engine that is looked at first, whatever it is.
+    """
+    others = []
+    for name in order:
+        if name == first or is_sandbox(registry, name):
+            yield name
+        else:
+            others.append(name)
+    yield from others
+
+
+def is_sandbox(registry: Registry, name: str) -> bool:
+    """Whether an engine is a sandbox by itself; one that can't be loaded is told of where it stands in the order."""
+    try:
+        return Capability.SANDBOXED in registry.load(name).capabilities
+    except EngineError:
+        return True

@@ -1,0 +1,66 @@
+"""What engines have to be able to do, and what the compile cache knows of the modules that were compiled for them."""
+
+from __future__ import annotations
+
+import itertools
+
+from wasmoci import compiled
+from wasmoci.compiled import identity
+from wasmoci.handlers._wasmtime.location import library_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import attrs
+
+    from wasmoci.limits import Limits
+    from wasmoci.wasm.module import Module
+else:
+    from wasmoci._startup import attrs
+
+
+@attrs.frozen
+class Needs:
+    """What an engine has to be able to do.
+
+    Args:
+        stoppable: Guests can be stopped while they run.
+        fuel: Their instructions are counted.
+        accounts: Their memory is taken from an account.
+    """
+
+    stoppable: bool
+    fuel: bool
+    accounts: bool
+
+    @classmethod
+    def of(cls, limits: Limits) -> Needs:
+        """What limits take."""
+        return cls(
+            stoppable=limits.time is not None or limits.memory is not None,
+            fuel=limits.fuel is not None,
+            accounts=limits.memory is not None,
+        )
+
+    @property
+    def words(self) -> str:
+        """The same as words, for the compile cache."""
+        names = {"stoppable": self.stoppable, "fuel": self.fuel, "accounts": self.accounts}
+        return " ".join(name for name, needed in names.items() if needed)
+
+    def key(self, module: Module) -> compiled.Key:
+        """What the code of a module depends on that is compiled for such an engine."""
+        return compiled.Key(module.digest, "wasmtime", identity.version("wasmtime", str(library_file())), self.words)
+
+
+def assembled_key(module: Module) -> compiled.Key:
+    """What the binary form of a text depends on."""
+    version = identity.version("wasmtime", str(library_file()))
+    return compiled.Key(module.digest, "wasmtime", version, "assembled")
+
+
+def compiled_before(module: Module) -> bool:
+    """Whether wasmtime has accepted a module before."""
+    return compiled.known(needs.key(module) for needs in _ALL)
+
+
+_ALL = tuple(Needs(*flags) for flags in itertools.product((False, True), repeat=3))

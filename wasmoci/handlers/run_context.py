@@ -1,0 +1,69 @@
+"""What a run takes from the context that it is started in, beside the arguments of the contract: hooks, and limits on compiling."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from wasmoci.limits import Limits
+    from wasmoci.wasm.module import Module
+
+compile_limits: contextvars.ContextVar[tuple[float | None, int | None]] = contextvars.ContextVar(
+    "compile_limits", default=(None, None)
+)
+"""Seconds and bytes that an engine may use to compile which does so in a process of its own, at the start of a run."""
+
+_on_start: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar("on_start", default=None)
+_on_load: contextvars.ContextVar[Callable[[Any, Module, Limits], None] | None] = contextvars.ContextVar(
+    "on_load", default=None
+)
+
+
+@contextlib.contextmanager
+def on_start(function: Callable[[], None]) -> Iterator[None]:
+    """Have a function called at the start of each entry function that is executed in the context."""
+    token = _on_start.set(function)
+    try:
+        yield
+    finally:
+        _on_start.reset(token)
+
+
+@contextlib.contextmanager
+def on_load(function: Callable[[Any, Module, Limits], None]) -> Iterator[None]:
+    """Have a function called for each module that is executed in the context, before its engine sees anything of it."""
+    token = _on_load.set(function)
+    try:
+        yield
+    finally:
+        _on_load.reset(token)
+
+
+def loading() -> Callable[[Any, Module, Limits], None] | None:
+    """The function that is to be called for a module; see :func:`on_load`."""
+    return _on_load.get()
+
+
+class Clock:
+    """Measures from the start of the entry function, and tells whoever waits for it; see :func:`on_start`."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        # Taken here: an engine may call the guest on a thread of its own, which has another context.
+        self._tell = _on_start.get()
+
+    def start(self) -> None:
+        """The entry function is called next."""
+        self._began = time.monotonic()
+        if self._tell is not None:
+            self._tell()
+
+    def elapsed(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self._began

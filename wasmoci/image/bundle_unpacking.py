@@ -1,0 +1,81 @@
+"""Unpacks an image as a whole: into a directory that appears complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import ImageError
+from wasmoci.image.rootfs import Rootfs
+from wasmoci.image.rootfs_unpacking import unpack_layers
+from wasmoci.image.runtime_spec import Wishes, make_spec
+from wasmoci.image.staging import staged, sweep
+from wasmoci.image.unpack_limits import DEFAULT_LIMITS, UnpackLimits
+from wasmoci.oci.spec import CONFIG, Spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wasmoci.image.image import Image
+    from wasmoci.image.layer import Changes
+
+ROOTFS = "rootfs"
+
+
+def unpack(
+    image: Image,
+    target: Path,
+    *,
+    wishes: Wishes | None = None,
+    limits: UnpackLimits = DEFAULT_LIMITS,
+    owner: bool | None = None,
+    rootless: bool | None = None,
+) -> Changes:
+    """Unpack an image to a bundle that runc and crun accept.
+
+    Of an image that doesn't say what to run the spec has no ``process.args``: they are to be written before it is run.
+
+    Args:
+        image: The image.
+        target: A host path where nothing is yet; it becomes a directory of mode 0700 with ``config.json`` and ``rootfs``.
+        wishes: What to run and how, on top of the image.
+        limits: Bounds on what it may become.
+        owner: Give files their uid and gid; None does so as root.
+        rootless: Make a spec for an ordinary user's runc; None does so unless root.
+
+    Raises:
+        ImageError: The target exists, or the operating system refuses something.
+        InvalidImage: The image is damaged, or reaches out of the root file system.
+        ImageLimitExceeded: It is too much.
+    """
+    target = target.absolute()
+    rootless = os.geteuid() != 0 if rootless is None else rootless
+    if os.path.lexists(target):
+        raise ImageError(f"{target}: exists already; expected a path where nothing is yet")
+    if not target.parent.is_dir():
+        raise ImageError(f"{target.parent}: is not a directory; expected one for {target.name!r} to be made in")
+    try:
+        sweep(target.parent, target.name)
+        with staged(target.parent, target.name) as directory:
+            (directory / ROOTFS).mkdir()
+            changes = unpack_layers(image, directory / ROOTFS, limits=limits, owner=owner)
+            spec = spec_of(
+                image, directory / ROOTFS, wishes=wishes or Wishes(), root_path=ROOTFS, rootless=rootless, idle=True
+            )
+            spec.save(directory / CONFIG)
+            directory.rename(target)
+    except OSError as error:
+        raise ImageError(f"{target}: can't be made: {error.strerror}") from error
+    return changes
+
+
+def spec_of(image: Image, rootfs: Path, *, wishes: Wishes, root_path: str, rootless: bool, idle: bool = False) -> Spec:
+    """Return the spec of an image whose root file system is at hand; see :func:`make_spec`."""
+    fd = os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    tree = Rootfs(fd)
+    try:
+        raw = make_spec(image, tree, wishes=wishes, root_path=root_path, rootless=rootless, idle=idle)
+    finally:
+        tree.forget()
+        os.close(fd)
+    return Spec.from_dict(raw)

@@ -1,0 +1,72 @@
+"""What of an image's labels and annotations reaches a spec: an allow-list, as native runtimes act on others.
+
+crun loads a library that ``run.oci.seccomp.plugins`` names and takes the seccomp filter of ``run.oci.seccomp_bpf_data``, runc sets
+properties of systemd (``org.systemd.property.*``) and names CRIU's configuration (``org.criu.config``). Whoever wrote an image has
+no say in any of that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.oci.annotations import HANDLER, VARIANT
+
+if TYPE_CHECKING:
+    from wasmoci.image.image import Image
+
+_DESCRIPTIVE = "org.opencontainers.image."
+_HANDLERS = ("wasm", "wasm-smart")
+_OF_ONE_CONTAINER = re.compile(rf"{re.escape(VARIANT)}\.[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""The variant of one container of a pod, by the names that Kubernetes and Podman allow."""
+
+
+@attrs.frozen
+class ImageAnnotations:
+    """What an image says about its containers.
+
+    Args:
+        kept: What its spec has.
+        left_out: The names of the other labels and annotations, sorted.
+    """
+
+    kept: dict[str, str]
+    left_out: tuple[str, ...]
+
+
+def annotations_of(image: Image) -> ImageAnnotations:
+    """Divide an image's labels and annotations.
+
+    From the lowest precedence up: what conversion.md derives from the config, the labels, the manifest's annotations. An
+    image for a Wasm platform that says nothing about how all of its containers are to be run is marked as a Wasm workload.
+    """
+    config = image.config
+    derived = {
+        "os": config.platform.os,
+        "architecture": config.platform.architecture,
+        "variant": config.platform.variant,
+        "author": config.author,
+        "created": config.created,
+        "stopSignal": config.stop_signal,
+        "exposedPorts": ",".join(config.exposed_ports),
+    }
+    kept = {f"{_DESCRIPTIVE}{name}": value for name, value in derived.items() if value}
+    left_out: set[str] = set()
+    for given in (config.labels, image.manifest.annotations):
+        for key, value in given.items():
+            if _is_allowed(key, value):
+                kept[key] = value
+            else:
+                left_out.add(key)
+    if image.is_wasm and HANDLER not in kept:
+        kept.setdefault(VARIANT, "compat")
+    return ImageAnnotations(kept, tuple(sorted(left_out)))
+
+
+def _is_allowed(key: str, value: str) -> bool:
+    if key == HANDLER:
+        return value in _HANDLERS
+    descriptive = key.startswith(_DESCRIPTIVE) and key != _DESCRIPTIVE
+    return descriptive or key == VARIANT or _OF_ONE_CONTAINER.fullmatch(key) is not None

@@ -1,0 +1,55 @@
+"""Tells by its content whether a path holds an image."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from wasmoci.errors import WasmociError
+from wasmoci.host.regular_file import open_regular
+from wasmoci.image.decompress import Decompressed, is_compressed
+from wasmoci.image.tar import TarReader
+from wasmoci.image.unpack_limits import DEFAULT_LIMITS, Budget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wasmoci.image.digest import ByteReader
+
+_TAR_MAGIC = b"ustar"
+_MAGIC_AT = 257
+
+
+def recognise(path: Path) -> str | None:
+    """Return the transport that reads a path: ``oci``, ``oci-archive``, ``docker-archive``, or None.
+
+    A directory is a layout when it has ``oci-layout``, unless it also has a ``config.json`` and so is a bundle. A file is an
+    archive when it is a tar archive, plain or compressed, with the members that make one; Docker's newer archives
+    are both kinds at once and count as ``oci-archive``.
+
+    Args:
+        path: A path on the host.
+    """
+    try:
+        if path.is_dir():
+            return "oci" if (path / "oci-layout").is_file() and not (path / "config.json").exists() else None
+        with os.fdopen(open_regular(path), "rb") as file:
+            head = file.read(512)
+            file.seek(0)
+            if is_compressed(head):
+                return _archive(Decompressed(file, source=str(path), budget=Budget(DEFAULT_LIMITS)), path)
+            if head[_MAGIC_AT : _MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
+                return _archive(file, path)
+    except (OSError, ValueError, WasmociError):
+        pass  # what can't be read is not recognised; who names it as an image gets the reason when it is opened
+    return None
+
+
+def _archive(stream: ByteReader, path: Path) -> str | None:
+    docker = False
+    for entry in TarReader(stream, source=str(path)):
+        name = entry.name.removeprefix("./")
+        if name == "oci-layout":
+            return "oci-archive"
+        docker = docker or name == "manifest.json"
+    return "docker-archive" if docker else None

@@ -1,0 +1,77 @@
+"""What preparing a module may use: validating and compiling it, before anything of the guest runs."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    import attrs
+
+    class Group(Protocol):
+        """A group of processes whose resources the kernel bounds, such as a cgroup.
+
+        Attributes:
+            memory: Bytes of memory that it may use; None when no more is known.
+        """
+
+        @property
+        def memory(self) -> int | None:
+            """See above."""
+
+        def join(self, process: int) -> Rest:
+            """Make a process one of the group.
+
+            Returns:
+                What the group doesn't hold, so that others have to.
+            """
+
+        def ran_out(self) -> bool:
+            """Whether a process of the group was killed for want of memory."""
+
+else:
+    from wasmoci._startup import attrs
+
+DEFAULT_TIME = 60.0
+"""Seconds that preparing a module may take."""
+DEFAULT_MEMORY = 2 << 30
+"""Bytes that it may allocate."""
+
+
+@attrs.frozen(kw_only=True)
+class Rest:
+    """The bounds that a group can't hold; None for those that it holds, or doesn't have.
+
+    Args:
+        memory: Bytes, which the process may then allocate beside what it has.
+        processors: How many processors; the process is then stopped while it is ahead of its share.
+    """
+
+    memory: int | None = None
+    processors: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """Bounds on preparing one module; None means no bound.
+
+    Args:
+        time: Seconds of wall-clock time.
+        memory: Bytes that the process may allocate for it.
+        processors: How many processors it may use at a time, on average; a part of one is as good a number as any.
+        group: What its process has to join first.
+    """
+
+    time: float | None = DEFAULT_TIME
+    memory: int | None = DEFAULT_MEMORY
+    processors: float | None = None
+    group: Group | None = None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is bounded."""
+        return self.time is None and self.memory is None and self.processors is None and self.group is None
+
+
+DEFAULT = Bounds()
+NONE = Bounds(time=None, memory=None)

@@ -1,0 +1,121 @@
+"""A worker process that is forked from this very process, where that is safe: while it has a single thread.
+
+It costs a millisecond, and has the engine loaded as far as this process has. It shares all that this process knows, so it is for
+engines alone that might do their work in this process as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from wasmoci.handlers.base import from_reference
+
+if TYPE_CHECKING:
+    import socket
+
+    from wasmoci.handlers.contract import EngineHandler
+
+_KEPT = 3  # descriptors below are the process's streams
+
+
+class ForkedProcess:
+    """A worker process, child of this one, as :class:`.new_worker.ColdProcess` is one that was started.
+
+    Args:
+        reference: Where its handler comes from, ``module:qualified.name``.
+        channel: The socket that it gets.
+        streams: The descriptors that become its 0, 1 and 2.
+
+    Raises:
+        OSError: No process is to be had.
+    """
+
+    is_forked = True
+    """It gets the caller's environment with its request."""
+
+    def __init__(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> None:
+        parent = os.getpid()
+        # No handler of this program's is to run in the child.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _work(parent, reference, channel.fileno(), streams)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            self._descriptor = os.pidfd_open(self.pid)
+        except OSError:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            raise
+        self._status: int | None = None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def end(self) -> int:
+        """Kill it, if it still runs, and wait for its end.
+
+        Returns:
+            Its status, as :attr:`subprocess.Popen.returncode` has it.
+        """
+        if self._status is None:
+            self.signal(signal.SIGKILL)
+            try:
+                _, status = os.waitpid(self.pid, 0)
+            except ChildProcessError:  # this program waits for all of its children by itself
+                poller = select.poll()
+                poller.register(self._descriptor, select.POLLIN)
+                poller.poll()
+                self._status = -signal.SIGKILL
+            else:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+def is_safe() -> bool:
+    """Whether this process may be forked: it has a single thread, so that no lock stays locked in the child."""
+    if threading.active_count() > 1:
+        return False
+    try:
+        return len(list(Path("/proc/self/task").iterdir())) == 1
+    except OSError:
+        return False
+
+
+def _work(parent: int, reference: str, channel: int, streams: tuple[int, int, int]) -> NoReturn:
+    """Become a worker, in the child."""
+    try:
+        for caught in signal.valid_signals():
+            if callable(signal.getsignal(caught)):
+                signal.signal(caught, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        gc.freeze()  # nothing of this program's is collected here
+        copies = [os.dup(descriptor) for descriptor in streams]
+        for number, copy in enumerate(copies):
+            os.dup2(copy, number)
+        os.closerange(_KEPT, channel)
+        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        from wasmoci.isolation import worker_main  # noqa: PLC0415  this process needs none of it
+
+        def load() -> EngineHandler:
+            return from_reference(reference)
+
+        worker_main.main_forked(channel, parent, load)
+    finally:
+        os._exit(1)

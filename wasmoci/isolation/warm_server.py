@@ -1,0 +1,269 @@
+"""The warm server: a process that has the engines loaded, and forks a worker for each run.
+
+It has no thread but its own, ever: a fork takes only one along, and a lock that another one holds stays locked in the worker. So
+it compiles nothing and runs nothing; a handler is loaded here once a worker has loaded it and still had a single thread. It ends
+with the program that has started it, and its workers end with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wasmoci.handlers.base import BaseHandler, from_reference
+from wasmoci.isolation import worker_main
+from wasmoci.isolation.jail.preloading import practise, rehearse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasmoci.handlers.contract import EngineHandler
+
+FORKED = struct.Struct("<i")
+"""What the server says once there is a worker, its process descriptor beside it: its process id."""
+STATUS = struct.Struct("<i")
+"""What the server says at its end: its status, as :func:`os.waitpid` has it."""
+READY = b"ready"
+"""What the server says first."""
+
+FORK, REMEMBER = b"f", b"r"
+"""What a request begins with; a handler's name follows."""
+
+DESCRIPTORS = 6
+"""What comes with a request to fork: lifeline, channel, working directory, and the guest's three streams."""
+
+MAX_REQUEST = 1 << 12
+"""Bytes of the name of a handler's class."""
+
+IDLE = 60.0
+"""Seconds without a worker after which the server ends; the next run starts another one."""
+
+_REPORT = 1 << 12
+_LOOKS = 20
+_PAUSE = 0.001
+
+
+class _Worker:
+    """A worker of the server's.
+
+    Args:
+        process: Its process descriptor.
+        pid: Its process id.
+        lifeline: The socket to whoever wants it; it is killed when that is closed.
+        reference: Where its handler comes from.
+    """
+
+    def __init__(self, process: int, pid: int, lifeline: socket.socket, reference: str) -> None:
+        self.process = process
+        self.pid = pid
+        self.lifeline = lifeline
+        self.reference = reference
+
+
+class Server:
+    """The loop of the server.
+
+    Args:
+        control: The socket on which requests come: a handler's name, and what comes with it is for a worker, or the request of a
+            run whose program is to be kept at hand. Its end asks the server to end with its last worker.
+        caller: The process descriptor of the program that has started it.
+        jailed: Whether its workers go to the jail.
+    """
+
+    def __init__(self, control: socket.socket, caller: int, *, jailed: bool) -> None:
+        self._jailed = jailed
+        self._control = control
+        self._caller = caller
+        self._workers: dict[int, _Worker] = {}
+        self._handlers: dict[str, EngineHandler] = {}
+        self._fit: set[str] = set()
+        self._accepts = True
+        self._selector = selectors.DefaultSelector()
+        self._reports, self._report = os.pipe()
+        self._watch(control, self._take)
+        self._watch(caller, self._leave)
+        self._watch(self._reports, self._hear)
+
+    def serve(self) -> NoReturn:
+        """Serve until the caller is gone, or nothing is left to do."""
+        self._control.sendall(READY)
+        while self._accepts or self._workers:
+            events = self._selector.select(IDLE)
+            if not events and not self._workers:
+                break
+            for key, _ in events:
+                key.data()
+            if self._fit:
+                self._load()
+        self._leave()
+
+    def _watch(self, file: Any, ready: Callable[[], None]) -> None:
+        self._selector.register(file, selectors.EVENT_READ, ready)
+
+    def _leave(self) -> NoReturn:
+        os._exit(0)  # the kernel ends the workers
+
+    def _take(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._selector.unregister(self._control)
+            self._accepts = False
+            return
+        try:
+            # Where this process may open no more, some descriptors are missing; whoever asked sees that nothing comes of it.
+            if data[:1] == FORK and len(descriptors) == DESCRIPTORS:
+                self._fork(data[1:].decode(), descriptors)
+            elif data[:1] == REMEMBER and descriptors:
+                self._remember(data[1:].decode(), descriptors[0])
+        except OSError:
+            pass  # no process or descriptor is to be had now
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _fork(self, reference: str, descriptors: list[int]) -> None:
+        parent = os.getpid()
+        lifeline = socket.socket(fileno=os.dup(descriptors[0]))
+        try:
+            pid = os.fork()
+        except OSError:
+            lifeline.close()
+            raise
+        if pid == 0:
+            lifeline.close()
+            self._work(parent, reference, descriptors)
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            lifeline.close()
+            raise
+        self._workers[pid] = made = _Worker(process, pid, lifeline, reference)
+        with contextlib.suppress(OSError):  # whoever asked is gone, which the lifeline tells as well
+            socket.send_fds(lifeline, [FORKED.pack(pid)], [process])
+        self._watch(process, lambda: self._reap(made))
+        self._watch(lifeline, lambda: self._cut(made))
+
+    def _work(self, parent: int, reference: str, descriptors: list[int]) -> NoReturn:
+        """Become a worker."""
+        try:
+            lifeline, channel, directory, *streams = descriptors
+            os.fchdir(directory)
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+            self._selector.close()
+            self._control.close()
+            for other in self._workers.values():
+                os.close(other.process)
+                other.lifeline.close()
+            for descriptor in (lifeline, directory, *streams, self._caller, self._reports):
+                os.close(descriptor)
+            sys.argv = ["-c", str(channel), str(parent)]
+            gc.enable()
+            worker_main.main_forked(channel, parent, lambda: self._handler(reference))
+        finally:
+            os._exit(1)
+
+    def _handler(self, reference: str) -> EngineHandler:
+        """In a worker: its handler. One that can be loaded in the server as well is reported to it."""
+        handler = self._handlers.get(reference)
+        if handler is None:
+            handler = self._loaded(reference)
+            if _has_one_thread():
+                os.write(self._report, FORKED.pack(os.getpid()))
+        os.close(self._report)
+        return handler
+
+    def _hear(self) -> None:
+        data = os.read(self._reports, _REPORT)
+        for (pid,) in FORKED.iter_unpack(data[: len(data) // FORKED.size * FORKED.size]):
+            if pid in self._workers:
+                self._fit.add(self._workers[pid].reference)
+
+    def _load(self) -> None:
+        for reference in self._fit - self._handlers.keys():
+            self._handlers[reference] = self._loaded(reference)
+            if self._jailed:
+                practise(self._handlers[reference])
+        self._fit.clear()
+        self._freeze()
+
+    def _loaded(self, reference: str) -> EngineHandler:
+        handler = from_reference(reference)
+        if self._jailed:
+            rehearse(handler)
+        else:
+            preload = getattr(handler, "preload", None)  # of Preloading
+            if preload is not None:
+                preload()
+        return handler
+
+    def _remember(self, reference: str, descriptor: int) -> None:
+        handler = self._handlers.get(reference)
+        if isinstance(handler, BaseHandler):
+            request = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+            worker_main.surround(request)
+            with contextlib.suppress(Exception):  # it is worth some milliseconds, and nothing else
+                handler.remember(*worker_main.workload(request))
+            self._freeze()
+
+    def _freeze(self) -> None:
+        """Spare the workers what is here: the collector of each would copy all of it."""
+        gc.collect()
+        gc.freeze()
+        if self._accepts and not _has_one_thread():
+            self._selector.unregister(self._control)  # what should not be: no fork may come of this any more
+            self._control.close()
+            self._accepts = False
+
+    def _reap(self, ended: _Worker) -> None:
+        _, status = os.waitpid(ended.pid, 0)
+        with contextlib.suppress(OSError):
+            ended.lifeline.send(STATUS.pack(status))
+        self._selector.unregister(ended.process)
+        os.close(ended.process)
+        self._forget(ended)
+        ended.lifeline.close()
+        del self._workers[ended.pid]
+
+    def _cut(self, unwanted: _Worker) -> None:
+        if unwanted.pid not in self._workers:
+            return  # its end was seen together with this
+        self._forget(unwanted)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(unwanted.process, signal.SIGKILL)
+
+    def _forget(self, one: _Worker) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(one.lifeline)
+
+
+def _has_one_thread() -> bool:
+    """Whether this process has a single thread; one that has just been joined may take a moment to go."""
+    for _ in range(_LOOKS):
+        if len(list(Path("/proc/self/task").iterdir())) == 1:
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
+def main(control: int, caller: int, *, jailed: bool) -> NoReturn:
+    """Serve, and end the process; see :class:`Server`."""
+    # Ctrl-C at a terminal is for the workers, and for the program that has started this.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    Server(socket.socket(fileno=control), caller, jailed=jailed).serve()

@@ -1,0 +1,203 @@
+"""The worker process: runs one guest, or does one task for a module (:mod:`.preparation_tasks`), and tells its caller how that went.
+
+Started as ``python -I -c BOOT FD``, or forked by :mod:`.warm_server`: the request comes, and the answer goes, through the socket
+``FD``. The guest's streams are the process's own descriptors 0, 1 and 2.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wasmoci import compiled
+from wasmoci.determinism import applied
+from wasmoci.errors import WasmociError
+from wasmoci.handlers.base import BaseHandler, from_reference
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.handlers.run_context import compile_limits, on_load, on_start
+from wasmoci.isolation import confinement, descriptor_limit, memory_limit, messages, preparation, preparation_tasks
+from wasmoci.isolation.compile_bounds import Bounds
+from wasmoci.oci.entrypoint import modules
+from wasmoci.oci.spec import Spec
+from wasmoci.stdio import Stdio
+from wasmoci.text import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.isolation.jail.root import Place
+    from wasmoci.limits import Limits
+    from wasmoci.wasm.module import Module
+
+
+_CHUNK = 1 << 16
+_TAIL = 1 << 16  # characters of a traceback that are told
+_MOST = 4 << 30  # bytes of memory that a guest can have
+_OVERHEAD = 3 << 30  # bytes that a process in the jail may have beside: two of the engine's stacks, and all else
+
+
+def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
+    """Serve one request, and end the process.
+
+    Args:
+        descriptor: The socket to answer on.
+        parent: The caller's process id.
+        request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
+    """
+    _die_with(parent)
+
+    def load() -> EngineHandler:
+        handler = from_reference(request["handler"])
+        confinement.rehearse(request, handler)
+        return handler
+
+    _answer(socket.socket(fileno=descriptor), lambda: request, load)
+
+
+def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
+    """The same in a process that the warm server has forked.
+
+    Args:
+        descriptor: The socket on which the request comes as well.
+        parent: The server's process id.
+        load: Gives the handler.
+    """
+    _die_with(parent)
+    compiled.forked()
+    channel = socket.socket(fileno=descriptor)
+
+    def receive() -> dict[str, Any]:
+        request = _receive(channel)
+        surround(request)
+        return request
+
+    _answer(channel, receive, load)
+
+
+def _answer(
+    channel: socket.socket, receive: Callable[[], dict[str, Any]], load: Callable[[], EngineHandler]
+) -> NoReturn:
+    # The standard error is the guest's.
+    log.listen(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
+    # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        answer = messages.encode(_serve(receive(), load(), channel))
+    except WasmociError as error:
+        answer = messages.encode(messages.error_message(error))
+    except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
+        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()[-_TAIL:]})
+    channel.sendall(answer)
+    # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
+    os._exit(0)
+
+
+def surround(request: dict[str, Any]) -> None:
+    """Have the environment of whoever asks."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+
+
+def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
+    """What is to be run."""
+    spec = Spec.from_dict(request["spec"], directory=request["directory"])
+    return spec, Path(request["rootfs"]), messages.limits_of(request)
+
+
+def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tuple[Spec, Path]:
+    """What is to be run, as it is found in the jail."""
+    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  most workers need no jail
+
+    compiled.forgo()
+    if request["prepared"] is not None:
+        *places, file = places
+        compiled.provide(request["prepared"], file.path)
+    return moved(spec, places), Path(places[0].path)
+
+
+def _receive(channel: socket.socket) -> dict[str, Any]:
+    decoder = messages.Decoder()
+    while data := channel.recv(_CHUNK):
+        for message in decoder.feed(data):
+            return message
+    os._exit(1)  # whoever asked is gone
+
+
+def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
+    if "task" in request:
+        return preparation_tasks.serve(request, handler, channel.fileno())
+    if request["spec"] is None:
+        return {"event": "loaded"}
+    spec, rootfs, limits = workload(request)
+    bounded = _bound_memory(request, handler, limits, channel)
+    descriptor_limit.bound()
+
+    known = modules.made
+    bounds = request["preparing"]
+    if bounds is not None:
+        compile_limits.set((bounds["time"], bounds["memory"]))
+
+    def started() -> None:
+        channel.sendall(messages.encode({"event": "started"}))
+        if limits.memory is not None and not bounded and not request["jailed"] and hasattr(handler, "bounds"):
+            # A Bounding engine: its own limit doesn't count all that it keeps beside the guest's memory and the guest's tables.
+            held = memory_limit.bound(2 * limits.memory)
+            channel.sendall(messages.encode({"event": "bounded", "held": held, "tells": True}))
+
+    places = confinement.enter(request, {channel.fileno()})
+    if places:
+        spec, rootfs = jailed(request, spec, places)
+    if not isinstance(handler, BaseHandler):
+        # Nothing tells when such a handler calls the guest.
+        started()
+    with on_start(started), on_load(_preparing(request)), applied(messages.determinism_of(request)):
+        try:
+            result = handler.execute(spec, rootfs, stdio=Stdio.inherit(), limits=limits)
+        except MemoryError:
+            if not bounded:
+                raise
+            return {"event": "out-of-memory", "limit": limits.memory}
+    # What the server could have had at hand.
+    return {**messages.result_message(result), "novel": modules.made > known}
+
+
+def _bound_memory(request: dict[str, Any], handler: EngineHandler, limits: Limits, channel: socket.socket) -> bool:
+    """Have the kernel bound what this process may allocate, where the engine can't; tells whether that is the guest's limit."""
+    if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
+        channel.sendall(messages.encode({"event": "bounded", "held": memory_limit.bound(limits.memory)}))
+        return True
+    if request["jailed"]:
+        # Should a guest take over the engine, nothing else would hold the limit.
+        memory_limit.bound(limits.memory or _MOST, overhead=_OVERHEAD)
+    return False
+
+
+def _preparing(request: dict[str, Any]) -> Callable[[EngineHandler, Module, Limits], None]:
+    """What is done with a module before it runs: unless that was done before, another process compiles it.
+
+    In the jail no other process can be had: what wasn't compiled before is compiled there.
+    """
+    bounds = request["preparing"]
+
+    def prepare(handler: EngineHandler, module: Module, limits: Limits) -> None:
+        if bounds is not None and not request["jailed"] and Capability.SANDBOXED in handler.capabilities:
+            preparation.prepare(handler, module, limits, Bounds(**bounds))
+
+    return prepare
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its caller ends in whatever way."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Native containers: the OCI runtimes crun, runc and youki, found and called."""

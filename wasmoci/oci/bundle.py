@@ -1,0 +1,139 @@
+"""A bundle: a directory with a ``config.json`` and a root file system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from wasmoci.errors import InvalidBundle
+from wasmoci.host.file_cache import Cache, state_of
+from wasmoci.oci.json_reader import read_file
+from wasmoci.oci.spec import CONFIG, Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import attrs
+else:
+    from wasmoci._startup import attrs
+
+_specs = Cache(count=64, cost=4 << 20)
+_bundles = Cache(count=64, cost=4 << 20)
+
+
+@attrs.frozen
+class Origin:
+    """The image that a bundle was made of.
+
+    Args:
+        reference: What the caller called it.
+        left_out: The names of its labels and annotations that the spec hasn't, as native runtimes might act on them.
+    """
+
+    reference: str
+    left_out: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Bundle:
+    """An OCI bundle, as ``bundle.md`` of the OCI runtime specification has it.
+
+    Args:
+        path: The bundle's directory, an absolute host path.
+        spec: Its ``config.json``.
+        rootfs: Its root file system, an absolute host path.
+        image: The image that it was made of; None for a bundle that somebody has written.
+    """
+
+    path: Path
+    spec: Spec
+    rootfs: Path
+    image: Origin | None = None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, config: str = CONFIG) -> Bundle:
+        """Read a bundle.
+
+        Args:
+            path: The directory, a host path.
+            config: The file in it that holds the spec.
+
+        Raises:
+            InvalidBundle: The directory or its root file system is missing, or something else than a directory.
+            InvalidSpec: Its ``config.json`` is unreadable or malformed.
+        """
+        return cls._load(path, lambda directory: Spec.load(directory / config))
+
+    @classmethod
+    def load_shared(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle as :meth:`load` does, for those who run it and change nothing of its spec in place.
+
+        What was read before, and has the same ``config.json`` still, is the same object.
+        """
+        state = _state(path)
+        if state is not None:
+            bundle = _bundles.get(state, state[1], lambda: cls.load(path))
+            _rootfs(bundle.path, bundle.spec)  # which may be gone
+            return bundle
+
+        def shared(directory: Path) -> Spec:
+            source = str(directory / CONFIG)
+            data = read_file(source)
+            return _specs.get((source, data), len(data), lambda: Spec.from_bytes(data, source=source))
+
+        return cls._load(path, shared)
+
+    @classmethod
+    def unchanged(cls, path: str | os.PathLike[str]) -> Bundle | None:
+        """The bundle that :meth:`load_shared` has read before; None when there is none, or it isn't as it was any more."""
+        state = _state(path)
+        bundle: Bundle | None = None if state is None else _bundles.known(state)
+        return bundle if bundle is not None and os.path.isdir(bundle.rootfs) else None  # noqa: PTH112
+
+    @classmethod
+    def _load(cls, path: str | os.PathLike[str], read: Callable[[Path], Spec]) -> Bundle:
+        name = os.fspath(path)
+        if "\0" in name:
+            raise InvalidBundle(f"{name!r} has a NUL byte; the path of a bundle's directory was expected")
+        directory = Path(name).absolute()
+        problem = _not_a_directory(directory)
+        if problem:
+            raise InvalidBundle(
+                f"{name}: {problem}; a bundle is a directory with {CONFIG} and a root file system",
+                hint="name the directory, not the file in it" if directory.name == CONFIG else None,
+            )
+        spec = read(directory)
+        return cls(directory, spec, _rootfs(directory, spec))
+
+
+def _state(path: str | os.PathLike[str]) -> tuple[str, int, tuple[int, ...]] | None:
+    """What a bundle is known by: its ``config.json``, the size of that, and its state; None while that can't be told."""
+    try:
+        source = os.path.join(os.getcwd(), path, CONFIG)  # noqa: PTH109, PTH118  pathlib takes longer than all the rest
+        status = os.stat(source)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    state = state_of(status)
+    return None if state is None else (source, status.st_size, state)
+
+
+def _rootfs(directory: Path, spec: Spec) -> Path:
+    config = directory / CONFIG
+    if spec.root is None:
+        raise InvalidBundle(f"{config}: $.root: is missing; a root file system is needed")
+    rootfs = directory / spec.root.path
+    problem = _not_a_directory(rootfs)
+    if problem:
+        raise InvalidBundle(f"{config}: $.root.path: {rootfs} {problem}; the root file system's directory was expected")
+    return rootfs
+
+
+def _not_a_directory(path: Path) -> str:
+    """What a path is instead of a directory, as words; empty when it is one."""
+    try:
+        if path.is_dir():
+            return ""
+        return "is not a directory" if path.exists() else "doesn't exist"
+    except OSError as error:
+        return f"can't be reached: {error.strerror}"

@@ -1,0 +1,196 @@
+"""What of the host's file system a guest sees: the root file system, and the mounts on it.
+
+DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or made before :meth:`GuestFiles.materialise`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import stat
+from pathlib import Path
+
+from wasmoci.errors import InvalidMount
+from wasmoci.wasi.file_tree import FileTree
+from wasmoci.wasi.file_tree import Mount as TreeMount
+from wasmoci.wasi.kernel_filesystems import Devices
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import attrs
+
+    from wasmoci.oci.spec import Mount, Spec
+else:
+    from wasmoci._startup import attrs
+
+KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
+"""Mount types that a guest has no use for: it has no kernel. They are left out."""
+
+_NO_SOURCE = ("", "none")
+
+
+@attrs.frozen(kw_only=True)
+class GuestMount:
+    """A mount that the guest sees.
+
+    Args:
+        destination: An absolute guest path, normalised.
+        source: A host path; None for a tmpfs that was not made yet.
+        read_only: Whether the guest may only read it.
+        is_file: Whether it is a single file.
+    """
+
+    destination: str
+    source: Path | None
+    read_only: bool
+    is_file: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class GuestFiles:
+    """The guest's file system.
+
+    Args:
+        rootfs: The host directory that is the guest's ``/``.
+        read_only: Whether the guest may only read it. Mounts have their own flag.
+        cwd: The working directory, an absolute guest path, normalised.
+        mounts: In the order in which they are mounted; none hides another one completely.
+        omitted: The destinations of mounts that were left out, with the type of the kernel's file system.
+    """
+
+    rootfs: Path
+    read_only: bool
+    cwd: str
+    mounts: tuple[GuestMount, ...] = ()
+    omitted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_file_mounts(self) -> bool:
+        """Whether a mount is a single file."""
+        return any(mount.is_file for mount in self.mounts)
+
+    @property
+    def tree(self) -> FileTree:
+        """The same for the WASI host; each tmpfs has to have its directory (:meth:`materialise`)."""
+        mounts = (
+            TreeMount(mount.source, mount.destination, mount.read_only)
+            for mount in self.mounts
+            if mount.source is not None
+        )
+        return FileTree(self.rootfs, self.read_only, tuple(mounts))
+
+    def materialise(self) -> AbstractContextManager[GuestFiles]:
+        """The same with a directory for each tmpfs, which are removed at the end."""
+        if all(mount.source is not None for mount in self.mounts):
+            return contextlib.nullcontext(self)
+        return self._with_directories()
+
+    @contextlib.contextmanager
+    def _with_directories(self) -> Iterator[GuestFiles]:
+        from wasmoci.host.temporary_directory import scratch_directory  # noqa: PLC0415  few have a tmpfs
+
+        with scratch_directory("wasmoci-tmpfs-") as scratch:
+            mounts = []
+            for index, mount in enumerate(self.mounts):
+                if mount.source is None:
+                    source = scratch / str(index)
+                    source.mkdir()
+                    mounts.append(attrs.evolve(mount, source=source))
+                else:
+                    mounts.append(mount)
+            yield attrs.evolve(self, mounts=tuple(mounts))
+
+
+def plan(spec: Spec, rootfs: Path) -> GuestFiles:
+    """Read a guest's file system from its spec.
+
+    Args:
+        spec: The spec; its mounts are those of section "Mounts" of the OCI runtime specification.
+        rootfs: The host directory that is the guest's ``/``.
+
+    Raises:
+        InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
+    """
+    mounts: dict[str, GuestMount] = {}
+    above: set[str] = set()  # the directories that lead to them
+    omitted: list[tuple[str, str]] = []
+    devices = Devices()
+    for index, mount in enumerate(spec.mounts):
+        where = f"$.mounts[{index}]"
+        destination = _destination(mount, where)
+        if mount.type in KERNEL_FILESYSTEMS and not _is_bind(mount):
+            omitted.append((destination, mount.type or ""))
+            continue
+        seen = _guest_mount(spec, mount, destination, where, devices)
+        if isinstance(seen, str):
+            omitted.append((destination, seen))
+            continue
+        # A mount hides those at and below its destination that came before it.
+        mounts.pop(destination, None)
+        if destination in above:
+            for hidden in [path for path in mounts if path.startswith(destination + "/")]:
+                del mounts[hidden]
+        mounts[destination] = seen
+        parent = posixpath.dirname(destination)
+        while parent not in above:
+            above.add(parent)
+            parent = posixpath.dirname(parent)
+    return GuestFiles(
+        rootfs=rootfs,
+        read_only=spec.root is not None and spec.root.readonly,
+        cwd=posixpath.normpath("/" + (spec.process.cwd if spec.process else "/").lstrip("/")),
+        mounts=tuple(mounts.values()),
+        omitted=tuple(omitted),
+    )
+
+
+def _destination(mount: Mount, where: str) -> str:
+    parts = [part for part in mount.destination.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise InvalidMount(f'{where}.destination: {mount.destination!r} has a ".."; a plain absolute path was expected')
+    if not parts:
+        raise InvalidMount(f"{where}.destination: {mount.destination!r} is the root itself, which $.root gives")
+    return "/" + "/".join(parts)
+
+
+def _is_bind(mount: Mount) -> bool:
+    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
+
+
+def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices: Devices) -> GuestMount | str:
+    """What a guest sees of a mount; of one whose source is the kernel's nothing but the name of that file system."""
+    flags = [option for option in mount.options if option in ("ro", "rro", "rw")]
+    read_only = bool(flags) and flags[-1] != "rw"
+    if _is_bind(mount):
+        if mount.source is None or mount.source in _NO_SOURCE:
+            raise InvalidMount(f"{where}.source: is missing; a bind mount needs the host path to mount")
+        source = Path(mount.source)
+        if not mount.source.startswith("/"):
+            source = Path(spec.directory or os.curdir, source).absolute()
+        mode, kind = _look(source, destination, where, devices)
+        if kind is not None:
+            return kind
+        return GuestMount(destination=destination, source=source, read_only=read_only, is_file=not stat.S_ISDIR(mode))
+    if mount.type == "tmpfs":
+        return GuestMount(destination=destination, source=None, read_only=read_only)
+    found = "a mount without a type" if mount.type is None else repr(mount.type)
+    raise InvalidMount(
+        f"{where}.type: {found} at {destination} can't be given to a Wasm guest; bind or tmpfs was expected",
+        hint="mount it on the host, and bind it into the container",
+    )
+
+
+def _look(source: Path, destination: str, where: str, devices: Devices) -> tuple[int, str | None]:
+    """The mode of a mount's source, and the kernel's file system that it belongs to."""
+    try:
+        status = os.stat(source)  # noqa: PTH116  a method takes longer
+        return status.st_mode, devices.kind(source, status.st_dev)
+    except FileNotFoundError:
+        problem = "doesn't exist on the host"
+    except OSError as error:
+        problem = f"can't be reached on the host: {error.strerror}"
+    raise InvalidMount(f"{where}.source: {source} {problem}; it was to be mounted at {destination}")

@@ -1,0 +1,118 @@
+"""Containers by their ids: what this runtime, and the native runtimes under the roots where engines keep them, know of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wasmoci.errors import NativeRuntimeError
+from wasmoci.native.runtimes import installed
+from wasmoci.runtime import state_directories
+from wasmoci.runtime.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOTS = (
+    "/run/containerd/runc/k8s.io",
+    "/run/containerd/runc/default",
+    "/run/docker/runtime-runc/moby",
+    "/run/user/{user}/runc",
+    "/run/user/{user}/crun",
+)
+"""Where engines keep the state of their containers, beside the native runtimes' own defaults."""
+
+_SHORTEST = 4  # characters of an engine's id that may stand for all of it
+_HEXADECIMAL = frozenset("0123456789abcdef")
+_PATIENCE = 10  # seconds for a native runtime to list its containers
+
+
+@attrs.frozen(kw_only=True)
+class Container:
+    """A container that is there.
+
+    Args:
+        identifier: Its whole id.
+        bundle: Its bundle, a host path.
+        status: ``created``, ``running``, ``paused`` or ``stopped``; ``creating`` where the command that made it was killed.
+        runtime: The native runtime that has it.
+        record: What was decided when it was created; empty for a native container.
+    """
+
+    identifier: str
+    bundle: Path
+    status: str
+    runtime: str
+    record: dict[str, Any]
+
+    def __str__(self) -> str:
+        """A sentence about it."""
+        if not self.record:
+            return f"container {self.identifier}: {self.status}, native, by {self.runtime}"
+        decision = self.record["classification"]
+        why = f"{decision['reason']} (rule {decision['rule']})"
+        return f"container {self.identifier}: {self.status}, Wasm on {self.record['engine']}, by {self.runtime}: {why}"
+
+
+def find(identifier: str, root: str | None = None) -> Container | None:
+    """A container; None when there is none.
+
+    Args:
+        identifier: Its id, or at least four characters of the beginning of an id that is a hexadecimal number.
+        root: The native runtime's ``--root``, a host path; None for all that are usual.
+
+    Raises:
+        NativeRuntimeError: The beginning is that of several.
+    """
+    if not state_directories.is_identifier(identifier):
+        return None
+    containers = {container.identifier: container for container in _all(root)}
+    if identifier in containers:
+        return containers[identifier]
+    if len(identifier) < _SHORTEST or not set(identifier) <= _HEXADECIMAL:
+        return None  # a name, which might be an image's
+    found = {name: container for name, container in containers.items() if name.startswith(identifier)}
+    if len(found) > 1:
+        names = ", ".join(sorted(found))
+        raise NativeRuntimeError(f"{identifier!r} is the beginning of {len(found)} containers' ids: {names}")
+    return next(iter(found.values()), None)
+
+
+def _all(root: str | None) -> Iterator[Container]:
+    roots = [None, *(_existing(_ROOTS))] if root is None else [root]
+    has_records = state_directories.exist()
+    for runtime in installed():
+        for place in roots:
+            options = [] if place is None else ["--root", place]
+            for entry in _listed([str(runtime.path), *options, "list", "--format", "json"]):
+                name = str(entry.get("id", ""))
+                is_known = has_records and state_directories.is_identifier(name)
+                record = Record(Path(state_directories.container(place, name))) if is_known else None
+                yield Container(
+                    identifier=name,
+                    bundle=Path(str(entry.get("bundle", ""))),
+                    status=str(entry.get("status", "unknown")),
+                    runtime=runtime.name,
+                    record=record.read() if record is not None else {},
+                )
+
+
+def _existing(patterns: tuple[str, ...]) -> list[str]:
+    paths = [pattern.format(user=os.getuid()) for pattern in patterns]
+    return [path for path in paths if os.path.isdir(path)]  # noqa: PTH112
+
+
+def _listed(command: list[str]) -> list[dict[str, Any]]:
+    try:
+        answer = subprocess.run(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
+        ).stdout
+        entries = json.loads(answer)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return []
+    return [entry for entry in entries or () if isinstance(entry, dict)]

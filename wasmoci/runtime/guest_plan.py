@@ -1,0 +1,74 @@
+"""What an engine's process is told of the guest that it is to run: by its environment, in plain variables.
+
+Whoever reads it needs nothing but ``os``: the variables are as they are, and not JSON.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    import attrs
+else:
+    from wasmoci._startup import attrs
+
+_PATH = "WASMOCI_PATH"  # which init.py reads, that imports nothing of ours before
+_CACHE = "WASMOCI_CACHE"
+_HANDLER = "WASMOCI_HANDLER"
+_ROOTFS = "WASMOCI_ROOTFS"
+_CWD = "WASMOCI_CWD"
+_COMPILED = "WASMOCI_COMPILED"
+_ENV = "WASMOCI_ENV_"
+"""The guest's variables come under names of their own: what is meant for a guest is not for the engine's process."""
+
+
+@attrs.frozen(kw_only=True)
+class Description:
+    """A guest that is to be run.
+
+    Args:
+        handler: Its handler's class, ``module:qualified.name``.
+        rootfs: The directory that is its root, a path in the container.
+        cwd: Its working directory, a guest path.
+        env: Its own variables, as ``NAME=value``.
+        compiled: Its module's digest, and the file that an engine has made of it, a path in the container; None where there is none.
+    """
+
+    handler: str
+    rootfs: str
+    cwd: str
+    env: tuple[str, ...] = ()
+    compiled: tuple[str, str] | None = None
+
+    def variables(self, path: Sequence[str]) -> list[str]:
+        """The environment of the engine's process, as ``NAME=value``.
+
+        Args:
+            path: The directories in which Python finds wasmoci and the engine.
+        """
+        return [
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+            f"{_CACHE}=off",  # nothing of the host's is there, nor is anything to be written
+            f"{_PATH}={':'.join(path)}",
+            f"{_HANDLER}={self.handler}",
+            f"{_ROOTFS}={self.rootfs}",
+            f"{_CWD}={self.cwd}",
+            *([] if self.compiled is None else [f"{_COMPILED}={':'.join(self.compiled)}"]),
+            *(f"{_ENV}{index}={variable}" for index, variable in enumerate(self.env)),
+        ]
+
+    @classmethod
+    def taken(cls, environment: MutableMapping[str, str]) -> Description:
+        """What :meth:`variables` told; of the guest's own variables nothing is left in the environment."""
+        digest, mark, file = environment.get(_COMPILED, "").partition(":")
+        env: list[str] = []
+        while (value := environment.pop(f"{_ENV}{len(env)}", None)) is not None:
+            env.append(value)
+        return cls(
+            handler=environment[_HANDLER],
+            rootfs=environment[_ROOTFS],
+            cwd=environment[_CWD],
+            env=tuple(env),
+            compiled=(digest, file) if mark else None,
+        )

@@ -1,0 +1,142 @@
+"""What a Wasm container runs: its module, and the engine for it, decided on the host before anything is made."""
+
+from __future__ import annotations
+
+import posixpath
+
+from wasmoci import compiled
+from wasmoci.dispatch.selection import Selection, Wasm, select
+from wasmoci.handlers.base import BaseHandler
+from wasmoci.isolation import Isolation
+from wasmoci.limits import Limits
+from wasmoci.oci.filesystem import GuestFiles
+from wasmoci.oci.program import GuestProgram
+from wasmoci.oci.spec import Spec
+from wasmoci.stdio import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import attrs
+
+    from wasmoci.dispatch.dispatcher import Dispatcher
+    from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.isolation.compile_bounds import Group
+    from wasmoci.oci.bundle import Bundle
+    from wasmoci.oci.spec import Mount, Process
+    from wasmoci.wasm.module import Module
+else:
+    from wasmoci._startup import attrs
+
+
+@attrs.frozen
+class Program:
+    """A container's program.
+
+    Args:
+        module: Its module.
+        rootfs: The guest's root, a host path.
+    """
+
+    module: Module
+    rootfs: Path
+
+
+@attrs.frozen
+class Compiled:
+    """What an engine has made of a module.
+
+    Args:
+        module: The module's digest.
+        file: The file in the compile cache, a host path.
+    """
+
+    module: str
+    file: Path
+
+
+def of_bundle(bundle: Bundle) -> Program:
+    """A bundle's program, looked for in its root file system and in what is bound into it.
+
+    Raises:
+        WasmociError: It isn't there, or can't be run on any engine.
+    """
+    return Program(GuestProgram.read(_on_host(bundle.spec), bundle.rootfs).module, bundle.rootfs)
+
+
+def of_process(process: Process, rootfs: Path) -> Program:
+    """The program of a process in a container that runs.
+
+    Args:
+        process: The process.
+        rootfs: Its root with all mounts, a host path.
+
+    Raises:
+        WasmociError: It isn't there, or can't be run on any engine.
+    """
+    return Program(GuestProgram.read(Spec(process=process), rootfs).module, rootfs)
+
+
+def choose(
+    dispatcher: Dispatcher, program: Program, *, named: str | None, group: Group, compiles: bool = False
+) -> Selection:
+    """The engine for a program.
+
+    The kernel makes the mounts and holds the limits, and the engine's process is one of its own already. So nothing is asked of
+    an engine but to run the module.
+
+    Args:
+        dispatcher: Knows the engines and the user's preferences.
+        program: What is to run.
+        named: The engine that was asked for by name.
+        group: What a process joins that validates or compiles the program.
+        compiles: Whether it is compiled next, so that this may be done at the same go.
+
+    Raises:
+        CompileLimitExceeded: To validate or to compile it takes more than the container has.
+        WasmociError: None fits, or the named one doesn't.
+    """
+    workload = Wasm(
+        module=program.module,
+        files=GuestFiles(rootfs=program.rootfs, read_only=False, cwd="/"),
+        stdio=Stdio.inherit(),
+        limits=Limits(),
+        isolation=Isolation.INLINE,
+        bounds=attrs.evolve(dispatcher.settings.bounds, group=group),
+        runs=compiles and compiled.is_on(),
+    )
+    engine = named or dispatcher.settings.engine
+    return select(workload, dispatcher.registry, named=engine, order=dispatcher.order(), first=dispatcher.first)
+
+
+def compiled_for(handler: EngineHandler, program: Program) -> Compiled | None:
+    """What an engine has made of a program when it was chosen; None where there is no file of it for another process."""
+    precompile, kept = getattr(handler, "precompile", None), getattr(handler, "kept", None)
+    # Where something is kept, to compile is to find it; by wasmer's SDK it is no file for another process.
+    if precompile is None or kept is None or kept(program.module) is None:
+        return None
+    file: Path | None = precompile(program.module)
+    if file is None:
+        return None
+    # Of a text the engine's process compiles what is assembled of it.
+    module = handler.assemble(program.module) if isinstance(handler, BaseHandler) else program.module
+    return Compiled(module.digest, file)
+
+
+def _on_host(spec: Spec) -> Spec:
+    """A spec without the mounts that have no files on the host yet, and no working directory on one of them."""
+    kept = tuple(mount for mount in spec.mounts if _is_bind(mount))
+    process = spec.process
+    if process is not None and any(_covers(mount, process.cwd) for mount in spec.mounts if not _is_bind(mount)):
+        process = attrs.evolve(process, cwd="/")
+    return attrs.evolve(spec, mounts=kept, process=process)
+
+
+def _is_bind(mount: Mount) -> bool:
+    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
+
+
+def _covers(mount: Mount, path: str) -> bool:
+    place = posixpath.normpath("/" + mount.destination.lstrip("/"))
+    return posixpath.normpath(path).startswith(place.rstrip("/") + "/") or posixpath.normpath(path) == place

@@ -1,0 +1,56 @@
+"""One run of a test, as it was asked for and as it went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.determinism import Determinism, applied
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.explanation import explain_bundle
+
+if TYPE_CHECKING:
+    from wasmoci.dispatch.explanation import Explanation
+    from wasmoci.errors import WasmociError
+    from wasmoci.isolation.running_guest import RunningGuest
+    from wasmoci.limits import Limits
+    from wasmoci.oci.bundle import Bundle
+    from wasmoci.testing.guest_run import GuestRun
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One run of a test.
+
+    Args:
+        bundle: What was to be run.
+        engine: On which engine; None for one to be chosen.
+        limits: What it was allowed.
+        determinism: The time and random bytes that it got in place of the host's.
+        run: How it went, once it has ended.
+        guest: The guest, if it was only started.
+        error: Why it could not be run.
+    """
+
+    bundle: Bundle
+    engine: str | None
+    limits: Limits
+    determinism: Determinism | None = None
+    run: GuestRun | None = None
+    guest: RunningGuest | None = None
+    error: WasmociError | None = None
+
+    def explain(self) -> Explanation:
+        """The dispatcher's decision.
+
+        Raises:
+            WasmociError: There is nothing to explain any more.
+        """
+        with applied(self.determinism):
+            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits, wasm=True)
+
+    def runs_elsewhere(self) -> bool:
+        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
+        with applied(self.determinism):
+            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits, wasm=True).runs_on is not None

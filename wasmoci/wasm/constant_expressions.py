@@ -1,0 +1,42 @@
+"""Constant expressions: what globals, tables, elements and data begin with."""
+
+from __future__ import annotations
+
+from wasmoci.wasm.model import Feature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasmoci.wasm.reader import Reader
+
+_I32_CONST, _END = 0x41, 0x0B
+_EXTENDED_CONST = {0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E}
+
+
+def constant(reader: Reader, imported_globals: int) -> None:
+    """Read a constant expression to its end, and note the features that it needs.
+
+    Args:
+        reader: Where it stands.
+        imported_globals: A global behind these is one of the module's own, which only garbage collection allows.
+    """
+    start = reader.pos
+    if reader.byte() == _I32_CONST:
+        reader.skip_numbers(1)
+        if reader.byte() == _END:
+            return
+    reader.pos = start
+    from wasmoci.wasm.instructions import END, GLOBAL_GET, decode  # noqa: PLC0415  few modules have others
+
+    while True:
+        found = decode(reader)
+        if found.prefix:
+            continue
+        if found.code == END:
+            return
+        if found.code in _EXTENDED_CONST:
+            reader.features.add(Feature.EXTENDED_CONST)
+        elif found.code == GLOBAL_GET:
+            part = reader.part(0, reader.where)
+            part.pos, part.end = found.immediates[0].start, found.end
+            if part.unsigned() >= imported_globals:
+                reader.features.add(Feature.GC)

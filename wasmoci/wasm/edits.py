@@ -1,0 +1,168 @@
+"""Changes to a module's bytes, kept as replacements until all are known, then applied at once."""
+
+from __future__ import annotations
+
+from wasmoci.wasm.core import CODE, ORDER, CoreHead, Section
+from wasmoci.wasm.instruction_skipping import plain_run, stops
+from wasmoci.wasm.model import Feature
+from wasmoci.wasm.needed_features import bodies, skip_locals
+from wasmoci.wasm.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import NamedTuple
+
+    import attrs
+
+    from wasmoci.wasm.instructions import Instruction
+else:
+    from wasmoci._startup import attrs
+    from wasmoci._startup.tuples import NamedTuple
+
+
+class Edit(NamedTuple):
+    """``data[start:end]`` becomes ``new``."""
+
+    start: int
+    end: int
+    new: bytes
+
+    @property
+    def growth(self) -> int:
+        """How many bytes longer the file becomes."""
+        return len(self.new) - (self.end - self.start)
+
+
+def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """The bytes with all edits made; ``data`` itself when there are none."""
+    parts: list[bytes | memoryview] = []
+    view, pos = memoryview(data), 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        parts += (view[pos : edit.start], edit.new)
+        pos = edit.end
+    return b"".join([*parts, view[pos:]]) if parts else data
+
+
+def unsigned(value: int) -> bytes:
+    """The shortest LEB128 of a number that is not negative."""
+    out = bytearray()
+    while value >= 0x80:  # noqa: PLR2004
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def signed(value: int) -> bytes:
+    """The shortest signed LEB128 of a number."""
+    out = bytearray()
+    while not -0x40 <= value < 0x40:  # noqa: PLR2004
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value & 0x7F)
+    return bytes(out)
+
+
+def change_section(data: bytes, section: Section, inner: Iterable[Edit], added: Iterable[bytes] = ()) -> list[Edit]:
+    """The edits that change a section which begins with a count: its size, its count, and what is given.
+
+    Args:
+        data: The module.
+        section: The section.
+        inner: Edits of its content behind the count.
+        added: Entries to append to it.
+    """
+    edits, entries = list(inner), list(added)
+    if entries:
+        reader = section.reader(data, None)
+        count = reader.unsigned()
+        edits.append(Edit(section.start, reader.pos, unsigned(count + len(entries))))
+        edits.append(Edit(section.end, section.end, b"".join(entries)))
+    if edits:
+        size = section.end - section.start + sum(edit.growth for edit in edits)
+        edits.append(Edit(section.header + 1, section.start, unsigned(size)))
+    return edits
+
+
+def append_to(data: bytes, head: CoreHead, number: int, entries: list[bytes]) -> list[Edit]:
+    """The edits that append entries to a section, which is made at its proper place when it isn't there."""
+    if not entries:
+        return []
+    if section := head.sections.get(number):
+        return change_section(data, section, (), entries)
+    content = unsigned(len(entries)) + b"".join(entries)
+    earlier = [head.sections[other].end for other in ORDER[: ORDER.index(number)] if other in head.sections]
+    place = max(earlier, default=8)
+    return [Edit(place, place, bytes([number]) + unsigned(len(content)) + content)]
+
+
+@attrs.frozen
+class CodePass:
+    """A change to instructions.
+
+    Args:
+        candidates: Matches the bytes of every instruction that may change, and by chance others; a function without
+            a match is not looked at.
+        stops: Opcodes that the change has to see; those that are written in an unusual way it sees anyhow.
+        change: Gives the edits for one instruction.
+    """
+
+    candidates: re.Pattern[bytes]
+    stops: frozenset[int]
+    change: Callable[[Reader, Instruction], Iterable[Edit]]
+
+
+# Padded numbers are left out of what is plain, so the scanner stops at them.
+_ALL_FEATURES = frozenset(Feature) - {Feature.CALL_INDIRECT_OVERLONG}
+
+
+def change_code(data: bytes, head: CoreHead, passes: Iterable[CodePass], *, source: str | None) -> list[Edit]:
+    """The edits that passes make to the functions of a module, with the sizes of the functions that change.
+
+    Of several passes that would change one instruction, the first does. The code section's own size is left to
+    :func:`change_section`.
+
+    Raises:
+        InvalidModule: A function is damaged.
+    """
+    code = head.sections.get(CODE)
+    passes = tuple(passes)
+    if code is None or not passes:
+        return []
+    run = plain_run(_ALL_FEATURES, frozenset().union(*(each.stops for each in passes)))
+    edits: list[Edit] = []
+    for header, body in _candidates(data, code, passes, source):
+        start = body.pos
+        skip_locals(body)
+        inner = [edit for found in stops(body, run) for edit in _first_change(passes, body, found)]
+        if inner:
+            size = body.end - start + sum(edit.growth for edit in inner)
+            edits.append(Edit(header, start, unsigned(size)))
+            edits += inner
+    return edits
+
+
+def _first_change(passes: tuple[CodePass, ...], body: Reader, found: Instruction) -> list[Edit]:
+    for each in passes:
+        if edits := list(each.change(body, found)):
+            return edits
+    return []
+
+
+def _candidates(
+    data: bytes, code: Section, passes: tuple[CodePass, ...], source: str | None
+) -> Iterator[tuple[int, Reader]]:
+    """The functions that may hold something to change, each with where its size is written."""
+    searches = [each.candidates.search for each in passes]
+    following = [code.start] * len(passes)  # where each pass's next match begins
+    reader = Reader(data, code.start, code.end, source=source, where=code.name)
+    for header, start in bodies(reader):
+        end = reader.pos
+        for number, search in enumerate(searches):
+            if following[number] < start:
+                found = search(data, start, code.end)
+                following[number] = found.start() if found else code.end
+        if min(following) < end:
+            yield header, Reader(data, start, end, source=source, where="a function")

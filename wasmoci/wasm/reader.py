@@ -1,0 +1,159 @@
+"""A cursor over bytes that answers damage with ``InvalidModule`` and the place, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+from wasmoci.errors import InvalidModule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wasmoci.wasm.model import Feature
+
+# What is kept in memory, an object each, and what is only stepped over. No real module comes near the first, and no
+# engine takes more of the second; they bound what a hostile module may cost.
+MAX_KEPT = 100_000
+MAX_COUNT = 1_000_000
+
+_LEB32 = re.compile(rb"[\x80-\xff]{0,4}[\x00-\x7f]")
+
+
+class Reader:
+    """Reads the elements of the binary format from ``data[pos:end]``.
+
+    Args:
+        data: The whole file, so that positions are offsets in it.
+        pos: Where to begin.
+        end: Where to stop; what would reach past it is an error.
+        source: The file's name, for messages.
+        where: The part of the file that this is, for messages ("the import section").
+    """
+
+    __slots__ = ("data", "end", "features", "pos", "source", "where")
+
+    def __init__(self, data: bytes, pos: int = 0, end: int | None = None, *, source: str | None, where: str) -> None:
+        self.data = data
+        self.pos = pos
+        self.end = len(data) if end is None else end
+        self.source = source
+        self.where = where
+        self.features: set[Feature] = set()
+
+    def fail(self, message: str, *, at: int | None = None) -> InvalidModule:
+        """The error to raise for what was found at offset ``at``, by default the cursor's."""
+        return InvalidModule(f"{self.where}: {message}", source=self.source, offset=self.pos if at is None else at)
+
+    def part(self, size: int, where: str) -> Reader:
+        """A reader of the next ``size`` bytes, which this one skips; both note features in one set."""
+        start = self.pos
+        self.skip(size)
+        part = Reader(self.data, start, self.pos, source=self.source, where=where)
+        part.features = self.features
+        return part
+
+    @property
+    def left(self) -> int:
+        """Bytes until the end."""
+        return self.end - self.pos
+
+    def skip(self, size: int) -> None:
+        """Step over ``size`` bytes."""
+        if size > self.end - self.pos:
+            raise self.fail(f"ends after {self.left} bytes where {size} were expected")
+        self.pos += size
+
+    def byte(self) -> int:
+        """One byte."""
+        if self.pos >= self.end:
+            raise self.fail("ends too early")
+        value = self.data[self.pos]
+        self.pos += 1
+        return value
+
+    def peek(self) -> int:
+        """The next byte, which stays."""
+        if self.pos >= self.end:
+            raise self.fail("ends too early")
+        return self.data[self.pos]
+
+    def unsigned(self, bits: int = 32) -> int:
+        """An unsigned LEB128 number of at most ``bits`` bits."""
+        start, value, shift = self.pos, 0, 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:  # noqa: PLR2004
+                break
+            if shift >= bits:
+                raise self.fail(f"a number is written in more bytes than {bits} bits take", at=start)
+        if value >> bits:
+            raise self.fail(f"a number does not fit into {bits} bits", at=start)
+        return value
+
+    def signed(self, bits: int) -> int:
+        """A signed LEB128 number of at most ``bits`` bits."""
+        start, value, shift = self.pos, 0, 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:  # noqa: PLR2004
+                break
+            if shift >= bits:
+                raise self.fail(f"a number is written in more bytes than {bits} bits take", at=start)
+        if value >> (shift - 1):
+            value -= 1 << shift
+        if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+            raise self.fail(f"a number does not fit into {bits} bits", at=start)
+        return value
+
+    def skip_numbers(self, count: int) -> None:
+        """Step over ``count`` 32-bit LEB128 numbers, fast where they have one byte each."""
+        if self.data[self.pos : min(self.pos + count, self.end)].isascii():
+            self.skip(count)
+            return
+        pos, match = self.pos, _LEB32.match
+        for _ in range(count):
+            found = match(self.data, pos, self.end)
+            if found is None:
+                self.pos = pos
+                raise self.fail("expected a number of at most 5 bytes")
+            pos = found.end()
+        self.pos = pos
+
+    def count(self, most: int = MAX_COUNT) -> int:
+        """The length of a vector, which must have room for at least a byte per element, and at most ``most`` of them."""
+        start = self.pos
+        count = self.unsigned()
+        if count > self.left:
+            raise self.fail(f"announces {count} entries in {self.left} bytes", at=start)
+        if count > most:
+            raise self.fail(f"announces {count} entries; at most {most} are supported", at=start)
+        return count
+
+    def parts(self) -> Iterator[int]:
+        """Count the parts that a file is made of, as long as there is another one, and at most :data:`MAX_KEPT` of them."""
+        for number in range(MAX_KEPT):
+            if not self.left:
+                return
+            yield number
+        if self.left:
+            raise self.fail(f"is made of more than {MAX_KEPT} sections")
+
+    def name(self) -> str:
+        """A name: its length in bytes, then UTF-8."""
+        size = self.unsigned()
+        start = self.pos
+        self.skip(size)
+        try:
+            return self.data[start : self.pos].decode()
+        except UnicodeDecodeError as error:
+            raise self.fail("a name is not UTF-8", at=start + error.start) from None
+
+    def finish(self) -> None:
+        """Insist that nothing is left."""
+        if self.pos != self.end:
+            raise self.fail(f"{self.left} bytes are left over after its last entry")
