@@ -12,7 +12,7 @@ The names below are loaded when they are first used: importing wasmoci loads no 
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as typing has it, the import of which takes longer than all else here
+TYPE_CHECKING = False  # the name that type checkers know, without an import
 if TYPE_CHECKING:
     from wasmoci.api import classify as classify
     from wasmoci.api import engines as engines

@@ -15,14 +15,13 @@ import contextlib
 import contextvars
 import math
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 EPOCH = 946_684_800  # 2000-01-01T00:00:00Z
 _LATEST = (1 << 64) / 1e9  # seconds that a clock of WASI can tell

@@ -44,9 +44,9 @@ Messages and hints may quote what a registry, an image or a guest says, so they 
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any
-
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:

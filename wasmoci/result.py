@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from wasmoci._startup import attrs
 from wasmoci.errors import WasmociError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 _TAIL = 2000  # characters of the guest's standard error that an error message quotes
 

@@ -12,15 +12,14 @@ import select
 import threading
 from pathlib import Path
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 CAPTURE_LIMIT = 16 << 20  # bytes
 

@@ -23,7 +23,7 @@ _LINE = re.compile(r"import time: +\d+ \| +\d+ \| *(\S+)")
 _ENGINES = ("wasmtime", "wasm3")  # the SDK of wasmer is another program
 
 SLOW = {
-    *("argparse", "asyncio", "attr", "attrs", "copy", "dataclasses", "datetime", "hashlib", "importlib.metadata", "inspect"),
+    *("argparse", "asyncio", "attr", "attrs", "copy", "dataclasses", "datetime", "importlib.metadata", "inspect"),
     *("gettext", "locale", "logging", "platform", "shutil", "socket", "stevedore", "subprocess", "tempfile", "typing"),
     *("wasmtime", "zipfile"),
 }  # fmt: skip

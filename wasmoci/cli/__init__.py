@@ -11,11 +11,11 @@ import signal
 import sys
 
 from wasmoci._startup.process import begin, end
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.output import complain, prepare
 from wasmoci.errors import WasmociError
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import re
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.text import quantities
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    import attrs
-
     from wasmoci.dispatch.settings import Settings
-else:
-    from wasmoci._startup import attrs
 
 KEEP = -1.0
 """Of ``--compile-timeout``, where it wasn't given: what the settings say stays."""

@@ -7,9 +7,9 @@ import io
 import os
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -6,13 +6,13 @@ import contextlib
 import os
 import signal
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
 from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
 from wasmoci.text import log
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import contextlib
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.compiled import identity, in_memory
 from wasmoci.compiled.file_names import LOCK
 from wasmoci.text import log
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import NamedTuple, TypeVar
+    from typing import TypeVar
 
     from wasmoci.compiled.entries import Entries
 
     _T = TypeVar("_T")
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 
 class Key(NamedTuple):

@@ -18,12 +18,12 @@ import threading
 import time
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import directories
 from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
 from wasmoci.errors import UnsafePlace
 from wasmoci.host.private_paths import open_file
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, TypeVar

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
 from wasmoci.compiled.lock import lock
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from wasmoci.compiled.entries import Entries
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 MOST_ENTRIES = 4096
 

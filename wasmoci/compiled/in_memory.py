@@ -6,7 +6,8 @@ import contextlib
 import os
 import threading
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Callable, KeysView
     from typing import TypeVar

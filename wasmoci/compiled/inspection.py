@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.compiled import engine_caches, eviction
 from wasmoci.compiled.directories import MODULES, Unusable, find, limit
 from wasmoci.compiled.entries import Entries
 from wasmoci.compiled.eviction import Pruned
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import NamedTuple
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 
 _SHOWN = ("engine", "version", "configuration", "module")

@@ -8,10 +8,10 @@ import fcntl
 import os
 import time
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsafePlace
 from wasmoci.host.private_paths import open_file
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

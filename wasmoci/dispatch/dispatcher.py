@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import isolation as isolations
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import registry
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
@@ -14,11 +16,8 @@ from wasmoci.oci.classification import Classification, Kind, classify
 from wasmoci.oci.program import GuestProgram, in_hand
 from wasmoci.stdio import Stdio
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    import attrs
 
     from wasmoci.dispatch.registry import Registry
     from wasmoci.isolation import Isolation
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
-else:
-    from wasmoci._startup import attrs
 
 INHERIT = Stdio.inherit()
 NO_LIMITS = Limits()

@@ -10,12 +10,10 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NamedTuple
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 _KINDS = (".dist-info", ".egg-info")
 

@@ -7,20 +7,18 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.json_reader import Node
 from wasmoci.oci.spec import CONFIG, Mount, Process, Root
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, TypeAlias
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 _LAYOUT = "oci-layout"
 """The file that makes a directory an image's."""

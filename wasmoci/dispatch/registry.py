@@ -12,20 +12,17 @@ import functools
 import importlib
 import threading
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import distributions
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
 from wasmoci.handlers.capabilities import Capability
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    import attrs
-
     from wasmoci.handlers.contract import EngineHandler
-else:
-    from wasmoci._startup import attrs
 
 GROUP = "wasmoci.handlers"
 

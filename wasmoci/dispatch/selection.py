@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import determinism, isolation
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import trust
 from wasmoci.errors import (
     CompileLimitExceeded,
@@ -22,11 +24,8 @@ from wasmoci.isolation.handler_import import is_importable
 from wasmoci.text.escape import one_line
 from wasmoci.wasm.module import Module, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import attrs
 
     from wasmoci.dispatch.registry import Registry
     from wasmoci.handlers.contract import EngineHandler
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from wasmoci.limits import Limits
     from wasmoci.oci.filesystem import GuestFiles
     from wasmoci.stdio import Stdio
-else:
-    from wasmoci._startup import attrs
 
 KIND_NEEDS = {
     ModuleKind.CORE: Capability.WASI_PREVIEW1,

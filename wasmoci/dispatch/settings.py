@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import settings_file
 from wasmoci.dispatch.settings_file import FILE_VARIABLE, NATIVE_RUNTIME_VARIABLE, SYSTEM_FILE
 from wasmoci.errors import InvalidConfiguration
@@ -12,16 +14,11 @@ from wasmoci.isolation.compile_bounds import DEFAULT, DEFAULT_MEMORY, DEFAULT_TI
 from wasmoci.oci.classification import Detection
 from wasmoci.text import quantities
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
-    import attrs
-
     _N = TypeVar("_N", int, float)
-else:
-    from wasmoci._startup import attrs
 
 __all__ = ["DEFAULT_ENGINES", "ENGINE_VARIABLE", "FILE_VARIABLE", "NATIVE_RUNTIME_VARIABLE", "SYSTEM_FILE", "Settings"]
 

@@ -9,9 +9,9 @@ import os
 import stat
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.host.regular_file import read_regular
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any

@@ -19,14 +19,12 @@ import os
 import struct
 import sys
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
-
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 
 class Marked(enum.Enum):

@@ -6,9 +6,9 @@ import contextvars
 import os
 import threading
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EngineError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

@@ -12,6 +12,8 @@ import importlib
 from abc import ABC, abstractmethod
 
 from wasmoci import determinism
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload
 from wasmoci.handlers import run_context
 from wasmoci.handlers.capabilities import Capability
@@ -24,19 +26,14 @@ from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, Exe
 from wasmoci.stdio import INHERIT, Stdio, Streams
 from wasmoci.wasm.module import Feature, Module, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import Any, ClassVar
 
-    import attrs
-
     from wasmoci.determinism import Determinism
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.oci.spec import Spec
-else:
-    from wasmoci._startup import attrs
 
 
 def from_reference(reference: str) -> EngineHandler:

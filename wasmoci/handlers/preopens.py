@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.wasi import kernel_filesystems
 from wasmoci.wasi.errno import FAILURES
@@ -13,16 +15,11 @@ from wasmoci.wasi.open_tree import Namespace
 from wasmoci.wasi.path_walk import components
 from wasmoci.wasi.resolver import Resolver
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    import attrs
-
     from wasmoci.oci.filesystem import GuestFiles
-else:
-    from wasmoci._startup import attrs
 
 
 _DESCRIPTORS = Path("/proc/self/fd")

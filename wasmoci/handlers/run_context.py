@@ -6,7 +6,8 @@ import contextlib
 import contextvars
 import time
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any

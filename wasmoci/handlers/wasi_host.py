@@ -7,6 +7,8 @@ import importlib
 import os
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import identity
 from wasmoci.errors import EngineError, EngineUnavailable, UnsupportedModule
 from wasmoci.handlers.base import Outcome
@@ -15,19 +17,14 @@ from wasmoci.stdio import Sink
 from wasmoci.wasi.signatures import FUNCTIONS, MODULES
 from wasmoci.wasm.module import FuncType
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import attrs
 
     from wasmoci.determinism import Determinism
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
     from wasmoci.wasi import Stream, VirtualClocks, Wasi
     from wasmoci.wasm.module import Import, Module
-else:
-    from wasmoci._startup import attrs
 
 _PAGE = 65536  # bytes
 _KEPT_MODULES = 32

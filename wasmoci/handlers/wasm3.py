@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasm3.location import extension_file
@@ -17,7 +18,6 @@ from wasmoci.limits import NO_LIMITS
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import Feature
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.limits import NO_LIMITS
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -11,6 +11,7 @@ import weakref
 from pathlib import Path
 
 from wasmoci import compiled, determinism
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
@@ -22,7 +23,6 @@ from wasmoci.host.file_cache import Cache
 from wasmoci.limits import NO_LIMITS, Limits
 from wasmoci.wasm.module import Module, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers.base import Outcome, Workload

@@ -6,7 +6,8 @@ import threading
 import time
 from collections import OrderedDict
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Hashable

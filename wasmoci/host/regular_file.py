@@ -9,7 +9,8 @@ import errno
 import os
 import stat
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path

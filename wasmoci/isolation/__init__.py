@@ -8,16 +8,15 @@ from __future__ import annotations
 import enum
 
 from wasmoci import compiled
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation.compile_bounds import DEFAULT as DEFAULT_BOUNDS
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import attrs
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.child_process import Running
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
     from wasmoci.stdio import Stdio
     from wasmoci.wasm.module import Module
-else:
-    from wasmoci._startup import attrs
 
 
 _SMALL = 32 << 10

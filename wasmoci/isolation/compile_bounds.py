@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Protocol
-
-    import attrs
 
     class Group(Protocol):
         """A group of processes whose resources the kernel bounds, such as a cgroup.
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
         def ran_out(self) -> bool:
             """Whether a process of the group was killed for want of memory."""
 
-else:
-    from wasmoci._startup import attrs
 
 DEFAULT_TIME = 60.0
 """Seconds that preparing a module may take."""

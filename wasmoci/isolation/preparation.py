@@ -11,6 +11,8 @@ import time
 import weakref
 
 from wasmoci import compiled
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import identity
 from wasmoci.errors import CompileLimitExceeded
 from wasmoci.handlers.capabilities import Capability
@@ -19,14 +21,9 @@ from wasmoci.isolation.handler_import import is_importable
 from wasmoci.limits import Limits
 from wasmoci.wasm.module import ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import attrs
-
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.wasm.module import Module
-else:
-    from wasmoci._startup import attrs
 
 INLINE_SIZE = 1 << 10
 """Bytes of a module that is validated and compiled in the caller's process, on an engine that is a sandbox.

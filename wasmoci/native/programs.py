@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

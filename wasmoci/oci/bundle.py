@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidBundle
 from wasmoci.host.file_cache import Cache, state_of
 from wasmoci.oci.json_reader import read_file
 from wasmoci.oci.spec import CONFIG, Spec
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 _specs = Cache(count=64, cost=4 << 20)
 _bundles = Cache(count=64, cost=4 << 20)

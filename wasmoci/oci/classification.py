@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import enum
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.text.log import warn
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.spec import Spec
-else:
-    from wasmoci._startup import attrs
 
 _SUFFIXES = (".wasm", ".wat")
 _WASM = b"\0asm"

@@ -8,6 +8,8 @@ import os
 import posixpath
 import stat
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.host.file_cache import Cache, state_of
 from wasmoci.oci.filesystem import GuestFiles, plan
@@ -17,15 +19,10 @@ from wasmoci.wasi.open_tree import Namespace
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasm.module import FuncType, Module, ModuleKind, read_bytes
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.spec import Spec
-else:
-    from wasmoci._startup import attrs
 
 _SHOWN = 8  # names that a message lists
 

@@ -11,21 +11,18 @@ import posixpath
 import stat
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
 from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.file_tree import Mount as TreeMount
 from wasmoci.wasi.kernel_filesystems import Devices
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    import attrs
-
     from wasmoci.oci.spec import Mount, Spec
-else:
-    from wasmoci._startup import attrs
 
 KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
 """Mount types that a guest has no use for: it has no kernel. They are left out."""

@@ -8,9 +8,9 @@ import os
 import re
 import stat
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextvars
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.oci.filesystem import GuestFiles, plan
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.spec import Spec
     from wasmoci.wasm.module import Module
-else:
-    from wasmoci._startup import attrs
 
 
 @attrs.frozen(kw_only=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any
 
-    import attrs
-
     from wasmoci.oci.json_reader import Node
-else:
-    from wasmoci._startup import attrs
 
 CONFIG = "config.json"
 _NUMBERS = 3  # of a version

@@ -12,10 +12,10 @@ import posixpath
 import time
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.isolation.compile_bounds import Rest
 from wasmoci.runtime import hierarchies
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
@@ -25,16 +27,11 @@ from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    import attrs
-
     from wasmoci.runtime.command_line import Invocation
     from wasmoci.runtime.module_choice import Compiled
-else:
-    from wasmoci._startup import attrs
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.runtime import leftovers, spec_substitution
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

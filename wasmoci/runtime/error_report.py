@@ -6,10 +6,10 @@ import contextlib
 import os
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointNotFound, WasmociError
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

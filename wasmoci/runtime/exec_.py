@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.oci.json_reader import load_object
@@ -17,7 +18,6 @@ from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

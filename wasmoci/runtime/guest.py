@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import from_reference
 from wasmoci.isolation import descriptor_limit
@@ -20,7 +21,6 @@ from wasmoci.runtime.guest_plan import Description
 from wasmoci.stdio import Stdio
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 

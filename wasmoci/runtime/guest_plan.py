@@ -5,13 +5,12 @@ Whoever reads it needs nothing but ``os``: the variables are as they are, and no
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 _PATH = "WASMOCI_PATH"  # which init.py reads, that imports nothing of ours before
 _CACHE = "WASMOCI_CACHE"

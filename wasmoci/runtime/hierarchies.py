@@ -6,11 +6,7 @@ import contextlib
 import re
 from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import attrs
-else:
-    from wasmoci._startup import attrs
+from wasmoci._startup import attrs
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _LIMITING = frozenset({"memory", "cpu", "cpuset", "pids"})

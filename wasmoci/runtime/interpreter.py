@@ -6,14 +6,9 @@ import os
 import sys
 from importlib.util import find_spec
 
+from wasmoci._startup import attrs
 from wasmoci.errors import EngineError
 from wasmoci.runtime import init
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store", "/gnu/store")
 _PACKAGES = ("site-packages", "dist-packages")

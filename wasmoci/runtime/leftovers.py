@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.runtime import cgroups, started_processes
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any

@@ -7,11 +7,11 @@ import os
 import sys
 
 from wasmoci._startup import process
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.host.regular_file import read_regular
 from wasmoci.runtime import native_exec, state_directories
 from wasmoci.runtime.command_line import HELP_OPTIONS, VERSION_OPTIONS, Invocation
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn

@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 
 from wasmoci import compiled
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.selection import Selection, Wasm, select
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.isolation import Isolation
@@ -14,11 +16,8 @@ from wasmoci.oci.program import GuestProgram
 from wasmoci.oci.spec import Spec
 from wasmoci.stdio import Stdio
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import attrs
 
     from wasmoci.dispatch.dispatcher import Dispatcher
     from wasmoci.handlers.contract import EngineHandler
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
     from wasmoci.oci.spec import Mount, Process
     from wasmoci.wasm.module import Module
-else:
-    from wasmoci._startup import attrs
 
 
 @attrs.frozen

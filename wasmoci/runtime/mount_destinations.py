@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import posixpath
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.runtime import native_exec
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import settings_file
 from wasmoci.native import programs
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 

@@ -8,11 +8,11 @@ import json
 import os
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.host import private_paths
 from wasmoci.runtime import state_directories
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

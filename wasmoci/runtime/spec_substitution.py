@@ -10,9 +10,9 @@ import ctypes
 import os
 import signal
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn

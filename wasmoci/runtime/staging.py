@@ -11,22 +11,19 @@ import contextlib
 import os
 import posixpath
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.oci.annotations import OPENING, decides
 from wasmoci.oci.filesystem import KERNEL_FILESYSTEMS
 from wasmoci.runtime.mount_destinations import Destinations
 from wasmoci.wasi.kernel_filesystems import Devices
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
-    import attrs
-
     from wasmoci.runtime.interpreter import Interpreter
-else:
-    from wasmoci._startup import attrs
 
 ROOTFS = "/.container"
 """Where the guest's files are in the staged root."""

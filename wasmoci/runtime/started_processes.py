@@ -11,7 +11,8 @@ import contextlib
 import os
 import signal
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

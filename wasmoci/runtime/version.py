@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.distributions import version
 from wasmoci.runtime.command_line import VERSION_OPTIONS
 from wasmoci.runtime.native_calls import Native
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.runtime.command_line import Invocation
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.text.escape import one_line
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import importlib
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from wasmoci.wasi.abi import Errno as Errno
     from wasmoci.wasi.abi import Fdflags as Fdflags

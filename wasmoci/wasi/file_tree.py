@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NamedTuple, TypeAlias
+    from typing import TypeAlias
 
     HostPath: TypeAlias = str | os.PathLike[str]
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 
 class Mount(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

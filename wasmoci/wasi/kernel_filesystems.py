@@ -10,16 +10,13 @@ import functools
 import os
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.errors import EngineUnavailable
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import NamedTuple
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 #: Magic number -> name as in ``/proc/filesystems``.
 NAMES = {

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import struct
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import DIRENT, Filetype
 from wasmoci.wasi.filestat import filetype
 from wasmoci.wasi.memory import check_utf8
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import IOVEC, U32, Errno
 from wasmoci.wasi.errno import Refusal
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 else:

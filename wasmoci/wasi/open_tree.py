@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi import kernel_filesystems
 from wasmoci.wasi.abi import Errno
@@ -13,7 +14,6 @@ from wasmoci.wasi.directory import PASS, Layer, Place, Position
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.path_walk import Walk
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.file_tree import FileTree, Mount
 

@@ -13,11 +13,11 @@ import collections
 import errno
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.directory import PASS, Layer, Location, Place, Position
 from wasmoci.wasi.errno import Refusal
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

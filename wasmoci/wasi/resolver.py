@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.directory import PASS, Layer, Location, Place, Position
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.path_walk import MAX_DEPTH, Walk, components
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

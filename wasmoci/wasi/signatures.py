@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from wasmoci._startup.tuples import NamedTuple
-
+from wasmoci._startup.typing import NamedTuple
 
 #: The module names under which guests import the functions; the second is the older name of the same interface.
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")

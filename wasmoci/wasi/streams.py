@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
 from wasmoci.wasi.errno import Refusal
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 else:

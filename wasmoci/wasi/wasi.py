@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.errors import InvalidInput
 from wasmoci.wasi.abi import Rights
 from wasmoci.wasi.calls.arguments import Arguments
@@ -30,18 +31,14 @@ from wasmoci.wasi.signatures import FUNCTIONS
 from wasmoci.wasi.sockets import Socket
 from wasmoci.wasi.streams import HostStream, InjectedStream
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Mapping
-    from typing import NamedTuple
 
     from wasmoci.wasi.clocks import Clocks
     from wasmoci.wasi.file_tree import Preopen
     from wasmoci.wasi.memory import Memory
     from wasmoci.wasi.streams import Stream
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 _FAMILIES = (Arguments, Clock, Fd, Io, Readdir, Path, Open, Poll, Process, Random, Sock)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.model import Feature
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasm.reader import Reader
 

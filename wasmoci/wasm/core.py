@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.constant_expressions import constant
 from wasmoci.wasm.model import Export, ExternType, Feature, FuncType, GlobalType, Import, MemoryType, TableType, TagType
 from wasmoci.wasm.reader import MAX_KEPT, Reader
 from wasmoci.wasm.value_types import global_type, memory_type, table_type, type_section
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL = range(7)
 EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT, TAG = range(7, 14)

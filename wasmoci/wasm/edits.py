@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.wasm.core import CODE, ORDER, CoreHead, Section
 from wasmoci.wasm.instruction_skipping import plain_run, stops
 from wasmoci.wasm.model import Feature
 from wasmoci.wasm.needed_features import bodies, skip_locals
 from wasmoci.wasm.reader import Reader
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Iterator
-    from typing import NamedTuple
-
-    import attrs
 
     from wasmoci.wasm.instructions import Instruction
-else:
-    from wasmoci._startup import attrs
-    from wasmoci._startup.tuples import NamedTuple
 
 
 class Edit(NamedTuple):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.edits import CodePass, Edit, unsigned
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -10,11 +10,11 @@ import re
 import sys
 from functools import lru_cache
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.instructions import EMPTY_BLOCK, INSTRUCTIONS, PREFIXES, decode
 from wasmoci.wasm.model import Feature
 from wasmoci.wasm.value_types import HEAP_TYPES, NUMBER_TYPES, V128
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.wasm.model import Feature
 from wasmoci.wasm.value_types import heap_type, value_type
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from wasmoci.wasm.reader import Reader
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 GC, MISC, VECTOR, ATOMIC = 0xFB, 0xFC, 0xFD, 0xFE
 END = 0x0B

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.wasm.core import EXPORT, FUNCTION, GLOBAL, MEMORY, TYPE, CoreHead
 from wasmoci.wasm.edits import CodePass, Edit, append_to, change_section, signed, unsigned
@@ -18,7 +19,6 @@ from wasmoci.wasm.memory_bound import REFUSED_EXPORT, InitialMemoryTooLarge
 from wasmoci.wasm.name_section import name_functions
 from wasmoci.wasm.value_types import memory_type
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

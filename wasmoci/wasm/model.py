@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import enum
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import attrs
-else:
-    from wasmoci._startup import attrs
+from wasmoci._startup import attrs
 
 
 class ModuleKind(enum.Enum):

@@ -5,11 +5,13 @@ Everything here is read without an engine.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from functools import cached_property
 
-from wasmoci._startup.sha256 import hexdigest
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.core import CoreHead, read_head
 from wasmoci.wasm.model import (
@@ -28,14 +30,10 @@ from wasmoci.wasm.model import (
 )
 from wasmoci.wasm.preamble import kind_of
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
-    import attrs
-else:
-    from wasmoci._startup import attrs
 
 __all__ = [
     "WEBASSEMBLY_2",
@@ -152,7 +150,7 @@ class Module:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
-        return hexdigest(self.data)
+        return hashlib.sha256(self.data).hexdigest()
 
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""

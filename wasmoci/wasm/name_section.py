@@ -5,11 +5,11 @@ Follows "Name Section" in the appendix of the WebAssembly core specification.
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.edits import Edit, unsigned
 from wasmoci.wasm.reader import Reader
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

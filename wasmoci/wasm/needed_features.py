@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.constant_expressions import constant
 from wasmoci.wasm.core import CODE, DATA, DATA_COUNT, ELEMENT, CoreHead
 from wasmoci.wasm.instruction_skipping import plain_run
@@ -10,7 +11,6 @@ from wasmoci.wasm.model import Feature
 from wasmoci.wasm.reader import Reader
 from wasmoci.wasm.value_types import value_type
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

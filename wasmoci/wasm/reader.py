@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

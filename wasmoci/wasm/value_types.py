@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.model import Feature, FuncType, GlobalType, MemoryType, Range, TableType
 from wasmoci.wasm.reader import MAX_KEPT
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasm.reader import Reader
 

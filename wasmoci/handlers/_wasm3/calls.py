@@ -9,10 +9,10 @@ import ctypes
 import itertools
 import struct
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._wasm3.library import ImportContext, RawCall
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType

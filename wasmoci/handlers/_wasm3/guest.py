@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.handlers._wasm3.calls import ENTRY, HOST_FAILED, Calls
 from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
@@ -11,7 +12,6 @@ from wasmoci.handlers._wasm3.names import PREFIX
 from wasmoci.wasi import ProcExit
 from wasmoci.wasm.memory_bound import REFUSED_EXPORT
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.wasi import Wasi

@@ -10,10 +10,10 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_int, c_uint32, c_uint64, c_void_p
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasm3.location import extension_file
 from wasmoci.handlers._wasm3.names import unmarked
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasm3.calls import ENTRY
@@ -12,7 +13,6 @@ from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.stack import on_large_stack
 from wasmoci.wasm.rewrite import rewrite
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
 

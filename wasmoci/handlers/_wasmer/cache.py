@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from wasmoci._startup.sha256 import hexdigest
 from wasmoci.compiled import directories, engine_caches
 from wasmoci.compiled.file_names import LOCK
 from wasmoci.compiled.lock import PATIENCE, lock
@@ -39,7 +39,7 @@ def compiling(root: Path, module: bytes, patience: float | None = None) -> Itera
         module: The module as the SDK is given it.
         patience: Seconds to wait for another process that compiles it; None for the usual ones.
     """
-    name = hexdigest(module)
+    name = hashlib.sha256(module).hexdigest()
     with contextlib.ExitStack() as stack:
         if not _is_compiled(root, name):
             with contextlib.suppress(OSError):  # without a lock it is compiled as often as it is started

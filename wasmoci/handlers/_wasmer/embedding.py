@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.wasi import ProcExit
 from wasmoci.wasm.memory_bound import REFUSED_EXPORT
 from wasmoci.wasm.start_function import START_EXPORT, export_start
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -11,13 +11,13 @@ import importlib.util
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmer.cache import cache_root, compiling
@@ -13,7 +14,6 @@ from wasmoci.handlers.base import Outcome
 from wasmoci.handlers.run_context import compile_limits
 from wasmoci.wasi import ProcExit
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.errors import WasmociError
     from wasmoci.handlers.base import Workload

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._wasmtime.library import Owned, check, failure_of, library
 from wasmoci.handlers._wasmtime.prototypes import (
@@ -27,7 +28,6 @@ from wasmoci.handlers._wasmtime.prototypes import (
 from wasmoci.handlers._wasmtime.run import runs
 from wasmoci.handlers._wasmtime.traps import HOST_FAILED, summary
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any

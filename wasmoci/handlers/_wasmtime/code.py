@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime.library import Error, Owned, check, library, take_bytes
 from wasmoci.handlers._wasmtime.prototypes import wasm_byte_vec_t
 from wasmoci.handlers._wasmtime.refusals import refused
 from wasmoci.wasm.module import ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, UnsupportedModule
 from wasmoci.handlers._wasmtime.library import Error, Owned, check, library
 from wasmoci.handlers._wasmtime.prototypes import (
@@ -15,7 +16,6 @@ from wasmoci.handlers._wasmtime.prototypes import (
 )
 from wasmoci.handlers._wasmtime.traps import summary
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.wasm.module import Module

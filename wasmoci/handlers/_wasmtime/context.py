@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidInput
 from wasmoci.handlers import _interpreter
 from wasmoci.handlers._wasmtime.library import Owned, library
@@ -13,7 +14,6 @@ from wasmoci.handlers._wasmtime.stdin import DESCRIPTORS
 from wasmoci.handlers.preopens import preopens
 from wasmoci.wasm.module import ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import itertools
 
 from wasmoci import compiled
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import identity
 from wasmoci.handlers._wasmtime.location import library_file
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import attrs
-
     from wasmoci.limits import Limits
     from wasmoci.wasm.module import Module
-else:
-    from wasmoci._startup import attrs
 
 
 @attrs.frozen

@@ -11,6 +11,8 @@ import functools
 import threading
 
 from wasmoci import compiled
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmtime import code, exits, inner, writes
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
@@ -19,13 +21,8 @@ from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.host.file_cache import Cache
 from wasmoci.wasm.module import Module, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import attrs
-
     from wasmoci.handlers._wasmtime.engine_kinds import Needs
-else:
-    from wasmoci._startup import attrs
 
 _KEPT_MODULES = 64
 _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times as much

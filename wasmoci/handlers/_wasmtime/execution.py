@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime import calls, stdin
 from wasmoci.handlers._wasmtime.context import configure, with_arguments
@@ -19,7 +20,6 @@ from wasmoci.handlers._wasmtime.traps import outcome_of
 from wasmoci.handlers._wasmtime.writes import GuestOutputs
 from wasmoci.wasm.module import FuncType, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

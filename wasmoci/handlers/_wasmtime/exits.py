@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.wasi import FUNCTIONS
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 

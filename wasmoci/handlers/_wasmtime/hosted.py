@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 
+from wasmoci._startup import attrs
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.library import check, library
@@ -16,18 +18,13 @@ from wasmoci.handlers._wasmtime.outputs import guarded
 from wasmoci.handlers.wasi_host import open_wasi
 from wasmoci.wasi import FUNCTIONS, MODULES, ProcExit
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    import attrs
-
     from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.handlers.base import Workload
-else:
-    from wasmoci._startup import attrs
 
 
 # They know nothing of descriptors, so wasmtime's own do, which are a hundred times as fast.

@@ -5,10 +5,10 @@ wasmtime's WASI takes its arguments from the instance that calls it. So a small 
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.wasi import FUNCTIONS
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
 

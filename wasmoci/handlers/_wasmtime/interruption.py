@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._guest_thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
@@ -18,7 +19,6 @@ from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_c
 from wasmoci.handlers._wasmtime.run import runs
 from wasmoci.handlers._wasmtime.traps import STOPPED
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ctypes
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime.location import library_file
 from wasmoci.handlers._wasmtime.prototypes import PROTOTYPES, wasm_byte_vec_t
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

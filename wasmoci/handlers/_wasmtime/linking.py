@@ -10,7 +10,8 @@ from __future__ import annotations
 import enum
 import weakref
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.stdio import Streams

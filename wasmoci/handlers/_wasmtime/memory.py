@@ -11,6 +11,7 @@ import errno
 import os
 from _thread import get_native_id
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._callback_entries import Entry, Marked, addresses, reader
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import (
@@ -26,7 +27,6 @@ from wasmoci.handlers._wasmtime.prototypes import (
 from wasmoci.handlers._wasmtime.run import instantiated
 from wasmoci.handlers._wasmtime.traps import REFUSED
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -10,13 +10,13 @@ import ctypes
 import errno
 import threading
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import _interpreter
 from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._guest_thread import on_thread
 from wasmoci.handlers._wasmtime.prototypes import finalizer_t, wasi_output_callback_t, without_result
 from wasmoci.stdio import Sink, Streams
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

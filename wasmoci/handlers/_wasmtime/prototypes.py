@@ -21,7 +21,8 @@ from ctypes import (
     c_void_p,
 )
 
-TYPE_CHECKING = False
+from wasmoci._startup.typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule, UnsupportedModule
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.wasm.module import Feature, ModuleKind
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Error
     from wasmoci.wasm.module import Module

@@ -10,9 +10,9 @@ import contextlib
 import os
 from _thread import get_native_id
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager

@@ -10,9 +10,9 @@ import functools
 import threading
 from _thread import get_native_id
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._guest_thread import on_stack
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

@@ -10,11 +10,11 @@ import stat
 import threading
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime.library import Owned, library
 from wasmoci.handlers._wasmtime.prototypes import wasm_byte_vec_t
 from wasmoci.handlers._wasmtime.waiting import is_null
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers._wasmtime.run import Run

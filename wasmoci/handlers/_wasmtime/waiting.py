@@ -6,9 +6,9 @@ import os
 import stat
 from pathlib import Path
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.stdio import Capture, Stream
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.stdio import Source, Stdio, Target
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
 from wasmoci.handlers._wasmtime.inner import WASI
 from wasmoci.handlers._wasmtime.outputs import GuardedSink
@@ -18,7 +19,6 @@ from wasmoci.wasi import FUNCTIONS, Errno
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.memory import buffers, region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U32, Errno
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 

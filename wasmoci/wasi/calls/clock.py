@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import TIMESTAMP, U32, U64, Clockid, Errno
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi import filestat
 from wasmoci.wasi.abi import FDSTAT, FILESTAT, PRESTAT, U32, U64, Errno, Fdflags, Rights
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 

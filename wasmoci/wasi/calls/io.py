@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, TIMESTAMP, U32, U64, Errno, Rights, Whence
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import File
 from wasmoci.wasi.memory import buffers
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import stat
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi import memory
 from wasmoci.wasi.abi import SIZE, SYMLINK_FOLLOW, U64, Errno, Fdflags, Oflags, Rights
 from wasmoci.wasi.directory import Place
@@ -15,7 +16,6 @@ from wasmoci.wasi.files import Directory, File
 from wasmoci.wasi.filestat import filetype
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.descriptors import Descriptor
     from wasmoci.wasi.host import Host

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import os
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi import filestat, memory
 from wasmoci.wasi.abi import FILESTAT, SIZE, SYMLINK_FOLLOW, Errno, Rights
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.directory import Location
     from wasmoci.wasi.host import Host

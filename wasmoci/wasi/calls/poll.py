@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import time
 
+from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.wasi.abi import (
     EVENT,
     EVENT_HANGUP,
@@ -22,13 +23,8 @@ from wasmoci.wasi.clocks import SystemClocks
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from wasmoci.wasi.host import Host
-else:
-    from wasmoci._startup.tuples import NamedTuple
 
 _MAX_SUBSCRIPTIONS = 4096
 _MAX_MILLISECONDS = (1 << 31) - 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import U32, Errno
 from wasmoci.wasi.exit import ProcExit
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.memory import region
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
     from wasmoci.wasi.listing import Listing

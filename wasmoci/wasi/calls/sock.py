@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U32, Errno, Fdflags, Rights
 from wasmoci.wasi.errno import FAILURES, Refusal, errno_of
 from wasmoci.wasi.memory import buffers, region
 from wasmoci.wasi.sockets import Socket
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
 
