@@ -78,7 +78,8 @@ def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outco
         if limits.fuel is not None:
             check(library.wasmtime_context_set_fuel(context, limits.fuel))
         if limits.memory is not None:
-            from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables  # noqa: PLC0415
+            from wasmoci.handlers._wasmtime.memory import limit_tables  # noqa: PLC0415
+            from wasmoci.handlers._wasmtime.memory_account import MemoryAccount  # noqa: PLC0415
 
             run.memory = MemoryAccount(limits.memory, engine.engine)
             limit_tables(store, limits.memory)
@@ -113,7 +114,7 @@ def _call_core(
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run))
+            run.host = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run)).functions()
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
     if run.memory is None:
