@@ -18,6 +18,8 @@ from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory_limit, messages
 from wasmoci.isolation.child_process import Running
 from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.jail.guest import reduced
+from wasmoci.isolation.jail.root import Place
 from wasmoci.isolation.new_worker import ColdProcess
 from wasmoci.isolation.worker_outcome import Ending, as_result
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.isolation.warm_worker import WarmProcess
     from wasmoci.limits import Limits
@@ -115,9 +116,6 @@ def launch(
 
 @contextlib.contextmanager
 def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
-    from wasmoci.isolation.jail.guest import reduced  # noqa: PLC0415  most workers need no jail
-    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-
     with reduced(spec, rootfs) as (told, places):
         yield told, places if prepared is None else (*places, Place(str(prepared.file), read_only=True))
 

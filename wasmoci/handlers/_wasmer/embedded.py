@@ -11,6 +11,7 @@ from pathlib import Path
 from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
+from wasmoci.handlers._guest_thread import on_stack
 from wasmoci.handlers.base import Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
@@ -69,7 +70,6 @@ class Embedded:
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
         try:
-            from wasmoci.handlers._guest_thread import on_stack  # noqa: PLC0415
             from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
         except ImportError as error:
             raise wasi_host.unloadable("wasmer", error) from error
@@ -100,8 +100,7 @@ class Embedded:
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers import _guest_thread  # noqa: F401, PLC0415
-        from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415
+        from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415  the engine
 
         _version()
 

@@ -62,7 +62,7 @@ class Sandboxed:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
-        from wasmoci.handlers._wasmer.serving import run_in_sandbox  # noqa: PLC0415  it starts processes
+        from wasmoci.handlers._wasmer.serving import run_in_sandbox  # noqa: PLC0415  14 ms (subprocess): it starts processes
 
         try:
             data = self._rewrite(workload)
@@ -87,7 +87,7 @@ class Sandboxed:
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415
+        from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415  see above
 
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, wasi_host.max_pages(workload.limits)
@@ -99,11 +99,9 @@ class Sandboxed:
 
 def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
     def make() -> bytes:
-        from wasmoci.handlers._wasmer.tunnel import tunnel  # noqa: PLC0415
-        from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most modules are known
+        from wasmoci.handlers._wasmer.tunnel import limit_and_tunnel  # noqa: PLC0415  7 ms: most modules are known
 
-        limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
-        return tunnel(limited, calls, original=module.data, source=module.source)
+        return limit_and_tunnel(module.data, pages, calls, source=module.source)
 
     return compiled.fetch(_key(module, pages, calls), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
 
