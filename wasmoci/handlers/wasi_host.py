@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from wasmoci import wasi  # which loads what of it is used: an engine may have a WASI of its own
+from wasmoci import wasi, wasm  # which loads what of it is used: an engine may have a WASI of its own
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import identity
@@ -151,7 +151,7 @@ def rewriter(package: str, file: str) -> str:
     ours = Path(__file__).parent
     written = max(
         source.stat().st_mtime_ns
-        for directory in (ours.parent / "wasm", ours / "_wasm3", ours / "_wasmer")
+        for directory in (Path(wasm.__file__).parent, ours / "_wasm3", ours / "_wasmer")
         for source in directory.glob("*.py")
     )
     return f"{identity.version(package, file)}, {written}"

@@ -45,24 +45,6 @@ _GRACE = 5.0
 _CHUNK = 1 << 16
 
 
-def execute_in_worker(
-    handler: EngineHandler,
-    spec: Spec,
-    rootfs: Path,
-    *,
-    stdio: Stdio,
-    limits: Limits,
-    servers: Servers | OnlyForked | None = None,
-    jailed: bool = False,
-    prepared: Prepared | None = None,
-) -> ExecutionResult:
-    """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
-    with launch(
-        handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers, jailed=jailed, prepared=prepared
-    ) as worker:
-        return worker.wait()
-
-
 @contextlib.contextmanager
 def launch(
     handler: EngineHandler,

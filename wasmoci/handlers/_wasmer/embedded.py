@@ -13,7 +13,6 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._guest_thread import on_stack
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2
 
@@ -42,17 +41,6 @@ _FILES = _file("wasmer"), _file("wasmer_compiler_cranelift")
 _STACK = 16 << 20  # bytes
 _SMALLEST_STACK = 1 << 20
 
-CAPABILITIES = frozenset(
-    {
-        Capability.WASI_PREVIEW1,
-        Capability.LIVE_FILES,
-        Capability.FILE_MOUNTS,
-        Capability.READ_ONLY,
-        Capability.MEMORY_LIMIT,
-        Capability.DETERMINISM,
-        Capability.SANDBOXED,
-    }
-)
 FEATURES = WEBASSEMBLY_2
 
 
@@ -60,7 +48,6 @@ class Embedded:
     """Runs core modules on wasmer 1.1. A guest holds the GIL and can't be interrupted."""
 
     package = "wasmer"
-    capabilities = CAPABILITIES
     features = FEATURES
     starts_processes = False
 

@@ -14,7 +14,6 @@ from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
@@ -29,17 +28,6 @@ if _found is None:
 _SDK = str(_found.origin)
 _START = "_start"
 
-CAPABILITIES = frozenset(
-    {
-        Capability.WASI_PREVIEW1,
-        Capability.LIVE_FILES,
-        Capability.FILE_MOUNTS,
-        Capability.READ_ONLY,
-        Capability.MEMORY_LIMIT,
-        Capability.DETERMINISM,
-        Capability.SANDBOXED,
-    }
-)
 FEATURES = WEBASSEMBLY_2 | {
     Feature.RELAXED_SIMD,
     Feature.EXTENDED_CONST,
@@ -53,7 +41,6 @@ class Sandboxed:
     """Runs core modules in the sandboxes of the SDK."""
 
     package = "wasmer-sdk"
-    capabilities = CAPABILITIES
     features = FEATURES
     starts_processes = True
 
