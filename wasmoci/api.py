@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from wasmoci.dispatch.opening import Environment
     from wasmoci.dispatch.registry import EngineStatus
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.running_guest import RunningGuest
     from wasmoci.isolation.supervisor import Launched
     from wasmoci.oci.bundle import Bundle
@@ -141,11 +141,11 @@ async def run_async(
         WasmociError: As of :func:`run`.
         RuntimeError: No event loop runs.
     """
-    from wasmoci.isolation.async_supervisor import attend  # noqa: PLC0415
+    from wasmoci.isolation.async_supervisor import supervise  # noqa: PLC0415
     from wasmoci.isolation.warm_servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
 
     @contextlib.contextmanager
-    def launch() -> Iterator[Running]:
+    def launch() -> Iterator[ChildProcess]:
         with (
             opened(
                 bundle,
@@ -168,7 +168,7 @@ async def run_async(
         ):
             yield running
 
-    return await attend(launch())
+    return await supervise(launch())
 
 
 def start(
@@ -212,7 +212,7 @@ def start(
         A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
         ``WasmociError`` when the guest can't be started.
     """
-    from wasmoci.isolation.guest_files import Places  # noqa: PLC0415
+    from wasmoci.isolation.guest_files import SharedFiles  # noqa: PLC0415
     from wasmoci.isolation.running_guest import RunningGuest  # noqa: PLC0415
     from wasmoci.isolation.supervisor import Launched  # noqa: PLC0415  most callers only run
 
@@ -242,7 +242,7 @@ def start(
                 native=native,
             ) as running,
         ):
-            yield Launched(running, Places(loaded))
+            yield Launched(running, SharedFiles(loaded))
 
     return RunningGuest(launch, stdin=stdin)
 

@@ -10,9 +10,9 @@ from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.opening import asks_for_wasm, opened
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import Isolation
-from wasmoci.isolation.async_supervisor import attend
+from wasmoci.isolation.async_supervisor import supervise
 from wasmoci.isolation.handler_import import reference_of
-from wasmoci.isolation.semaphore import Turns
+from wasmoci.isolation.semaphore import Semaphore
 from wasmoci.isolation.warm_servers import OnlyForked, Servers
 from wasmoci.limits import Limits
 from wasmoci.stdio import Stdio
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from wasmoci.dispatch.opening import Environment
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
     from wasmoci.stdio import Source
@@ -50,7 +50,7 @@ class WorkerPool:
         if self.size < 1:
             raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
         self._engines = engines
-        self._turns = Turns(self.size)
+        self._slots = Semaphore(self.size)
         self._servers = Servers(eager=True)
         self._dispatcher = Dispatcher(engines, servers=self._servers)
         self._is_open = False
@@ -99,7 +99,7 @@ class WorkerPool:
             RuntimeError: The pool isn't open.
             WasmociError: As of :func:`wasmoci.run`.
         """
-        with self._turns.turn():
+        with self._slots.slot():
             self._check()
             with (
                 opened(
@@ -150,7 +150,7 @@ class WorkerPool:
         """
 
         @contextlib.contextmanager
-        def launch() -> Iterator[Running]:
+        def launch() -> Iterator[ChildProcess]:
             with (
                 opened(
                     bundle,
@@ -173,9 +173,9 @@ class WorkerPool:
             ):
                 yield running
 
-        async with self._turns.turn_async():
+        async with self._slots.slot_async():
             self._check()
-            return await attend(launch())
+            return await supervise(launch())
 
     def _check(self) -> None:
         if not self._is_open:

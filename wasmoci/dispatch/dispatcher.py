@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wasmoci.dispatch.registry import Registry
     from wasmoci.isolation import Isolation
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
@@ -188,7 +188,7 @@ class Dispatcher:
         isolation: Isolation | None = None,
         wasm: bool | None = None,
         native: bool = False,
-    ) -> Iterator[Running]:
+    ) -> Iterator[ChildProcess]:
         """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
 
         Args:
@@ -201,7 +201,7 @@ class Dispatcher:
             native: As for :meth:`run`.
 
         Raises:
-            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
+            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`ChildProcess.finish`.
         """
         classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:

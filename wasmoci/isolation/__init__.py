@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.contract import EngineHandler
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.compile_bounds import Bounds
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.limits import Limits
@@ -200,7 +200,7 @@ def launch(
     servers: Servers | OnlyForked | None = None,
     module: Module | None = None,
     preparing: Bounds = DEFAULT_BOUNDS,
-) -> AbstractContextManager[Running]:
+) -> AbstractContextManager[ChildProcess]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415  28 ms with the next (attrs, subprocess)
     from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs start no process
