@@ -50,7 +50,7 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
         parent: The caller's process id.
         request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
     """
-    _die_with(parent)
+    die_with(parent)
 
     def load() -> EngineHandler:
         handler = from_reference(request["handler"])
@@ -68,7 +68,7 @@ def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler])
         parent: The server's process id.
         load: Gives the handler.
     """
-    _die_with(parent)
+    die_with(parent)
     compiled.forked()
     channel = socket.socket(fileno=descriptor)
 
@@ -192,7 +192,7 @@ def _preparing(request: dict[str, Any]) -> Callable[[EngineHandler, Module, Limi
     return prepare
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the kernel kill this process when its caller ends in whatever way."""
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415
