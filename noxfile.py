@@ -18,7 +18,7 @@ WASMTIMES = (48, 49)  # the major versions that are supported beside the newest,
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typing", "imports", "core_only", "plugins", "docs", "tests"]
+nox.options.sessions = ["lint", "typing", "imports", "core_only", "plugins", "docs", "engines", "tests"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
