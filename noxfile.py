@@ -14,10 +14,11 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT, max_version="3.13")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
+WASMTIMES = (48, 49)  # the major versions that are supported beside the newest, which all other sessions install
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typing", "imports", "core_only", "plugins", "docs", "tests"]
+nox.options.sessions = ["lint", "typing", "imports", "core_only", "plugins", "docs", "engines", "tests"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
@@ -86,6 +87,17 @@ def tests(session: nox.Session) -> None:
     whole = session.python == f"{sys.version_info.major}.{sys.version_info.minor}"
     session.env.setdefault("WASMOCI_REAL", "all" if whole else "smoke")
     session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+@nox.parametrize("wasmtime", WASMTIMES)
+def engines(session: nox.Session, wasmtime: int) -> None:
+    """Run wasmtime's tests and the conformance kit on the older versions of wasmtime that are supported."""
+    session.install("-e", ".[image]", f"wasmtime=={wasmtime}.*", *nox.project.dependency_groups(PROJECT, "test"))
+    _compile(session)
+    # That the kit holds in the jail as well is no matter of the version.
+    selected = ["-k", "asmtime and not InTheJail", "tests/handlers/wasmtime", "tests/handlers/test_conformance.py"]
+    session.run("pytest", *(session.posargs or ["-n", "auto", *selected]))
 
 
 @nox.session(python=_newest("3.11"))

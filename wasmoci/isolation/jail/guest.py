@@ -6,8 +6,6 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-import attrs
-
 from wasmoci.errors import InvalidInput
 from wasmoci.isolation.jail.root import Place
 from wasmoci.oci.filesystem import plan
@@ -17,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import attrs
+
     from wasmoci.oci.filesystem import GuestMount
+else:
+    from wasmoci._startup import attrs  # whose objects a spec consists of
 
 
 @contextlib.contextmanager
