@@ -6,14 +6,9 @@ It is loaded when somebody looks at a class: at its signature, its attributes, o
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
-
-from wasmoci._startup import data_classes
-
-if TYPE_CHECKING:
-    from wasmoci._startup.data_classes import Field
 
 
 def of(cls: type) -> Any:
@@ -38,12 +33,13 @@ def _is_ours(cls: type) -> bool:
     return "_wasmoci_fields" in vars(cls)
 
 
-def _attribute(item: Field) -> Any:
-    default = attrs.NOTHING if item.default is data_classes.NOTHING else item.default
+def _attribute(item: Any) -> Any:
+    default = attrs.NOTHING if item.required else item.default
     return attrs.field(
         default=default if item.factory is None else attrs.Factory(item.factory),
         validator=item.validator,
         init=item.init,
         repr=item.repr,
         eq=item.eq,
+        kw_only=item.kw_only,
     )

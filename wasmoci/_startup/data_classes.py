@@ -86,7 +86,7 @@ def define(
             "__init__": _ready(_first_init(cls, fields), cls, fields),
             "__match_args__": tuple([item.name for item in fields if item.init and not item.kw_only]),
             "_wasmoci_fields": fields,
-            "_wasmoci_options": {"frozen": frozen, "kw_only": kw_only, "eq": eq, "repr": repr},
+            "_wasmoci_options": {"frozen": frozen, "eq": eq, "repr": repr},
             **_OF_ATTRS,
         }
         if eq and "__eq__" not in vars(cls):
