@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.classification import Detection as Detection
     from wasmoci.oci.classification import Kind as Kind
     from wasmoci.oci.spec import Spec as Spec
+    from wasmoci.options import RunOptions as RunOptions
+    from wasmoci.options import StartOptions as StartOptions
     from wasmoci.result import ExecutionResult as ExecutionResult
     from wasmoci.result import ExitReason as ExitReason
     from wasmoci.result import GuestFailed as GuestFailed
@@ -108,9 +110,11 @@ _HOMES = {
     "NativeRuntimeError": "wasmoci.errors",
     "NativeRuntimeNotFound": "wasmoci.errors",
     "NoSuitableEngine": "wasmoci.errors",
+    "RunOptions": "wasmoci.options",
     "RunningGuest": "wasmoci.isolation.running_guest",
     "Settings": "wasmoci.dispatch.settings",
     "Spec": "wasmoci.oci.spec",
+    "StartOptions": "wasmoci.options",
     "Stdio": "wasmoci.stdio",
     "Stream": "wasmoci.stdio",
     "UnknownEngine": "wasmoci.errors",

@@ -24,6 +24,7 @@ from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.native import checks
 from wasmoci.oci.bundle import Bundle
+from wasmoci.options import Request
 from wasmoci.testing.bundles import bundle as make
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def _by_dispatcher(workload: str, **options: Any) -> object:
 
 def _by_launch(workload: str, **options: Any) -> object:
     platform = options.pop("platform", None)
-    with _loaded(workload) as bundle, wasmoci.Dispatcher().launch(bundle, wasm=bool(platform), **options) as running:
+    with (
+        _loaded(workload) as bundle,
+        wasmoci.Dispatcher().launch(Request(bundle, wasm=bool(platform), **options)) as running,
+    ):
         return running.wait()
 
 

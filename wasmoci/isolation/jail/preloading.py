@@ -41,6 +41,7 @@ _LATER = (
         "wasmoci.wasm.instructions",
         "wasmoci.wasm.needed_features",
     ),
+    "wasmoci._startup.attrs_twin",
     *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
     *(
         "wasmoci.wasm.rewrite",
