@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
-from wasmoci import determinism
+from wasmoci import determinism, dispatch
+from wasmoci import isolation as isolations
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import registry
 from wasmoci.dispatch.dispatcher import Dispatcher
-from wasmoci.dispatch.explanation import Explanation, explain_bundle
 from wasmoci.dispatch.opening import asks_for_wasm, opened
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from wasmoci.dispatch.explanation import Explanation
     from wasmoci.dispatch.opening import Environment
     from wasmoci.dispatch.registry import EngineStatus
     from wasmoci.isolation.child_process import Running
@@ -141,8 +142,6 @@ async def run_async(
         WasmociError: As of :func:`run`.
         RuntimeError: No event loop runs.
     """
-    from wasmoci.isolation.async_supervisor import attend  # noqa: PLC0415
-    from wasmoci.isolation.warm_servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
 
     @contextlib.contextmanager
     def launch() -> Iterator[Running]:
@@ -156,7 +155,7 @@ async def run_async(
                 read_only=read_only,
                 image=lambda: {"platform": platform},
             ) as loaded,
-            Dispatcher(servers=OnlyForked(DEFAULT)).launch(
+            Dispatcher(servers=isolations.OnlyForked(isolations.DEFAULT)).launch(
                 loaded,
                 engine=engine,
                 stdio=Stdio.capture(stdin) if stdio is None else stdio,
@@ -168,7 +167,7 @@ async def run_async(
         ):
             yield running
 
-    return await attend(launch())
+    return await isolations.attend(launch())
 
 
 def start(
@@ -212,10 +211,6 @@ def start(
         A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
         ``WasmociError`` when the guest can't be started.
     """
-    from wasmoci.isolation.guest_files import Places  # noqa: PLC0415
-    from wasmoci.isolation.running_guest import RunningGuest  # noqa: PLC0415
-    from wasmoci.isolation.supervisor import Launched  # noqa: PLC0415  most callers only run
-
     chosen = determinism.current()  # on this thread; the guest is started on another one
 
     @contextlib.contextmanager
@@ -242,9 +237,9 @@ def start(
                 native=native,
             ) as running,
         ):
-            yield Launched(running, Places(loaded))
+            yield isolations.Launched(running, isolations.Places(loaded))
 
-    return RunningGuest(launch, stdin=stdin)
+    return isolations.RunningGuest(launch, stdin=stdin)
 
 
 def explain(
@@ -272,7 +267,7 @@ def explain(
         WasmociError: There is no bundle to explain. What is wrong with the workload is part of the explanation.
     """
     with opened(bundle, image=lambda: {"platform": platform}) as loaded:
-        return explain_bundle(
+        return dispatch.explain_bundle(
             loaded,
             Dispatcher(),
             engine=engine,

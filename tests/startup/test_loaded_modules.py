@@ -30,7 +30,7 @@ SLOW = {
 """What takes half a millisecond or more."""
 
 NOT_FOR_A_GUEST = {
-    *("wasmoci.api", "wasmoci.dispatch.explanation", "wasmoci.image", "wasmoci.native.runtimes", "wasmoci.isolation.worker_process", "wasmoci.worker_pool"),
+    *("wasmoci.api", "wasmoci.dispatch.explanation", "wasmoci.image.image_bundle", "wasmoci.image.image_detection", "wasmoci.native.checks", "wasmoci.native.runtimes", "wasmoci.isolation.worker_process", "wasmoci.worker_pool"),
     *("wasmoci.wasm.instructions", "wasmoci.wasm.instruction_skipping", "wasmoci.wasm.text_format", "wasmoci.wasm.component"),
     *("wasmoci.handlers.contract", "wasmoci.compiled.eviction", "wasmoci.compiled.lock", "wasmoci.cli.parsing"),
 }  # fmt: skip
@@ -67,6 +67,16 @@ def test_run(engine: str, guest: Callable[..., Path], make_bundle: Callable[...,
     found = loaded(*command)
     assert "wasmoci.dispatch.dispatcher" in found
     assert found & (SLOW | NOT_FOR_A_GUEST) == set()
+
+
+def test_first_run_of_a_program(guest: Callable[..., Path], make_bundle: Callable[..., Path]) -> None:
+    """``import wasmoci`` and its first run load what the command loads for the same, and no more of ours."""
+    usable("wasmtime")
+    command = calling(f"import wasmoci; wasmoci.run({str(make_bundle(guest('hello')))!r}, engine='wasmtime')")
+    loaded(*command)
+    found = loaded(*command)
+    assert "wasmoci.dispatch.dispatcher" in found
+    assert found & (SLOW | NOT_FOR_A_GUEST - {"wasmoci.api"}) == set()
 
 
 def test_version() -> None:

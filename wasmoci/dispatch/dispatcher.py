@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import isolation as isolations
+from wasmoci import native as natives
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch import registry
+from wasmoci.dispatch import native_consent, registry
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
@@ -110,8 +111,6 @@ class Dispatcher:
         Raises:
             NativeRefused: It may not.
         """
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415  a Wasm run doesn't need it
-
         asked = native_consent.asked_for(engine, isolation, wasm=wasm)
         if not asked and self._engines is not None and not native:
             asked = f"the choice among the engines {', '.join(self._engines)}"
@@ -148,10 +147,8 @@ class Dispatcher:
         classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
             self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
-            from wasmoci.native.runtimes import run  # noqa: PLC0415
-
             with _explained(bundle, classification):
-                return run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                return natives.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(
             bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
@@ -206,12 +203,10 @@ class Dispatcher:
         classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
         if classification.kind is Kind.NATIVE:
             self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
-            from wasmoci.native.runtimes import launch  # noqa: PLC0415
-
             with contextlib.ExitStack() as stack:
                 with _explained(bundle, classification):
                     container = stack.enter_context(
-                        launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                        natives.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
                     )
                 yield container
             return
@@ -311,8 +306,6 @@ def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]
     try:
         yield
     except NativeRefused as error:
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415
-
         native_consent.explain(error, bundle, classification)
         raise
 
