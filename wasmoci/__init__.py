@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from wasmoci._startup import lazy
 
+__version__ = "0.1.0"
+
 TYPE_CHECKING = False  # the name that type checkers know, without an import
 if TYPE_CHECKING:
     from wasmoci.api import classify as classify
