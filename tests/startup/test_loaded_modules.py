@@ -24,7 +24,7 @@ _ENGINES = ("wasmtime", "wasm3")  # the SDK of wasmer is another program
 
 SLOW = {
     *("argparse", "asyncio", "attr", "attrs", "copy", "dataclasses", "datetime", "importlib.metadata", "inspect"),
-    *("gettext", "locale", "logging", "platform", "shutil", "socket", "stevedore", "subprocess", "tempfile", "typing"),
+    *("gettext", "hashlib", "locale", "logging", "platform", "shutil", "socket", "stevedore", "subprocess", "tempfile", "typing"),
     *("wasmtime", "zipfile"),
 }  # fmt: skip
 """What takes half a millisecond or more."""

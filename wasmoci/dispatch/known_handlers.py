@@ -8,13 +8,13 @@ place, stevedore is asked.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
 import threading
 from importlib.machinery import PathFinder
 
+from wasmoci._startup import sha256
 from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 from wasmoci.compiled import directories
 from wasmoci.compiled.file_names import PART
@@ -97,7 +97,7 @@ def _state(group: str) -> str | None:
         if any(state is None for _, state in states):
             return None
         found += states
-    return hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256.hexdigest(repr(found).encode("utf-8", "surrogateescape"))
 
 
 def _is_metadata(name: str) -> bool:
