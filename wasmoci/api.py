@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
-from wasmoci import determinism, signatures
+from wasmoci import determinism, dispatch, signatures
+from wasmoci import isolation as isolations
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import registry
 from wasmoci.dispatch.dispatcher import Dispatcher
-from wasmoci.dispatch.explanation import Explanation, explain_bundle
 from wasmoci.dispatch.opening import opened
 from wasmoci.oci import classification
 from wasmoci.oci.classification import Detection
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
+    from wasmoci.dispatch.explanation import Explanation
     from wasmoci.dispatch.registry import EngineStatus
     from wasmoci.isolation.child_process import Running
     from wasmoci.isolation.running_guest import RunningGuest
@@ -55,16 +56,14 @@ async def run_async(options: RunOptions) -> ExecutionResult:
         WasmociError: As of :func:`run`.
         RuntimeError: No event loop runs.
     """
-    from wasmoci.isolation.async_supervisor import attend  # noqa: PLC0415
-    from wasmoci.isolation.warm_servers import DEFAULT, OnlyForked  # noqa: PLC0415  most callers only run
 
     @contextlib.contextmanager
     def launch() -> Iterator[Running]:
-        dispatcher = Dispatcher(servers=OnlyForked(DEFAULT))
+        dispatcher = Dispatcher(servers=isolations.OnlyForked(isolations.DEFAULT))
         with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
             yield running
 
-    return await attend(launch())
+    return await isolations.attend(launch())
 
 
 @signatures.function(StartOptions)
@@ -78,10 +77,6 @@ def start(options: StartOptions) -> RunningGuest:
         A context manager that starts the guest, and gives itself once the guest has begun. Entering it raises a
         ``WasmociError`` when the guest can't be started.
     """
-    from wasmoci.isolation.guest_files import Places  # noqa: PLC0415
-    from wasmoci.isolation.running_guest import RunningGuest  # noqa: PLC0415
-    from wasmoci.isolation.supervisor import Launched  # noqa: PLC0415  most callers only run
-
     chosen = determinism.current()  # on this thread; the guest is started on another one
 
     @contextlib.contextmanager
@@ -91,9 +86,9 @@ def start(options: StartOptions) -> RunningGuest:
             opened(options) as bundle,
             Dispatcher().launch(options.request(bundle, stdio)) as running,
         ):
-            yield Launched(running, Places(bundle))
+            yield isolations.Launched(running, isolations.Places(bundle))
 
-    return RunningGuest(launch, stdin=options.stdin)
+    return isolations.RunningGuest(launch, stdin=options.stdin)
 
 
 @signatures.function(RunOptions)
@@ -104,7 +99,7 @@ def explain(options: RunOptions) -> Explanation:
         WasmociError: There is no bundle to explain. What is wrong with the workload is part of the explanation.
     """
     with opened(options) as bundle:
-        return explain_bundle(options.request(bundle, options.streams), Dispatcher())
+        return dispatch.explain_bundle(options.request(bundle, options.streams), Dispatcher())
 
 
 def classify(

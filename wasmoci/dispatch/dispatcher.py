@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from wasmoci import isolation as isolations
+from wasmoci import native as natives
 from wasmoci import signatures
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch import registry
+from wasmoci.dispatch import native_consent, registry
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
@@ -87,8 +88,6 @@ class Dispatcher:
         Raises:
             NativeRefused: It may not.
         """
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415  a Wasm run doesn't need it
-
         asked = native_consent.asked_for(request)
         if not asked and self._engines is not None and not request.native:
             asked = f"the choice among the engines {', '.join(self._engines)}"
@@ -114,10 +113,8 @@ class Dispatcher:
         classification = self.classify(request)
         if classification.kind is Kind.NATIVE:
             self.check_native(request, classification)
-            from wasmoci.native.runtimes import run  # noqa: PLC0415
-
             with _explained(bundle, classification):
-                return run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
+                return natives.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
         selection = self.select(request, classification, program, runs=True)
         if ready is not None:
@@ -155,12 +152,10 @@ class Dispatcher:
         classification = self.classify(request)
         if classification.kind is Kind.NATIVE:
             self.check_native(request, classification)
-            from wasmoci.native.runtimes import launch  # noqa: PLC0415
-
             with contextlib.ExitStack() as stack:
                 with _explained(bundle, classification):
                     container = stack.enter_context(
-                        launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
+                        natives.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
                     )
                 yield container
             return
@@ -250,7 +245,5 @@ def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]
     try:
         yield
     except NativeRefused as error:
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415
-
         native_consent.explain(error, bundle, classification)
         raise

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.dispatch.annotation_hints import Missing, missing, misspelt
 from wasmoci.dispatch.selection import Candidate, explored
 from wasmoci.errors import CompileLimitExceeded, NativeRefused, WasmociError
-from wasmoci.native.checks import check_mounts, check_seccomp
-from wasmoci.native.runtimes import find
+from wasmoci.integration import Missing, missing, misspelt
+from wasmoci.native import check_mounts, check_seccomp, find
 from wasmoci.oci.classification import RULES, Classification, Kind
 from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.oci.program import GuestProgram

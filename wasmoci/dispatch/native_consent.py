@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from wasmoci.dispatch.annotation_hints import missing, misspelt
+from wasmoci import integration
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import NativeRefused
 
 if TYPE_CHECKING:
@@ -51,8 +50,10 @@ def asked_for(request: Request) -> str:
 
 def explain(error: NativeRefused, bundle: Bundle, classification: Classification) -> NativeRefused:
     """Have a refusal tell which annotation is missing or misspelt, where one may be; returns it."""
-    hints = [f"the annotation {found!r} may be meant to be {meant!r}" for found, meant in misspelt(bundle.spec)]
-    lack = missing(bundle, classification)
+    hints = [
+        f"the annotation {found!r} may be meant to be {meant!r}" for found, meant in integration.misspelt(bundle.spec)
+    ]
+    lack = integration.missing(bundle, classification)
     if lack is not None:
         hints.append(f"{lack.reason}: {lack.fixes[0].what}: {lack.fixes[0].line}")
     if bundle.image is not None:

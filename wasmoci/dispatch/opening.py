@@ -7,9 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from wasmoci import image as images
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
+from wasmoci.host import private_paths
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.json_reader import Node
 from wasmoci.oci.spec import CONFIG, Mount, Process, Root
@@ -55,9 +57,7 @@ def opened(options: GuestOptions, *, image: Callable[[], Mapping[str, Any]] = di
 
 @contextlib.contextmanager
 def _unpacked(reference: str, wishes: GuestOptions, **options: Any) -> Iterator[Bundle]:
-    from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
-
-    with as_bundle(reference, **options) as unpacked:
+    with images.as_bundle(reference, **options) as unpacked:
         yield adapt(unpacked, wishes)
 
 
@@ -93,13 +93,9 @@ def _is_image(workload: str | os.PathLike[str]) -> bool:
                 hint=f"name the image: oci:{name}; or remove {_LAYOUT}, which no bundle has",
             )
         if not os.path.isabs(name):  # noqa: PTH117
-            from wasmoci.host.private_paths import check_named  # noqa: PLC0415  most bundles are named by all of their path
-
-            check_named(name)
+            private_paths.check_named(name)
         return False
-    from wasmoci.image import looks_like_image  # noqa: PLC0415
-
-    return looks_like_image(name)
+    return images.looks_like_image(name)
 
 
 def adapt(bundle: Bundle, options: GuestOptions) -> Bundle:

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.filesystem import GuestMount
-else:
-    from wasmoci._startup import attrs  # whose objects a spec consists of
 
 
 @contextlib.contextmanager
