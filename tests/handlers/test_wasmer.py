@@ -96,22 +96,34 @@ def test_a_guest_that_overflows_its_stack_in_the_host_traps(
 
 
 @only_sandboxed
-def test_an_sdk_that_dies_costs_an_error(
+@pytest.mark.parametrize(
+    ("program", "message", "signal", "stderr"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "by signal 11", 11, ""),
+        ("raise SystemExit('nothing works')", "ended with 1", None, "nothing works\n"),
+    ],
+    ids=["killed", "failed"],
+)
+def test_an_sdk_that_ends_costs_an_error(
     handler: WasmerHandler,
     guest: Callable[..., Path],
     make_bundle: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    message: str,
+    signal: int | None,
+    stderr: str,
 ) -> None:
-    """The process of the SDK is not ours: when it is killed, the caller hears of it."""
+    """The process of the SDK is not ours: how it ended is in the error, with what it wrote to its standard error."""
     usable("wasmer")
     from wasmoci.handlers._wasmer import process  # noqa: PLC0415  as the handler
 
-    monkeypatch.setattr(process, "_BOOT", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(process, "_BOOT", program)
     bundle = Bundle.load(make_bundle(guest("hello")))
-    with pytest.raises(EngineCrashed, match="by signal 11") as caught:
+    with pytest.raises(EngineCrashed, match=message) as caught:
         handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
 
-    assert caught.value.signal == 11
+    assert (caught.value.signal, caught.value.stderr) == (signal, stderr)
 
 
 @only_sandboxed
@@ -182,25 +194,6 @@ def test_atomic_instructions_run(handler: WasmerHandler, make_bundle: Callable[.
     result = handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.null(), limits=Limits(memory=1 << 20))
 
     assert (result.reason, result.exit_code) == (ExitReason.EXITED, 9)
-
-
-@only_sandboxed
-def test_an_sdk_that_fails_tells_why(
-    handler: WasmerHandler,
-    guest: Callable[..., Path],
-    make_bundle: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What it wrote to its standard error is in the error."""
-    usable("wasmer")
-    from wasmoci.handlers._wasmer import process  # noqa: PLC0415  as the handler
-
-    monkeypatch.setattr(process, "_BOOT", "raise SystemExit('nothing works')")
-    bundle = Bundle.load(make_bundle(guest("hello")))
-    with pytest.raises(EngineCrashed, match="ended with 1") as caught:
-        handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
-
-    assert caught.value.stderr == "nothing works\n"
 
 
 @only_sandboxed

@@ -9,7 +9,7 @@ import pytest
 from tests.isolation.puppet import Guarded, Puppet
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation.memory_limit import OVERHEAD
-from wasmoci.isolation.worker_process import execute_in_worker
+from wasmoci.isolation.worker_process import launch
 from wasmoci.limits import Limits
 from wasmoci.oci.spec import Process, Spec
 from wasmoci.result import ExecutionResult, ExitReason
@@ -32,14 +32,15 @@ def run(servers: Servers | None) -> Run:
     """Has a puppet act in a worker with a memory limit."""
 
     def call(*args: str, memory: int | None = LIMIT, handler: Puppet | None = None) -> ExecutionResult:
-        return execute_in_worker(
+        with launch(
             handler or Puppet(),
             Spec(process=Process(args=args)),
             "/",  # type: ignore[arg-type]
             stdio=Stdio.capture(),
             limits=Limits(memory=memory, time=60),
             servers=servers,
-        )
+        ) as running:
+            return running.wait()
 
     return call
 

@@ -21,7 +21,7 @@ from tests.support.left import nothing_left
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
 from wasmoci.isolation.warm_servers import Servers
-from wasmoci.isolation.worker_process import execute_in_worker
+from wasmoci.isolation.worker_process import launch
 from wasmoci.limits import Limits
 from wasmoci.oci.spec import Process, Spec
 from wasmoci.result import ExecutionResult, ExitReason
@@ -45,14 +45,15 @@ def run_in(
     handler: Puppet | None = None,
 ) -> ExecutionResult:
     """Have a puppet act in a worker."""
-    return execute_in_worker(
+    with launch(
         handler or Puppet(),
         Spec(process=Process(args=args)),
         Path("/"),
         stdio=stdio or Stdio.capture(),
         limits=limits,
         servers=servers,
-    )
+    ) as running:
+        return running.wait()
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from tests.image.making import OCI_CONFIG, OCI_MANIFEST
+from tests.image.registries import ME, options
 from tests.support.requirements import require
-from tests.trust.registries import ME, options
 from wasmoci.errors import WasmociError
 from wasmoci.image import Store, pull
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
     registry_options,
     tidy,
     unpack_limits,
@@ -26,8 +24,7 @@ HELP = "Unpack an image to a bundle, which runc and crun accept, too."
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
+    add_image(parser)
     parser.add_argument(
         "--no-owner", action="store_true", help="leave all files to the caller, as an ordinary user always does"
     )
@@ -37,7 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="make a spec for an ordinary user's runc; implied by being one",
     )
-    add_registry(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
     parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle to make; nothing may be there yet")
 

@@ -15,8 +15,10 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
+from wasmoci.handlers._wasmtime.interfaces import check_imports, holds_descriptors, holds_memory
 from wasmoci.handlers._wasmtime.location import library_file
 from wasmoci.handlers._wasmtime.refusals import FEATURES, features, unreadable
+from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.host.file_cache import Cache
@@ -97,8 +99,6 @@ class WasmtimeHandler(BaseHandler):
         assembled = self.assemble(module)
         super().validate(assembled)
         if assembled.kind is ModuleKind.COMPONENT:
-            from wasmoci.handlers._wasmtime.interfaces import check_imports  # noqa: PLC0415  most are core modules
-
             check_imports(assembled)
         else:
             wasi_host.check_signatures(assembled)
@@ -131,8 +131,6 @@ class WasmtimeHandler(BaseHandler):
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
         """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
-        from wasmoci.handlers._wasmtime.waiting import never_waits  # noqa: PLC0415  most runs have no limits
-
         module = self.assemble(module)
         # Foreseen bytes are made in one go, however many.
         waiting = _WAITING if determinism.current() is None else _WAITING | {"random_get"}
@@ -144,8 +142,6 @@ class WasmtimeHandler(BaseHandler):
         module = self.assemble(module)
         if module.kind is not ModuleKind.COMPONENT:
             return True
-        from wasmoci.handlers._wasmtime.interfaces import holds_descriptors, holds_memory  # noqa: PLC0415  most are core modules
-
         return not holds_descriptors(module) and (limits.memory is None or not holds_memory(module))
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
@@ -170,14 +166,7 @@ class WasmtimeHandler(BaseHandler):
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmtime import (  # noqa: PLC0415
-            components,  # noqa: F401
-            execution,  # noqa: F401
-            hosted,  # noqa: F401
-            interfaces,  # noqa: F401
-            interruption,  # noqa: F401
-            memory,  # noqa: F401
-        )
+        from wasmoci.handlers._wasmtime import execution  # noqa: F401, PLC0415  the engine
 
         wasi_host.preload()
         for limits in (NO_LIMITS, Limits(time=1.0)):

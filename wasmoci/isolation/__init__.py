@@ -11,8 +11,10 @@ from wasmoci import compiled
 from wasmoci._startup import attrs, lazy
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
+from wasmoci.handlers import run_context
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation.compile_bounds import DEFAULT as DEFAULT_BOUNDS
+from wasmoci.isolation.jail import WAY_OUT
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -120,13 +122,11 @@ def choose(
 
 
 def _check_jail(handler: EngineHandler, *, is_trusted: bool) -> None:
-    from wasmoci.isolation.jail import WAY_OUT  # noqa: PLC0415  most engines need no jail
-
     if getattr(handler, "starts_processes", False):
         raise UnsupportedWorkload(
             f"{handler.name} runs guests in processes that it starts, which can't be done in the jail", hint=WAY_OUT
         )
-    from wasmoci.isolation.jail.support import support  # noqa: PLC0415  most engines need no jail
+    from wasmoci.isolation.jail.support import support  # noqa: PLC0415  23 ms (attrs): most engines need no jail
 
     problem = support().problem
     if problem:
@@ -186,8 +186,6 @@ def execute(
         WasmociError: The guest could not be started.
     """
     if isolation is Isolation.INLINE:
-        from wasmoci.handlers import run_context  # noqa: PLC0415  the handler has loaded it
-
         token = run_context.compile_limits.set((preparing.time, preparing.memory))
         try:
             return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
@@ -220,8 +218,8 @@ def launch(
     preparing: Bounds = DEFAULT_BOUNDS,
 ) -> AbstractContextManager[Running]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
-    from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415
-    from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs don't need it
+    from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415  28 ms with the next (attrs, subprocess)
+    from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs start no process
 
     jailed = isolation is Isolation.JAIL
     kept = getattr(handler, "kept", None) if jailed and module is not None else None  # of Keeping

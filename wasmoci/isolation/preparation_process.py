@@ -15,8 +15,11 @@ from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
 from wasmoci.isolation.compile_bounds import MORE_TIME
+from wasmoci.isolation.cpu_share import Throttle
 from wasmoci.isolation.forked_worker import ForkedProcess, is_safe
 from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.new_worker import ColdProcess
+from wasmoci.isolation.warm_servers import DEFAULT
 from wasmoci.isolation.worker_outcome import FAULTS, signal_name
 from wasmoci.wasm.module import ModuleKind
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.new_worker import ColdProcess
     from wasmoci.isolation.warm_worker import WarmProcess
     from wasmoci.limits import Limits
     from wasmoci.wasm.module import Module
@@ -103,9 +105,6 @@ def _process(
     if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
             return ForkedProcess(reference, channel, streams)
-    from wasmoci.isolation.new_worker import ColdProcess  # noqa: PLC0415  it starts programs
-    from wasmoci.isolation.warm_servers import DEFAULT  # noqa: PLC0415
-
     return DEFAULT.fork(reference, channel, streams, jailed=jailed) or ColdProcess(channel, streams, jailed=jailed)
 
 
@@ -170,8 +169,6 @@ class _Worker:
         share = self._bounds.processors
         throttle = None
         if share is not None:
-            from wasmoci.isolation.cpu_share import Throttle  # noqa: PLC0415  a cgroup does without
-
             throttle = Throttle(self._process, share)
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)

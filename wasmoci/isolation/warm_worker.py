@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.isolation import messages
 from wasmoci.isolation.new_worker import environment, options
-from wasmoci.isolation.warm_server import FORK, FORKED, READY, REMEMBER, STATUS
+from wasmoci.isolation.warm_protocol import FORK, FORKED, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
     from wasmoci.isolation.output_copier import Pump

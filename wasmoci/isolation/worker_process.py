@@ -19,6 +19,8 @@ from wasmoci.isolation import memory_limit, messages
 from wasmoci.isolation.child_process import Running
 from wasmoci.isolation.compile_bounds import MORE_TIME
 from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.jail.guest import reduced
+from wasmoci.isolation.jail.root import Place
 from wasmoci.isolation.new_worker import ColdProcess
 from wasmoci.isolation.worker_outcome import Ending, as_result
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.isolation.warm_worker import WarmProcess
     from wasmoci.limits import Limits
@@ -43,24 +44,6 @@ _GRACE = 5.0
 """Seconds more that a worker has which can say by itself that it took too long to compile."""
 
 _CHUNK = 1 << 16
-
-
-def execute_in_worker(
-    handler: EngineHandler,
-    spec: Spec,
-    rootfs: Path,
-    *,
-    stdio: Stdio,
-    limits: Limits,
-    servers: Servers | OnlyForked | None = None,
-    jailed: bool = False,
-    prepared: Prepared | None = None,
-) -> ExecutionResult:
-    """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
-    with launch(
-        handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers, jailed=jailed, prepared=prepared
-    ) as worker:
-        return worker.wait()
 
 
 @contextlib.contextmanager
@@ -117,9 +100,6 @@ def launch(
 
 @contextlib.contextmanager
 def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
-    from wasmoci.isolation.jail.guest import reduced  # noqa: PLC0415  most workers need no jail
-    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-
     with reduced(spec, rootfs) as (told, places):
         yield told, places if prepared is None else (*places, Place(str(prepared.file), read_only=True))
 

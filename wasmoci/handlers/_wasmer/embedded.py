@@ -11,8 +11,8 @@ from pathlib import Path
 from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
+from wasmoci.handlers._guest_thread import on_stack
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2
 
@@ -41,17 +41,6 @@ _FILES = _file("wasmer"), _file("wasmer_compiler_cranelift")
 _STACK = 16 << 20  # bytes
 _SMALLEST_STACK = 1 << 20
 
-CAPABILITIES = frozenset(
-    {
-        Capability.WASI_PREVIEW1,
-        Capability.LIVE_FILES,
-        Capability.FILE_MOUNTS,
-        Capability.READ_ONLY,
-        Capability.MEMORY_LIMIT,
-        Capability.DETERMINISM,
-        Capability.SANDBOXED,
-    }
-)
 FEATURES = WEBASSEMBLY_2
 
 
@@ -59,7 +48,6 @@ class Embedded:
     """Runs core modules on wasmer 1.1. A guest holds the GIL and can't be interrupted."""
 
     package = "wasmer"
-    capabilities = CAPABILITIES
     features = FEATURES
     starts_processes = False
 
@@ -69,7 +57,6 @@ class Embedded:
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
         try:
-            from wasmoci.handlers._guest_thread import on_stack  # noqa: PLC0415
             from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
         except ImportError as error:
             raise wasi_host.unloadable("wasmer", error) from error
@@ -100,8 +87,7 @@ class Embedded:
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers import _guest_thread  # noqa: F401, PLC0415
-        from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415
+        from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415  the engine
 
         _version()
 

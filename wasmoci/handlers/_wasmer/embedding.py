@@ -10,6 +10,7 @@ from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.wasi import ProcExit
 from wasmoci.wasm.memory_bound import REFUSED_EXPORT
+from wasmoci.wasm.rewrite import limit_memory
 from wasmoci.wasm.start_function import START_EXPORT, export_start
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ def compile_module(module: Module, pages: int | None) -> bytes:
     # The host's functions find a memory only once there is an instance.
     data = export_start(module.data, source=module.source)
     if pages is not None:
-        from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most runs have no limit
-
         data = limit_memory(data, pages, source=module.source)
     try:
         artifact: bytes = wasmer.Module(_store(), data).serialize()

@@ -80,7 +80,7 @@ def _lend(sink: Sink, run: Run, setter: Callable[..., None], config: Owned) -> N
     if not _interpreter.is_main():
         raise _interpreter.refusal("wasmtime", "it hands over a component's output on threads of its own")
     loan = Loan(sink, run)
-    run.loans.append(loan)
+    run.take_back.append(loan.end)
     loan.pass_to(setter, config.pointer)
 
 

@@ -14,7 +14,8 @@ from wasmoci import compiled
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import code, exits, inner, writes
+from wasmoci.handlers._wasmtime import code, components, exits, hosted, inner, memory, writes
+from wasmoci.handlers._wasmtime.interfaces import needs_network
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.traps import summary
@@ -53,8 +54,6 @@ class Engine:
         library.wasmtime_config_epoch_interruption_set(config, needs.stoppable)
         library.wasmtime_config_consume_fuel_set(config, needs.fuel)
         if needs.accounts:
-            from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  most runs have no limits
-
             memory.use_accounts(config)
             # An image can't be mapped into memory that isn't wasmtime's own.
             library.wasmtime_config_memory_init_cow_set(config, False)
@@ -103,8 +102,6 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
-        from wasmoci.handlers._wasmtime.interfaces import needs_network  # noqa: PLC0415
 
         def make() -> tuple[Owned, Owned]:
             made = self.compile(module)
@@ -158,8 +155,6 @@ class Engine:
             linker = self._linkers[host] = _new_linker(self.engine)
             library.wasmtime_linker_allow_shadowing(linker.pointer, True)
             if host in (Host.PYTHON, Host.DETERMINISTIC):
-                from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
-
                 hosted.define(linker, host)
             else:
                 check(library.wasmtime_linker_define_wasi(linker.pointer))

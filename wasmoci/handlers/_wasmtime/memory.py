@@ -1,4 +1,4 @@
-"""Linear memory with a limit, for all the memories of a run together, and an account of what was refused.
+"""Linear memory with a limit, for all the memories of a run together.
 
 The limits of wasmtime's stores would hold each memory by itself, and tell nobody that they refused one. So the engine gets
 its memory from here: address space without access, as much as the engine asks for, opened page by page as the guest grows.
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Owned
+    from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
     from wasmoci.handlers._wasmtime.run import Run
 
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000
-_PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
-_LONGEST = 1 << 36  # bytes that a 64-bit memory can have, under a limit that is higher still
 _UNBOUNDED = -1  # of memory, instances, memories
 _TABLES, _TABLE_ELEMENTS, _ELEMENT = 32, 1 << 16, 8  # how many tables, of how many elements at least, of how many bytes
 
@@ -46,51 +45,6 @@ _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _FAILED = ctypes.c_void_p(-1).value
-
-
-class MemoryAccount:
-    """What a run has of memory, and may have.
-
-    Args:
-        limit: Bytes of linear memory, all of the run's memories together.
-        engine: The engine of the run, whose stores listen for interruption.
-
-    Attributes:
-        refusals: How often the limit refused memory.
-        open: Whether memory is booked; not so for memory of our own.
-    """
-
-    def __init__(self, limit: int, engine: Owned) -> None:
-        self._limit = limit
-        self._engine = engine
-        self._used = 0
-        self.refusals = 0
-        self.open = True
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the guest was refused memory so often that it will not stop asking."""
-        return self.refusals > _PATIENCE
-
-    def book(self, size: int) -> bool:
-        """Add bytes; False when the limit refuses them."""
-        if not self.open:
-            return True
-        if self._used + size > self._limit:
-            self.refusals += 1
-            if self.exhausted:
-                self.interrupt()
-            return False
-        self._used += size
-        return True
-
-    def interrupt(self) -> None:
-        """Have the guest ask its run whether to stop."""
-        library.wasmtime_engine_increment_epoch(self._engine.pointer)
-
-    def reserve(self, wanted: int, *, is_64: bool) -> int:
-        """How much address space a memory is to have, which must never move, when the engine wants so much."""
-        return max(wanted, min(self._limit, _LONGEST)) if is_64 else wanted
 
 
 class _Place(ctypes.Structure):

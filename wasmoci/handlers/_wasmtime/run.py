@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from wasmoci.handlers._wasmtime.memory import MemoryAccount
-    from wasmoci.handlers._wasmtime.outputs import Loan
-    from wasmoci.handlers._wasmtime.writes import GuestOutputs
+    from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
 
 
 class Run:
@@ -33,10 +31,9 @@ class Run:
         failure: The first exception of the host's in a call-back, to be raised after the run. From then on each call ends the guest.
         expired: Whether its time is over.
         memory: The account of its memory; None without a limit.
-        outputs: Where its outputs lead, when wasmtime doesn't write to them by itself.
-        host: The functions of the WASI host in Python, where that is used instead.
-        host_memory: Its view of the guest's memory.
-        loans: Outputs in the engine's hands, to be taken back after the run.
+        host: The functions of WASI that are answered in Python, by name.
+        host_memory: The view of the guest's memory that the WASI host in Python has.
+        take_back: What is to be called after the run, to take back what was lent to the engine.
     """
 
     def __init__(self) -> None:
@@ -46,17 +43,16 @@ class Run:
         self.failure: BaseException | None = None
         self.expired = False
         self.memory: MemoryAccount | None = None
-        self.outputs: GuestOutputs | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
-        self.loans: list[Loan] = []
+        self.take_back: list[Callable[[], None]] = []
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for loan in self.loans:
-            loan.end()
+        for call in self.take_back:
+            call()
 
     def belong_to(self, context: int) -> None:
         """Be the run that the call-backs of a store find by its context, until :meth:`leave`, which comes before the store's end."""

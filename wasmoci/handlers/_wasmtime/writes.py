@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.run import Run
     from wasmoci.stdio import Sink, Streams
 
+_TAKEN = ("fd_close", "fd_renumber", "fd_write")
 _STDOUT, _STDERR = 1, 2
 _SIZE = 4  # bytes of the count that fd_write gives
 _PIECE = 1 << 20  # bytes that are taken at once: buffers may overlap, and be many times the guest's memory together
@@ -55,7 +56,11 @@ class GuestOutputs:
         self._run = run
         self._inner = inner
 
-    def write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
+    def functions(self) -> dict[str, Callable[..., int]]:
+        """What answers a guest's calls, by the name of the function."""
+        return {"fd_close": self._close, "fd_renumber": self._renumber, "fd_write": self._write}
+
+    def _write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
         """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
         memory = calls.memory_of(self._run, caller, required=True)
         try:
@@ -73,14 +78,14 @@ class GuestOutputs:
             target[:] = written.to_bytes(_SIZE, "little")
         return errno
 
-    def close(self, _caller: int, fd: int) -> int:
+    def _close(self, _caller: int, fd: int) -> int:
         """Answer ``fd_close``."""
         errno = self._inner.call("fd_close", (fd,))
         if errno == Errno.SUCCESS:
             self._sinks.pop(fd, None)
         return errno
 
-    def renumber(self, _caller: int, fd: int, to: int) -> int:
+    def _renumber(self, _caller: int, fd: int, to: int) -> int:
         """Answer ``fd_renumber``."""
         errno = self._inner.call("fd_renumber", (fd, to))
         if errno == Errno.SUCCESS and fd != to:
@@ -120,12 +125,8 @@ def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
         yield b"".join(taken)
 
 
-def _answer(name: str, run: Run, caller: int, *arguments: int) -> int:
-    if run.outputs is None:
-        return Errno.NOSYS
-    answer: Callable[..., int] = getattr(run.outputs, _METHODS[name])
-    return answer(caller, *arguments)
+def _answer(name: str, run: Run, caller: int, *arguments: int) -> int | None:
+    return run.host[name](caller, *arguments)
 
 
-_METHODS = {"fd_close": "close", "fd_renumber": "renumber", "fd_write": "write"}
-_functions = calls.host_functions({name: (FUNCTIONS[name], functools.partial(_answer, name)) for name in _METHODS})
+_functions = calls.host_functions({name: (FUNCTIONS[name], functools.partial(_answer, name)) for name in _TAKEN})

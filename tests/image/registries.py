@@ -1,4 +1,4 @@
-"""What the tests of hostile registries share."""
+"""What the tests of registries share; its fixtures are in ``conftest.py``."""
 
 from __future__ import annotations
 
