@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from wasmoci.testing.workbench import Workbench
 
+pytestmark = pytest.mark.heavy
+
 # (module (func (export "_start")))
 PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")
 ELF = b"\x7fELF" + bytes(60)
