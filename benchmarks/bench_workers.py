@@ -21,6 +21,7 @@ from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.isolation.warm_servers import Servers
+from wasmoci.options import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +42,10 @@ def per_second(run: Callable[[], object], runs: int, in_flight: int) -> float:
 def outside(bundle: wasmoci.Bundle, servers: Servers) -> Callable[[], object]:
     """Runs a hello on wasm3 in a warm worker that has the caller's rights."""
     dispatcher = Dispatcher(servers=servers)
+    request = Request(bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS)
 
     def run() -> None:
-        with dispatcher.launch(
-            bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS
-        ) as running:
+        with dispatcher.launch(request) as running:
             running.wait().check()
 
     return run

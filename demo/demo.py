@@ -96,10 +96,10 @@ def write_config(name: str, **members: Any) -> Path:
 
 def classify(bundles: list[Path]) -> Table:
     """A table of what each bundle is, and why."""
-    dispatcher = wasmoci.Dispatcher()
     rows: Table = [("BUNDLE", "KIND", "RULE", "BECAUSE")]
     for path in bundles:
-        decision = dispatcher.classify(wasmoci.Bundle.load(path))
+        bundle = wasmoci.Bundle.load(path)
+        decision = wasmoci.classify(bundle.spec, bundle.rootfs)
         rows.append((path.name, decision.kind.value, str(decision.rule), decision.reason))
     return rows
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from wasmoci.result import ExecutionResult
 
+pytestmark = pytest.mark.heavy
+
 REPOSITORY = Path(__file__).parents[1]
 
 

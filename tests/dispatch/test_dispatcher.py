@@ -27,6 +27,7 @@ from wasmoci.limits import Limits
 from wasmoci.native import runtimes
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Detection, Kind
+from wasmoci.options import Request
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio
 
@@ -107,7 +108,7 @@ def test_annotation_names_an_engine_of_the_dispatchers(bundle: Callable[..., Bun
     """Which names mean Wasm is up to the registry that a dispatcher was given."""
     loaded = bundle(annotations={"run.oci.handler": "wasm3"})
     kinds = [
-        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(loaded).kind
+        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(Request(loaded)).kind
         for name in ("wasm3", "wasmtime")
     ]
     assert kinds == [Kind.WASM, Kind.NATIVE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import re
 import sys
 from pathlib import Path
@@ -127,3 +128,31 @@ def test_links_of_the_repository(source: str) -> None:
     """Links from the pages outside of the site lead somewhere."""
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / source).read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_picture_of_the_rooms(page: str) -> None:
+    """The picture shows the layers that the import contract checks."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    picture = re.search(r"```text\n(cli ·.*?)```", text, re.DOTALL)
+    assert picture is not None
+    left = re.sub(r" ·\s*\n", " · ", re.sub(r"  +.*", "", picture[1]))
+    shown = [set(line.split(" · ")) for line in left.splitlines()]
+    contract = configparser.ConfigParser()
+    contract.read(ROOT / ".importlinter", encoding="utf-8")
+    layers = contract["importlinter:contract:layers"]["layers"].split("\n")
+    assert shown == [set(layer.split(" : ")) - {"__main__"} for layer in layers if layer]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_of_the_package(page: str) -> None:
+    """Files that a page for contributors names are there."""
+    named = re.findall(r"`((?:wasmoci/|tests/|[a-z_]+/)[\w/]+?(?:\.py|/)?)`", (ROOT / page).read_text(encoding="utf-8"))
+    assert named
+    missing = [
+        name
+        for name in named
+        if "NAME" not in name
+        and not any((base / name).exists() or (base / f"{name}.py").exists() for base in (ROOT, ROOT / "wasmoci"))
+    ]
+    assert missing == []

@@ -33,6 +33,14 @@ WITH_RUNC = f"""version = 2
     [plugins."{V2}".containerd.runtimes.runc.options]
       SystemdCgroup = true
 """
+IN_PARTS = f"""version = 2
+[plugins."{V2}".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[debug]
+  level = "info"
+[plugins."{V2}".containerd]
+  snapshotter = "overlayfs"
+"""
 
 
 def runtime(*, systemd: bool = False) -> dict[str, Any]:
@@ -118,9 +126,17 @@ def test_cgroups_as_for_runc(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (WITH_RUNC, '  default_runtime_name = "wasmoci"\n'),
-        (WITH_RUNC.replace("default_runtime_name", '"default_runtime_name"'), '  default_runtime_name = "wasmoci"\n'),
-        (WITH_RUNC.replace('  default_runtime_name = "runc"  # the usual one\n', ""), '"wasmoci"\n  snapshotter'),
+        (WITH_RUNC, '\n  default_runtime_name = "wasmoci"  # the usual one\n'),
+        (WITH_RUNC.replace("\n", "\r\n"), '\n  default_runtime_name = "wasmoci"  # the usual one\n'),
+        (
+            WITH_RUNC.replace("default_runtime_name", '"default_runtime_name"'),
+            '  "default_runtime_name" = "wasmoci"  # the',
+        ),
+        (
+            WITH_RUNC.replace('  default_runtime_name = "runc"  # the usual one\n', ""),
+            '  snapshotter = "overlayfs"\ndefault_runtime_name = "wasmoci"\n',
+        ),
+        (IN_PARTS, '\n  snapshotter = "overlayfs"\ndefault_runtime_name = "wasmoci"\n\n# wasmoci config'),
         (DEBIAN, f'[plugins."{V2}".containerd]\n  default_runtime_name = "wasmoci"\n'),
     ],
 )
@@ -208,10 +224,9 @@ def test_text_that_only_looks_like_tables(tmp_path: Path) -> None:
     """A string of several lines with a table's header in it leads nobody astray."""
     content = f'version = 2\nnote = """\n[plugins."{V2}".containerd]\ndefault_runtime_name = "x"\n"""\n'
     path = file(tmp_path, "containerd", content)
-    with pytest.raises(IntegrationError, match="can't be added"):
-        apply("containerd", tmp_path, default=True)
-    apply("containerd", tmp_path)
+    apply("containerd", tmp_path, default=True)
     assert path.read_text().startswith(content)
+    assert cri(tmp_path)["default_runtime_name"] == "wasmoci"
 
 
 def test_lines_in_our_part(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.support.waiting import ended, settled, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 ROUNDS = int(os.environ.get("WASMOCI_KILL_ROUNDS", "5"))
 """How often each command is killed; a thousand finds what five don't."""
 

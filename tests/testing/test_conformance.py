@@ -14,6 +14,8 @@ from tests.support.requirements import SMOKE
 from tests.testing.caught import ALSO, CAUGHT
 from tests.testing.failures import failures
 
+pytestmark = [pytest.mark.heavy, pytest.mark.smoke]
+
 HANDLERS = Path(__file__).with_name("wrong_handlers.py")
 
 # What the kit catches doesn't differ between Pythons: of each kind of test one is enough on the others.

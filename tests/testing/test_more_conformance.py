@@ -13,6 +13,8 @@ from tests.support.measured_once import once
 from tests.support.requirements import SMOKE
 from tests.testing.failures import failures
 
+pytestmark = [pytest.mark.heavy, pytest.mark.smoke]
+
 HANDLERS = Path(__file__).with_name("more_wrong_handlers.py")
 
 # What is wrong, the test that has to fail, and what it says.

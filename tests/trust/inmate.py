@@ -1,7 +1,7 @@
 """A process that enters the jail, and then does what native code would do that has taken over an engine.
 
 Started as ``python inmate.py``, with what it is to do on its standard input as JSON: the places, whether there are namespaces, and
-the attacks. Its standard output is a JSON object of their outcomes.
+whether they are made ahead, by a process that may mount or not. Its standard output is a JSON object of their outcomes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.isolation.jail import allowed_syscalls, root
-from wasmoci.isolation.jail.entering import enter
+from wasmoci.isolation.jail.entering import enter, prepare
 from wasmoci.isolation.jail.root import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_CAPABILITIES = struct.pack("=Ii", 0x2008_0522, 0)  # struct __user_cap_header_struct
+_CAP_SYS_ADMIN = 21
 _HIGHEST = 500  # no system call has a higher number yet
 _PROBES = {
     335,
@@ -149,9 +151,27 @@ def own(places: list[str]) -> dict[str, Any]:
     }
 
 
+def forgo_mounting() -> None:
+    """Give up the capability that mounting takes."""
+    data = ctypes.create_string_buffer(24)
+    _libc.capget(_CAPABILITIES, data)
+    effective, permitted, *rest = struct.unpack("=6I", data.raw)
+    kept = 0xFFFF_FFFF & ~(1 << _CAP_SYS_ADMIN)
+    _libc.capset(_CAPABILITIES, struct.pack("=6I", effective & kept, permitted & kept, *rest))
+    assert not root.may_mount()
+
+
 def main() -> None:
     """Enter, attack, tell."""
     request = json.load(sys.stdin)
+    if request["ahead"] and not request["may_mount"]:
+        forgo_mounting()
+    if request["ahead"]:
+        try:
+            prepare()
+        except OSError as error:
+            os.write(1, json.dumps({"unavailable": str(error)}).encode())
+            return
     if not request["namespaces"]:
 
         def refuse(_proc: int) -> bool:

@@ -29,6 +29,8 @@ from wasmoci.wasm.module import Module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 BOMB = bombs.nested_loops(1200)  # minutes
 COMPILERS = ("wasmtime", "wasmer")
 
@@ -119,6 +121,22 @@ def test_memory(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WASMOCI_COMPILE_MEMORY", "24Mi")
     with pytest.raises(CompileLimitExceeded, match="was refused memory by the limit of 25165824 bytes"):
         wasmoci.run(make_bundle(bombs.nested_tables(600, 1000)), engine="wasmtime")
+
+
+@pytest.mark.parametrize("isolation", ["jail", "process"])
+def test_engine_that_compiles_where_it_runs(
+    isolation: str, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a cache an engine that is no sandbox compiles in the guest's own process, and is ended at the same limit."""
+    usable("wasm3")
+    monkeypatch.setenv("WASMOCI_CACHE", "off")
+    monkeypatch.setenv("WASMOCI_COMPILE_TIMEOUT", "1")
+    bundle = make_bundle(bombs.nested_tables(1200, 1500))
+    with pytest.raises(
+        CompileLimitExceeded, match="wasm3 has not compiled the module and started it within 1 s"
+    ) as error:
+        wasmoci.run(bundle, engine="wasm3", isolation=isolation)
+    assert "--compile-timeout" in (error.value.hint or "")
 
 
 COMMANDS = [

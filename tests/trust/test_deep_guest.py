@@ -23,9 +23,11 @@ from wasmoci.testing import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 MEMORY = Path("/dev/shm")
 CONFIG = {"Entrypoint": ["/deep.wasm"], "Labels": {"module.wasm.image/variant": "compat"}}
-LEVELS = [3000, 100_000]
+LEVELS = [pytest.param(3000, marks=pytest.mark.smoke), 100_000]
 NAME_TOO_LONG = 37  # of WASI
 
 

@@ -23,7 +23,15 @@ def _supported() -> None:
     require(not support().problem, support().problem)
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock alone"])
+KINDS = {
+    "namespaces": {"namespaces": True, "ahead": False},
+    "namespaces made ahead": {"namespaces": True, "ahead": True, "may_mount": True},
+    "namespaces made ahead by who may not mount": {"namespaces": True, "ahead": True, "may_mount": False},
+    "landlock alone": {"namespaces": False, "ahead": False},
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What an inmate tells that has the run of a root, may read a directory and a file, and tries everything else."""
     scratch = tmp_path_factory.mktemp("jail")
@@ -37,7 +45,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with Path("/etc/passwd").open("rb") as inherited:
         ended = subprocess.run(
             [sys.executable, str(INMATE)],
-            input=json.dumps({"places": places, "namespaces": request.param == "namespaces"}),
+            input=json.dumps({"places": places, **KINDS[request.param]}),
             env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "SECRET": "secret"},
             pass_fds=[inherited.fileno()],
             capture_output=True,
@@ -49,7 +57,8 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert (read_only / "kept").read_text(encoding="utf-8") == "kept"
     assert sorted(path.name for path in read_only.iterdir()) == ["kept"]
     found: dict[str, Any] = json.loads(ended.stdout)
-    return {**found, "is_apart": request.param == "namespaces"}
+    require("unavailable" not in found, found.get("unavailable", ""))
+    return {**found, "is_apart": KINDS[request.param]["namespaces"]}
 
 
 def test_no_file_but_the_guests_can_be_used(told: dict[str, Any]) -> None:

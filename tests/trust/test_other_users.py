@@ -38,6 +38,8 @@ from wasmoci.runtime.record import Record, is_valid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 __all__ = ["compiled", "encodings", "entries", "eviction", "image_detection", "inspection", "native_exec"]
 """Imported now: after a change of user the interpreter's own files may be out of reach."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 MANIFEST = (
     b'{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":10},"layers":[]}'
     % (OCI_MANIFEST.encode(), OCI_CONFIG.encode(), b"a" * 64)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 
 pytestmark = pytest.mark.usefixtures("registry_client", "no_pauses")
 

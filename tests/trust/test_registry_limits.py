@@ -20,6 +20,8 @@ from wasmoci.image.staging import locked
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 TAKEN = 40 << 20
 """Bytes of an endless answer that may be gone before it is given up: what is allowed, and what the kernel holds."""
 

@@ -24,6 +24,8 @@ from wasmoci.host.removal import remove_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.heavy
+
 MEMORY = Path("/dev/shm")
 SCALE = int(os.environ.get("WASMOCI_REMOVAL_SCALE", "1"))
 """Twenty of them are 10^6 files in a directory; 100,000 levels are made in any case."""

@@ -24,12 +24,15 @@ from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.native import checks
 from wasmoci.oci.bundle import Bundle
+from wasmoci.options import Request
 from wasmoci.testing.bundles import bundle as make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.testing.workbench import Workbench
+
+pytestmark = pytest.mark.heavy
 
 # (module (func (export "_start")))
 PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")
@@ -109,7 +112,10 @@ def _by_dispatcher(workload: str, **options: Any) -> object:
 
 def _by_launch(workload: str, **options: Any) -> object:
     platform = options.pop("platform", None)
-    with _loaded(workload) as bundle, wasmoci.Dispatcher().launch(bundle, wasm=bool(platform), **options) as running:
+    with (
+        _loaded(workload) as bundle,
+        wasmoci.Dispatcher().launch(Request(bundle, wasm=bool(platform), **options)) as running,
+    ):
         return running.wait()
 
 

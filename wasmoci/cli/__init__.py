@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from wasmoci import __version__
 from wasmoci._startup.process import begin, end
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.output import complain, prepare
@@ -94,9 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tell_version() -> int:
     """Print the version, and return the exit status."""
-    from wasmoci.dispatch.distributions import version  # noqa: PLC0415
-
-    print(f"wasmoci {version('wasmoci')}", flush=True)
+    print(f"wasmoci {__version__}", flush=True)
     return 0
 
 

@@ -128,7 +128,6 @@ def add_native(parser: argparse.ArgumentParser) -> None:
 def image_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what :func:`add_image` has read, as options of :func:`wasmoci.image.as_bundle`."""
     return {
-        "platform": options.platform,
         "limits": unpack_limits(options),
         "registry": registry_options(options),
     }

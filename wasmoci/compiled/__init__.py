@@ -123,6 +123,11 @@ def provide(module: str, path: str | Path) -> None:
     _provided[module] = str(path)
 
 
+def is_provided() -> bool:
+    """Whether this process has been provided with code; see :func:`provide`."""
+    return bool(_provided)
+
+
 @contextlib.contextmanager
 def collected(collect: Callable[[Key, bytes], None]) -> Iterator[None]:
     """Hand what is made in the context to a function; no cache is read or written.

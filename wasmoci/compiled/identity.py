@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from pathlib import Path
+
+from wasmoci._startup import sha256
 
 _LEVELS = 3  # from an engine's file up to the directory that its distribution was installed in
 
 
 def digest(*parts: str) -> str:
     """One name for several texts."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256.hexdigest("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 
 @functools.cache

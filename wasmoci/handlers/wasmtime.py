@@ -17,7 +17,7 @@ from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
 from wasmoci.handlers._wasmtime.interfaces import check_imports, holds_descriptors, holds_memory
 from wasmoci.handlers._wasmtime.location import library_file
-from wasmoci.handlers._wasmtime.refusals import FEATURES, unreadable
+from wasmoci.handlers._wasmtime.refusals import FEATURES, features, unreadable
 from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
@@ -61,6 +61,7 @@ class WasmtimeHandler(BaseHandler):
 
     def __init__(self) -> None:
         library_file()  # or this machine has no engine
+        self.features = features()
         self._engines: dict[Needs, Engine] = {}
         self._valid: weakref.WeakSet[Module] = weakref.WeakSet()
         self._assembled: weakref.WeakKeyDictionary[Module, Module] = weakref.WeakKeyDictionary()

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import tomlkit
+from tomlkit.items import Table
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.annotation_patterns import of_containerd
 from wasmoci.integration.toml_edit import Path as Keys
-from wasmoci.integration.toml_edit import assign, header, line_of, load, value
+from wasmoci.integration.toml_edit import header, line_of, load, value
 
 SHIM = "io.containerd.runc.v2"
 """The shim that runs OCI runtimes."""
@@ -51,6 +53,30 @@ def tables(base: Keys, name: str, runtime: dict[str, Any] | None, *, default: bo
     return "".join(f"{line}\n" for line in lines)
 
 
+def assign(text: str, path: Keys, key: str, item: str) -> str | None:
+    """The text with a key of a table set to a string; None when there is no such table, or it can't be edited.
+
+    Args:
+        text: The document.
+        path: The table.
+        key: The key.
+        item: The string.
+    """
+    try:
+        document = tomlkit.parse(text)
+        if tomlkit.dumps(document) != text:
+            return None  # it would change more than is asked for
+        table: Any = document
+        for name in path:
+            table = table[name]
+        if isinstance(table, Table) and table.is_super_table():
+            return None  # it has no line of its own
+        table[key] = item
+        return tomlkit.dumps(document)
+    except (KeyError, TypeError, ValueError):  # tomlkit's own errors are among them
+        return None
+
+
 @attrs.frozen(kw_only=True)
 class Edit:
     """A change of a configuration file.
@@ -77,8 +103,8 @@ class Edit:
         """The text with our tables in it, in the place that they have or at the end.
 
         Raises:
-            IntegrationError: It has a runtime of the name that isn't ours, or is written in such a way that it can't be edited
-                line by line.
+            IntegrationError: It has a runtime of the name that isn't ours, or is written in such a way that no tables can be added to
+                it.
         """
         text = self.text if self.text.endswith("\n") else self.text + "\n"
         document = load(text, self.source)
@@ -99,11 +125,13 @@ class Edit:
             )
         missing = default and at(others, self.base).get(_DEFAULT) != self.name
         if missing:
-            place = f"{self._begin}, here\n"
-            changed = assign(before + place + after, self.base, _DEFAULT, self.name)
-            if changed is not None:
-                before, _, after = changed.partition(place)
-                missing = False
+            # Each part by itself: tomlkit takes a comment behind a table's keys for the table's own, and adds a key after it.
+            parts = [assign(part, self.base, _DEFAULT, self.name) for part in (before, after)]
+            missing = parts == [None, None]
+            if parts[0] is not None:
+                before = parts[0]
+            elif parts[1] is not None:
+                after = parts[1]
         runc = not runtimes or header((*self.base, "runtimes", "runc")) in block
         ours = tables(self.base, self.name, None if there else self.runtime, default=missing, runc=runc and not there)
         if ours:

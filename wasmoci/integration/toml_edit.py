@@ -1,8 +1,6 @@
-"""TOML that is changed by hand: the text stays as it is but for what is asked for.
+"""TOML as text: what is written of our own, and what is read of somebody else's.
 
-Python can read TOML and not write it, and a writer would lose the comments and the order of somebody's file. So the text is
-edited, line by line and without much understanding, and whoever edits it reads the result again and compares
-(:func:`wasmoci.integration.containerd.plan`).
+A document is read by Python's own parser. :mod:`.containerd_edit` has tomlkit edit one, and compares the result.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wasmoci.errors import IntegrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,49 +62,16 @@ def value(item: str | bool | Iterable[str]) -> str:  # noqa: FBT001  it is the v
     return f"[{', '.join(map(value, item))}]"
 
 
-def tables(text: str) -> Iterator[tuple[int, Path]]:
-    """The lines that look as if they began a table, counted from 0, with the table's keys."""
-    for number, line in enumerate(text.splitlines()):
-        if not line.lstrip().startswith("[") or line.lstrip().startswith("[["):
-            continue
-        try:
-            table = tomllib.loads(line)
-        except tomllib.TOMLDecodeError:
-            continue
-        path: list[str] = []
-        while isinstance(table, dict) and table:
-            ((key, table),) = table.items()
-            path.append(key)
-        yield number, tuple(path)
-
-
 def line_of(text: str, path: Path) -> int | None:
     """The line, counted from 1, in which a table or the first one below it begins; None where that isn't plain."""
-    return next((number + 1 for number, found in tables(text) if found[: len(path)] == path), None)
-
-
-def assign(text: str, path: Path, key: str, item: str) -> str | None:
-    """The text with a key of a table set to a string; None when the table doesn't begin in a line of its own.
-
-    Args:
-        text: The document.
-        path: The table.
-        key: The key, a bare one.
-        item: The string.
-    """
-    begins = [number for number, _ in tables(text)]
-    start = next((number for number, found in tables(text) if found == path), None)
-    if start is None:
-        return None
-    lines = text.splitlines(keepends=True)
-    end = next((number for number in begins if number > start), len(lines))
-    pattern = re.compile(rf"(\s*)(?:{key}|\"{key}\"|'{key}')\s*=")
-    for number in range(start + 1, end):
-        match = pattern.match(lines[number])
-        if match:
-            lines[number] = f"{match[1]}{key} = {value(item)}\n"
-            return "".join(lines)
-    indent = re.match(r"\s*", lines[start])
-    lines[start] = lines[start].rstrip("\r\n") + "\n"
-    lines.insert(start + 1, f"{indent[0] if indent else ''}  {key} = {value(item)}\n")
-    return "".join(lines)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            try:
+                table: Any = tomllib.loads(line)
+            except tomllib.TOMLDecodeError:
+                continue
+            for key in path:
+                table = table.get(key) if isinstance(table, dict) else None
+            if table is not None:
+                return number
+    return None

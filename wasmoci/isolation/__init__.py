@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 
 from wasmoci import compiled
-from wasmoci._startup import attrs
+from wasmoci._startup import attrs, lazy
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
 from wasmoci.handlers import run_context
@@ -21,15 +21,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.isolation.async_supervisor import supervise as supervise
     from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.warm_servers import OnlyForked, Servers
+    from wasmoci.isolation.guest_files import SharedFiles as SharedFiles
+    from wasmoci.isolation.running_guest import RunningGuest as RunningGuest
+    from wasmoci.isolation.supervisor import Launched as Launched
+    from wasmoci.isolation.warm_servers import DEFAULT as DEFAULT
+    from wasmoci.isolation.warm_servers import OnlyForked as OnlyForked
+    from wasmoci.isolation.warm_servers import Servers as Servers
     from wasmoci.limits import Limits
     from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
     from wasmoci.stdio import Stdio
     from wasmoci.wasm.module import Module
 
+__getattr__, __dir__, _ = lazy.attach(
+    __name__,
+    {
+        "async_supervisor": ("supervise",),
+        "guest_files": ("SharedFiles",),
+        "running_guest": ("RunningGuest",),
+        "supervisor": ("Launched",),
+        "warm_servers": ("DEFAULT", "OnlyForked", "Servers"),
+    },
+)
 
 _SMALL = 32 << 10
 """Bytes of a module that an engine which is no sandbox compiles for each run, in the jail, rather than once in another one."""

@@ -34,6 +34,11 @@ DEFAULT_TIME = 60.0
 """Seconds that preparing a module may take."""
 DEFAULT_MEMORY = 2 << 30
 """Bytes that it may allocate."""
+MORE_TIME = (
+    "where the module is to be trusted with more, give it more time: --compile-timeout SECONDS, WASMOCI_COMPILE_TIMEOUT,"
+    " or compile_timeout in the configuration file"
+)
+"""What somebody can do whose module takes longer."""
 
 
 @attrs.frozen(kw_only=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
+from wasmoci.isolation.compile_bounds import MORE_TIME
 from wasmoci.isolation.cpu_share import Throttle
 from wasmoci.isolation.forked_worker import ForkedWorker, is_safe
 from wasmoci.isolation.handler_import import reference_of
@@ -40,10 +41,6 @@ _LONGEST = 3600.0  # seconds to wait at once
 _TAIL = 2000  # bytes of what the process wrote to its standard error
 _REFUSED = ("memory allocation of", "Cannot allocate memory", "os error 12", "MemoryError", "start new thread")
 """How compilers say that they were refused memory, before they end themselves."""
-_MORE_TIME = (
-    "where the module is to be trusted with more, give it more time: --compile-timeout SECONDS, WASMOCI_COMPILE_TIMEOUT,"
-    " or compile_timeout in the configuration file"
-)
 _MORE_MEMORY = (
     "where the module is to be trusted with more, give it more memory (WASMOCI_COMPILE_MEMORY, or compile_memory in the"
     " configuration file); what is to run with less is compiled beforehand: wasmoci cache warm"
@@ -228,7 +225,7 @@ class _Worker:
             return CompileLimitExceeded(
                 f"{module.source}: {self._engine} has not compiled it within {round(bounds.time or 0, 1):g} s",
                 limit="time",
-                hint=_MORE_TIME,
+                hint=MORE_TIME,
             )
         group = bounds.group
         if group is not None and status == -signal.SIGKILL and group.ran_out():

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers.base import BaseHandler, from_reference
-from wasmoci.isolation import worker_main, worker_request
-from wasmoci.isolation.jail.preloading import practise, rehearse
+from wasmoci.isolation import spare, worker_main, worker_request
+from wasmoci.isolation.jail import entering
+from wasmoci.isolation.jail.preloading import practise, rehearse, run_ahead
 from wasmoci.isolation.warm_protocol import DESCRIPTORS, FORK, FORKED, MAX_REQUEST, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Server:
     """
 
     def __init__(self, control: socket.socket, caller: int, *, jailed: bool) -> None:
+        self._pid = os.getpid()
         self._jailed = jailed
         self._control = control
         self._caller = caller
@@ -72,6 +74,7 @@ class Server:
         self._handlers: dict[str, EngineHandler] = {}
         self._fit: set[str] = set()
         self._accepts = True
+        self._spares = spare.Spares(self._wait)
         self._selector = selectors.DefaultSelector()
         self._reports, self._report = os.pipe()
         self._watch(control, self._take)
@@ -89,12 +92,15 @@ class Server:
                 key.data()
             if self._fit:
                 self._load()
+            if self._jailed and self._accepts and self._handlers:
+                self._spares.make()
         self._leave()
 
     def _watch(self, file: Any, ready: Callable[[], None]) -> None:
         self._selector.register(file, selectors.EVENT_READ, ready)
 
     def _leave(self) -> NoReturn:
+        self._spares.drop()
         os._exit(0)  # the kernel ends the workers
 
     def _take(self) -> None:
@@ -105,6 +111,7 @@ class Server:
         if not data:
             self._selector.unregister(self._control)
             self._accepts = False
+            self._spares.drop()
             return
         try:
             # Where this process may open no more, some descriptors are missing; whoever asked sees that nothing comes of it.
@@ -119,21 +126,10 @@ class Server:
                 os.close(descriptor)
 
     def _fork(self, reference: str, descriptors: list[int]) -> None:
-        parent = os.getpid()
         lifeline = socket.socket(fileno=os.dup(descriptors[0]))
         try:
-            pid = os.fork()
+            pid, process = self._spares.take(reference, descriptors) or self._forked(reference, descriptors, lifeline)
         except OSError:
-            lifeline.close()
-            raise
-        if pid == 0:
-            lifeline.close()
-            self._work(parent, reference, descriptors)
-        try:
-            process = os.pidfd_open(pid)
-        except OSError:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
             lifeline.close()
             raise
         self._workers[pid] = made = _Worker(process, pid, lifeline, reference)
@@ -142,25 +138,57 @@ class Server:
         self._watch(process, lambda: self._reap(made))
         self._watch(lifeline, lambda: self._cut(made))
 
-    def _work(self, parent: int, reference: str, descriptors: list[int]) -> NoReturn:
-        """Become a worker."""
+    def _forked(self, reference: str, descriptors: list[int], lifeline: socket.socket) -> tuple[int, int]:
+        """A worker's process id and process descriptor."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._let_go({lifeline.fileno(), *self._spares.descriptors})
+                self._work(reference, descriptors)
+            finally:
+                os._exit(1)
         try:
-            lifeline, channel, directory, *streams = descriptors
-            os.fchdir(directory)
-            for number, stream in enumerate(streams):
-                os.dup2(stream, number)
-            self._selector.close()
-            self._control.close()
-            for other in self._workers.values():
-                os.close(other.process)
-                other.lifeline.close()
-            for descriptor in (lifeline, directory, *streams, self._caller, self._reports):
-                os.close(descriptor)
-            sys.argv = ["-c", str(channel), str(parent)]
-            gc.enable()
-            worker_main.main_forked(channel, parent, lambda: self._handler(reference))
-        finally:
-            os._exit(1)
+            return pid, os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+
+    def _wait(self, channel: socket.socket) -> NoReturn:
+        """Become a spare, and from that a worker."""
+        worker_request.die_with(self._pid)
+        self._let_go(set())
+        reference, descriptors = spare.wait(channel, self._prepare, DESCRIPTORS)
+        self._work(reference, descriptors)
+
+    def _prepare(self) -> None:
+        def run(directory: str) -> None:
+            for handler in self._handlers.values():
+                run_ahead(handler, directory)
+
+        entering.prepare(run)
+
+    def _let_go(self, others: set[int]) -> None:
+        """In a child: close what is the server's own."""
+        self._selector.close()
+        self._control.close()
+        for other in self._workers.values():
+            os.close(other.process)
+            other.lifeline.close()
+        for descriptor in (self._caller, self._reports, *others):
+            os.close(descriptor)
+
+    def _work(self, reference: str, descriptors: list[int]) -> NoReturn:
+        """Become a worker, in a child."""
+        lifeline, channel, directory, *streams = descriptors
+        os.fchdir(directory)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        for descriptor in (lifeline, directory, *streams):
+            os.close(descriptor)
+        sys.argv = ["-c", str(channel), str(self._pid)]
+        gc.enable()
+        worker_main.main_forked(channel, self._pid, lambda: self._handler(reference))
 
     def _handler(self, reference: str) -> EngineHandler:
         """In a worker: its handler. One that can be loaded in the server as well is reported to it."""
@@ -179,6 +207,7 @@ class Server:
                 self._fit.add(self._workers[pid].reference)
 
     def _load(self) -> None:
+        self._spares.drop()
         for reference in self._fit - self._handlers.keys():
             self._handlers[reference] = self._loaded(reference)
             if self._jailed:

@@ -115,7 +115,7 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
     if not isinstance(handler, BaseHandler):
         # Nothing tells when such a handler calls the guest.
         started()
-    with on_start(started), on_load(_preparing(request)), applied(messages.determinism_of(request)):
+    with on_start(started), on_load(_preparing(request, channel)), applied(messages.determinism_of(request)):
         try:
             result = handler.execute(spec, rootfs, stdio=Stdio.inherit(), limits=limits)
         except MemoryError:
@@ -137,15 +137,19 @@ def _bound_memory(request: dict[str, Any], handler: EngineHandler, limits: Limit
     return False
 
 
-def _preparing(request: dict[str, Any]) -> Callable[[EngineHandler, Module, Limits], None]:
+def _preparing(request: dict[str, Any], channel: socket.socket) -> Callable[[EngineHandler, Module, Limits], None]:
     """What is done with a module before it runs: unless that was done before, another process compiles it.
 
-    In the jail no other process can be had: what wasn't compiled before is compiled there.
+    In the jail no other process can be had: what wasn't compiled before is compiled there, in a time that the caller bounds.
     """
     bounds = request["preparing"]
 
     def prepare(handler: EngineHandler, module: Module, limits: Limits) -> None:
-        if bounds is not None and not request["jailed"] and Capability.SANDBOXED in handler.capabilities:
+        if bounds is None:
+            return
+        if not request["jailed"] and Capability.SANDBOXED in handler.capabilities:
             preparation.prepare(handler, module, limits, Bounds(**bounds))
+        elif bounds["time"] is not None and request["prepared"] is None:
+            channel.sendall(messages.encode({"event": "compiles"}))
 
     return prepare

@@ -17,6 +17,7 @@ from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory_limit, messages
 from wasmoci.isolation.child_process import ChildProcess
+from wasmoci.isolation.compile_bounds import MORE_TIME
 from wasmoci.isolation.handler_import import reference_of
 from wasmoci.isolation.jail.guest import reduced
 from wasmoci.isolation.jail.root import Place
@@ -85,6 +86,7 @@ def launch(
         streams = stack.enter_context(stdio.open())
         worker = stack.enter_context(_worker(handler.name, reference, streams, limits, servers, jailed=jailed))
         worker.start_limit = _start_limit(limits, preparing)
+        worker.compile_limit = None if preparing is None else preparing.time
         request = messages.request(
             reference, told, str(rootfs), limits, path, places=places, prepared=digest, preparing=preparing
         )
@@ -158,6 +160,7 @@ class _Worker(ChildProcess):
 
     Attributes:
         start_limit: Seconds until the guest has to have started, compiled as it may have to be.
+        compile_limit: Seconds from when the worker says that it begins to compile by itself.
     """
 
     def __init__(
@@ -176,6 +179,8 @@ class _Worker(ChildProcess):
         self._streams = streams
         self._limits = limits
         self.start_limit: float | None = None
+        self.compile_limit: float | None = None
+        self._compiles: float | None = None
         self._decoder = messages.Decoder(messages.MAX_ANSWER)
         self._answer: dict[str, Any] | None = None
         self._started: float | None = None
@@ -235,6 +240,8 @@ class _Worker(ChildProcess):
 
     def deadline(self) -> float | None:
         """See :class:`ChildProcess`."""
+        if self._started is None and self._compiles is not None and self.compile_limit is not None:
+            return self._compiles + self.compile_limit
         if self._started is None:
             return None if self.start_limit is None else self._launched + self.start_limit
         return None if self._limits.time is None else self._started + self._limits.time
@@ -257,9 +264,11 @@ class _Worker(ChildProcess):
         duration = time.monotonic() - (self._started or self._launched)
         if self._answer is None and not in_time:
             if self._started is None:
+                limit = self.start_limit if self._compiles is None else self.compile_limit
                 raise CompileLimitExceeded(
-                    f"{self._engine} has not compiled the module and started it within {self.start_limit:g} s",
+                    f"{self._engine} has not compiled the module and started it within {limit:g} s",
                     limit="time",
+                    hint=MORE_TIME,
                 )
             return as_result(Outcome.timed_out(limits.time), self._engine, duration)
         exhausted = limits.memory is not None and self._memory is not None and self._memory.saw(limits.memory)
@@ -295,6 +304,9 @@ class _Worker(ChildProcess):
             if self._started is None:
                 self._started = time.monotonic()
                 self.begun()
+        elif message["event"] == "compiles":
+            if self._compiles is None:
+                self._compiles = time.monotonic()
         elif message["event"] == "bounded":
             if self._memory is None:
                 self._memory = memory_limit.Watch(self._process.pid, int(message["held"]))

@@ -12,6 +12,7 @@ from wasmoci.errors import NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
+from wasmoci.options import Request
 from wasmoci.runtime import (
     compile_group,
     interpreter,
@@ -54,7 +55,7 @@ def main(invocation: Invocation) -> int:
     config = options.value("config", "f") or CONFIG
     bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
     dispatcher = Dispatcher(forced=invocation.forced)
-    classification = dispatcher.classify(bundle)
+    classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
         native_exec.replace(invocation)
     found = module_choice.of_bundle(bundle)

@@ -15,6 +15,7 @@ from wasmoci.dispatch.opening import opened
 from wasmoci.errors import InvalidBundle
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.filesystem import plan
+from wasmoci.options import GuestOptions
 from wasmoci.testing.bundles import bind_mount, bundle, several_mounts
 from wasmoci.testing.tracebacks import WrongOption, short_traceback
 from wasmoci.wasm.preamble import MAGIC
@@ -132,7 +133,7 @@ class Builder:
         wishes = {_WISHES[name]: value for name, value in options.items()}
         if "volumes" in wishes:
             wishes["volumes"] = [_volume(*bind_mount(mount)) for mount in several_mounts(wishes["volumes"])]
-        return opened(self._existing(wasm), **wishes)
+        return opened(GuestOptions(self._existing(wasm), **wishes))
 
     def _write(self, program: Content, options: Mapping[str, Any]) -> Bundle:
         for name in options:

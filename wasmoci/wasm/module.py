@@ -5,12 +5,11 @@ Everything here is read without an engine.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import cached_property
 
-from wasmoci._startup import attrs
+from wasmoci._startup import attrs, sha256
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.core import CoreHead, read_head
@@ -150,7 +149,7 @@ class Module:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        return sha256.hexdigest(self.data)
 
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci.errors import InvalidModule, UnsupportedModule
-from wasmoci.wasm.module import Module
+from wasmoci.handlers._wasmtime import refusals
+from wasmoci.wasm.module import Feature, Module
 
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
@@ -68,3 +69,10 @@ def test_every_byte_changed(run: Run, handler: WasmtimeHandler) -> None:
         except Exception as error:  # noqa: BLE001
             assert type(error).__name__ == "EntrypointError"  # noqa: PT017  the export's name was changed
     assert refused > len(good) // 4
+
+
+@pytest.mark.parametrize(("version", "expected"), [(48, False), (49, True), (50, True)])
+def test_features_of_a_version(monkeypatch: pytest.MonkeyPatch, version: int, *, expected: bool) -> None:
+    """What a version doesn't call stable yet isn't among its features."""
+    monkeypatch.setattr(refusals, "major", lambda: version)
+    assert (Feature.WIDE_ARITHMETIC in refusals.features()) is expected

@@ -1,120 +1,149 @@
-"""The part of wasmtime's C interface that we declare is the one that wasmtime-py declares."""
+"""The part of wasmtime's C interface that we declare is the one that the installed package declares, or the engine is missing."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.requirements import require
-from wasmoci.handlers._wasmtime import prototypes
-from wasmoci.handlers._wasmtime.prototypes import PROTOTYPES
+from wasmoci.handlers._wasmtime import bindings, prototypes
+from wasmoci.handlers._wasmtime.location import NEWEST, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STRUCTURES = [
-    name
-    for name, kind in vars(prototypes).items()
-    if isinstance(kind, type) and issubclass(kind, (ctypes.Structure, ctypes.Union)) and name.endswith("_t")
-]
-UNNAMED = {"wasmtime_place_t": ["wasmtime_memory_anon_0", "wasmtime_component_func_anon_0"]}
-CALLBACKS = [
-    "wasmtime_func_unchecked_callback_t",
-    "wasmtime_memory_get_callback_t",
-    "wasmtime_memory_grow_callback_t",
-    "wasmtime_new_memory_callback_t",
-]
-INTEGERS = {"c_long": "c_int64", "c_ulong": "c_uint64"}
+NEWER = NEWEST + 1
+REQUIRED = "these tests need wasmtime: pip install wasmtime"
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Any:
-    """wasmtime-py's bindings."""
-    require(importlib.util.find_spec("wasmtime"), "these tests need wasmtime: pip install wasmtime")
-    from wasmtime import _ffi  # noqa: PLC0415  an engine, which may be missing
-
-    return _ffi
-
-
-def is_pointer(kind: Any) -> bool:
-    """Whether this is a pointer to something declared."""
-    return issubclass(kind, ctypes._Pointer)
+def package() -> Path:
+    """The directory of the package wasmtime."""
+    spec = importlib.util.find_spec("wasmtime")
+    require(spec, REQUIRED)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
-def told(kind: Any) -> Any:
-    """A parameter's or a result's type in words, as ours has it for a pointer."""
-    if kind is None or isinstance(kind, str):
-        return kind
-    if issubclass(kind, ctypes._CFuncPtr):
-        return signature(kind)
-    if is_pointer(kind):
-        return f"{told(kind._type_)}*"
-    name = kind.__name__
-    if issubclass(kind, (ctypes.Structure, ctypes.Union)):
-        return name if name.endswith("_t") else f"{name}_t"
-    return INTEGERS.get(name, name)
+@pytest.fixture(scope="module")
+def theirs(package: Path) -> Any:
+    """The package's bindings."""
+    return bindings.load(package)
 
 
-def signature(kind: Any) -> Any:
-    """A call-back's type: its numbers by name, and all pointers alike, which ours takes as integers."""
-    pointers = (ctypes.c_void_p,)
-    return tuple(
-        "a pointer" if item is not None and (is_pointer(item) or issubclass(item, pointers)) else told(item)
-        for item in (kind._restype_, *kind._argtypes_)
-    )
-
-
-def layout(kind: Any) -> list[tuple[int, int]]:
-    """Where a structure's members are, and their sizes."""
-    return [(getattr(kind, name).offset, getattr(kind, name).size) for name, _ in kind._fields_]
-
-
-@pytest.mark.parametrize("name", PROTOTYPES)
-def test_function(theirs: Any, name: str) -> None:
-    """A function gives and takes the same."""
-    function = getattr(theirs.dll, name)
-    assert list(map(told, PROTOTYPES[name])) == list(map(told, (function.restype, *function.argtypes)))
-
-
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_structure(theirs: Any, name: str) -> None:
-    """A structure has its members in the same places; of a union we declare those that we use."""
-    ours = getattr(prototypes, name)
-    for other in UNNAMED.get(name, [name]):
-        their = getattr(theirs, other, None) or getattr(theirs, other.removesuffix("_t"))
-        assert (ctypes.sizeof(ours), ctypes.alignment(ours)) == (ctypes.sizeof(their), ctypes.alignment(their))
-        if issubclass(ours, ctypes.Union):
-            members = {member: told(kind) for member, kind in their._fields_}
-            assert {m: told(k) for m, k in ours._fields_ if m != "space"}.items() <= members.items()
-        else:
-            assert layout(ours) == layout(their)
-
-
-@pytest.mark.parametrize("name", CALLBACKS)
-def test_callback(theirs: Any, name: str) -> None:
-    """A call-back is called with the same; those without a name are compared with the functions that take them."""
-    assert signature(getattr(prototypes, name)) == signature(getattr(theirs, name))
-
-
-def test_numbers(theirs: Any) -> None:
-    """Kinds have the same numbers."""
-    assert {"i32": theirs.WASM_I32.value, "i64": theirs.WASM_I64.value} == prototypes.WASM_TYPES
-    assert theirs.WASMTIME_EXTERN_MEMORY.value == prototypes.WASMTIME_EXTERN_MEMORY
-    assert theirs.WASMTIME_COMPONENT_RESULT.value == prototypes.WASMTIME_COMPONENT_RESULT
+def test_installed_version(theirs: Any) -> None:
+    """All that we declare is the same in the package that is installed."""
+    assert bindings.differences(theirs) == []
 
 
 def test_library(theirs: Any) -> None:
     """The library is the one that wasmtime-py opens."""
     from wasmoci.handlers._wasmtime.location import library_file  # noqa: PLC0415
 
-    assert library_file() == theirs.filename
+    assert os.fspath(library_file()) == os.fspath(theirs.filename)
+
+
+def test_loaded_apart(package: Path) -> None:
+    """The bindings are loaded without the rest of the package, and nothing of them stays in the way of its import."""
+    before = set(sys.modules)
+    loaded = bindings.load(package)
+    assert loaded.dll.wasm_config_new
+    assert not {name for name in set(sys.modules) - before if "wasmtime" in name}
+
+
+def _changed(theirs: Any, **changes: Any) -> Any:
+    return SimpleNamespace(**{**vars(theirs), **changes})
+
+
+def _library(theirs: Any, **changes: Any) -> Any:
+    functions = {name: getattr(theirs.dll, name) for name in prototypes.PROTOTYPES}
+    return SimpleNamespace(**{name: kind for name, kind in {**functions, **changes}.items() if kind is not None})
+
+
+class _Larger(ctypes.Structure):
+    _fields_ = (("one", ctypes.c_uint64 * 7),)
+
+
+class _Smaller(ctypes.Structure):
+    _fields_ = (("one", ctypes.c_uint64 * 3),)
+
+
+class _Swapped(ctypes.Structure):
+    _fields_ = (("private", ctypes.c_uint32), ("store_id", ctypes.c_uint64))
+
+
+class _OtherUnion(ctypes.Union):
+    _fields_ = (("func", ctypes.c_uint64), ("memory", ctypes.c_uint64 * 3))
+
+
+CHANGES = {
+    "a result": (
+        {"dll": {"wasmtime_memory_data_size": SimpleNamespace(restype=None, argtypes=[ctypes.c_void_p])}},
+        "wasmtime_memory_data_size is (c_void_p) -> None, not (wasmtime_context_t*, wasmtime_memory_t*) -> ",
+    ),
+    "a parameter": (
+        {"dll": {"wasi_config_new": SimpleNamespace(restype=ctypes.c_void_p, argtypes=[ctypes.c_bool])}},
+        "wasi_config_new is (c_bool) -> c_void_p, not () -> wasi_config_t*",
+    ),
+    "no function": ({"dll": {"wasm_engine_delete": None}}, "wasm_engine_delete is missing"),
+    "no declaration": (
+        {"dll": {"wasm_engine_delete": SimpleNamespace(restype=None, argtypes=None)}},
+        "wasm_engine_delete is missing",
+    ),
+    "a larger structure": (
+        {"wasmtime_func": _Larger, "wasmtime_func_t": _Larger},
+        "wasmtime_func_t has 56 bytes, not 16",
+    ),
+    "a larger one that is passed on": (
+        {"wasmtime_component_func": _Larger, "wasmtime_component_func_t": _Larger},
+        "wasmtime_component_func_t has 56 bytes, more than 32",
+    ),
+    "other places": (
+        {"wasmtime_component_instance": _Swapped, "wasmtime_component_instance_t": _Swapped},
+        "wasmtime_component_instance_t has other members",
+    ),
+    "a union": (
+        {"wasmtime_extern_union": _OtherUnion, "wasmtime_extern_union_t": _OtherUnion},
+        "wasmtime_extern_union_t has ",
+    ),
+    "no structure": (
+        {"wasmtime_instance": None, "wasmtime_instance_t": None},
+        "wasmtime_instance_t is missing",
+    ),
+    "a call-back": (
+        {"wasmtime_memory_grow_callback_t": ctypes.CFUNCTYPE(None)},
+        "wasmtime_memory_grow_callback_t is () -> None, not (a pointer, ",
+    ),
+    "no call-back": ({"wasmtime_memory_grow_callback_t": None}, "wasmtime_memory_grow_callback_t is missing"),
+    "a number": (
+        {"WASMTIME_COMPONENT_RESULT": ctypes.c_uint8(20)},
+        "WASMTIME_COMPONENT_RESULT is 20, not 19",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), CHANGES.values(), ids=CHANGES)
+def test_difference(theirs: Any, changes: dict[str, Any], expected: str) -> None:
+    """Whatever differs is named."""
+    changes = {name: _library(theirs, **change) if name == "dll" else change for name, change in changes.items()}
+    [found] = bindings.differences(_changed(theirs, **changes))
+    assert found.startswith(expected)
+
+
+def test_smaller_structure_that_is_passed_on(theirs: Any) -> None:
+    """Of a structure that only the library reads there may be less than we have room for."""
+    changes = {"wasmtime_component_func": _Smaller, "wasmtime_component_func_t": _Smaller}
+    assert bindings.differences(_changed(theirs, **changes)) == []
 
 
 COMPONENT = b'(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f"))) (export "f" (func $f)))'
@@ -135,7 +164,7 @@ def test_package_is_not_imported(
     make_bundle: Callable[..., Path], guest: Callable[..., Path], program: str | bytes, options: dict[str, str]
 ) -> None:
     """Nothing that a guest does takes the package ``wasmtime``, whose import is longer than most runs."""
-    require(importlib.util.find_spec("wasmtime"), "these tests need wasmtime: pip install wasmtime")
+    require(importlib.util.find_spec("wasmtime"), REQUIRED)
     limits = options.pop("limits", "")
     bundle = make_bundle(guest(program) if isinstance(program, str) else program, **options)
     code = (
@@ -151,28 +180,104 @@ def test_package_is_not_imported(
 @pytest.mark.parametrize(
     ("version", "file", "reason"),
     [
-        ("49.0.1", "_libwasmtime.so", "wasmtime 49.0.1 is installed; 50.x is needed"),
-        ("50.0.0", "_other.so", "the package wasmtime has no library for linux-"),
+        (
+            f"{OLDEST - 1}.0.1",
+            "_libwasmtime.so",
+            f"wasmtime {OLDEST - 1}.0.1 is installed; {OLDEST} or later is needed",
+        ),
+        ("dev", "_libwasmtime.so", f"wasmtime dev is installed; {OLDEST} or later is needed"),
+        (f"{NEWEST}.0.0", "_other.so", "the package wasmtime has no library for linux-"),
+        (
+            f"{NEWER}.0.0",
+            "_libwasmtime.so",
+            f"wasmtime {NEWER}.0.0 is installed; its bindings can't be loaded: No module named",
+        ),
     ],
 )
 def test_another_package(tmp_path: Path, version: str, file: str, reason: str) -> None:
-    """A package with other functions, or without a library, makes the engine unavailable, and isn't loaded."""
+    """A package that is too old, without a library or without bindings makes the engine unavailable."""
     directory = tmp_path / "wasmtime" / f"linux-{os.uname().machine}"
     directory.mkdir(parents=True)
     (tmp_path / "wasmtime/__init__.py").touch()
     (directory / file).touch()
     (tmp_path / f"wasmtime-{version}.dist-info").mkdir()
+    assert reason in _reason(tmp_path)
+
+
+def _reason(place: Path) -> str:
+    """Why wasmtime can't be used that is first on the path, asked in a process of its own; empty when it can."""
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import wasmoci;"
-        " print(*(status.reason for status in wasmoci.engines() if status.name == 'wasmtime'))"
+        f"import sys; sys.path.insert(0, {str(place)!r}); import wasmoci;"
+        " [status] = [status for status in wasmoci.engines() if status.name == 'wasmtime'];"
+        " print('' if status.available else f'{status.reason} ({status.hint})')"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def newer(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the installed package with the number of a major version that nobody has tested, and an empty compile cache."""
+    monkeypatch.setenv("WASMOCI_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "newer"
+    shutil.copytree(
+        package, place / "wasmtime", ignore=lambda _, names: [name for name in names if name.endswith(".so")]
+    )
+    for library in package.glob("*/*.so"):
+        (place / "wasmtime" / library.parent.name).mkdir(exist_ok=True)
+        (place / "wasmtime" / library.parent.name / library.name).symlink_to(library)
+    (place / f"wasmtime-{NEWER}.0.0.dist-info").mkdir()
+    return place
+
+
+def _edit(newer: Path, old: str, new: str) -> None:
+    file = newer / "wasmtime/_bindings.py"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_newer_version(newer: Path) -> None:
+    """A newer version with the same interface is used; it is compared once, and not at each start."""
+    assert not _reason(newer)
+    _edit(newer, "import ctypes", "raise RuntimeError('loaded again')")
+    assert not _reason(newer)
+
+
+def test_newer_version_without_a_cache(newer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no answer can be kept, a newer version is compared each time."""
+    monkeypatch.setenv("WASMOCI_CACHE", "off")
+    assert not _reason(newer)
+    _edit(newer, "import ctypes", "raise RuntimeError('loaded again')")
+    assert "can't be loaded: loaded again" in _reason(newer)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_newer_version_that_differs(newer: Path, *, again: bool) -> None:
+    """A newer version with another interface makes the engine unavailable, and the message names what differs."""
+    _edit(newer, "_wasm_config_new.argtypes = []", "_wasm_config_new.argtypes = [ctypes.c_bool]")
+    reason = _reason(newer)
+    if again:
+        reason = _reason(newer)
+    assert f"wasmtime {NEWER}.0.0 is installed; its C interface differs from that of {OLDEST} to {NEWEST}" in reason
+    assert "wasm_config_new is (c_bool) -> wasm_config_t*, not () -> wasm_config_t*" in reason
+    assert reason.endswith(f"(pip install 'wasmtime<{NEWER}', or a newer wasmoci)")
+
+
+def test_newer_version_with_provided_code(newer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is provided with compiled code compares nothing: whoever has compiled it has."""
+    monkeypatch.setenv("WASMOCI_CACHE", "off")
+    _edit(newer, "import ctypes", "raise RuntimeError('loaded')")
+    code = (
+        f"import sys; sys.path.insert(0, {str(newer)!r}); from wasmoci import compiled; compiled.provide('digest', '/code');"
+        " from wasmoci.handlers.wasmtime import WasmtimeHandler; print(WasmtimeHandler().engine_version)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert reason in done.stdout
+    assert done.stdout.startswith("wasmtime")
 
 
-def test_pinned_version() -> None:
-    """The extra asks for the major version that is known here."""
-    from wasmoci.handlers._wasmtime.location import MAJOR  # noqa: PLC0415
-
-    text = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'"wasmtime>={MAJOR},<{int(MAJOR) + 1}"' in text
+def test_versions() -> None:
+    """The extra asks for the oldest version that is tested, and a session tests those before the newest."""
+    project = Path(__file__).parents[3]
+    assert f'wasmtime = ["wasmtime>={OLDEST}"]' in (project / "pyproject.toml").read_text(encoding="utf-8")
+    majors = ", ".join(str(number) for number in range(OLDEST, NEWEST))
+    assert f"WASMTIMES = ({majors})" in (project / "noxfile.py").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The part of wasmtime's C interface that is used: its functions, its structures and its call-backs.
 
-They are those of the major version that ``pyproject.toml`` fixes, under the names of its headers; a test compares each with
-wasmtime-py's. An address is an ``int``, and the null pointer None where a function gives it.
+They have the names of wasmtime's headers, and are the same in all major versions that are tested; :mod:`.bindings` compares them with
+the package's. An address is an ``int``, and the null pointer None where a function gives it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class wasmtime_component_instance_t(Structure):  # noqa: N801
 
 
 class wasmtime_component_func_t(Structure):  # noqa: N801
-    """A component's function in a store."""
+    """A component's function in a store: its address alone is used, and up to version 48 it is smaller."""
 
     _fields_ = (("place", wasmtime_place_t), ("private1", c_uint32), ("private2", c_void_p))
 

@@ -6,6 +6,7 @@ import re
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule, UnsupportedModule
+from wasmoci.handlers._wasmtime.location import major
 from wasmoci.handlers._wasmtime.traps import summary
 from wasmoci.wasm.module import Feature, ModuleKind
 
@@ -19,16 +20,23 @@ FEATURES = frozenset(Feature) - {
     Feature.STACK_SWITCHING,
     Feature.SHARED_EVERYTHING_THREADS,
 }
-"""What wasmtime has switched on by itself: everything that it calls stable."""
+"""What the newest wasmtime has switched on by itself: everything that it calls stable."""
+
+_SINCE = {Feature.WIDE_ARITHMETIC: 49}  # the major version that was the first to call it stable
 
 _OFFSET = r" ?\(at offset (0x[0-9a-f]+)\)| at offset (\d+)(?=:)"
 _TEXT = r"(?s)^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n"
 
 
+def features() -> frozenset[Feature]:
+    """What the installed wasmtime has switched on by itself."""
+    return FEATURES - {feature for feature, first in _SINCE.items() if major() < first}
+
+
 def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
     """The exception for a module that wasmtime doesn't compile."""
     reason = summary(error)
-    missing = module.features - FEATURES if module.kind is ModuleKind.CORE else None
+    missing = module.features - features() if module.kind is ModuleKind.CORE else None
     if missing:
         names = ", ".join(sorted(feature.value for feature in missing))
         return UnsupportedModule(f"{module.source}: needs {names}, which wasmtime doesn't have: {reason}")

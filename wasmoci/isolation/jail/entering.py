@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,13 +13,11 @@ from wasmoci.isolation.jail import WAY_OUT, allowed_syscalls, landlock, process,
 from wasmoci.isolation.jail.support import support
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wasmoci.isolation.jail.root import Place
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_LOOKS = 50
-_PAUSE = 0.001  # seconds
 
 
 @attrs.frozen
@@ -38,6 +35,21 @@ class Jailed:
     is_apart: bool
 
 
+_anterooms: list[root.Anteroom] = []  # at most one, for a process is in one place
+
+
+def prepare(meanwhile: Callable[[str], None] = lambda _: None) -> None:
+    """Do what can be done before it is known what the guest has. :func:`enter` does the rest.
+
+    Args:
+        meanwhile: Called with the path of an empty directory that no other process sees, where there is nothing else.
+
+    Raises:
+        OSError: It can't be done ahead. The process may have given up a part, and is good for nothing else.
+    """
+    _anterooms.append(root.prepare(meanwhile))
+
+
 def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
     """Give up everything but some files and descriptors, for good.
 
@@ -53,14 +65,14 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
     problem = support().problem
     if problem:
         raise JailUnavailable(f"there is no jail on this machine: {problem}")
-    if not _has_one_thread():
+    if not process.has_one_thread():
         # Landlock binds the thread that asks for it, and those that it starts.
         raise JailUnavailable(
             "the engine keeps threads of its own once it is loaded, which no jail could be put around", hint=WAY_OUT
         )
     try:
         process.forget_environment()
-        process.keep_only(descriptors)
+        process.keep_only(descriptors.union(*(anteroom.descriptors for anteroom in _anterooms)))
         process.limit_resources()
         jailed = _move(places) or _stay(places)
         process.replace_directories(descriptors, jailed.empty)
@@ -78,7 +90,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
 def _move(places: Sequence[Place]) -> Jailed | None:
     """Move to a root of the process's own; None where that can't be had, and Landlock alone closes what is outside."""
     try:
-        moved = root.move(places)
+        moved = root.move(places, _anterooms.pop() if _anterooms else None)
     except root.NoNamespace:
         if not landlock.holds_read_only() and any(place.read_only for place in places):
             raise
@@ -93,12 +105,3 @@ def _stay(places: Sequence[Place]) -> Jailed:
         return Jailed(tuple(places), os.open(path, _DIRECTORY), is_apart=False)
     finally:
         os.rmdir(path)
-
-
-def _has_one_thread() -> bool:
-    """Whether this process has a single thread; one that has just been joined may take a moment to go."""
-    for _ in range(_LOOKS):
-        if process.threads() == 1:
-            return True
-        time.sleep(_PAUSE)
-    return False

@@ -6,8 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-import attrs
-
+from wasmoci._startup import attrs
 from wasmoci.errors import InvalidInput
 from wasmoci.isolation.jail.root import Place
 from wasmoci.oci.filesystem import plan

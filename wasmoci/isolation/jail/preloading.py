@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci import compiled
 from wasmoci.handlers.base import BaseHandler
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation.jail import allowed_syscalls, support
 from wasmoci.limits import Limits
 from wasmoci.oci.spec import Process, Root, Spec
@@ -32,6 +33,7 @@ _PROGRAM = bytes.fromhex(
     "0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f737461727400000a040102000b"
 )
 _ENTRY = "/program.wasm"
+_PREFIX = "wasmoci-rehearsal-"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
     *(
@@ -40,6 +42,7 @@ _LATER = (
         "wasmoci.wasm.instructions",
         "wasmoci.wasm.needed_features",
     ),
+    "wasmoci._startup.attrs_twin",
     *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
     *(
         "wasmoci.wasm.rewrite",
@@ -85,9 +88,20 @@ def practise(handler: EngineHandler) -> None:
     """
     if not isinstance(handler, BaseHandler):
         return
-    with contextlib.suppress(Exception), _own() as directory:
+    with contextlib.suppress(Exception), tempfile.TemporaryDirectory(prefix=_PREFIX) as directory, _own(directory):
         document = {"process": {"args": [_ENTRY]}, "root": {"path": directory, "readonly": True}}
         handler.remember(Spec.from_dict(document, directory=directory), Path(directory), Limits())
+
+
+def run_ahead(handler: EngineHandler, directory: str) -> None:
+    """Have a process that waits for its guest do once what a run does, for the package's own guest: see :func:`practise`.
+
+    Args:
+        handler: The handler. One that is a sandbox by itself may start threads that stay, and runs nothing.
+        directory: An empty directory, which stays so.
+    """
+    if Capability.SANDBOXED not in handler.capabilities:
+        _run(handler, directory)
 
 
 def _prepare() -> None:
@@ -111,7 +125,8 @@ def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
         try:
             os.close(told)
             before = set(sys.modules)
-            _run(handler)
+            with tempfile.TemporaryDirectory(prefix=_PREFIX) as directory:
+                _run(handler, directory)
             with open(tell, "w", encoding="utf-8") as file:
                 file.write("\n".join(name for name in sys.modules if name not in before))
         finally:
@@ -123,18 +138,20 @@ def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
     return names
 
 
-def _run(handler: EngineHandler) -> None:
-    with contextlib.suppress(Exception), _own() as directory:
+def _run(handler: EngineHandler, directory: str) -> None:
+    with contextlib.suppress(Exception), _own(directory):
         spec = Spec(process=Process(args=(_ENTRY,)), root=Root(path=directory, readonly=True))
-        handler.execute(spec, Path(directory), stdio=Stdio.null())
+        # No file of the host's may be there, not even /dev/null; the guest uses no stream.
+        handler.execute(spec, Path(directory), stdio=Stdio.inherit())
 
 
 @contextlib.contextmanager
-def _own() -> Iterator[str]:
-    """A root with the package's own program, of which the compile cache keeps nothing."""
-    with (
-        compiled.collected(lambda _key, _data: None),
-        tempfile.TemporaryDirectory(prefix="wasmoci-rehearsal-") as directory,
-    ):
-        Path(directory, _ENTRY[1:]).write_bytes(_PROGRAM)
-        yield directory
+def _own(directory: str) -> Iterator[None]:
+    """Make a directory a root with the package's own program, of which the compile cache keeps nothing."""
+    program = Path(directory, _ENTRY[1:])
+    program.write_bytes(_PROGRAM)
+    try:
+        with compiled.collected(lambda _key, _data: None):
+            yield
+    finally:
+        program.unlink()

@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 import struct
+import time
 from pathlib import Path
 
 from wasmoci.isolation.jail.kernel import call, libc
@@ -28,6 +29,8 @@ _LIMITS = {
     resource.RLIMIT_SIGPENDING: 64,
     resource.RLIMIT_NOFILE: DESCRIPTORS,
 }
+_LOOKS = 50
+_PAUSE = 0.001  # seconds
 _VERSION_3 = 0x2008_0522  # of struct __user_cap_header_struct, which has two sets of each kind
 _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
 _CAPABILITIES = 64
@@ -36,9 +39,23 @@ _PR_SET_DUMPABLE = 4
 _prctl = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, *[ctypes.c_ulong] * 4, use_errno=True)(("prctl", libc))
 
 
-def threads() -> int:
-    """How many threads this process has."""
-    return len(os.listdir("/proc/self/task"))
+def has_one_thread(proc: int | None = None) -> bool:
+    """Whether this process has a single thread; one that has just been joined may take a moment to go.
+
+    Args:
+        proc: Its directory of procfs, by a descriptor, where that can't be found.
+    """
+    tasks = os.open(
+        "/proc/self/task" if proc is None else "task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc
+    )
+    try:
+        for _ in range(_LOOKS):
+            if len(os.listdir(tasks)) == 1:
+                return True
+            time.sleep(_PAUSE)
+    finally:
+        os.close(tasks)
+    return False
 
 
 def keep_only(descriptors: set[int]) -> None:
@@ -53,7 +70,7 @@ def limit_resources() -> None:
     """Bound what the process may take; a limit that is lower already stays."""
     for kind, most in _LIMITS.items():
         _lower(kind, most)
-    held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    held = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
     _lower(resource.RLIMIT_AS, held + ADDRESSES)
 
 

@@ -1,7 +1,8 @@
 """A root of the process's own, in which nothing is but the guest's root and mounts.
 
 It takes a mount namespace, and a user namespace where this process may not mount. In the new root each place is bound
-under a name of the jail's, so that nothing tells where on the host it is.
+under a name of the jail's, so that nothing tells where on the host it is. A process that waits for its guest can have the root
+ready, still empty, in a namespace beside that with the host's files: an :class:`Anteroom`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import errno
 import os
 import stat
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from wasmoci.isolation.jail.kernel import call, libc, syscall
-from wasmoci.isolation.jail.process import limit_threads
+from wasmoci.isolation.jail.process import has_one_thread, limit_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _NEWNS, _NEWUSER = 0x0002_0000, 0x1000_0000  # CLONE_*
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # on every architecture
@@ -33,6 +35,7 @@ _BENEATH_WITHOUT_LINKS = 0x02 | 0x04 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_N
 _READ_ONLY, _NO_SETUID, _NO_EXECUTION = 0x1, 0x2, 0x8  # MOUNT_ATTR_*
 _MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
 _MNT_DETACH = 2
+_CAP_SYS_ADMIN = 21
 
 _BASE = b"/proc"  # a directory that is there for sure, and that nothing needs any more
 
@@ -62,11 +65,81 @@ class NoNamespace(OSError):
     """This process may not mount, and may not make a user namespace in which it might."""
 
 
-def move(places: Sequence[Place]) -> tuple[Place, ...]:
+@attrs.frozen
+class Anteroom:
+    """Where a process waits that has a root of its own ready, and still finds the host's files.
+
+    Args:
+        host: The mount namespace with the host's files, in which the process is, by a descriptor.
+        above: The process's root in it, by a descriptor.
+        jail: The mount namespace with the root that is ready, by a descriptor.
+        proc: The process's directory of procfs, by a descriptor.
+        is_mapped: Whether the process is in a user namespace of its own already. Then the mounts are those of when it was made.
+    """
+
+    host: int
+    above: int
+    jail: int
+    proc: int
+    is_mapped: bool
+
+    @property
+    def descriptors(self) -> set[int]:
+        """What has to stay open while the process waits."""
+        return {self.host, self.above, self.jail, self.proc}
+
+
+def may_mount() -> bool:
+    """Whether this process may mount without a user namespace of its own."""
+    status = Path("/proc/self/status").read_bytes()
+    effective = next((line for line in status.splitlines() if line.startswith(b"CapEff:")), b": 0")
+    return bool(int(effective.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
+
+
+def prepare(meanwhile: Callable[[str], None]) -> Anteroom:
+    """Have a root ready for :func:`move`.
+
+    Args:
+        meanwhile: Called in the root, with its path. There is no other file.
+
+    Raises:
+        OSError: There can be none, or not ahead. The process may have entered namespaces, and is good for nothing else.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def keep(path: str, flags: int, **options: int) -> int:
+            descriptor = os.open(path, flags | os.O_CLOEXEC, **options)
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        proc = keep("/proc/self", os.O_PATH | os.O_DIRECTORY)
+        is_mapped = not may_mount()
+        if is_mapped:
+            _separate(proc)
+        host = keep("ns/mnt", os.O_RDONLY, dir_fd=proc)
+        above = keep("/", os.O_PATH | os.O_DIRECTORY)
+        call(libc.unshare, _NEWNS)
+        call(libc.mount, None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+        _make_root()
+        _pivot()
+        os.chdir("/")
+        meanwhile("/")
+        if not has_one_thread(proc):  # a thread has the same root
+            raise OSError(errno.EBUSY, "a thread was left")
+        jail = keep("ns/mnt", os.O_RDONLY, dir_fd=proc)
+        call(libc.setns, host, _NEWNS)
+        os.fchdir(above)
+        os.chroot(".")  # which a namespace's root isn't always
+        stack.pop_all()
+    return Anteroom(host, above, jail, proc, is_mapped)
+
+
+def move(places: Sequence[Place], anteroom: Anteroom | None = None) -> tuple[Place, ...]:
     """Move this process to a root with some places alone.
 
     Args:
         places: What is to be there.
+        anteroom: Where this process waits, which it leaves.
 
     Returns:
         The places, under their paths in the new root.
@@ -76,28 +149,45 @@ def move(places: Sequence[Place]) -> tuple[Place, ...]:
         OSError: A place is gone, or the kernel refuses something else. The process is good for nothing more.
     """
     with contextlib.ExitStack() as stack:
-        proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, proc)
-        is_mapped = _separate(proc)
+        if anteroom is None:
+            proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, proc)
+            is_mapped = _separate(proc)
+        else:
+            proc, is_mapped = anteroom.proc, anteroom.is_mapped
+            for descriptor in anteroom.descriptors:
+                stack.callback(os.close, descriptor)
         trees = [stack.enter_context(_clone(place)) for place in places]
-        call(libc.mount, b"wasmoci-jail", _BASE, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
-        os.chdir(_BASE)
-        for index, (place, tree) in enumerate(zip(places, trees, strict=True)):
-            name = str(index)
-            _make(name, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
-            syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, name.encode(), _FROM_DESCRIPTOR)
-            _set_attributes(name, _NO_SETUID | _NO_EXECUTION | (_READ_ONLY if place.read_only else 0))
-        os.mkdir(EMPTY, 0o555)
-        _make(_NOTHING, is_directory=False)
-        _set_attributes(".", _READ_ONLY, recursive=False)
-        for index, place in enumerate(places):
-            for path in place.hidden:
-                _hide(str(index), path)
-        _become_root()
+        if anteroom is None:
+            _make_root()
+            _become_root()
+        else:
+            call(libc.setns, anteroom.jail, _NEWNS)
+        _furnish(places, trees)
         if not is_mapped:
             with contextlib.suppress(OSError):  # a user who may mount needs none; it is one wall more
                 _enter_user_namespace(proc)
     return tuple(Place(f"/{index}", place.read_only) for index, place in enumerate(places))
+
+
+def _make_root() -> None:
+    """Have a root in the working directory, in which there is nothing of anybody's."""
+    call(libc.mount, b"wasmoci-jail", _BASE, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
+    os.chdir(_BASE)
+    os.mkdir(EMPTY, 0o555)
+    _make(_NOTHING, is_directory=False)
+
+
+def _furnish(places: Sequence[Place], trees: Sequence[int]) -> None:
+    """Put places into the root, which can't be written to afterwards."""
+    for index, tree in enumerate(trees):
+        name = str(index)
+        _make(name, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+        syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, name.encode(), _FROM_DESCRIPTOR)
+    _set_attributes(_AT_FDCWD, b".", _READ_ONLY)
+    for index, place in enumerate(places):
+        for path in place.hidden:
+            _hide(str(index), path)
 
 
 def _separate(proc: int) -> bool:
@@ -138,12 +228,17 @@ def _enter_user_namespace(proc: int, also: int = 0) -> None:
 
 @contextlib.contextmanager
 def _clone(place: Place) -> Iterator[int]:
-    """The mounts at and beneath a place, by a descriptor that keeps them, whatever is mounted there."""
+    """The mounts at and beneath a place, by a descriptor that keeps them, whatever is mounted there.
+
+    What is mounted in the clone is mounted nowhere else, and nothing can be executed there.
+    """
     try:
         tree = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(place.path), _CLONE_TREE | _AT_RECURSIVE)
     except OSError as error:
         raise OSError(error.errno, error.strerror, place.path) from None
     try:
+        attributes = _NO_SETUID | _NO_EXECUTION | (_READ_ONLY if place.read_only else 0)
+        _set_attributes(tree, b"", attributes, propagation=_MS_PRIVATE, flags=_AT_EMPTY_PATH | _AT_RECURSIVE)
         yield tree
     finally:
         os.close(tree)
@@ -177,19 +272,21 @@ def _hide(place: str, path: str) -> None:
         os.close(found)
 
 
-def _set_attributes(path: str, attributes: int, *, recursive: bool = True) -> None:
-    wanted = struct.pack("=QQQQ", attributes, 0, 0, 0)  # struct mount_attr
-    flags = _AT_RECURSIVE if recursive else 0
-    syscall(_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, wanted, len(wanted))
+def _set_attributes(directory: int, path: bytes, attributes: int, *, propagation: int = 0, flags: int = 0) -> None:
+    wanted = struct.pack("=QQQQ", attributes, 0, propagation, 0)  # struct mount_attr
+    syscall(_MOUNT_SETATTR, directory, path, flags, wanted, len(wanted))
 
 
 def _become_root() -> None:
     """Make the working directory the root, and let go of all that was above and beside it."""
     try:
-        syscall(_PIVOT_ROOT[os.uname().machine], b".", b".")
+        _pivot()
     except OSError:
         # Where the root is no mount, as in a chroot. Without capabilities nobody leaves one.
         os.chroot(".")
-    else:
-        call(libc.umount2, b".", _MNT_DETACH)
     os.chdir("/")
+
+
+def _pivot() -> None:
+    syscall(_PIVOT_ROOT[os.uname().machine], b".", b".")
+    call(libc.umount2, b".", _MNT_DETACH)

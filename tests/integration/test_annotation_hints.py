@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wasmoci.dispatch.annotation_hints import missing
+from wasmoci.integration.annotation_hints import missing
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import classify
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wasmoci.dispatch.annotation_hints import Missing
+    from wasmoci.integration.annotation_hints import Missing
 
 WASM = b"\0asm\1\0\0\0"
 ID = "0123456789abcdef" * 4

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.integration.configuration_plan import ANNOTATIONS
 from wasmoci.integration.crio import ALLOWED
-from wasmoci.integration.plan import ANNOTATIONS
 from wasmoci.integration.toml_edit import header, value
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, VARIANT, decides
 from wasmoci.oci.classification import Kind, classify

@@ -1,0 +1,163 @@
+"""A worker ahead: forked by the warm server before anybody wants it, it does what takes long in entering the jail, and waits.
+
+There is one at a time. It ends with the server, and is never given to a run before it has said that it is ready, so that a run
+without it costs what it would cost if there were none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from typing import TYPE_CHECKING, NoReturn
+
+from wasmoci.isolation.jail import root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READY = b"ready"
+_MOST = 1 << 12  # bytes of a handler's name
+
+
+class Spares:
+    """The server's side: makes a spare, and gives it to whoever wants a worker.
+
+    Args:
+        wait: What a spare does with its socket, in a process of its own: see :func:`wait`.
+    """
+
+    def __init__(self, wait: Callable[[socket.socket], NoReturn]) -> None:
+        self._wait = wait
+        self._pid = 0
+        self._process = -1
+        self._socket: socket.socket | None = None
+        self._is_ready = False
+        self._is_possible = True
+        self._mounts = _Mounts()
+
+    @property
+    def descriptors(self) -> set[int]:
+        """What another child of the server's has to close."""
+        return set() if self._socket is None else {self._process, self._socket.fileno()}
+
+    def make(self) -> None:
+        """Have one, if there is none and one can be had."""
+        if self._socket is not None or not self._is_possible:
+            return
+        self._mounts.have_changed()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                return
+            if pid == 0:
+                try:
+                    ours.close()
+                    self._mounts.close()
+                    self._wait(theirs)
+                finally:
+                    os._exit(1)
+        try:
+            self._process = os.pidfd_open(pid)
+        except OSError:
+            ours.close()
+            _kill(pid)
+            return
+        self._pid, self._socket, self._is_ready = pid, ours, False
+
+    def take(self, reference: str, descriptors: list[int]) -> tuple[int, int] | None:
+        """Give the spare something to do.
+
+        Args:
+            reference: Where its handler comes from.
+            descriptors: What comes with it.
+
+        Returns:
+            Its process id and process descriptor; None where there is none that is ready.
+        """
+        if self._socket is None or not self._looks_ready(self._socket):
+            return None
+        if self._mounts.have_changed():
+            self.drop()
+            return None
+        try:
+            socket.send_fds(self._socket, [reference.encode()], descriptors)
+        except OSError:
+            self.drop()
+            return None
+        self._socket.close()
+        self._socket = None
+        return self._pid, self._process
+
+    def _looks_ready(self, channel: socket.socket) -> bool:
+        if not self._is_ready:
+            try:
+                self._is_ready = channel.recv(len(_READY), socket.MSG_DONTWAIT) == _READY
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._is_ready = False
+            if not self._is_ready:  # it has ended
+                self._is_possible = False
+                self.drop()
+        return self._is_ready
+
+    def drop(self) -> None:
+        """Have none: it knows less than the server does by now, or nobody wants it any more."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            os.close(self._process)
+            _kill(self._pid)
+
+
+def wait(channel: socket.socket, prepare: Callable[[], None], count: int) -> tuple[str, list[int]]:
+    """In a spare: prepare, and wait for something to do.
+
+    Args:
+        channel: The socket to the server.
+        prepare: Prepares. When it fails there are no more spares.
+        count: How many descriptors come.
+
+    Returns:
+        Where the handler comes from, and the descriptors.
+    """
+    prepare()
+    channel.sendall(_READY)
+    data, descriptors, _, _ = socket.recv_fds(channel, _MOST, count, socket.MSG_CMSG_CLOEXEC)
+    channel.close()
+    if len(descriptors) != count:  # nobody wants anything any more, or this process may open no more
+        os._exit(1)
+    return data.decode(), descriptors
+
+
+class _Mounts:
+    """Tells whether what is mounted has changed, for a process that can't find what was mounted after it was prepared."""
+
+    def __init__(self) -> None:
+        self._file = -1
+        if not root.may_mount():
+            with contextlib.suppress(OSError):
+                self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+
+    def have_changed(self) -> bool:
+        """Whether anything has since the last time that this was asked."""
+        if self._file < 0:
+            return False
+        poller = select.poll()
+        poller.register(self._file, select.POLLPRI)
+        return bool(poller.poll(0))
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
