@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import wasmoci
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.waiting import PATIENCE
 from wasmoci.dispatch.opening import adapt
 from wasmoci.errors import InvalidBundle, InvalidConfiguration, InvalidMount, InvalidSpec, WasmociError

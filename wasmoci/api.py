@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wasmoci.dispatch.explanation import Explanation
     from wasmoci.dispatch.registry import EngineStatus
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.running_guest import RunningGuest
     from wasmoci.isolation.supervisor import Launched
     from wasmoci.oci.classification import Classification
@@ -58,12 +58,12 @@ async def run_async(options: RunOptions) -> ExecutionResult:
     """
 
     @contextlib.contextmanager
-    def launch() -> Iterator[Running]:
+    def launch() -> Iterator[ChildProcess]:
         dispatcher = Dispatcher(servers=isolations.OnlyForked(isolations.DEFAULT))
         with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
             yield running
 
-    return await isolations.attend(launch())
+    return await isolations.supervise(launch())
 
 
 @signatures.function(StartOptions)
@@ -86,7 +86,7 @@ def start(options: StartOptions) -> RunningGuest:
             opened(options) as bundle,
             Dispatcher().launch(options.request(bundle, stdio)) as running,
         ):
-            yield isolations.Launched(running, isolations.Places(bundle))
+            yield isolations.Launched(running, isolations.SharedFiles(bundle))
 
     return isolations.RunningGuest(launch, stdin=options.stdin)
 

@@ -10,16 +10,16 @@ from wasmoci import signatures
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.opening import opened
 from wasmoci.handlers.capabilities import Capability
-from wasmoci.isolation.async_supervisor import attend
+from wasmoci.isolation.async_supervisor import supervise
 from wasmoci.isolation.handler_import import reference_of
-from wasmoci.isolation.semaphore import Turns
+from wasmoci.isolation.semaphore import Semaphore
 from wasmoci.isolation.warm_servers import OnlyForked, Servers
 from wasmoci.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.result import ExecutionResult
 
 
@@ -46,7 +46,7 @@ class WorkerPool:
         if self.size < 1:
             raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
         self._engines = engines
-        self._turns = Turns(self.size)
+        self._slots = Semaphore(self.size)
         self._servers = Servers(eager=True)
         self._dispatcher = Dispatcher(engines, servers=self._servers)
         self._is_open = False
@@ -79,7 +79,7 @@ class WorkerPool:
             RuntimeError: The pool isn't open.
             WasmociError: As of :func:`wasmoci.run`.
         """
-        with self._turns.turn():
+        with self._slots.slot():
             self._check()
             with self._launched(options, self._dispatcher) as running:
                 return running.wait()
@@ -92,14 +92,14 @@ class WorkerPool:
             RuntimeError: The pool isn't open, or no event loop runs.
             WasmociError: As of :func:`wasmoci.run`.
         """
-        async with self._turns.turn_async():
+        async with self._slots.slot_async():
             self._check()
             dispatcher = Dispatcher(self._engines, servers=OnlyForked(self._servers))
-            return await attend(self._launched(options, dispatcher))
+            return await supervise(self._launched(options, dispatcher))
 
     @staticmethod
     @contextlib.contextmanager
-    def _launched(options: RunOptions, dispatcher: Dispatcher) -> Iterator[Running]:
+    def _launched(options: RunOptions, dispatcher: Dispatcher) -> Iterator[ChildProcess]:
         with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
             yield running
 

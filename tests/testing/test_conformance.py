@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import usable
-from tests.support.once import once
+from tests.support.measured_once import once
 from tests.support.requirements import SMOKE
 from tests.testing.caught import ALSO, CAUGHT
 from tests.testing.failures import failures

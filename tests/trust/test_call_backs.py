@@ -172,13 +172,13 @@ GROWER = """(module
 @pytest.mark.parametrize("what", ["instantiated", "_memories"])
 def test_memory(wasmtime: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Memory whose account isn't found isn't given, and a memory that can't be grown by a fault isn't grown."""
-    from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  needs the engine
+    from wasmoci.handlers._wasmtime import linear_memory  # noqa: PLC0415  needs the engine
 
     class Nowhere(dict[Any, Any]):
         def __getitem__(self, key: object) -> Any:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(memory, what, Nowhere())
+    monkeypatch.setattr(linear_memory, what, Nowhere())
     if what == "instantiated":
         with pytest.raises(EngineError, match="a call of its host failed"):
             wasmtime(GROWER, memory=1 << 24)
@@ -190,12 +190,12 @@ def test_memory(wasmtime: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, w
 
 def test_a_fault_in_growth(wasmtime: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the host's while a memory grows comes out of the run."""
-    from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  needs the engine
+    from wasmoci.handlers._wasmtime import linear_memory  # noqa: PLC0415  needs the engine
 
     def fail(*_: object) -> bool:
         raise KeyError("injected")
 
-    monkeypatch.setattr(memory._LinearMemory, "request", fail)
+    monkeypatch.setattr(linear_memory._LinearMemory, "request", fail)
     with pytest.raises(KeyError, match="injected"):
         wasmtime(GROWER, memory=1 << 24)
 

@@ -112,7 +112,7 @@ def provide(module: str, path: str | Path) -> None:
     """Have the file of an entry used for a module in this process, which from then on has no cache.
 
     This is for a process that a trusted caller starts where there is no cache, as in a container: the caller asks the handler
-    for the file (:meth:`wasmoci.handlers.base.Precompiling.precompile`), with the limits that the run is to have, and shows it
+    for the file (:meth:`wasmoci.handlers.contract.Precompiling.precompile`), with the limits that the run is to have, and shows it
     to the process under any path. Nothing about the file's owner or mode is checked here, as they look different in a user
     namespace: **whoever calls this answers for the file**, whose code is run. One that the engine can't load is left alone.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from wasmoci.dispatch.registry import Registry
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
@@ -139,14 +139,14 @@ class Dispatcher:
             in_hand.reset(token)
 
     @contextlib.contextmanager
-    def launch(self, request: Request) -> Iterator[Running]:
+    def launch(self, request: Request) -> Iterator[ChildProcess]:
         """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
 
         Args:
             request: What is to be run; its isolation is ``PROCESS`` or ``JAIL``, or None for the one that the engine is trusted with.
 
         Raises:
-            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
+            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`ChildProcess.finish`.
         """
         bundle, stdio = request.bundle, request.stdio
         classification = self.classify(request)

@@ -74,7 +74,7 @@ class Wasm3Handler(BaseHandler):
         self._valid.get(module.digest, 0, lambda: self._validate(module))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
         from wasmoci.handlers._wasm3 import guest, preparation  # noqa: F401, PLC0415  the engine
 
         wasi_host.preload()
@@ -106,7 +106,7 @@ class Wasm3Handler(BaseHandler):
         return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
         self.validate(module)
         file = self.kept(module, limits)
         if file is None:
@@ -118,7 +118,7 @@ class Wasm3Handler(BaseHandler):
         return file
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return compiled.locate(_key(module, _pages(limits)))
 
     def _validate(self, module: Module) -> None:

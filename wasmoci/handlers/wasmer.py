@@ -66,7 +66,7 @@ class WasmerHandler(BaseHandler):
         wasi_host.check_memories(module)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`."""
         self.validate(module)
         try:
             return self._back_end.precompile(module, limits)
@@ -74,11 +74,11 @@ class WasmerHandler(BaseHandler):
             raise UnsupportedModule(f"{module.source}: {error.message}") from None
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return self._back_end.kept(module, limits)
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
         wasi_host.preload()
         self._back_end.preload()
 

@@ -130,7 +130,7 @@ class WasmtimeHandler(BaseHandler):
             )
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
-        """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
+        """See :meth:`wasmoci.handlers.contract.Interruptible.interrupts`."""
         module = self.assemble(module)
         # Foreseen bytes are made in one go, however many.
         waiting = _WAITING if determinism.current() is None else _WAITING | {"random_get"}
@@ -138,14 +138,14 @@ class WasmtimeHandler(BaseHandler):
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
 
     def bounds(self, module: Module, limits: Limits) -> bool:
-        """See :meth:`wasmoci.handlers.base.Bounding.bounds`."""
+        """See :meth:`wasmoci.handlers.contract.Bounding.bounds`."""
         module = self.assemble(module)
         if module.kind is not ModuleKind.COMPONENT:
             return True
         return not holds_descriptors(module) and (limits.memory is None or not holds_memory(module))
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`."""
         module = self.assemble(module)
         self.validate(module)
         file = self.kept(module, limits)
@@ -155,7 +155,7 @@ class WasmtimeHandler(BaseHandler):
         return file
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         if (
             module.kind is ModuleKind.TEXT
             and module not in self._assembled
@@ -165,7 +165,7 @@ class WasmtimeHandler(BaseHandler):
         return compiled.locate(Needs.of(limits).key(self.assemble(module)))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
         from wasmoci.handlers._wasmtime import execution  # noqa: F401, PLC0415  the engine
 
         wasi_host.preload()

@@ -33,7 +33,7 @@ _PACKAGE = os.path.abspath(__file__).rsplit(os.sep, 3)[0]  # noqa: PTH100  it ma
 
 
 @contextlib.contextmanager
-def scratch_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[Path]:
+def guest_temporary_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[Path]:
     """Make a directory, and remove it at the end with whatever a guest left there.
 
     A process that is killed can't clean up behind itself, and a guest that never returns is ended in no other way. So a shell

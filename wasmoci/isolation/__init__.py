@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmoci.handlers.contract import EngineHandler
-    from wasmoci.isolation.async_supervisor import attend as attend
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.async_supervisor import supervise as supervise
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.guest_files import Places as Places
+    from wasmoci.isolation.guest_files import SharedFiles as SharedFiles
     from wasmoci.isolation.running_guest import RunningGuest as RunningGuest
     from wasmoci.isolation.supervisor import Launched as Launched
     from wasmoci.isolation.warm_servers import DEFAULT as DEFAULT
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, _ = lazy.attach(
     __name__,
     {
-        "async_supervisor": ("attend",),
-        "guest_files": ("Places",),
+        "async_supervisor": ("supervise",),
+        "guest_files": ("SharedFiles",),
         "running_guest": ("RunningGuest",),
         "supervisor": ("Launched",),
         "warm_servers": ("DEFAULT", "OnlyForked", "Servers"),
@@ -216,7 +216,7 @@ def launch(
     servers: Servers | OnlyForked | None = None,
     module: Module | None = None,
     preparing: Bounds = DEFAULT_BOUNDS,
-) -> AbstractContextManager[Running]:
+) -> AbstractContextManager[ChildProcess]:
     """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415  28 ms with the next (attrs, subprocess)
     from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs start no process

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _KEPT = 3  # descriptors below are the process's streams
 
 
-class ForkedProcess:
-    """A worker process, child of this one, as :class:`.new_worker.ColdProcess` is one that was started.
+class ForkedWorker:
+    """A worker process, child of this one, as :class:`.new_worker.NewWorker` is one that was started.
 
     Args:
         reference: Where its handler comes from, ``module:qualified.name``.

@@ -88,9 +88,9 @@ class GuestFiles:
 
     @contextlib.contextmanager
     def _with_directories(self) -> Iterator[GuestFiles]:
-        from wasmoci.host.temporary_directory import scratch_directory  # noqa: PLC0415  few have a tmpfs
+        from wasmoci.host.temporary_directory import guest_temporary_directory  # noqa: PLC0415  few have a tmpfs
 
-        with scratch_directory("wasmoci-tmpfs-") as scratch:
+        with guest_temporary_directory("wasmoci-tmpfs-") as scratch:
             mounts = []
             for index, mount in enumerate(self.mounts):
                 if mount.source is None:

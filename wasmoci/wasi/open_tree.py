@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wasmoci.wasi.file_tree import FileTree, Mount
 
 
-class Namespace:
+class OpenTree:
     """An open tree: its root, and what is mounted where.
 
     Args:

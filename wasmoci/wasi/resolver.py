@@ -14,7 +14,7 @@ from wasmoci.wasi.path_walk import MAX_DEPTH, Walk, components
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.wasi.open_tree import Namespace
+    from wasmoci.wasi.open_tree import OpenTree
 
 #: The positions that come of the kernel's resolving have the guest's words in them, like the name of a link to ``.``. So
 #: that they don't grow without end, a position that gets so long is walked to, which leaves only what is really there.
@@ -36,12 +36,12 @@ class Resolver:
     link nor a mount. A path with ``..`` in it is always walked.
 
     Args:
-        namespace: The open tree.
+        tree: The open tree.
         use_openat2: ``False`` walks every path, as on kernels without ``openat2``.
     """
 
-    def __init__(self, namespace: Namespace, *, use_openat2: bool = True) -> None:
-        self.namespace = namespace
+    def __init__(self, tree: OpenTree, *, use_openat2: bool = True) -> None:
+        self.tree = tree
         self._openat2 = None
         if use_openat2:
             try:
@@ -78,7 +78,7 @@ class Resolver:
         if flags & os.O_CREAT and flags & os.O_EXCL:
             follow = False  # whatever is there, even a link, is in the way
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        if writes and self.namespace.immutable:
+        if writes and self.tree.immutable:
             raise Refusal(Errno.PERM)
         if not (writes and start.layer.read_only):
             flags_here = flags if follow else flags | os.O_NOFOLLOW
@@ -147,7 +147,7 @@ class Resolver:
         parent = self.directory(start, parents) if parents else None
         here = parent or start
         position = (*here.position, name)
-        layer = self.namespace.layers.get(position)
+        layer = self.tree.layers.get(position)
         if layer is not None:
             return Location(layer.fd, layer.name or b".", position, layer, parent)
         return Location(here.fd, name, position, here.layer, parent)
@@ -157,8 +157,8 @@ class Resolver:
         depth = len(start.position) + len(names)
         if self._openat2 is None or b".." in names or depth > _PLAIN_DEPTH:
             return None
-        if self.namespace.layers:
-            if self.namespace.meets_mount(start.position, names):
+        if self.tree.layers:
+            if self.tree.meets_mount(start.position, names):
                 return None
             resolve = self._plain
         elif start.position:
@@ -175,7 +175,7 @@ class Resolver:
             raise
 
     def _walk(self, start: Place) -> Walk:
-        return Walk(self.namespace.layers, self.namespace.root, start)
+        return Walk(self.tree.layers, self.tree.root, start)
 
 
 def _names_with_slash(path: bytes) -> bool:

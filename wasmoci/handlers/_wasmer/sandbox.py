@@ -2,7 +2,7 @@
 
 The SDK runs a guest on a WASI of its own, with files in memory, and offers no way to give it host functions. So the module
 is rewritten (:mod:`.tunnel`): all that it still asks of the SDK is to read from one pipe and to write to another. The SDK has
-a process of its own for each run (:mod:`.sdk` says why).
+a process of its own for each run (:mod:`.sdk_main` says why).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Sandboxed:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
-        from wasmoci.handlers._wasmer.serving import run_in_sandbox  # noqa: PLC0415  14 ms (subprocess): it starts processes
+        from wasmoci.handlers._wasmer.sandbox_run import run_in_sandbox  # noqa: PLC0415  14 ms (subprocess): it starts processes
 
         try:
             data = self._rewrite(workload)
@@ -59,7 +59,7 @@ class Sandboxed:
         return wasi_host.with_wasi(workload, lambda wasi: run_in_sandbox(workload, data, wasi))
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`.
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`.
 
         The SDK keeps compiled code by itself; kept here is the module as a command is written again for it. That is no file for
         another process, which needs the SDK's cache all the same.
@@ -69,12 +69,12 @@ class Sandboxed:
         return None
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return compiled.locate(_key(module, wasi_host.max_pages(limits), (_START,)))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415  see above
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
+        from wasmoci.handlers._wasmer import sandbox_run  # noqa: F401, PLC0415  see above
 
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, wasi_host.max_pages(workload.limits)

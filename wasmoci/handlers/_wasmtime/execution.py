@@ -8,19 +8,19 @@ import threading
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._guest_thread import off_main_thread
-from wasmoci.handlers._wasmtime import calls, components, hosted, interruption, stdin
-from wasmoci.handlers._wasmtime.context import configure, with_arguments
-from wasmoci.handlers._wasmtime.inner import LinkedInner
+from wasmoci.handlers._wasmtime import calls, components, interruption, python_host, stdin
+from wasmoci.handlers._wasmtime.inner_module import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
+from wasmoci.handlers._wasmtime.linear_memory import limit_tables
 from wasmoci.handlers._wasmtime.linking import Host, host_for
-from wasmoci.handlers._wasmtime.memory import limit_tables
 from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
+from wasmoci.handlers._wasmtime.native_stack import with_room
+from wasmoci.handlers._wasmtime.output_functions import GuestOutputs
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
-from wasmoci.handlers._wasmtime.run import Run
-from wasmoci.handlers._wasmtime.stack import with_room
+from wasmoci.handlers._wasmtime.run_state import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.writes import GuestOutputs
+from wasmoci.handlers._wasmtime.wasi_config import configure, with_arguments
 from wasmoci.wasm.module import FuncType, ModuleKind
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _call_core(
     host = host_for(workload)
     program = engine.program(module, host)
     if host in (Host.PYTHON, Host.DETERMINISTIC):
-        stack.enter_context(hosted.host(workload, run))
+        stack.enter_context(python_host.host(workload, run))
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:

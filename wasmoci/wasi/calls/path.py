@@ -176,7 +176,7 @@ class Path:
     def _changing(self, fd: int, right: int) -> Directory:
         """Find a directory for a call that writes, and refuse it at once where nothing can be written."""
         directory = self._directory(fd, right)
-        if directory.resolver.namespace.immutable:
+        if directory.resolver.tree.immutable:
             raise Refusal(Errno.PERM)
         return directory
 
@@ -194,7 +194,7 @@ def _refuse_read_only(*locations: Location) -> None:
 
 def _refuse_kept(directory: Directory, location: Location) -> None:
     """Refuse to take away a mount or what leads to one."""
-    if directory.resolver.namespace.is_kept(location.position):
+    if directory.resolver.tree.is_kept(location.position):
         raise Refusal(Errno.BUSY)
 
 

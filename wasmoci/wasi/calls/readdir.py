@@ -46,7 +46,7 @@ class Readdir:
         if directory.listing is None:
             from wasmoci.wasi.listing import Listing  # noqa: PLC0415 - few guests list anything
 
-            mounted = directory.resolver.namespace.mounted_in(directory.place.position)
+            mounted = directory.resolver.tree.mounted_in(directory.place.position)
             directory.listing = Listing(directory.place.fd, mounted)
         if not self._recent or self._recent[-1] is not directory:
             if directory in self._recent:

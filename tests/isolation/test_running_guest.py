@@ -19,12 +19,12 @@ import wasmoci
 from tests.conftest import usable
 from tests.support.bundles import write_native_bundle
 from tests.support.containers import listed
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import ended, settled
 from wasmoci.errors import EntrypointNotFound, InvalidBundle, UnsupportedWorkload
 from wasmoci.isolation import warm_servers
-from wasmoci.isolation.line_buffer import Output, Outputs
+from wasmoci.isolation.line_buffer import LineBuffer, LineBuffers
 from wasmoci.result import ExitReason, GuestNotReady
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ def _containers(bundle: Path) -> list[int]:
 )
 def test_output_is_cut_into_lines(chunks: list[bytes], lines: list[str], kept: bytes) -> None:
     """Lines are what stands between newlines, however it comes; what is too much for the bound is let go, the oldest first."""
-    outputs = Outputs(10)
+    outputs = LineBuffers(10)
     for chunk in chunks:
         outputs.write("stdout", chunk)
     outputs.end()
@@ -340,7 +340,7 @@ def test_output_is_cut_into_lines(chunks: list[bytes], lines: list[str], kept: b
 
 def test_line_without_end_is_bounded() -> None:
     """What never ends a line doesn't fill the memory."""
-    output = Output(10)
+    output = LineBuffer(10)
     for number in range(100):
         output.write(b"x" * 7, number)
     assert output.truncated
@@ -351,4 +351,4 @@ def test_line_without_end_is_bounded() -> None:
 def test_unknown_stream(name: object) -> None:
     """A stream that there isn't is named."""
     with pytest.raises(ValueError, match="expected one of 'stdout', 'stderr'"):
-        Outputs(1).of(name)  # type: ignore[arg-type]
+        LineBuffers(1).of(name)  # type: ignore[arg-type]

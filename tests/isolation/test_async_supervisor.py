@@ -18,7 +18,7 @@ import wasmoci
 from tests.conftest import usable
 from tests.isolation.sleepers import Running
 from tests.support.bundles import write_native_bundle
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EntrypointNotFound, InvalidBundle

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
 WASI = "wasi_snapshot_preview1"
 _CALLS = ("fd_close", "fd_renumber")

@@ -7,9 +7,9 @@ import contextlib
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EngineError, UnsupportedModule
 from wasmoci.handlers import wasi_host
-from wasmoci.handlers._wasmer.cache import cache_root, compiling
-from wasmoci.handlers._wasmer.process import SdkProcess
-from wasmoci.handlers._wasmer.service import Service
+from wasmoci.handlers._wasmer.sdk_cache import cache_root, compiling
+from wasmoci.handlers._wasmer.sdk_process import SdkProcess
+from wasmoci.handlers._wasmer.tunnel_service import Service
 from wasmoci.handlers.base import Outcome
 from wasmoci.handlers.run_context import compile_limits
 from wasmoci.wasi import ProcExit

@@ -21,8 +21,8 @@ import wasmoci
 from tests.conftest import usable
 from tests.isolation.puppet import Guarded, Puppet
 from tests.isolation.sleepers import Running
-from tests.isolation.test_worker import run_in
-from tests.support.left import nothing_left
+from tests.isolation.test_worker_process import run_in
+from tests.support.leak_check import nothing_left
 from tests.support.waiting import PATIENCE, ended, wait_for
 from wasmoci.errors import EngineCrashed
 from wasmoci.host.file_cache import SETTLED
@@ -129,7 +129,7 @@ def test_server_whose_socket_was_closed_is_replaced() -> None:
 _CLOSES_ALL = """
 import contextlib, os
 from tests.isolation.puppet import Puppet
-from tests.isolation.test_worker import run_in
+from tests.isolation.test_worker_process import run_in
 from wasmoci.isolation.warm_servers import Servers
 
 with contextlib.closing(Servers(eager=True)) as servers:
@@ -167,7 +167,7 @@ def test_a_fork_of_the_caller_has_servers_of_its_own(own_servers: Servers) -> No
     first = surroundings(own_servers)["parent"]
     script = f"""
 import os, sys
-from tests.isolation.test_warm import surroundings
+from tests.isolation.test_warm_server import surroundings
 from wasmoci.isolation.warm_servers import Servers
 from wasmoci.isolation.warm_worker import WarmServer
 servers = Servers(eager=True)
@@ -205,8 +205,8 @@ def test_dies_with_its_caller() -> None:
     """A caller that is killed takes its server along, and that the workers."""
     script = """
 import threading
-from tests.isolation.test_warm import surroundings
-from tests.isolation.test_worker import run_in
+from tests.isolation.test_warm_server import surroundings
+from tests.isolation.test_worker_process import run_in
 from wasmoci.isolation.warm_servers import Servers
 from wasmoci.isolation.warm_worker import WarmServer
 from wasmoci.stdio import Stdio, Stream
@@ -225,7 +225,7 @@ run_in(servers, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stder
 def test_ends_with_its_caller() -> None:
     """A caller that ends has ended its server first."""
     script = """
-from tests.isolation.test_warm import surroundings
+from tests.isolation.test_warm_server import surroundings
 from wasmoci.isolation.warm_servers import DEFAULT
 surroundings(DEFAULT)
 print(surroundings(DEFAULT)["parent"])

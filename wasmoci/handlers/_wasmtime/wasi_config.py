@@ -17,7 +17,7 @@ from wasmoci.wasm.module import ModuleKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.handlers.base import Workload
     from wasmoci.handlers.preopens import Preopen
     from wasmoci.oci.entrypoint import Entrypoint
@@ -45,7 +45,7 @@ def configure(workload: Workload, run: Run) -> Owned:
 def _set(config: Owned, workload: Workload, run: Run) -> None:
     component = workload.module.kind is ModuleKind.COMPONENT
     streams = workload.streams
-    # What a core module writes elsewhere never gets to wasmtime: see the module ``writes``.
+    # What a core module writes elsewhere never gets to wasmtime: see :mod:`.output_functions`.
     if streams.stdout.descriptor == _STDOUT:
         library.wasi_config_inherit_stdout(config.pointer)
     elif component:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
 _MODULE, _NAME = "wasi_snapshot_preview1", "proc_exit"
 

@@ -24,7 +24,7 @@ from wasmoci.handlers._wasmtime.prototypes import (
     wasmtime_new_memory_callback_t,
     without_result,
 )
-from wasmoci.handlers._wasmtime.run import instantiated
+from wasmoci.handlers._wasmtime.run_state import instantiated
 from wasmoci.handlers._wasmtime.traps import REFUSED
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers._wasmtime.library import Owned
     from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
 _PROT_NONE, _PROT_READ_WRITE = 0, 3
 _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x02, 0x20, 0x4000

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.waiting import ended
-from tests.trust.preparing_puppet import Poisoner, Trusted, Untrusted
+from tests.trust.preparation_puppet import Poisoner, Trusted, Untrusted
 from wasmoci import compiled
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, InvalidModule, UnsupportedModule
 from wasmoci.isolation import preparation

@@ -1,4 +1,4 @@
-"""Our end of the process that runs a guest in the SDK (:mod:`.sdk`)."""
+"""Our end of the process that runs a guest in the SDK (:mod:`.sdk_main`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
-from wasmoci.handlers._wasmer.wire import LENGTH
+from wasmoci.handlers._wasmer.sdk_protocol import LENGTH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv.pop())
-from wasmoci.handlers._wasmer.sdk import main
+from wasmoci.handlers._wasmer.sdk_main import main
 main()
 """
 _MOST = 1 << 20  # bytes of one message

@@ -1,6 +1,6 @@
 """The process in which the SDK of wasmer runs one guest; it passes on the bytes of the guest's tunnel, and knows nothing of them.
 
-Descriptor 0 brings a :data:`~.wire.LENGTH`, a JSON object, the module, and then what the guest reads; descriptor 1 takes what it
+Descriptor 0 brings a :data:`~.sdk_protocol.LENGTH`, a JSON object, the module, and then what the guest reads; descriptor 1 takes what it
 writes. A third descriptor, whose number is the only argument, takes JSON objects, one a line: ``started``, and at the end
 ``exited`` or ``failed``.
 
@@ -23,7 +23,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wasmoci.handlers._wasmer.wire import LENGTH
+from wasmoci.handlers._wasmer.sdk_protocol import LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

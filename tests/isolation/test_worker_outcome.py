@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wasmoci.errors import EngineCrashed, EngineError, InvalidSpec, WasmociError
 from wasmoci.isolation.messages import Decoder, encode, error_message, result_message
-from wasmoci.isolation.worker_outcome import FAULTS, Ending
+from wasmoci.isolation.worker_outcome import FAULTS, WorkerOutcome
 from wasmoci.result import ExecutionResult, ExitReason
 
 LIMIT = 1 << 20
@@ -36,9 +36,11 @@ ERROR: dict[str, Any] = {
 
 def ending(
     answer: dict[str, Any] | None, *, status: int = 0, stderr: bytes = b"", exhausted: int | None = None
-) -> Ending:
+) -> WorkerOutcome:
     """How a worker ended."""
-    return Ending(engine="puppet", answer=answer, status=status, duration=1.5, stderr=stderr, exhausted=exhausted)
+    return WorkerOutcome(
+        engine="puppet", answer=answer, status=status, duration=1.5, stderr=stderr, exhausted=exhausted
+    )
 
 
 @pytest.mark.parametrize(

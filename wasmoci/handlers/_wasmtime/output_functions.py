@@ -3,7 +3,7 @@
 wasmtime hands each chunk for another output to a thread of its own, which calls back, and lets go of the output on that thread
 as well: that takes longer than all else of a small run. So ``fd_write`` is a host function here, which takes what goes to the
 outputs on the guest's thread. They follow their descriptors when the guest closes or moves these, which wasmtime does
-(:mod:`inner`). A guest with these functions opens nothing (:mod:`which`), so it has no other descriptor to write to.
+(:mod:`inner_module`). A guest with these functions opens nothing (:mod:`linking`), so it has no other descriptor to write to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.inner import WASI
+from wasmoci.handlers._wasmtime.inner_module import WASI
 from wasmoci.handlers._wasmtime.outputs import GuardedSink
 from wasmoci.handlers._wasmtime.traps import STOPPED
 from wasmoci.wasi import FUNCTIONS, Errno
@@ -22,9 +22,9 @@ from wasmoci.wasi.memory import buffers, region
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wasmoci.handlers._wasmtime.inner import LinkedInner
+    from wasmoci.handlers._wasmtime.inner_module import LinkedInner
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.stdio import Sink, Streams
 
 _TAKEN = ("fd_close", "fd_renumber", "fd_write")

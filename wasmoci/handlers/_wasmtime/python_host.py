@@ -11,7 +11,7 @@ import functools
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers._wasmtime import calls
-from wasmoci.handlers._wasmtime.inner import WASI
+from wasmoci.handlers._wasmtime.inner_module import WASI
 from wasmoci.handlers._wasmtime.library import check, library
 from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.outputs import guarded
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.handlers.base import Workload
 
 

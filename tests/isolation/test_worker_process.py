@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from tests.isolation.puppet import Guarded, Outer, Puppet
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.waiting import PATIENCE
 from wasmoci.errors import EngineCrashed, EngineError, InvalidModule, UnsupportedModule
 from wasmoci.isolation.warm_servers import Servers
@@ -206,7 +206,7 @@ def test_child_that_keeps_the_streams_open(run: Run, act: str) -> None:
 def test_worker_dies_with_its_caller(kind: str) -> None:
     """A caller that is killed takes its worker along."""
     script = f"""
-from tests.isolation.test_worker import run_in
+from tests.isolation.test_worker_process import run_in
 from wasmoci.isolation.warm_servers import Servers
 from wasmoci.stdio import Stdio, Stream
 run_in({kind}, "tells_pid", stdio=Stdio(stdin=b"", stdout=Stream.INHERIT, stderr=Stream.NULL))
