@@ -10,6 +10,7 @@ from wasmoci.dispatch import registry
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.explanation import Explanation, explain_bundle
 from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.oci import classification
 from wasmoci.oci.classification import Detection
 from wasmoci.options import RunOptions, StartOptions
@@ -40,7 +41,7 @@ def run(options: RunOptions) -> ExecutionResult:
         ValueError: A limit isn't more than 0, or there is no such isolation.
     """
     with opened(options) as bundle:
-        return Dispatcher().execute(options.request(bundle, options.streams))
+        return Dispatcher().execute(Request.of(options, bundle, options.streams))
 
 
 @signatures.function(RunOptions)
@@ -61,7 +62,7 @@ async def run_async(options: RunOptions) -> ExecutionResult:
     @contextlib.contextmanager
     def launch() -> Iterator[Running]:
         dispatcher = Dispatcher(servers=OnlyForked(DEFAULT))
-        with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
+        with opened(options) as bundle, dispatcher.launch(Request.of(options, bundle, options.streams)) as running:
             yield running
 
     return await attend(launch())
@@ -89,7 +90,7 @@ def start(options: StartOptions) -> RunningGuest:
         with (
             determinism.applied(chosen),
             opened(options) as bundle,
-            Dispatcher().launch(options.request(bundle, stdio)) as running,
+            Dispatcher().launch(Request.of(options, bundle, stdio)) as running,
         ):
             yield Launched(running, Places(bundle))
 
@@ -104,7 +105,7 @@ def explain(options: RunOptions) -> Explanation:
         WasmociError: There is no bundle to explain. What is wrong with the workload is part of the explanation.
     """
     with opened(options) as bundle:
-        return explain_bundle(options.request(bundle, options.streams), Dispatcher())
+        return explain_bundle(Request.of(options, bundle, options.streams), Dispatcher())
 
 
 def classify(
