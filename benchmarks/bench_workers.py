@@ -20,8 +20,8 @@ import wasmoci
 from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.isolation.warm_servers import Servers
-from wasmoci.options import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import registry
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.oci import classification
 from wasmoci.oci.classification import Detection
 from wasmoci.options import RunOptions, StartOptions
@@ -41,7 +42,7 @@ def run(options: RunOptions) -> ExecutionResult:
         ValueError: A limit isn't more than 0, or there is no such isolation.
     """
     with opened(options) as bundle:
-        return Dispatcher().execute(options.request(bundle, options.streams))
+        return Dispatcher().execute(Request.of(options, bundle, options.streams))
 
 
 @signatures.function(RunOptions)
@@ -60,7 +61,7 @@ async def run_async(options: RunOptions) -> ExecutionResult:
     @contextlib.contextmanager
     def launch() -> Iterator[ChildProcess]:
         dispatcher = Dispatcher(servers=isolations.OnlyForked(isolations.DEFAULT))
-        with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
+        with opened(options) as bundle, dispatcher.launch(Request.of(options, bundle, options.streams)) as running:
             yield running
 
     return await isolations.supervise(launch())
@@ -84,7 +85,7 @@ def start(options: StartOptions) -> RunningGuest:
         with (
             determinism.applied(chosen),
             opened(options) as bundle,
-            Dispatcher().launch(options.request(bundle, stdio)) as running,
+            Dispatcher().launch(Request.of(options, bundle, stdio)) as running,
         ):
             yield isolations.Launched(running, isolations.SharedFiles(bundle))
 
@@ -99,7 +100,7 @@ def explain(options: RunOptions) -> Explanation:
         WasmociError: There is no bundle to explain. What is wrong with the workload is part of the explanation.
     """
     with opened(options) as bundle:
-        return dispatch.explain_bundle(options.request(bundle, options.streams), Dispatcher())
+        return dispatch.explain_bundle(Request.of(options, bundle, options.streams), Dispatcher())
 
 
 def classify(

@@ -1,7 +1,7 @@
 """What a caller may ask of a run: each option stands here once, and the calls that take it get it from here.
 
 An option that is added to :class:`GuestOptions` is one of ``wasmoci.run``, ``run_async``, ``start``, ``explain``, of a
-:class:`wasmoci.WorkerPool` and of pytest's fixtures; :meth:`GuestOptions.request` hands it on to what runs a bundle.
+:class:`wasmoci.WorkerPool` and of pytest's fixtures; :meth:`wasmoci.dispatch.request.Request.of` hands it on to what runs a bundle.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.isolation import Isolation
-from wasmoci.limits import Limits, positive, positive_integer
+from wasmoci.limits import positive, positive_integer
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
 """Variables, as a mapping or as ``NAME=value`` strings."""
 
 
-def asks_for_wasm(platform: object) -> bool:
-    """Whether a platform that a caller names, as ``wasi/wasm`` or as :class:`wasmoci.image.Platform`, can only be one for Wasm."""
-    if platform is None:
-        return False
-    system, _, architecture = str(platform).lower().partition("/")
-    return system.startswith("wasi") or architecture.startswith("wasm")
+_ISOLATIONS = {*Isolation, *(isolation.value for isolation in Isolation)}
 
 
 def _several(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -38,56 +33,8 @@ def _several(_instance: object, attribute: attrs.Attribute[Any], value: object) 
 
 
 def _isolation(_instance: object, _attribute: attrs.Attribute[Any], value: Isolation | str | None) -> None:
-    if value is not None:
-        Isolation(value)
-
-
-@attrs.frozen
-class LoadedWorkload:
-    """A workload that was loaded.
-
-    Args:
-        bundle: What to run.
-    """
-
-    bundle: Bundle
-
-
-@attrs.frozen(kw_only=True)
-class Request(LoadedWorkload):
-    """What is asked of a dispatcher.
-
-    Args:
-        engine: The engine to use, which means that it is Wasm; None to have one chosen.
-        stdio: Its streams.
-        limits: What it may use; the spec's memory limit holds where these have none.
-        isolation: Where a guest runs, which means that it is Wasm; None to have it chosen.
-        wasm: Whether a native workload is refused; False says that the isolation doesn't mean it. A dispatcher that was given
-            engines refuses one, too, unless it is ``native``.
-        native: Whether a native workload of an image may run; that of a bundle may, unless Wasm is asked for.
-    """
-
-    engine: str | None = None
-    stdio: Stdio = Stdio.inherit()
-    limits: Limits = Limits()
-    isolation: Isolation | None = None
-    wasm: bool | None = None
-    native: bool = False
-
-    @property
-    def means_wasm(self) -> bool:
-        """Whether the workload has to be Wasm."""
-        return bool(self.wasm) or self.engine is not None or (self.isolation is not None and self.wasm is None)
-
-    @property
-    def effective_limits(self) -> Limits:
-        """The caller's limits, with the spec's memory limit where they have none."""
-        memory = self.bundle.spec.memory_limit
-        return (
-            self.limits
-            if self.limits.memory is not None or memory is None
-            else attrs.evolve(self.limits, memory=memory)
-        )
+    if value is not None and value not in _ISOLATIONS:
+        Isolation(value)  # which says so
 
 
 @attrs.frozen
@@ -138,23 +85,6 @@ class GuestOptions(Workload):
     isolation: Isolation | str | None = attrs.field(default=None, validator=_isolation)
     platform: str | None = None
     native: bool = False
-
-    def request(self, bundle: Bundle, stdio: Stdio) -> Request:
-        """What is asked of a dispatcher.
-
-        Args:
-            bundle: The workload, loaded and changed as these options say.
-            stdio: Its streams.
-        """
-        return Request(
-            bundle,
-            engine=self.engine,
-            stdio=stdio,
-            limits=Limits(time=self.timeout, memory=self.memory, fuel=self.fuel),
-            isolation=None if self.isolation is None else Isolation(self.isolation),
-            wasm=asks_for_wasm(self.platform) or None,
-            native=self.native,
-        )
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wasmoci import signatures
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation.async_supervisor import supervise
 from wasmoci.isolation.handler_import import reference_of
@@ -100,7 +101,7 @@ class WorkerPool:
     @staticmethod
     @contextlib.contextmanager
     def _launched(options: RunOptions, dispatcher: Dispatcher) -> Iterator[ChildProcess]:
-        with opened(options) as bundle, dispatcher.launch(options.request(bundle, options.streams)) as running:
+        with opened(options) as bundle, dispatcher.launch(Request.of(options, bundle, options.streams)) as running:
             yield running
 
     def _check(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.handlers import FULL, Handlers, Recorder
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import (
     EntrypointError,
@@ -27,7 +28,6 @@ from wasmoci.limits import Limits
 from wasmoci.native import runtimes
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Detection, Kind
-from wasmoci.options import Request
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.stdio import Stdio
 

@@ -13,6 +13,7 @@ import wasmoci
 from tests.support.handlers import FULL, Handlers, Recorder
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.explanation import Explanation, explain_bundle
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import InvalidBundle, InvalidSpec
 from wasmoci.handlers.capabilities import Capability
@@ -22,7 +23,6 @@ from wasmoci.native import runtimes
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import RULES
 from wasmoci.oci.spec import Spec
-from wasmoci.options import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,12 +19,12 @@ from tests.conftest import usable
 from tests.image.making import WASM, make_layout, member, tar
 from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidBundle, NativeRefused
 from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
 from wasmoci.native import checks
 from wasmoci.oci.bundle import Bundle
-from wasmoci.options import Request
 from wasmoci.testing.bundles import bundle as make
 
 if TYPE_CHECKING:

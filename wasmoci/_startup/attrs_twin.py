@@ -26,7 +26,13 @@ def _made(cls: Any) -> Any:
     fields = {item.name: item for item in cls._wasmoci_fields}
     body |= {name: _attribute(fields[name]) for name in body.get("__annotations__", ()) if name in fields}
     bases = tuple(_made(base) if _is_ours(base) else base for base in cls.__bases__)
-    return attrs.define(slots=False, **cls._wasmoci_options)(type(cls.__name__, bases, body))
+    return attrs.define(
+        type(cls.__name__, bases, body),
+        slots=False,
+        frozen="__setattr__" in vars(cls),
+        eq="__eq__" in vars(cls),
+        repr="__repr__" in vars(cls),
+    )
 
 
 def _is_ours(cls: type) -> bool:

@@ -98,6 +98,7 @@ def _prune(options: argparse.Namespace) -> int:
 def _warm(options: argparse.Namespace) -> int:
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.dispatch.opening import opened  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
     from wasmoci.handlers.contract import Keeping, Precompiling  # noqa: PLC0415
     from wasmoci.isolation import preparation  # noqa: PLC0415
     from wasmoci.oci.classification import Kind  # noqa: PLC0415
@@ -105,7 +106,7 @@ def _warm(options: argparse.Namespace) -> int:
     asked = run_options(options, fuel=options.fuel)
     with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         dispatcher = Dispatcher(settings=settled(options))
-        request = asked.request(bundle, asked.streams)
+        request = Request.of(asked, bundle, asked.streams)
         classification = dispatcher.classify(request)
         if classification.kind is not Kind.WASM:
             raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")

@@ -43,11 +43,12 @@ def run(options: argparse.Namespace) -> int:
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.dispatch.explanation import explain_bundle  # noqa: PLC0415
     from wasmoci.dispatch.opening import opened  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
 
     asked = run_options(options, native=options.native)
     with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
-            asked.request(bundle, asked.streams), Dispatcher(settings=settled(options)), made=container is not None
+            Request.of(asked, bundle, asked.streams), Dispatcher(settings=settled(options)), made=container is not None
         )
     if options.json:
         what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}

@@ -69,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
 
     asked = run_options(
         options,
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         with contextlib.ExitStack() as stack:
             bundle = stack.enter_context(_opened(asked, options))
             result = Dispatcher(settings=settled(options)).execute(
-                asked.request(bundle, asked.streams), ready=lambda: _listen(stop=False)
+                Request.of(asked, bundle, asked.streams), ready=lambda: _listen(stop=False)
             )
     except _Stopped as stopped:
         _die(stopped.number)

@@ -6,20 +6,22 @@ import contextlib
 
 from wasmoci import isolation as isolations
 from wasmoci import native as natives
-from wasmoci import signatures
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import native_consent, registry
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
+from wasmoci.limits import NO_LIMITS, Limits
 from wasmoci.oci.classification import Classification, Kind, classify
 from wasmoci.oci.program import GuestProgram, in_hand
-from wasmoci.options import Request
+from wasmoci.stdio import INHERIT, Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from wasmoci.dispatch.registry import Registry
+    from wasmoci.isolation import Isolation
     from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
@@ -93,14 +95,33 @@ class Dispatcher:
             asked = f"the choice among the engines {', '.join(self._engines)}"
         native_consent.check(request, classification, asked=asked)
 
-    @signatures.method(Request)
-    def run(self, request: Request) -> ExecutionResult:
+    def run(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str | None = None,
+        stdio: Stdio = INHERIT,
+        limits: Limits = NO_LIMITS,
+        isolation: Isolation | None = None,
+        wasm: bool | None = None,
+        native: bool = False,
+    ) -> ExecutionResult:
         """Run a bundle to its end, Wasm or native.
+
+        Args:
+            bundle: What to run.
+            engine: The engine to use, which means that it is Wasm; None to have one chosen.
+            stdio: Its streams.
+            limits: What it may use; the spec's memory limit holds where these have none.
+            isolation: Where a guest runs, which means that it is Wasm; None to have it chosen.
+            wasm: Whether a native workload is refused; False says that the isolation doesn't mean it. A dispatcher that was given
+                engines refuses one, too, unless it is ``native``.
+            native: Whether a native workload of an image may run; that of a bundle may, unless Wasm is asked for.
 
         Raises:
             WasmociError: It could not be run; see :mod:`wasmoci.errors`.
         """
-        return self.execute(request)
+        return self.execute(Request(bundle, engine, stdio, limits, isolation, wasm, native))
 
     def execute(self, request: Request, *, ready: Callable[[], None] | None = None) -> ExecutionResult:
         """See :meth:`run`.

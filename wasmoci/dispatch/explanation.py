@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wasmoci.dispatch.dispatcher import Dispatcher
+    from wasmoci.dispatch.request import Request
     from wasmoci.limits import Limits
     from wasmoci.oci.bundle import Bundle
     from wasmoci.oci.filesystem import GuestFiles
-    from wasmoci.options import Request
 
 
 @attrs.frozen(kw_only=True)

@@ -7,9 +7,9 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import NativeRefused
 
 if TYPE_CHECKING:
+    from wasmoci.dispatch.request import Request
     from wasmoci.oci.bundle import Bundle
     from wasmoci.oci.classification import Classification
-    from wasmoci.options import Request
 
 _SHOWN = 10
 """How many of the annotations that don't count are named: an image may have any number of them."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
-from wasmoci.options import Request
 from wasmoci.runtime import (
     compile_group,
     interpreter,

@@ -12,9 +12,9 @@ from wasmoci.dispatch.explanation import explain_bundle
 
 if TYPE_CHECKING:
     from wasmoci.dispatch.explanation import Explanation
+    from wasmoci.dispatch.request import Request
     from wasmoci.errors import WasmociError
     from wasmoci.isolation.running_guest import RunningGuest
-    from wasmoci.options import Request
     from wasmoci.testing.guest_run import GuestRun
 
 

@@ -11,6 +11,7 @@ import attrs
 from wasmoci.api import start
 from wasmoci.determinism import Determinism, applied, current
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload, WasmociError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.options import RunOptions, StartOptions
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from wasmoci.isolation.running_guest import RunningGuest
-    from wasmoci.options import Request
     from wasmoci.testing.building import Builder, Wasm
     from wasmoci.testing.engine_choice import EngineChoice
 
@@ -106,7 +106,7 @@ class Workbench:
         __tracebackhide__ = True
         engine = options.get("engine")
         bundle, asked = self._asked(RunOptions, wasm, options)
-        attempt = self._begin(asked.request(bundle, asked.streams), deterministic)
+        attempt = self._begin(Request.of(asked, bundle, asked.streams), deterministic)
         try:
             return self._execute(attempt)
         except (UnsupportedModule, UnsupportedWorkload) as error:
@@ -148,7 +148,7 @@ class Workbench:
         bundle, asked = self._asked(RunOptions, wasm, options, without={"engine"})
         runs, errors = [], []
         for choice in usable:
-            request = attrs.evolve(asked, engine=choice.name).request(self._builder.copy(bundle), asked.streams)
+            request = Request.of(attrs.evolve(asked, engine=choice.name), self._builder.copy(bundle), asked.streams)
             attempt = self._begin(request, deterministic)
             try:
                 runs.append(self._execute(attempt))
@@ -179,7 +179,7 @@ class Workbench:
         __tracebackhide__ = True
         engine = options.get("engine")
         bundle, asked = self._asked(StartOptions, wasm, options)
-        attempt = self._begin(asked.request(bundle, Stdio.null()), deterministic)
+        attempt = self._begin(Request.of(asked, bundle, Stdio.null()), deterministic)
         try:
             with applied(attempt.determinism):
                 guest = start(**attrs.asdict(asked, recurse=False))
