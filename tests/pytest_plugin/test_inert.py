@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-LIGHT = {"wasmoci", "wasmoci.pytest_plugin"}
+LIGHT = {
+    *("wasmoci", "wasmoci.pytest_plugin", "wasmoci.host", "wasmoci.testing"),
+    *("wasmoci._startup", "wasmoci._startup.lazy", "wasmoci._startup.typing"),
+}
 
 
 def test_imports_nothing(pytester: pytest.Pytester) -> None:

@@ -32,12 +32,12 @@ SLOW = {
 NOT_FOR_A_GUEST = {
     *("wasmoci.api", "wasmoci.dispatch.explanation", "wasmoci.image.image_bundle", "wasmoci.image.image_detection", "wasmoci.native.checks", "wasmoci.native.runtimes", "wasmoci.isolation.worker_process", "wasmoci.worker_pool"),
     *("wasmoci.wasm.instructions", "wasmoci.wasm.instruction_skipping", "wasmoci.wasm.text_format", "wasmoci.wasm.component"),
-    *("wasmoci.handlers.contract", "wasmoci.compiled.eviction", "wasmoci.compiled.lock", "wasmoci.cli.parsing"),
+    *("wasmoci.handlers.contract", "wasmoci.compiled.eviction", "wasmoci.cli.parsing"),
 }  # fmt: skip
 """Parts of ours that are for other guests, for other commands, or for the first run of a module."""
 
 DECIDED_BEFORE = {
-    *("json", "wasmoci.oci.bundle", "wasmoci.oci.classification", "wasmoci.cli", "wasmoci.compiled.entries", "wasmoci.dispatch.settings"),
+    *("json", "wasmoci.oci.json_reader", "wasmoci.oci.bundle", "wasmoci.oci.classification", "wasmoci.cli", "wasmoci.compiled.entries", "wasmoci.dispatch.settings"),
     *("wasmoci.dispatch.dispatcher", "wasmoci.dispatch.registry", "wasmoci.dispatch.selection", "wasmoci.runtime.create"),
 }  # fmt: skip
 """What an engine's process in a container needs not: what it is to run was decided by whoever has made the container."""

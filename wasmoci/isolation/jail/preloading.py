@@ -33,6 +33,7 @@ _PROGRAM = bytes.fromhex(
 _ENTRY = "/program.wasm"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
+    *("wasmoci.compiled.code_cache", "wasmoci.oci.json_reader"),
     *(
         "wasmoci.wasm.component",
         "wasmoci.wasm.constant_expressions",
