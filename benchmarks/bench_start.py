@@ -155,7 +155,7 @@ def main() -> None:
         for what in sides["ours"][1]:
             found = compare(
                 {name: (contender, starts[what]) for name, (contender, starts) in sides.items()},
-                3 if options.quick else 60,
+                3 if options.quick else 30,
             )
             cpu, wall = (1000 * value for value in found["ours"])
             their_cpu, their_wall = (1000 * value for value in found["theirs"])

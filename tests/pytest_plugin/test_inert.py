@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-LIGHT = {"wasmoci", "wasmoci.pytest_plugin"}
+LIGHT = {
+    *("wasmoci", "wasmoci.pytest_plugin", "wasmoci.host", "wasmoci.testing"),
+    *("wasmoci._startup", "wasmoci._startup.lazy", "wasmoci._startup.typing"),
+}
 
 
 def test_imports_nothing(pytester: pytest.Pytester) -> None:

@@ -32,8 +32,10 @@ def attach(
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         __import__(home)
-        value: object = getattr(sys.modules[home], name)
-        setattr(sys.modules[package], name, value)
+        module, found = sys.modules[home], vars(sys.modules[package])
+        for other in modules[home[len(package) + 1 :]]:  # all at once, so that they are of one and the same module
+            found[other] = getattr(module, other)
+        value: object = found[name]
         return value
 
     def __dir__() -> list[str]:  # noqa: N807

@@ -48,15 +48,7 @@ COMMANDS = {
 
 def read(argv: Sequence[str]) -> Any:
     """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
-    if argv[:1] == ["run"]:
-        from wasmoci._startup import plain_arguments  # noqa: PLC0415
-        from wasmoci.cli import run  # noqa: PLC0415
-
-        options = plain_arguments.read(run.configure, argv[1:])
-        if options is not None:
-            options.command = run
-            return options
-    from wasmoci.cli.parsing import parser  # noqa: PLC0415  it takes as long as all the rest
+    from wasmoci.cli.parsing import parser  # noqa: PLC0415  9 ms of a start that asks for the version
 
     # The modules of the other sub-commands need not be loaded.
     return parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)

@@ -86,7 +86,7 @@ class Listing:
 
     def _advance(self) -> bool:
         """Have the next piece; False where there is none."""
-        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415 - ctypes, which few guests need
+        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         # A file system may lose its way at a position, but never while it goes on.
         if self._at != self._wanted:

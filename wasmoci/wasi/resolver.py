@@ -45,7 +45,7 @@ class Resolver:
         self._openat2 = None
         if use_openat2:
             try:
-                from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+                from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
             except ImportError:  # no ctypes, as in a sub-interpreter of Python 3.12 with a GIL of its own
                 return
             if syscalls.openat2_available():

@@ -9,6 +9,7 @@ import os
 import stat
 from functools import cached_property
 
+from wasmoci import wasm
 from wasmoci._startup import attrs, sha256
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
@@ -105,14 +106,10 @@ class Module:
         data = bytes(data)
         kind = kind_of(data, source=source)
         if kind is ModuleKind.TEXT:
-            from wasmoci.wasm.text_format import check_text  # noqa: PLC0415  most modules are binary
-
-            check_text(data, source=source)
+            wasm.check_text(data, source=source)
             return cls(kind, data, source)
         if kind is ModuleKind.COMPONENT:
-            from wasmoci.wasm.component import read_component  # noqa: PLC0415  few modules are components
-
-            imports, exports = read_component(data, source=source)
+            imports, exports = wasm.read_component(data, source=source)
             return cls(kind, data, source, imports, exports)
         head = read_head(data, source=source)
         return cls(
@@ -141,9 +138,7 @@ class Module:
             InvalidModule: The code, the elements or the data are damaged.
         """
         if self._head is not None:
-            from wasmoci.wasm.needed_features import needed_features  # noqa: PLC0415  not every engine has to know
-
-            return needed_features(self.data, self._head, source=self.source)
+            return wasm.features_of(self.data, self._head, source=self.source)
         return frozenset({Feature.COMPONENT_MODEL} if self.kind is ModuleKind.COMPONENT else ())
 
     @cached_property

@@ -36,6 +36,7 @@ _ENTRY = "/program.wasm"
 _PREFIX = "wasmoci-rehearsal-"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
+    *("wasmoci.compiled.code_cache", "wasmoci.oci.json_reader"),
     *(
         "wasmoci.wasm.component",
         "wasmoci.wasm.constant_expressions",

@@ -6,11 +6,11 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
+from wasmoci.wasi.listing import Listing
 from wasmoci.wasi.memory import region
 
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
-    from wasmoci.wasi.listing import Listing
 
 #: How many listings are kept at a piece. Any other is found again by its cookie.
 _KEPT = 16
@@ -44,8 +44,6 @@ class Readdir:
 
     def _listing(self, directory: Directory) -> Listing:
         if directory.listing is None:
-            from wasmoci.wasi.listing import Listing  # noqa: PLC0415 - few guests list anything
-
             mounted = directory.resolver.tree.mounted_in(directory.place.position)
             directory.listing = Listing(directory.place.fd, mounted)
         if not self._recent or self._recent[-1] is not directory:
