@@ -7,8 +7,6 @@ from typing import Any
 
 from stevedore import NamedExtensionManager
 
-from wasmoci.dispatch.known_handlers import Known
-
 
 class _Handlers(NamedExtensionManager[Any]):
     """stevedore's manager without its cache on disk.
@@ -22,14 +20,17 @@ class _Handlers(NamedExtensionManager[Any]):
         return list(importlib.metadata.entry_points(group=self.namespace))
 
 
-def ask(group: str) -> list[Known]:
+def ask(group: str) -> list[tuple[str, str, str]]:
     """All handlers of an entry-point group, in the order of the path.
 
     Args:
         group: The group's name.
+
+    Returns:
+        Of each its name, where its class is (``module:qualified.name``), and the distribution that registers it, with its version.
     """
     manager = _Handlers(group, names=[], invoke_on_load=False)
-    return [Known(point.name, _reference(point), _distribution(point)) for point in manager.list_entry_points()]
+    return [(point.name, _reference(point), _distribution(point)) for point in manager.list_entry_points()]
 
 
 def _reference(point: importlib.metadata.EntryPoint) -> str:

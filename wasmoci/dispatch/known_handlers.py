@@ -72,7 +72,7 @@ def listed(group: str) -> list[Known]:
 def _ask(group: str) -> list[Known]:
     from wasmoci.dispatch import installed_handlers  # noqa: PLC0415  stevedore and importlib.metadata, 75 ms of each start
 
-    return installed_handlers.ask(group)
+    return [Known(*handler) for handler in installed_handlers.ask(group)]
 
 
 def _state(group: str) -> str | None:
