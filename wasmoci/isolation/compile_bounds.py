@@ -63,12 +63,14 @@ class Bounds:
         memory: Bytes that the process may allocate for it.
         processors: How many processors it may use at a time, on average; a part of one is as good a number as any.
         group: What its process has to join first.
+        spent: Seconds of the whole time that are over, as with waiting for another process; ``time`` is what is left.
     """
 
     time: float | None = DEFAULT_TIME
     memory: int | None = DEFAULT_MEMORY
     processors: float | None = None
     group: Group | None = None
+    spent: float = 0.0
 
     @property
     def is_none(self) -> bool:

@@ -119,8 +119,10 @@ def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bou
                 )
             fresh = not _is_kept(handler, module, limits)  # of whoever was faster
             if fresh:
-                rest = None if bounds.time is None else max(began + bounds.time - time.monotonic(), 0.0)
-                _perform("precompile", handler, module, limits, attrs.evolve(bounds, time=rest))
+                if bounds.time is not None:
+                    spent = min(time.monotonic() - began, bounds.time)
+                    bounds = attrs.evolve(bounds, time=bounds.time - spent, spent=spent)
+                _perform("precompile", handler, module, limits, bounds)
     _remember(handler, module, *words)
     return fresh
 

@@ -223,7 +223,7 @@ class _Worker:
         bounds, status = self._bounds, self._status or 0
         if not self._in_time or status == -signal.SIGXCPU:
             return CompileLimitExceeded(
-                f"{module.source}: {self._engine} has not compiled it within {round(bounds.time or 0, 1):g} s",
+                f"{module.source}: {self._engine} has not compiled it within {round((bounds.time or 0) + bounds.spent, 1):g} s",
                 limit="time",
                 hint=MORE_TIME,
             )
