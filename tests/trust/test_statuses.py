@@ -19,12 +19,19 @@ from wasmoci.errors import EngineCrashed, EngineError
 from wasmoci.isolation.worker_outcome import WorkerOutcome
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.testing import bundle
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FULL = Path("/dev/full")
 RESULT = {"event": "result", "engine": "e", "duration": 0.5, "message": "", "backtrace": []}
+
+
+@pytest.fixture(autouse=True)
+def _own_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ``run`` has warnings told on its standard error, for the rest of its process."""
+    monkeypatch.setattr(log, "_listeners", [])
 
 
 @pytest.mark.parametrize("reason", [reason for reason in ExitReason if reason is not ExitReason.EXITED])
