@@ -28,30 +28,29 @@ DEBUG_VARIABLE = "WASMOCI_DEBUG"
 
 
 COMMANDS = {
-    "run": "run",
-    "explain": "explain",
-    "build": "build",
-    "pull": "pull",
-    "push": "push",
-    "images": "images",
-    "inspect": "inspect_",
-    "unpack": "unpack",
-    "rm": "rm",
-    "prune": "prune",
-    "cache": "cache",
-    "engines": "engines",
-    "doctor": "doctor",
-    "config": "config",
+    "run": "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran.",
+    "explain": "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs.",
+    "build": "Make an image of a WebAssembly module, the same one every time.",
+    "pull": "Get an image from a registry, a layout or an archive into the local store.",
+    "push": "Copy an image to a registry, a layout or an archive.",
+    "images": "List the images in the local store.",
+    "inspect": "Print what is known about an image, as JSON.",
+    "unpack": "Unpack an image to a bundle, which runc and crun accept, too.",
+    "rm": "Remove images from the local store.",
+    "prune": "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off.",
+    "cache": "Show the compile cache, remove from it, or fill it.",
+    "engines": "List the engines that are registered, and what each can do here.",
+    "doctor": "Say what is installed, what is missing, and what to do about it.",
+    "config": "Print or install the configuration that makes Podman, containerd, CRI-O, Docker or Kubernetes use wasmoci-runtime.",
 }
-"""The sub-commands, in the order in which they are listed, and their modules."""
+"""The sub-commands in the order in which they are listed, each with one line about it."""
 
 
 def read(argv: Sequence[str]) -> Any:
     """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
     from wasmoci.cli.parsing import parser  # noqa: PLC0415  9 ms of a start that asks for the version
 
-    # The modules of the other sub-commands need not be loaded.
-    return parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+    return parser([name for name in argv[:1] if name in COMMANDS]).parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

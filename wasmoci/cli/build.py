@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import tidy
 from wasmoci.cli.options import add_compile_timeout, settled
 from wasmoci.cli.output import complain, say, tell
+from wasmoci.dispatch.registry import Registry
+from wasmoci.errors import ImageError, InvalidReference, WasmociError
+from wasmoci.image import Copy, Platform, Store, build, build_artifact, import_image, parse_target, push
+from wasmoci.image.label_allow_list import annotations_of
+from wasmoci.image.reference import local_name
+from wasmoci.isolation import preparation
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -18,8 +24,6 @@ if TYPE_CHECKING:
     from wasmoci.image import BuiltImage, Image
     from wasmoci.isolation.compile_bounds import Bounds
     from wasmoci.wasm.module import Module
-
-HELP = "Make an image of a WebAssembly module, the same one every time."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,10 +88,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build it, and say where it is and which engines run it."""
-    from wasmoci.errors import InvalidReference  # noqa: PLC0415
-    from wasmoci.image import Store, import_image, parse_target, push  # noqa: PLC0415
-    from wasmoci.image.reference import local_name  # noqa: PLC0415
-
     if options.tag is None and options.output is None:
         raise InvalidReference("the image needs a name or a target", hint="add --tag NAME or --output TARGET")
     name = None
@@ -112,8 +112,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _warn(image: Image) -> None:
     """Say what of an image's labels and annotations looks as if it had a say in how it runs, and has none."""
-    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
-
     for name in annotations_of(image).left_out:
         if name.startswith(("run.oci.", "module.wasm.")):
             complain(
@@ -123,8 +121,6 @@ def _warn(image: Image) -> None:
 
 
 def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
-    from wasmoci.image import Copy, Platform, build, build_artifact  # noqa: PLC0415
-
     if options.artifact:
         return build_artifact(options.module, annotations=dict(options.annotation))
     return build(
@@ -146,10 +142,6 @@ def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
 
 def _tell_engines(module: Module, bounds: Bounds) -> None:
     """Say which of the engines here will run it, and why the others won't."""
-    from wasmoci.dispatch.registry import Registry  # noqa: PLC0415
-    from wasmoci.errors import WasmociError  # noqa: PLC0415
-    from wasmoci.isolation import preparation  # noqa: PLC0415
-
     registry = Registry()
     fit, unfit = [], []
     for name in registry.names():
@@ -165,8 +157,6 @@ def _tell_engines(module: Module, bounds: Bounds) -> None:
 
 
 def _copy(text: str) -> tuple[Path, str]:
-    from wasmoci.errors import ImageError  # noqa: PLC0415
-
     source, colon, destination = text.rpartition(":")
     if not colon or not source:
         raise ImageError(f"copy {text!r}: expected SRC:DST")

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
 from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, run_options, settled, size
 from wasmoci.cli.output import say, say_json, say_lines, table
+from wasmoci.compiled.directories import MODULES, Unusable, find, limit
+from wasmoci.compiled.inspection import look, prune
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidInput, UnsupportedWorkload
+from wasmoci.handlers.contract import Keeping, Precompiling
+from wasmoci.isolation import preparation
+from wasmoci.oci.classification import Kind
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
 _NOTHING_KEPT = 1  # the exit status
-
-HELP = "Show the compile cache, remove from it, or fill it."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +58,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.inspection import look  # noqa: PLC0415
-
     report = look()
     if options.json:
         say_json({**report._asdict(), "size": report.size})
@@ -74,9 +78,6 @@ def _rows(entries: Iterable[dict[str, object]]) -> Iterable[tuple[str, ...]]:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.directories import MODULES, Unusable, find, limit  # noqa: PLC0415
-    from wasmoci.compiled.inspection import prune  # noqa: PLC0415
-
     try:
         base = find()
         if base is None:
@@ -96,13 +97,6 @@ def _prune(options: argparse.Namespace) -> int:
 
 
 def _warm(options: argparse.Namespace) -> int:
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
-    from wasmoci.dispatch.request import Request  # noqa: PLC0415
-    from wasmoci.handlers.contract import Keeping, Precompiling  # noqa: PLC0415
-    from wasmoci.isolation import preparation  # noqa: PLC0415
-    from wasmoci.oci.classification import Kind  # noqa: PLC0415
-
     asked = run_options(options, fuel=options.fuel)
     with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         dispatcher = Dispatcher(settings=settled(options))

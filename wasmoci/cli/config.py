@@ -11,21 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.output import complain, say, say_lines, tell
+from wasmoci.errors import IntegrationError
+from wasmoci.integration import PROGRAM, TARGETS, Outcome, Request, install, plan
 
 if TYPE_CHECKING:
     from wasmoci.integration import Plan
-
-HELP = (
-    "Print or install the configuration that makes Podman, containerd, CRI-O, Docker or Kubernetes use wasmoci-runtime."
-)
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    from wasmoci.integration import TARGETS  # noqa: PLC0415
-
     parser.add_argument("--write", action="store_true", help="put it into its file, with a backup of what is there")
     parser.add_argument(
         "--runtime", metavar="PATH", type=_path, help="where wasmoci-runtime is; by default next to this command"
@@ -62,8 +58,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print or install it."""
-    from wasmoci.integration import PROGRAM, Outcome, Request, install, plan  # noqa: PLC0415
-
     # Kubernetes' objects name the runtime, and not where it is.
     runtime = options.runtime or (Path(PROGRAM) if options.target == "kubernetes" else _installed())
     user = options.user or (options.target == "podman" and os.geteuid() != 0 and not (options.system or options.root))
@@ -110,9 +104,6 @@ def _show(planned: Plan) -> None:
 
 def _installed() -> Path:
     """The runtime that belongs to this command."""
-    from wasmoci.errors import IntegrationError  # noqa: PLC0415
-    from wasmoci.integration import PROGRAM  # noqa: PLC0415
-
     directories = [Path(program).parent for program in (sys.argv[0], sys.executable) if program]
     for directory in directories:
         path = directory.absolute() / PROGRAM

@@ -6,21 +6,28 @@ import os
 import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.api import engines
 from wasmoci.cli.options import add_json
 from wasmoci.cli.output import say, say_json, table
+from wasmoci.dispatch.settings import Settings
+from wasmoci.errors import IntegrationError, InvalidConfiguration
+from wasmoci.integration import containerd, crio
+from wasmoci.isolation.jail.self_test import attempt
+from wasmoci.native.programs import RUNTIMES
+from wasmoci.native.runtimes import installed
+from wasmoci.wasi.syscalls import openat2_available
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from wasmoci.native.runtimes import NativeRuntime
-
-HELP = "Say what is installed, what is missing, and what to do about it."
 
 OK, MISSING, PROBLEM = "ok", "missing", "problem"
 _STATE_WIDTH = 7
@@ -82,10 +89,6 @@ def _findings() -> Iterator[Finding]:
 
 
 def _host() -> Iterator[Finding]:
-    from importlib.metadata import version  # noqa: PLC0415
-
-    from wasmoci.wasi.syscalls import openat2_available  # noqa: PLC0415
-
     yield Finding(topic="host", name="wasmoci", state=OK, detail=version("wasmoci"))
     python = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable or 'an unknown place'}"
     yield Finding(topic="host", name="python", state=OK, detail=python)
@@ -112,8 +115,6 @@ def _host() -> Iterator[Finding]:
 
 
 def _jail() -> Finding:
-    from wasmoci.isolation.jail.self_test import attempt  # noqa: PLC0415
-
     trial = attempt()
     if trial.problem:
         advice = "without it an engine that is no sandbox by itself, such as wasm3, runs only with --isolation process or inline"
@@ -127,8 +128,6 @@ def _jail() -> Finding:
 
 
 def _engines() -> Iterator[Finding]:
-    from wasmoci.api import engines  # noqa: PLC0415
-
     statuses = engines()
     for status in statuses:
         if status.available:
@@ -150,9 +149,6 @@ def _engines() -> Iterator[Finding]:
 
 
 def _native_runtimes() -> Iterator[Finding]:
-    from wasmoci.native.programs import RUNTIMES  # noqa: PLC0415
-    from wasmoci.native.runtimes import installed  # noqa: PLC0415
-
     found = {runtime.name: runtime for runtime in installed()}
     for name, runtime in found.items():
         yield Finding(topic="native runtimes", name=name, state=OK, detail=f"{_version(runtime)} at {runtime.path}")
@@ -195,9 +191,6 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
     Args:
         root: The directory below which the machine's files are; None for this machine's own.
     """
-    from wasmoci.errors import IntegrationError  # noqa: PLC0415
-    from wasmoci.integration import containerd, crio  # noqa: PLC0415
-
     for name, module in (("containerd", containerd), ("cri-o", crio)):
         try:
             found = module.openings(root)
@@ -216,9 +209,6 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
 
 
 def _settings() -> Finding:
-    from wasmoci.dispatch.settings import Settings  # noqa: PLC0415
-    from wasmoci.errors import InvalidConfiguration  # noqa: PLC0415
-
     try:
         settings = Settings.load()
     except InvalidConfiguration as error:

@@ -11,13 +11,16 @@ import attrs
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, add_native, image_options, tidy
 from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, run_options, settled
 from wasmoci.cli.output import say, say_json, say_lines
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.explanation import explain_bundle
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
+from wasmoci.runtime.container_lookup import find
 
 if TYPE_CHECKING:
     import argparse
 
     from wasmoci.runtime.container_lookup import Container
-
-HELP = "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +43,6 @@ def run(options: argparse.Namespace) -> int:
     container = _container(options)
     if container is not None:
         options.bundle = str(container.bundle)
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.explanation import explain_bundle  # noqa: PLC0415
-    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
-    from wasmoci.dispatch.request import Request  # noqa: PLC0415
-
     asked = run_options(options, native=options.native)
     with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
@@ -64,8 +62,6 @@ def _container(options: argparse.Namespace) -> Container | None:
     """The container that is meant; None where it is a bundle, or is to be looked for among images."""
     if os.path.lexists(options.bundle):
         return None
-    from wasmoci.runtime.container_lookup import find  # noqa: PLC0415
-
     return find(options.bundle, options.runtime_root)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from wasmoci import image
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.options import refusal, seconds, size
 from wasmoci.text.escape import one_line
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.image.model import Descriptor
-    from wasmoci.image.registry_options import RegistryOptions
-    from wasmoci.image.unpack_limits import UnpackLimits
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
@@ -61,23 +60,19 @@ def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None
     group.add_argument("--retries", metavar="N", type=_natural, default=3, help="try this often again (default: 3)")
 
 
-def registry_options(options: argparse.Namespace) -> RegistryOptions:
+def registry_options(options: argparse.Namespace) -> image.RegistryOptions:
     """Return what :func:`add_registry` has read."""
-    from wasmoci.image.credentials import Credential  # noqa: PLC0415
-    from wasmoci.image.registry_options import RegistryOptions  # noqa: PLC0415
-    from wasmoci.image.transfer_limits import TransferLimits  # noqa: PLC0415
-
     mirror_creds = getattr(options, "mirror_creds", None)
-    return RegistryOptions(
+    return image.RegistryOptions(
         plain_http=options.plain_http,
         insecure=options.insecure,
         ca_file=options.ca_file,
-        credential=None if options.creds is None else Credential.parse(options.creds),
+        credential=None if options.creds is None else image.Credential.parse(options.creds),
         authfile=options.authfile,
         mirrors=tuple(getattr(options, "mirror", ())),
         retries=options.retries,
-        mirror_credential=None if mirror_creds is None else Credential.parse(mirror_creds),
-        limits=TransferLimits(**{name: value for name, value in options.limit if name in _TRANSFER}),
+        mirror_credential=None if mirror_creds is None else image.Credential.parse(mirror_creds),
+        limits=image.TransferLimits(**{name: value for name, value in options.limit if name in _TRANSFER}),
     )
 
 
@@ -94,11 +89,9 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
+def unpack_limits(options: argparse.Namespace) -> image.UnpackLimits:
     """Return what :func:`add_limits` has read."""
-    from wasmoci.image.unpack_limits import UnpackLimits  # noqa: PLC0415
-
-    return UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
+    return image.UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
 
 
 def add_image(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:

@@ -12,11 +12,11 @@ from wasmoci.cli.image_options import (
     unpack_limits,
 )
 from wasmoci.cli.output import say_json
+from wasmoci.image import open_image
+from wasmoci.image.label_allow_list import annotations_of
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Print what is known about an image, as JSON."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    from wasmoci.image import open_image  # noqa: PLC0415
-    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
-
     limits, registry = unpack_limits(options), registry_options(options)
     with tidy(), open_image(options.image, platform=options.platform, limits=limits, registry=registry) as image:
         say_json(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from argparse import ArgumentTypeError
 
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
+from wasmoci.dispatch.settings import Settings
+from wasmoci.options import RunOptions
+from wasmoci.stdio import Stdio
 from wasmoci.text import quantities
 
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from wasmoci.dispatch.settings import Settings
-    from wasmoci.options import RunOptions
 
 KEEP = -1.0
 """Of ``--compile-timeout``, where it wasn't given: what the settings say stays."""
@@ -28,8 +30,6 @@ _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 def refusal(message: str) -> argparse.ArgumentTypeError:
     """What a type of :mod:`argparse` raises for a value that isn't one; a right command line needs no argparse."""
-    from argparse import ArgumentTypeError  # noqa: PLC0415
-
     return ArgumentTypeError(message)
 
 
@@ -102,8 +102,6 @@ def add_compile_timeout(parser: argparse.ArgumentParser) -> None:
 
 def settled(options: argparse.Namespace) -> Settings:
     """The user's settings, with the options over them."""
-    from wasmoci.dispatch.settings import Settings  # noqa: PLC0415
-
     settings = Settings.load()
     return (
         settings if options.compile_timeout == KEEP else attrs.evolve(settings, compile_timeout=options.compile_timeout)
@@ -117,9 +115,6 @@ def run_options(options: argparse.Namespace, **more: Any) -> RunOptions:
         options: What :func:`add_choice` has read, and the options for images.
         **more: The arguments of :func:`wasmoci.run` that not every command has.
     """
-    from wasmoci.options import RunOptions  # noqa: PLC0415
-    from wasmoci.stdio import Stdio  # noqa: PLC0415
-
     return RunOptions(
         options.bundle,
         engine=options.engine,

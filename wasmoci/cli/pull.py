@@ -13,11 +13,10 @@ from wasmoci.cli.image_options import (
     unpack_limits,
 )
 from wasmoci.cli.output import say
+from wasmoci.image import pull
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Get an image from a registry, a layout or an archive into the local store."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pull it, and print its digest."""
-    from wasmoci.image import pull  # noqa: PLC0415
-
     with tidy(), Bar() as bar:
         stored = pull(
             options.image,

@@ -16,13 +16,13 @@ from wasmoci.cli.image_options import (
     unpack_limits,
 )
 from wasmoci.cli.output import say
+from wasmoci.errors import InvalidReference
+from wasmoci.image import open_image, parse_name, parse_reference, parse_target, push
 
 if TYPE_CHECKING:
     import argparse
 
     from wasmoci.image import Reference
-
-HELP = "Copy an image to a registry, a layout or an archive."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +40,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Push it, and print its digest."""
-    from wasmoci.errors import InvalidReference  # noqa: PLC0415
-    from wasmoci.image import open_image, parse_name, parse_reference, parse_target, push  # noqa: PLC0415
-
     source = parse_reference(options.image)
     if options.target is None and source.transport != "store":
         raise InvalidReference(f"{source}: where to push it to is missing", hint="Give a TARGET such as docker://NAME.")
@@ -59,6 +56,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _registry(target: Reference) -> str | None:
-    from wasmoci.image import parse_name  # noqa: PLC0415
-
     return parse_name(target.location).registry if target.transport == "docker" else None

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.output import say
+from wasmoci.image import Store
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Remove images from the local store."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +18,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Remove them, one after the other."""
-    from wasmoci.image import Store  # noqa: PLC0415
-
     store = Store()
     for name in options.images:
         removed = store.remove(name)

@@ -10,7 +10,11 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
 from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, run_options, settled
 from wasmoci.cli.output import complain, tell
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidInput
+from wasmoci.result import ExitReason
 from wasmoci.text import log
 
 if TYPE_CHECKING:
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
     from wasmoci.options import RunOptions
     from wasmoci.result import ExecutionResult
-
-HELP = "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran."
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -68,9 +70,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.request import Request  # noqa: PLC0415
-
     asked = run_options(
         options,
         args=[_unicode(arg) for arg in options.args] or None,
@@ -98,8 +97,6 @@ def run(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _opened(asked: RunOptions, options: argparse.Namespace) -> Iterator[Bundle]:
     """The bundle, or the image as one; a bar shows how far an image has come."""
-    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
-
     with contextlib.ExitStack() as stack:
         with Bar() as bar:
             bundle = stack.enter_context(opened(asked, image=lambda: {**image_options(options), "progress": bar}))
@@ -141,8 +138,6 @@ def _die(number: int) -> NoReturn:
 
 def _report(result: ExecutionResult) -> None:
     """Say how a guest ended that didn't exit by itself."""
-    from wasmoci.result import ExitReason  # noqa: PLC0415
-
     if result.reason is ExitReason.EXITED:
         return
     tell(

@@ -14,12 +14,11 @@ from wasmoci.cli.image_options import (
     unpack_limits,
 )
 from wasmoci.cli.output import complain
+from wasmoci.image import open_image, unpack
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Unpack an image to a bundle, which runc and crun accept, too."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Unpack it."""
-    from wasmoci.image import open_image, unpack  # noqa: PLC0415
-
     limits = unpack_limits(options)
     with (
         tidy(),
