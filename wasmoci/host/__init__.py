@@ -1,1 +1,1 @@
-"""Files, processes and users of this machine, as whoever mistrusts the other users of it needs them."""
+"""Handles files, processes and users of the host safely where other users can't be trusted."""

@@ -1,1 +1,1 @@
-"""Native containers: the OCI runtimes crun, runc and youki, found and called."""
+"""Finds and calls the native OCI runtimes crun, runc and youki."""

@@ -1,1 +1,1 @@
-"""An OCI bundle, read: the runtime spec, whether it asks for Wasm, its program, and the files that a guest sees."""
+"""Reads OCI bundles: the runtime spec, whether it asks for Wasm, the program, and the files that a guest sees."""

@@ -1,6 +1,6 @@
-"""The part of the OCI runtime specification that wasmoci reads, as frozen classes.
+"""Defines the part of the OCI runtime specification that wasmoci reads, as frozen classes, and reads and writes it.
 
-Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). What is not modelled stays in
+Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). The rest of a document stays in
 :attr:`Spec.raw` and is written back unchanged.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.json_reader import Node
 
 CONFIG = "config.json"
-_NUMBERS = 3  # of a version
+_NUMBERS = 3  # in a version
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +29,7 @@ class Process:
         args: The argument vector; the first is the program, as a guest path.
         env: ``NAME=value`` strings, in order.
         cwd: The working directory, an absolute guest path.
-        terminal: Whether a terminal is asked for.
+        terminal: Whether a terminal is requested.
     """
 
     args: tuple[str, ...] = ()
@@ -77,10 +77,10 @@ class Spec:
         process: What it runs; None where the spec has none.
         root: Its root file system; None where the spec has none.
         mounts: In the order in which they are to be mounted.
-        annotations: Arbitrary metadata; :mod:`wasmoci.oci.classification` alone gives it a meaning.
+        annotations: Arbitrary metadata; only :mod:`wasmoci.oci.classification` interprets it.
         memory_limit: ``linux.resources.memory.limit`` in bytes; None when it is missing, zero or negative (no limit).
         directory: The host directory that relative host paths are relative to: that of ``config.json``.
-        raw: The whole document, also what is not modelled. Not to be changed in place.
+        raw: The whole document, including what is not modelled. It must not be changed in place.
     """
 
     version: str = "1.0.2"
@@ -109,7 +109,7 @@ class Spec:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, source: str) -> Spec:
-        """Structure a document that has been read.
+        """Parse and validate a document from bytes.
 
         Args:
             data: The content of its file.
@@ -124,11 +124,11 @@ class Spec:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:
-        """Structure a document that has been parsed.
+        """Validate a document that has been parsed.
 
         Args:
             raw: The document; kept as :attr:`raw`.
-            source: What to call it in messages, as a rule its file.
+            source: The name to use in messages, usually its file.
             directory: The host directory that relative host paths are relative to.
 
         Raises:
@@ -150,7 +150,7 @@ class Spec:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
+        """Return the document: :attr:`raw` updated from the attributes of a spec that code has changed or made."""
         import copy  # noqa: PLC0415  most specs are only read
 
         from wasmoci.oci.json_reader import Node  # noqa: PLC0415
@@ -181,7 +181,7 @@ class Spec:
         return document
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the document as a file, atomically.
+        """Write the document to a file, atomically.
 
         Args:
             path: The file, a host path; its directory exists.
@@ -191,7 +191,7 @@ class Spec:
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            # In ASCII: a lone surrogate somewhere in what isn't modelled has no other way back into a file.
+            # In ASCII: this preserves a lone surrogate in a part that isn't modelled.
             partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="ascii")
             partial.replace(target)
         finally:
@@ -248,7 +248,7 @@ def _mount(node: Node) -> Mount:
 
 
 def _mounts_to_list(mounts: tuple[Mount, ...], raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The mounts as documents: those that were there as they were, with whatever isn't modelled."""
+    """Return the mounts as documents; existing ones keep the members that aren't modelled."""
     from wasmoci.oci.json_reader import Node  # noqa: PLC0415
 
     known: dict[Mount, list[dict[str, Any]]] = {}
@@ -276,7 +276,7 @@ def _memory_limit(node: Node) -> int | None:
 
 
 def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
-    """A member that is an object; it is made where it is missing or null."""
+    """Return a member that is an object; it is created where it is missing or null."""
     if target.get(key) is None:
         target[key] = {}
     member: dict[str, Any] = target[key]
@@ -284,7 +284,7 @@ def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _put(target: dict[str, Any], key: str, value: Any, *, absent: Any = None) -> None:
-    """Set a member, unless it is missing and its value is the one that a missing member stands for."""
+    """Set a member, unless it is missing and the value equals its default."""
     if target.get(key) is None and value == absent:
         return
     target[key] = value

@@ -1,4 +1,4 @@
-"""The WebAssembly binary format: read without an engine, and rewritten for engines that need help.
+"""Reads WebAssembly binaries without an engine, and rewrites them for engines that need help.
 
-:mod:`wasmoci.wasm.module` is the door to the reading half, :mod:`wasmoci.wasm.rewrite` to the other.
+The public functions for reading are in :mod:`wasmoci.wasm.module`, those for rewriting in :mod:`wasmoci.wasm.rewrite`.
 """
