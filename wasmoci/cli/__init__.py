@@ -1,7 +1,7 @@
-"""The ``wasmoci`` command: it parses arguments and prints; what it does is done by the library.
+"""The ``wasmoci`` command: parses arguments, calls the library, and prints the results.
 
-One module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported when it runs, so that
-the command starts fast.
+There is one module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported
+when it runs, so that the command starts fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 EXIT_ERROR = 125
-"""The status for an error of wasmoci itself, as Docker and Podman have it: it can't be mistaken for a guest's."""
+"""The status for an error of wasmoci itself, as with Docker and Podman, so that it isn't mistaken for a guest's."""
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
 
@@ -46,7 +46,7 @@ COMMANDS = {
 
 
 def read(argv: Sequence[str]) -> Any:
-    """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
+    """Parse a command line; return its options, with the sub-command's module as ``command``. Exit if it is invalid."""
     if argv[:1] == ["run"]:
         from wasmoci._startup import plain_arguments  # noqa: PLC0415
         from wasmoci.cli import run  # noqa: PLC0415
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as end:
-        # Only the help ends well. A handler that leaves so has not run its guest to its end.
+        # Only the help exits with 0. A handler that calls exit has not run its guest to its end.
         return end.code if isinstance(end.code, int) and (end.code or options is None) else EXIT_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -101,18 +101,18 @@ def tell_version() -> int:
 
 
 def program() -> NoReturn:
-    """Run the command as a process, and end it."""
+    """Run the command as a process, and exit."""
     begin()
     end(main())
 
 
 def _failure(error: Exception) -> int:
-    """Say what went wrong, and give the exit status for it."""
+    """Print an error, and return its exit status."""
     if isinstance(error, WasmociError):
         complain(error.message, error.hint)
         return error.exit_status
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough. Nothing is left to be flushed at the exit, either.
+        # The reader has closed our output, so there must be nothing to flush at the exit, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""``wasmoci engines``: what can run a guest here."""
+"""``wasmoci engines``: lists the registered engines and their capabilities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wasmoci.dispatch.registry import EngineStatus
 
-HELP = "List the engines that are registered, and what each can do here."
+HELP = "List the registered engines and their capabilities."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def _row(status: EngineStatus) -> tuple[str, str, str, str, str]:
 
 
 def _place(status: EngineStatus) -> str:
-    """Where its guests run where nobody says otherwise."""
+    """Return where the engine's guests run by default."""
     from wasmoci.handlers.capabilities import Capability  # noqa: PLC0415
     from wasmoci.isolation.jail.support import support  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""``wasmoci explain``: what a run would do, and why."""
+"""``wasmoci explain``: explains what a run would do, without running anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wasmoci.runtime.container_lookup import Container
 
-HELP = "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs."
+HELP = "Explain what a run of a bundle, an image or a container of the runtime would do, without running it."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_image(parser)
     add_native(parser)
     parser.add_argument(
-        "--runtime-root", metavar="DIR", help="where the native runtime keeps a container; by default the usual places"
+        "--runtime-root", metavar="DIR", help="where the native runtime keeps its containers (default: the usual ones)"
     )
     parser.add_argument(
-        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or the id of a container, or its beginning"
+        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or a container's id or the beginning of one"
     )
 
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _container(options: argparse.Namespace) -> Container | None:
-    """The container that is meant; None where it is a bundle, or is to be looked for among images."""
+    """Return the container with an id; None if the argument is a bundle or may be an image."""
     if os.path.lexists(options.bundle):
         return None
     from wasmoci.runtime.container_lookup import find  # noqa: PLC0415

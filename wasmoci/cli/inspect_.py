@@ -1,4 +1,4 @@
-"""``wasmoci inspect``: an image's manifest and config."""
+"""``wasmoci inspect``: prints an image's manifest and config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wasmoci.cli.output import say_json
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Print what is known about an image, as JSON."
+HELP = "Print an image's manifest and config as JSON."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The command line as argparse reads it, with help, and words for what is wrong."""
+"""Builds the argparse parser of the command, with its help and its error messages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Command(Protocol):
-    """What a sub-command's module has.
+    """The interface of a sub-command's module.
 
     Attributes:
-        HELP: One line about it.
+        HELP: A one-line description.
     """
 
     HELP: str
@@ -29,10 +29,10 @@ class Command(Protocol):
         """Add the options and arguments."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it, and return the exit status.
+        """Run the sub-command, and return the exit status.
 
         Raises:
-            WasmociError: It can't be done; the message is shown, and the error's status is the command's.
+            WasmociError: It failed; the message is printed, and the error's status is the command's.
         """
 
 
@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors look and exit like all others of the command."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        # argparse's own takes it for written when it can't be.
+        # argparse's own ignores errors when writing.
         (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
@@ -56,10 +56,10 @@ class _Version(argparse.Action):
 
 
 def parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser for the command line.
+    """Return the parser for the command line.
 
     Args:
-        names: The sub-commands that it is to know.
+        names: The sub-commands to include.
     """
     top = _Parser(
         prog="wasmoci", description="Runs WebAssembly workloads described as OCI containers.", allow_abbrev=False

@@ -1,4 +1,4 @@
-"""``wasmoci prune``: what nobody needs out of the local store."""
+"""``wasmoci prune``: removes from the local store what no image needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wasmoci.cli.output import say
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off."
+HELP = "Remove blobs, root file systems and interrupted transfers that no image needs from the local store."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove it, and say how much that was."""
+    """Remove it, and print how much was removed."""
     from wasmoci.image import Store  # noqa: PLC0415
 
     pruned = Store().prune(everything=options.all)

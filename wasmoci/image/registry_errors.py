@@ -51,7 +51,7 @@ def status_error(name: str, method: str, url: str, status: int, body: bytes) -> 
         return RegistryDenied(
             what,
             status=status,
-            hint="Check the repository's name and the permissions of your account.",
+            hint="Check the name of the repository, and the rights of your account.",
         )
     if status == _NOT_FOUND:
         return RegistryError(

@@ -1,7 +1,7 @@
-"""The configuration that makes Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
+"""Creates the configuration with which Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
 
-One file for each of them (:class:`Target`), which only decides what is to be in its file; :mod:`wasmoci.integration.files`
-alone writes.
+There is one module for each target (:class:`Target`), which only computes its file's content;
+:mod:`wasmoci.integration.files` writes it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ TARGETS: Mapping[str, str] = {
     "docker": "docker",
     "kubernetes": "kubernetes",
 }
-"""What can be configured, and the module that knows how."""
+"""The targets, and their modules."""
 
 
 class Target(Protocol):
-    """What the module of a target has."""
+    """The interface of a target's module."""
 
     def plan(self, request: Request) -> Plan:
-        """Decide what is to be in the target's configuration."""
+        """Compute the target's configuration."""
 
 
 def plan(target: str, request: Request) -> Plan:
-    """Decide what is to be in a target's configuration; nothing is written.
+    """Compute a target's configuration; nothing is written.
 
     Args:
         target: One of :data:`TARGETS`.
-        request: What is asked for.
+        request: The requested settings.
 
     Raises:
-        IntegrationError: The configuration that is there can't be read, or not be changed without losing something.
+        IntegrationError: The existing configuration can't be read, or can't be changed without losing something.
     """
     module = cast("Target", importlib.import_module(f"wasmoci.integration.{TARGETS[target]}"))
     return module.plan(request)
