@@ -1,4 +1,4 @@
-"""One run of a test, as it was asked for and as it went."""
+"""Records one run of a test: its arguments and its result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Attempt:
     """One run of a test.
 
     Args:
-        bundle: What was to be run.
-        engine: On which engine; None for one to be chosen.
-        limits: What it was allowed.
-        determinism: The time and random bytes that it got in place of the host's.
-        run: How it went, once it has ended.
+        bundle: The bundle.
+        engine: The requested engine; None to choose one.
+        limits: Its limits.
+        determinism: Its deterministic time and random bytes, if any.
+        run: The result, once it has ended.
         guest: The guest, if it was only started.
         error: Why it could not be run.
     """
@@ -42,15 +42,15 @@ class Attempt:
     error: WasmociError | None = None
 
     def explain(self) -> Explanation:
-        """The dispatcher's decision.
+        """Return the dispatcher's decision.
 
         Raises:
-            WasmociError: There is nothing to explain any more.
+            WasmociError: The bundle doesn't exist any more.
         """
         with applied(self.determinism):
             return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits, wasm=True)
 
     def runs_elsewhere(self) -> bool:
-        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
+        """Return whether another engine can run it: if none can, the engine isn't at fault."""
         with applied(self.determinism):
             return explain_bundle(self.bundle, Dispatcher(), limits=self.limits, wasm=True).runs_on is not None

@@ -1,4 +1,4 @@
-"""What a test runs guests with: each run is kept until the test's end, to be shown when it fails."""
+"""Runs the guests of a test, and keeps each run until the test's end for its report."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from wasmoci.testing.building import Builder, Wasm
     from wasmoci.testing.engine_choice import EngineChoice
 
-_TWO = 2  # engines to compare: one has nobody to agree with
-_KEPT = 8  # runs of a test that can be shown
+_TWO = 2  # engines at least for a comparison
+_KEPT = 8  # runs of a test that are kept for its report
 
 
 class _Default:
@@ -41,18 +41,18 @@ class _Default:
 
 
 DEFAULT: Any = _Default()
-"""In the place of a limit: the one that is configured."""
+"""Stands for the configured limit."""
 
 
 class Workbench:
-    """Runs the guests of one test. Close it at the end: then no guest is left.
+    """Runs the guests of one test. Closing it ends all of them.
 
     Args:
         builder: Makes bundles.
-        choices: Those that :meth:`compare` runs on.
-        timeout: Seconds that a guest may take, where the test doesn't say.
-        memory: Bytes of memory that it may have, where the test doesn't say.
-        determinism: Its time and random bytes, where the test doesn't say.
+        choices: The engines that :meth:`compare` runs on.
+        timeout: The default time limit in seconds.
+        memory: The default memory limit in bytes.
+        determinism: The default deterministic time and random bytes.
         leave_out: Called with the reason when the engine can't run a workload that another one can; doesn't return.
         miss: Called with the reason when something isn't installed; doesn't return.
 
@@ -87,7 +87,7 @@ class Workbench:
         return "wasmoci"  # pytest shows the fixtures of a test that fails
 
     def close(self) -> None:
-        """End the guests that run, and remove what was unpacked for the test."""
+        """End all running guests, and remove what was unpacked for the test."""
         self._stack.close()
 
     @short_traceback
@@ -108,13 +108,13 @@ class Workbench:
 
         Args:
             wasm: See :data:`wasmoci.testing.building.Wasm`.
-            stdin: What it reads.
-            engine: The engine, in place of the test's.
+            stdin: Its standard input.
+            engine: The engine, instead of the test's.
             timeout: Seconds of wall-clock time; None for no limit.
             memory: Bytes of memory; None for no limit.
-            fuel: Instructions, on an engine that counts them.
+            fuel: The number of instructions, on an engine that supports it.
             isolation: ``inline`` or ``process``.
-            deterministic: Whether it gets the same time and random bytes at each run, or which.
+            deterministic: Whether it gets the same time and random bytes in each run, or which.
             **options: Of the bundle; see :meth:`Builder.workload`.
 
         Raises:
@@ -144,20 +144,20 @@ class Workbench:
         ignore: Sequence[str] = (),
         **options: Any,
     ) -> GuestRun:
-        """Run a guest on all engines, each time with files of its own, and see that all do the same.
+        """Run a guest on all engines, each time with its own copy of the files, and check that the results agree.
 
         Args:
             wasm: As for :meth:`run`.
-            stdin: What it reads, on each engine.
+            stdin: Its standard input, on each engine.
             timeout: As for :meth:`run`.
             memory: As for :meth:`run`.
             isolation: As for :meth:`run`.
             deterministic: As for :meth:`run`.
-            ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
+            ignore: What to ignore: ``stdout``, ``stderr``, ``files``, or a prefix of guest paths.
             **options: As for :meth:`run`.
 
         Returns:
-            What happened on the first engine.
+            The result on the first engine.
 
         Raises:
             AssertionError: They don't agree; the message has the differences.
@@ -168,7 +168,7 @@ class Workbench:
         usable = [choice for choice in choices if not choice.missing and not choice.excluded]
         left_out = [f"{choice.name}: {choice.missing or choice.excluded}" for choice in choices if choice not in usable]
         refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
-        if len(usable) < _TWO:  # without any there may be none to assemble a text, either
+        if len(usable) < _TWO:  # with no engine at all, a text can't be assembled either
             refuse(_alone([choice.name for choice in usable], left_out))
         bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
         runs, errors = [], []
@@ -200,13 +200,13 @@ class Workbench:
         deterministic: Determinism | bool | None = None,
         **options: Any,
     ) -> RunningGuest:
-        """Start a guest, and return once it has begun. It is gone at the end of the test at the latest.
+        """Start a guest, and return once it runs. It is ended at the end of the test at the latest.
 
         Args:
             wasm: As for :meth:`run`.
-            stdin: What it reads; None for what is written to the guest that this gives.
+            stdin: Its standard input; None to write it through the returned guest.
             engine: As for :meth:`run`.
-            timeout: As for :meth:`run`; from its beginning.
+            timeout: As for :meth:`run`; from the start of the guest.
             memory: As for :meth:`run`.
             deterministic: As for :meth:`run`.
             **options: As for :meth:`run`.
@@ -230,7 +230,7 @@ class Workbench:
 
     def _load(self, wasm: Wasm, options: dict[str, Any]) -> Bundle:
         workload = self._builder.workload(wasm, options)
-        # An image stays unpacked until the test is over: its files can be looked at, and its run be explained.
+        # An image stays unpacked until the end of the test, so that its files can be inspected and its run explained.
         return workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
 
     def _limits(self, timeout: float | None, memory: int | None, fuel: int | None) -> Limits:
@@ -276,7 +276,7 @@ class Workbench:
         return attempt.run
 
     def _pass_over(self, attempt: Attempt, error: WasmociError) -> None:
-        """Leave out the test's engine, unless no other could run the workload either."""
+        """Skip the test's engine, unless no other can run the workload either."""
         __tracebackhide__ = True
         if self.engine is not None and attempt.runs_elsewhere():
             self._leave_out(f"{self.engine} can't run it: {error.message}")
