@@ -15,6 +15,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT, max_version="3.13")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
 WASMTIMES = (48, 49)  # the major versions that are supported beside the newest, which all other sessions install
+WORKERS = str(max(2, 3 * (os.cpu_count() or 1) // 2))  # more than processors: many tests wait
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
 nox.needs_version = ">=2025.2.9"
@@ -45,7 +46,13 @@ def _newest(least: str) -> str:
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    """Install the project with its engines, and groups of development dependencies."""
+    """Install the project with its engines, and groups of development dependencies, if it isn't so already."""
+    stamp = Path(session.virtualenv.location, "wasmoci-installed")
+    wanted = "\n".join([*groups, Path("pyproject.toml").read_text(encoding="utf-8")])
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        session.log("What pyproject.toml wants is installed; with --no-reuse-existing-virtualenvs all is made anew.")
+        return
+    stamp.unlink(missing_ok=True)
     requirements = [requirement for group in groups for requirement in nox.project.dependency_groups(PROJECT, group)]
     session.install("-e", ".[wasmtime,wasmer,image]", *requirements)
     # wasm3 is compiled during the installation. Without a C compiler, the rest is still useful. From version 14 on, gcc
@@ -56,6 +63,10 @@ def _install(session: nox.Session, *groups: str) -> None:
         success_codes=[0] if REQUIRE_ALL else [0, 1],
         env={"CFLAGS": f"{os.environ.get('CFLAGS', '')} -Wno-error=incompatible-pointer-types".strip()},
     )
+    if next(
+        Path(session.virtualenv.location).glob("lib/*/site-packages/wasm3*"), None
+    ):  # else the next time tries again
+        stamp.write_text(wanted, encoding="utf-8")
 
 
 def _compile(session: nox.Session) -> None:
@@ -77,16 +88,35 @@ def podman_demo(session: nox.Session) -> None:
     session.run("python", "demo/podman_demo.py", *session.posargs)
 
 
-@nox.session(python=PYTHONS)
-def tests(session: nox.Session) -> None:
-    """Run the tests, on each Python that is installed."""
+def _test(session: nox.Session, *options: str) -> None:
+    """Run the tests with what was compiled of them and of what they import: also in processes that they start."""
     _install(session, "test")
     _compile(session)
-    # The results of the tests with Podman and containerd, and of the conformance kit, don't depend on the version of
-    # Python: all of them run on the current one, and a part on the others.
-    whole = session.python == f"{sys.version_info.major}.{sys.version_info.minor}"
-    session.env.setdefault("WASMOCI_REAL", "all" if whole else "smoke")
-    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("pytest", *options, env={"PYTHONDONTWRITEBYTECODE": None})
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests, on each Python that is installed.
+
+    What doesn't differ between Pythons runs as a whole on the one that runs this, and a part of each kind on the others:
+    ``tests/support/heavy.py`` says which. On 3.10 wasmer is another package, and all about it runs there and on one of the others.
+    """
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if session.python == ours:
+        wanted = "all"
+    elif session.python == "3.10" or (ours == "3.10" and session.python == "3.11"):
+        wanted = "smoke,wasmer"
+    else:
+        wanted = "smoke"
+    session.env.setdefault("WASMOCI_REAL", wanted)
+    _test(session, *(session.posargs or ["-n", WORKERS]))
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Run the tests that take little time, on the Python that runs this: without daemons, Podman and the conformance kit."""
+    _test(session, "-m", "not heavy and not real", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session

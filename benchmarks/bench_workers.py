@@ -21,6 +21,7 @@ import wasmoci
 from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.isolation.warm_servers import Servers
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ def per_second(run: Callable[[], object], runs: int, in_flight: int) -> float:
 def outside(bundle: wasmoci.Bundle, servers: Servers) -> Callable[[], object]:
     """Run a hello on wasm3 in a warm worker with the caller's privileges."""
     dispatcher = Dispatcher(servers=servers)
+    request = Request(bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS)
 
     def run() -> None:
-        with dispatcher.launch(
-            bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS
-        ) as running:
+        with dispatcher.launch(request) as running:
             running.wait().check()
 
     return run

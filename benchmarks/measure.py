@@ -23,17 +23,20 @@ class Options(argparse.Namespace):
 
     quick: bool
     json: Path | None
+    beside: Path | None
 
 
-def options(description: str | None) -> Options:
+def options(description: str | None, configure: Callable[[argparse.ArgumentParser], None] = lambda _: None) -> Options:
     """Read the command line.
 
     Args:
         description: The script's docstring.
+        configure: Describes more options.
     """
     parser = argparse.ArgumentParser(description=(description or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="measure only a little, as a test")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file as well")
+    configure(parser)
     return parser.parse_args(namespace=Options())
 
 

@@ -95,11 +95,11 @@ def write_config(name: str, **members: Any) -> Path:
 
 
 def classify(bundles: list[Path]) -> Table:
-    """Return a table of each bundle's classification, and why."""
-    dispatcher = wasmoci.Dispatcher()
+    """A table of what each bundle is, and why."""
     rows: Table = [("BUNDLE", "KIND", "RULE", "BECAUSE")]
     for path in bundles:
-        decision = dispatcher.classify(wasmoci.Bundle.load(path))
+        bundle = wasmoci.Bundle.load(path)
+        decision = wasmoci.classify(bundle.spec, bundle.rootfs)
         rows.append((path.name, decision.kind.value, str(decision.rule), decision.reason))
     return rows
 

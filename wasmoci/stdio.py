@@ -7,6 +7,7 @@ run: descriptors and sinks of our own. ``sys.stdin`` and its like are never touc
 from __future__ import annotations
 
 import enum
+import fcntl
 import os
 import select
 import threading
@@ -254,15 +255,13 @@ class _Opening:
     def _spooled(self, data: bytes) -> int:
         """A descriptor at the beginning of bytes: a file without a name, which no reader can block on."""
         if hasattr(os, "memfd_create"):
-            import fcntl  # noqa: PLC0415  only here
-
             descriptor = self._kept(os.memfd_create("wasmoci-stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
             _write(descriptor, data)
             # Memory of this kind no limit counts: it is to be read, and never to grow.
             seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
         else:
-            import tempfile  # noqa: PLC0415  only here, and it costs milliseconds
+            import tempfile  # noqa: PLC0415  5 ms of each start, and only needed here
 
             with tempfile.TemporaryFile(buffering=0) as file:
                 descriptor = self._kept(os.dup(file.fileno()))

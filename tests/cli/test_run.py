@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Make = Callable[..., Path]
     Guest = Callable[..., Path]
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("toolchain", TOOLCHAINS)
 def test_hello(engine: str, toolchain: str, guest: Guest, make_bundle: Make) -> None:

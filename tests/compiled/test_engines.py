@@ -13,6 +13,7 @@ import wasmoci
 from tests.cli.command import wasmoci as command
 from tests.conftest import usable
 from wasmoci import compiled
+from wasmoci.compiled import code_cache
 from wasmoci.dispatch import registry
 from wasmoci.handlers.contract import Precompiling
 
@@ -152,7 +153,7 @@ def test_provided(
     given.chmod(0o644)
     for file in cache.iterdir():
         file.unlink()
-    monkeypatch.setattr(compiled, "_provided", {})
+    monkeypatch.setattr(code_cache, "_provided", {})
     compiled.provide(module.digest, given)
     assert execute(fresh(engine), hello, limits).stdout == b"Hello, World!\n"
     assert list(cache.iterdir()) == []
@@ -163,7 +164,7 @@ def test_a_provided_file_that_fits_nothing(
 ) -> None:
     """A given file that the engine can't load is left alone."""
     (tmp_path / "given").write_bytes(b"no code")
-    monkeypatch.setattr(compiled, "_provided", {})
+    monkeypatch.setattr(code_cache, "_provided", {})
     compiled.provide(wasmoci.Module.read(hello / "rootfs" / "app.wasm").digest, tmp_path / "given")
     assert execute(fresh(wasmtime), hello).stdout == b"Hello, World!\n"
     assert not cache.exists()

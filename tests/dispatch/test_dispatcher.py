@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.handlers import FULL, Handlers, Recorder
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import (
     EntrypointError,
@@ -107,7 +108,7 @@ def test_annotation_names_an_engine_of_the_dispatchers(bundle: Callable[..., Bun
     """Which names mean Wasm is up to the registry that a dispatcher was given."""
     loaded = bundle(annotations={"run.oci.handler": "wasm3"})
     kinds = [
-        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(loaded).kind
+        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(Request(loaded)).kind
         for name in ("wasm3", "wasmtime")
     ]
     assert kinds == [Kind.WASM, Kind.NATIVE]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image.making import make_layout, member, tar, tree
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, UnsafeLayer
 from wasmoci.image import UnpackLimits, open_image, unpack
 from wasmoci.image.layer import LayerApplier

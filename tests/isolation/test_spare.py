@@ -15,7 +15,7 @@ import pytest
 
 import wasmoci
 from tests.conftest import usable
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import ended, wait_for
 from wasmoci.dispatch.dispatcher import Dispatcher

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def container(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:

@@ -27,6 +27,8 @@ from wasmoci.oci.spec import Spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.heavy
+
 # (module (func (export "_start")))
 PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")
 HANDLER, VARIANT = "run.oci.handler", "module.wasm.image/variant"

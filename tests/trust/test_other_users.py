@@ -21,7 +21,7 @@ import wasmoci
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
 from tests.support.bundles import write_native_bundle
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
 from wasmoci import compiled
@@ -37,6 +37,8 @@ from wasmoci.runtime.record import Record, is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.heavy
 
 __all__ = ["compiled", "encodings", "entries", "eviction", "image_detection", "inspection", "native_exec"]
 """Imported now: after a change of user the interpreter's own files may be out of reach."""
@@ -98,7 +100,7 @@ def use_temporary(path: Path) -> None:
     before = tempfile.tempdir
     tempfile.tempdir = str(path / "wasmoci")
     try:
-        with temporary_directory.scratch_directory("test-"):
+        with temporary_directory.guest_temporary_directory("test-"):
             pass
     finally:
         tempfile.tempdir = before

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from tests.image.making import OCI_CONFIG, OCI_MANIFEST
+from tests.image.registries import ME, options
 from tests.support.requirements import require
-from tests.trust.registries import ME, options
 from wasmoci.errors import WasmociError
 from wasmoci.image import Store, pull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.heavy
 
 MANIFEST = (
     b'{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":10},"layers":[]}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from types import SimpleNamespace
@@ -12,46 +11,22 @@ import pytest
 
 from tests.image.fake_registry import FakeRegistry, Flood, serve
 from tests.image.making import OCI_INDEX, OCI_MANIFEST, digest, make_layout, member, tar
-from tests.support.requirements import require
-from tests.trust.registries import ME, get, image_in, options
+from tests.image.registries import ME, get, options
 from wasmoci.cli import main
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, RegistryError
 from wasmoci.image import Store, TransferLimits, UnpackLimits, open_image, parse_target, pull, push, unpack
 from wasmoci.image.staging import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.heavy
 
 TAKEN = 40 << 20
 """Bytes of an endless answer that may be gone before it is given up: what is allowed, and what the kernel holds."""
 
 
-@pytest.fixture(autouse=True)
-def _needs_client() -> None:
-    require(importlib.util.find_spec("urllib3"), "urllib3 is missing: pip install 'wasmoci[image]'")
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Path:
-    """An image."""
-    return image_in(tmp_path / "layout")
-
-
-@pytest.fixture
-def registry(layout: Path) -> Iterator[FakeRegistry]:
-    """A registry that has the image as ``me/image:1``."""
-    with serve(FakeRegistry()) as found:
-        found.add(layout, "1")
-        yield found
+pytestmark = pytest.mark.usefixtures("registry_client")
 
 
 def change(registry: FakeRegistry, **members: Any) -> None:

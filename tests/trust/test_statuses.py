@@ -209,7 +209,7 @@ def serve(tmp_path: Path) -> Callable[[bytes, dict[str, Any]], Any]:
     """Serves a guest of wasmer's SDK that has said something, and gives its outcome."""
     pytest.importorskip("wasmer_sdk")
     usable("wasmer")
-    from wasmoci.handlers._wasmer import serving  # noqa: PLC0415
+    from wasmoci.handlers._wasmer import sandbox_run  # noqa: PLC0415
     from wasmoci.handlers.base import Workload  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
     from wasmoci.oci.entrypoint import Entrypoint  # noqa: PLC0415
@@ -226,7 +226,7 @@ def serve(tmp_path: Path) -> Callable[[bytes, dict[str, Any]], Any]:
                 entrypoint=entrypoint, module=entrypoint.load(files), files=files, streams=streams,
                 limits=Limits(), started=lambda: None,
             )  # fmt: skip
-            return serving._serve(_Process(said, answer), workload, wasi)  # type: ignore[arg-type]
+            return sandbox_run._serve(_Process(said, answer), workload, wasi)  # type: ignore[arg-type]
 
     return call
 
@@ -263,12 +263,12 @@ def test_end_of_the_sdk_that_is_none(
 )  # fmt: skip
 def test_status_of_the_sdk_that_is_none(line: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A line that is cut short, or isn't what was agreed on, is an engine that crashed."""
-    from wasmoci.handlers._wasmer import process  # noqa: PLC0415
+    from wasmoci.handlers._wasmer import sdk_process  # noqa: PLC0415
 
     said = tmp_path / "said"
     said.write_bytes(line)
     monkeypatch.setattr(
-        process, "_BOOT", f"import os, sys\nos.write(int(sys.argv[1]), open({os.fspath(said)!r}, 'rb').read())"
+        sdk_process, "_BOOT", f"import os, sys\nos.write(int(sys.argv[1]), open({os.fspath(said)!r}, 'rb').read())"
     )
-    with process.SdkProcess(b"", tmp_path) as made, pytest.raises(EngineCrashed):
+    with sdk_process.SdkProcess(b"", tmp_path) as made, pytest.raises(EngineCrashed):
         made.status()

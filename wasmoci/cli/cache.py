@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
-from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, settled, size
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, run_options, settled, size
 from wasmoci.cli.output import say, say_json, say_lines, table
 from wasmoci.errors import InvalidInput, UnsupportedWorkload
 
@@ -97,21 +97,20 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _warm(options: argparse.Namespace) -> int:
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
+    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
     from wasmoci.handlers.contract import Keeping, Precompiling  # noqa: PLC0415
-    from wasmoci.isolation import Isolation, preparation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.isolation import preparation  # noqa: PLC0415
     from wasmoci.oci.classification import Kind  # noqa: PLC0415
 
-    limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
-    isolation = None if options.isolation is None else Isolation(options.isolation)
-    with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
+    asked = run_options(options, fuel=options.fuel)
+    with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         dispatcher = Dispatcher(settings=settled(options))
-        wasm = asks_for_wasm(options.platform) or None
-        classification = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm)
+        request = Request.of(asked, bundle, asked.streams)
+        classification = dispatcher.classify(request)
         if classification.kind is not Kind.WASM:
-            raise UnsupportedWorkload(f"{options.bundle}: is native; a Wasm workload was expected")
-        selection = dispatcher.select(bundle, classification, engine=options.engine, limits=limits, isolation=isolation)
+            raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
+        selection = dispatcher.select(request, classification)
         handler = selection.handler
         if not isinstance(handler, Precompiling):
             raise UnsupportedWorkload(f"{handler.name} has no compiled code that could be cached")

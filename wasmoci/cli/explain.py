@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, add_native, image_options, tidy
-from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, settled
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, run_options, settled
 from wasmoci.cli.output import say, say_json, say_lines
 
 if TYPE_CHECKING:
@@ -42,20 +42,13 @@ def run(options: argparse.Namespace) -> int:
         options.bundle = str(container.bundle)
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
     from wasmoci.dispatch.explanation import explain_bundle  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
-    from wasmoci.isolation import Isolation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
 
-    with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
+    asked = run_options(options, native=options.native)
+    with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
-            bundle,
-            Dispatcher(settings=settled(options)),
-            engine=options.engine,
-            limits=Limits(time=options.timeout, memory=options.memory),
-            isolation=None if options.isolation is None else Isolation(options.isolation),
-            wasm=asks_for_wasm(options.platform) or None,
-            native=options.native,
-            made=container is not None,
+            Request.of(asked, bundle, asked.streams), Dispatcher(settings=settled(options)), made=container is not None
         )
     if options.json:
         what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}

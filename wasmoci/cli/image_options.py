@@ -101,11 +101,21 @@ def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
     return UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
 
 
-def add_image(parser: argparse.ArgumentParser) -> None:
-    """Add the options for images to a sub-command that takes a bundle or an image."""
+def add_image(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
+    """What a sub-command that takes an image wants to know about it.
+
+    Args:
+        parser: The sub-command's.
+        pulls: Whether it gets images from registries.
+    """
     add_platform(parser)
     add_limits(parser)
-    add_registry(parser)
+    add_registry(parser, pulls=pulls)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Whether a transfer shows how far it is."""
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
 
 
 def add_native(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +128,6 @@ def add_native(parser: argparse.ArgumentParser) -> None:
 def image_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options from :func:`add_image` as arguments for :func:`wasmoci.image.as_bundle`."""
     return {
-        "platform": options.platform,
         "limits": unpack_limits(options),
         "registry": registry_options(options),
     }

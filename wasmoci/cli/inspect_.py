@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
     registry_options,
     tidy,
     unpack_limits,
@@ -23,9 +21,7 @@ HELP = "Print an image's manifest and config as JSON."
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
-    add_registry(parser)
+    add_image(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
 
 

@@ -11,8 +11,10 @@ from wasmoci.text import quantities
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from wasmoci.dispatch.settings import Settings
+    from wasmoci.options import RunOptions
 
 KEEP = -1.0
 """The value of ``--compile-timeout`` where it isn't given: the setting applies."""
@@ -105,6 +107,28 @@ def settled(options: argparse.Namespace) -> Settings:
     settings = Settings.load()
     return (
         settings if options.compile_timeout == KEEP else attrs.evolve(settings, compile_timeout=options.compile_timeout)
+    )
+
+
+def run_options(options: argparse.Namespace, **more: Any) -> RunOptions:
+    """What was asked of a run; its streams are the command's own.
+
+    Args:
+        options: What :func:`add_choice` has read, and the options for images.
+        **more: The arguments of :func:`wasmoci.run` that not every command has.
+    """
+    from wasmoci.options import RunOptions  # noqa: PLC0415
+    from wasmoci.stdio import Stdio  # noqa: PLC0415
+
+    return RunOptions(
+        options.bundle,
+        engine=options.engine,
+        timeout=options.timeout,
+        memory=options.memory,
+        isolation=options.isolation,
+        platform=options.platform,
+        stdio=Stdio.inherit(),
+        **more,
     )
 
 

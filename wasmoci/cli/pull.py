@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import (
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
+    add_quiet,
     registry_options,
     tidy,
     unpack_limits,
@@ -23,11 +22,9 @@ HELP = "Copy an image from a registry, a layout or an archive into the local sto
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
-    parser.add_argument("--tag", "-t", metavar="NAME", help="the image's name in the store")
-    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
-    add_registry(parser)
+    add_image(parser)
+    parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
+    add_quiet(parser)
     parser.add_argument(
         "image",
         metavar="IMAGE",

@@ -9,9 +9,8 @@ import attrs
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
+    add_quiet,
     registry_options,
     tidy,
     unpack_limits,
@@ -28,10 +27,8 @@ HELP = "Copy an image to a registry, a layout or an archive."
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
-    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
-    add_registry(parser, pulls=False)
+    add_image(parser, pulls=False)
+    add_quiet(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
     parser.add_argument(
         "target",

@@ -8,7 +8,7 @@ import signal
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
-from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
+from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, run_options, settled
 from wasmoci.cli.output import complain, tell
 from wasmoci.errors import InvalidInput
 from wasmoci.text import log
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from wasmoci.oci.bundle import Bundle
+    from wasmoci.options import RunOptions
     from wasmoci.result import ExecutionResult
 
 HELP = "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 mean that it didn't run."
@@ -68,25 +69,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
     from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm  # noqa: PLC0415
-    from wasmoci.isolation import Isolation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
+    from wasmoci.dispatch.request import Request  # noqa: PLC0415
 
-    isolation = None if options.isolation is None else Isolation(options.isolation)
-    wasm = asks_for_wasm(options.platform) or None
+    asked = run_options(
+        options,
+        args=[_unicode(arg) for arg in options.args] or None,
+        env=None if options.env is None else [_unicode(variable) for variable in options.env],
+        volumes=options.volume,
+        cwd=None if options.workdir is None else _unicode(options.workdir),
+        read_only=options.read_only,
+        fuel=options.fuel,
+        native=options.native,
+    )
     log.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
         with contextlib.ExitStack() as stack:
-            bundle = stack.enter_context(_opened(options))
-            result = Dispatcher(settings=settled(options)).run(
-                bundle,
-                engine=options.engine,
-                limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
-                isolation=isolation,
-                ready=lambda: _listen(stop=False),
-                wasm=wasm,
-                native=options.native,
+            bundle = stack.enter_context(_opened(asked, options))
+            result = Dispatcher(settings=settled(options)).execute(
+                Request.of(asked, bundle, asked.streams), ready=lambda: _listen(stop=False)
             )
     except _Stopped as stopped:
         _die(stopped.number)
@@ -95,23 +96,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Bundle]:
-    """Open the bundle, or the image as a bundle; a progress bar shows the transfer of an image."""
+def _opened(asked: RunOptions, options: argparse.Namespace) -> Iterator[Bundle]:
+    """The bundle, or the image as one; a bar shows how far an image has come."""
     from wasmoci.dispatch.opening import opened  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         with Bar() as bar:
-            bundle = stack.enter_context(
-                opened(
-                    options.bundle,
-                    args=[_unicode(arg) for arg in options.args] or None,
-                    env=None if options.env is None else [_unicode(variable) for variable in options.env],
-                    volumes=options.volume,
-                    cwd=None if options.workdir is None else _unicode(options.workdir),
-                    read_only=options.read_only,
-                    image=lambda: {**image_options(options), "progress": bar},
-                )
-            )
+            bundle = stack.enter_context(opened(asked, image=lambda: {**image_options(options), "progress": bar}))
         yield bundle
 
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
     registry_options,
     tidy,
     unpack_limits,
@@ -26,8 +24,7 @@ HELP = "Unpack an image into a bundle, which runc and crun accept as well."
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
+    add_image(parser)
     parser.add_argument(
         "--no-owner", action="store_true", help="make the caller the owner of all files (always so unless root)"
     )
@@ -37,7 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="write a spec for rootless runc (always so unless root)",
     )
-    add_registry(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
     parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle's directory, which must not exist yet")
 

@@ -17,16 +17,19 @@ import os
 import stat
 import threading
 import time
+import zlib
 from pathlib import Path
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import directories
 from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
+from wasmoci.compiled.lock import lock
 from wasmoci.errors import UnsafePlace
 from wasmoci.host.private_paths import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
     _T = TypeVar("_T")
@@ -116,7 +119,7 @@ class Entries:
             self._write(name + CODE, code)
             with self._open(name + CODE) as written:
                 stamp = _stamp(written)
-            self._record(name, {**about, "checksum": _crc32(code)}, stamp)
+            self._record(name, {**about, "checksum": zlib.crc32(code)}, stamp)
             make_room(self, room)
         except directories.Unusable as problem:
             self._warn(str(problem))
@@ -129,11 +132,13 @@ class Entries:
             with contextlib.suppress(OSError):
                 os.unlink(name + suffix, dir_fd=self.descriptor)
 
+    def lock(self, name: str, patience: float) -> AbstractContextManager[bool]:
+        """Hold a name's lock; see :func:`wasmoci.compiled.lock.lock`."""
+        return lock(self.descriptor, name + LOCK, patience=patience)
+
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
-        """Hold the lock for writing an entry; yields False when it isn't available, and nothing may be stored."""
-        from wasmoci.compiled.lock import lock  # noqa: PLC0415
-
+        """Be the only one to make an entry; False when that can't be had, and nothing may be kept."""
         with contextlib.ExitStack() as stack:
             try:
                 got = stack.enter_context(lock(self.descriptor, name + LOCK))
@@ -242,12 +247,6 @@ def _is_known(recorded: object, stamp: list[int]) -> bool:
 def _checksum(descriptor: int) -> int:
     value = position = 0
     while data := os.pread(descriptor, 1 << 20, position):
-        value = _crc32(data, value)
+        value = zlib.crc32(data, value)
         position += len(data)
     return value
-
-
-def _crc32(data: bytes, value: int = 0) -> int:
-    import zlib  # noqa: PLC0415  most entries are known by their stamp
-
-    return zlib.crc32(data, value)

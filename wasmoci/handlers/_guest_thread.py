@@ -114,7 +114,7 @@ class _Call:
         try:
             self._results.append(self._context.run(self._function, *args))
         except BaseException as error:  # noqa: BLE001  it is raised again, by the caller's thread
-            import traceback  # noqa: PLC0415  costs time
+            import traceback  # noqa: PLC0415  2.4 ms (tokenize): most guests raise nothing
 
             # What its frames hold may not be let go by another thread.
             traceback.clear_frames(error.__traceback__)

@@ -11,7 +11,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.wasi import kernel_filesystems
 from wasmoci.wasi.errno import FAILURES
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.path_walk import components
 from wasmoci.wasi.resolver import Resolver
 
@@ -77,8 +77,8 @@ def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Abstrac
 @contextlib.contextmanager
 def _with_directory(files: GuestFiles, found: list[Preopen], *, by_name: bool) -> Iterator[list[Preopen]]:
     """The same with the working directory."""
-    with contextlib.closing(Namespace(files.tree)) as namespace:
-        resolver, root = Resolver(namespace), namespace.root
+    with contextlib.closing(OpenTree(files.tree)) as tree:
+        resolver, root = Resolver(tree), tree.root
         with contextlib.ExitStack() as stack:
 
             def opened(guest: str, path: str) -> Preopen:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.errors import ImageError
 from wasmoci.host.regular_file import read_regular
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
 _MAX_FILE = 16 << 20
@@ -23,8 +23,6 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ImageError: The file contains no certificates.
     """
-    import ssl  # noqa: PLC0415  slow to import, and only needed here
-
     context = ssl.create_default_context()
     if ca_file is not None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import attrs
@@ -214,9 +215,7 @@ def _writable(shared: Path, directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _exported(name: str) -> Iterator[Reference]:
-    """Have skopeo copy an image from the storage of Podman and Buildah to a temporary layout."""
-    import subprocess  # noqa: PLC0415  costs time that no other transport needs
-
+    """Let skopeo copy an image of Podman's and Buildah's storage to a layout of its own."""
     program = shutil.which("skopeo")
     if program is None:
         raise ImageError(

@@ -6,6 +6,7 @@ import os
 
 from wasmoci.errors import ImageError, InvalidReference, StoreError
 from wasmoci.image.reference import parse_reference
+from wasmoci.image.store import Store
 from wasmoci.image.store_path import default_store
 
 
@@ -26,8 +27,6 @@ def looks_like_image(reference: str) -> bool:
         return True
     if os.path.lexists(reference) or not default_store().is_dir():
         return False
-    from wasmoci.image.store import Store  # noqa: PLC0415  most references are bundles, and don't need it
-
     try:
         Store().find(reference)
     except StoreError:

@@ -198,15 +198,8 @@ class LayerApplier:
         self._metadata(path, entry)
 
     def _metadata(self, path: Parts, entry: Entry) -> None:
-        path_fd = self._root.reopen(path)
-        try:
-            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
-        finally:
-            os.close(path_fd)
-        try:
+        with self._opened(path) as fd:
             set_owner(fd, entry, owner=self._owner)
-        finally:
-            os.close(fd)
         mode = entry.mode if self._owner else entry.mode | 0o500
         self._directories[path] = (mode, time_of(entry))
 
@@ -283,14 +276,20 @@ class LayerApplier:
             self._remove_lower_children(path)
 
     def _remove_lower_children(self, path: Parts) -> None:
+        with self._opened(path) as fd:
+            for name in os.listdir(fd):  # noqa: PTH208  a descriptor
+                self._remove_lower(fd, (*path, name))
+
+    @contextlib.contextmanager
+    def _opened(self, path: Parts) -> Iterator[int]:
+        """A directory's descriptor, for more than to open what is in it."""
         path_fd = self._root.reopen(path)
         try:
             fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=path_fd)
         finally:
             os.close(path_fd)
         try:
-            for name in os.listdir(fd):  # noqa: PTH208  a descriptor
-                self._remove_lower(fd, (*path, name))
+            yield fd
         finally:
             os.close(fd)
 

@@ -1,48 +1,33 @@
 """Creates the configuration with which Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
 
-There is one module for each target (:class:`Target`), which only computes its file's content;
-:mod:`wasmoci.integration.files` writes it.
+One module for each of them, which only decides what is to be in its file; :mod:`wasmoci.integration.files` alone writes. The names
+below are loaded when they are first used: a run needs none of them.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Protocol, cast
-
-from wasmoci.integration.files import Outcome, install
-from wasmoci.integration.plan import FORCED_PROGRAM, PROGRAM, Plan, Request
+from wasmoci._startup import lazy
+from wasmoci._startup.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from wasmoci.integration.annotation_hints import Missing as Missing
+    from wasmoci.integration.annotation_hints import missing as missing
+    from wasmoci.integration.annotation_hints import misspelt as misspelt
+    from wasmoci.integration.configuration_plan import FORCED_PROGRAM as FORCED_PROGRAM
+    from wasmoci.integration.configuration_plan import PROGRAM as PROGRAM
+    from wasmoci.integration.configuration_plan import Plan as Plan
+    from wasmoci.integration.configuration_plan import Request as Request
+    from wasmoci.integration.files import Outcome as Outcome
+    from wasmoci.integration.files import install as install
+    from wasmoci.integration.targets import TARGETS as TARGETS
+    from wasmoci.integration.targets import plan as plan
 
-__all__ = ["FORCED_PROGRAM", "PROGRAM", "TARGETS", "Outcome", "Plan", "Request", "install", "plan"]
-
-TARGETS: Mapping[str, str] = {
-    "podman": "podman",
-    "containerd": "containerd",
-    "cri-o": "crio",
-    "docker": "docker",
-    "kubernetes": "kubernetes",
-}
-"""The targets, and their modules."""
-
-
-class Target(Protocol):
-    """The interface of a target's module."""
-
-    def plan(self, request: Request) -> Plan:
-        """Compute the target's configuration."""
-
-
-def plan(target: str, request: Request) -> Plan:
-    """Compute a target's configuration; nothing is written.
-
-    Args:
-        target: One of :data:`TARGETS`.
-        request: The requested settings.
-
-    Raises:
-        IntegrationError: The existing configuration can't be read, or can't be changed without losing something.
-    """
-    module = cast("Target", importlib.import_module(f"wasmoci.integration.{TARGETS[target]}"))
-    return module.plan(request)
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "annotation_hints": ("Missing", "missing", "misspelt"),
+        "files": ("Outcome", "install"),
+        "configuration_plan": ("FORCED_PROGRAM", "PROGRAM", "Plan", "Request"),
+        "targets": ("TARGETS", "plan"),
+    },
+)

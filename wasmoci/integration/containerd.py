@@ -15,9 +15,9 @@ from typing import Any
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.annotation_patterns import Opening, of_containerd
+from wasmoci.integration.configuration_plan import ANNOTATIONS, HEADER, Plan, Request
 from wasmoci.integration.containerd_edit import SHIM, Edit, at, tables
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import ANNOTATIONS, HEADER, Plan, Request
 from wasmoci.integration.toml_edit import load
 
 _SYSTEM = "/etc/containerd/config.toml"

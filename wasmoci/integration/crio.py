@@ -6,8 +6,8 @@ from pathlib import Path
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.annotation_patterns import Opening, of_crio
+from wasmoci.integration.configuration_plan import HEADER, Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import HEADER, Plan, Request
 from wasmoci.integration.toml_edit import header, load, value
 
 _MENDED = "; --write mends it"

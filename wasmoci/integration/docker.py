@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from wasmoci.errors import IntegrationError
+from wasmoci.integration.configuration_plan import Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import Plan, Request
 
 _SYSTEM = "/etc/docker/daemon.json"
 _USER = ".config/docker/daemon.json"

@@ -20,7 +20,7 @@ from wasmoci.host.regular_file import read_regular
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from wasmoci.integration.plan import Plan
+    from wasmoci.integration.configuration_plan import Plan
 
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644

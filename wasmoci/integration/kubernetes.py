@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wasmoci.integration.plan import Plan, Request
+from wasmoci.integration.configuration_plan import Plan, Request
 
 _RUNTIME_CLASS = """\
 apiVersion: node.k8s.io/v1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wasmoci.integration.configuration_plan import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
 from wasmoci.integration.toml_edit import header, value
 
 _SYSTEM = "/etc/containers/containers.conf.d/50-wasmoci.conf"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
 
 
-class Running(ABC):
-    """What is running. Whoever serves :attr:`pump` until it stops, or until the deadline, then calls :meth:`finish`.
+class ChildProcess(ABC):
+    """What is running. Whoever serves :attr:`copier` until it stops, or until the deadline, then calls :meth:`finish`.
 
     Attributes:
-        pump: Its outputs, and whatever else there is to listen to.
+        copier: Its outputs, and whatever else there is to listen to.
     """
 
     def __init__(self) -> None:
-        self.pump = Pump()
+        self.copier = OutputCopier()
         self._has_begun = False
         self._on_begin: Callable[[], None] | None = None
 
@@ -36,14 +36,14 @@ class Running(ABC):
 
     @abstractmethod
     def signal(self, number: int) -> None:
-        """Send it a signal, if it is still there. May be called from another thread than serves the pump."""
+        """Send it a signal, if it is still there. May be called from another thread than serves the copier."""
 
     @abstractmethod
     def finish(self, *, in_time: bool) -> ExecutionResult:
         """End it, and say how it ended.
 
         Args:
-            in_time: Whether the pump stopped by itself, before the deadline.
+            in_time: Whether the copier stopped by itself, before the deadline.
 
         Raises:
             WasmociError: It could not be run.
@@ -51,10 +51,10 @@ class Running(ABC):
 
     def wait(self) -> ExecutionResult:
         """Serve it to its end on this thread; see :meth:`finish`."""
-        return self.finish(in_time=self.pump.serve(self.deadline))
+        return self.finish(in_time=self.copier.serve(self.deadline))
 
     def when_begun(self, function: Callable[[], None]) -> None:
-        """Have a function called when the guest begins, by whoever serves the pump; at once when it has begun."""
+        """Have a function called when the guest begins, by whoever serves the copier; at once when it has begun."""
         if self._has_begun:
             function()
         else:

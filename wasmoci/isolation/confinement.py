@@ -8,6 +8,7 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.isolation import memory_limit
+from wasmoci.wasi.open_tree import keep_empty_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,9 +40,8 @@ def enter(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 
 
 def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
-    from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  most workers need no jail
-    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-    from wasmoci.wasi.open_tree import keep_empty_directory  # noqa: PLC0415
+    from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  25 ms (attrs, tempfile): most workers need no jail
+    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415  the same
 
     places = [Place(path, read_only, tuple(hidden)) for path, read_only, hidden in request["places"]]
     jailed = enter(places, {*_STREAMS, *descriptors})
@@ -52,7 +52,7 @@ def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 def rehearse(request: Mapping[str, Any], handler: EngineHandler) -> None:
     """Have this process load what it can't load in the jail, if that is where it goes."""
     if request.get("jailed"):
-        from wasmoci.isolation.jail.preloading import rehearse  # noqa: PLC0415  most workers need no jail
+        from wasmoci.isolation.jail.preloading import rehearse  # noqa: PLC0415  25 ms: most workers need no jail
 
         rehearse(handler)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.file_tree import FileTree, Mount
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
 
 
-class Places:
+class SharedFiles:
     """The files of one guest that are the host's as well: its root, and what is bound into it.
 
     Args:
@@ -58,7 +58,7 @@ class Places:
         """Whether something is there now; links lead within the guest's files, as for the guest."""
         with contextlib.suppress(OSError, Refusal), self._resolver() as resolver:
             descriptor, _, _ = resolver.open(
-                resolver.namespace.root, os.fsencode(path.lstrip("/")) or b".", os.O_PATH, follow=True
+                resolver.tree.root, os.fsencode(path.lstrip("/")) or b".", os.O_PATH, follow=True
             )
             os.close(descriptor)
             return True
@@ -66,5 +66,5 @@ class Places:
 
     @contextlib.contextmanager
     def _resolver(self) -> Iterator[Resolver]:
-        with contextlib.closing(Namespace(self._tree)) as namespace:
-            yield Resolver(namespace)
+        with contextlib.closing(OpenTree(self._tree)) as tree:
+            yield Resolver(tree)

@@ -9,7 +9,7 @@ StreamName: TypeAlias = Literal["stdout", "stderr"]
 STREAMS: tuple[StreamName, StreamName] = ("stdout", "stderr")
 
 
-class Output:
+class LineBuffer:
     """One output: its beginning for the result, and the lines that nobody has taken yet.
 
     Args:
@@ -67,7 +67,7 @@ class Output:
             self.take()
 
 
-class Outputs:
+class LineBuffers:
     """Both outputs of a guest. Not safe to use from several threads.
 
     Args:
@@ -75,11 +75,11 @@ class Outputs:
     """
 
     def __init__(self, limit: int) -> None:
-        self.stdout = Output(limit)
-        self.stderr = Output(limit)
+        self.stdout = LineBuffer(limit)
+        self.stderr = LineBuffer(limit)
         self._number = 0
 
-    def of(self, stream: StreamName) -> Output:
+    def of(self, stream: StreamName) -> LineBuffer:
         """One of them.
 
         Raises:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from wasmoci.isolation.output_copier import Pump
+    from wasmoci.isolation.output_copier import OutputCopier
 
 # The worker can't import this package before it has the caller's path, so the request is read here, by hand.
 _BOOT = """
@@ -35,7 +35,7 @@ main(fd, parent, request)
 """
 
 
-class ColdProcess:
+class NewWorker:
     """A worker process, child of this one.
 
     Args:
@@ -71,9 +71,9 @@ class ColdProcess:
         """Send it a signal, unless it has ended."""
         self._process.send_signal(number)
 
-    def watch(self, pump: Pump) -> None:
-        """End what serves the pump when the process ends."""
-        pump.stop_at_end_of(self._process)
+    def watch(self, copier: OutputCopier) -> None:
+        """End what serves the copier when the process ends."""
+        copier.stop_at_end_of(self._process)
 
     def end(self) -> int:
         """Kill it, if it still runs, and wait for its end.

@@ -20,7 +20,7 @@ _LONGEST = 3600.0  # seconds to wait at once; the system's own calls can't take 
 _DRAIN_ROUNDS = 32  # a pipe and a socket hold less than so many chunks
 
 
-class Pump:
+class OutputCopier:
     """The outputs of one child process, served on the calling thread. A context manager that closes what it opened."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Pump:
         self._repeated: Callable[[], None] | None = None
         self._interval = 0.0
 
-    def __enter__(self) -> Pump:
+    def __enter__(self) -> OutputCopier:
         return self
 
     def __exit__(

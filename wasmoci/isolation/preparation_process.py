@@ -15,8 +15,11 @@ from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
 from wasmoci.isolation.compile_bounds import MORE_TIME
-from wasmoci.isolation.forked_worker import ForkedProcess, is_safe
+from wasmoci.isolation.cpu_share import Throttle
+from wasmoci.isolation.forked_worker import ForkedWorker, is_safe
 from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.new_worker import NewWorker
+from wasmoci.isolation.warm_servers import DEFAULT
 from wasmoci.isolation.worker_outcome import FAULTS, signal_name
 from wasmoci.wasm.module import ModuleKind
 
@@ -27,8 +30,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.new_worker import ColdProcess
-    from wasmoci.isolation.warm_worker import WarmProcess
+    from wasmoci.isolation.warm_worker import WarmWorker
     from wasmoci.limits import Limits
     from wasmoci.wasm.module import Module
 else:
@@ -98,15 +100,12 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _process(
     reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool
-) -> ColdProcess | WarmProcess | ForkedProcess:
+) -> NewWorker | WarmWorker | ForkedWorker:
     """The cheapest process that will do; one that is jailed has never shared anything with this one."""
     if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
-            return ForkedProcess(reference, channel, streams)
-    from wasmoci.isolation.new_worker import ColdProcess  # noqa: PLC0415  it starts programs
-    from wasmoci.isolation.warm_servers import DEFAULT  # noqa: PLC0415
-
-    return DEFAULT.fork(reference, channel, streams, jailed=jailed) or ColdProcess(channel, streams, jailed=jailed)
+            return ForkedWorker(reference, channel, streams)
+    return DEFAULT.fork(reference, channel, streams, jailed=jailed) or NewWorker(channel, streams, jailed=jailed)
 
 
 class _Worker:
@@ -170,8 +169,6 @@ class _Worker:
         share = self._bounds.processors
         throttle = None
         if share is not None:
-            from wasmoci.isolation.cpu_share import Throttle  # noqa: PLC0415  a cgroup does without
-
             throttle = Throttle(self._process, share)
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)

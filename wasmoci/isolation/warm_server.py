@@ -14,37 +14,21 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers.base import BaseHandler, from_reference
-from wasmoci.isolation import spare, worker_main
+from wasmoci.isolation import spare, worker_main, worker_request
 from wasmoci.isolation.jail import entering
 from wasmoci.isolation.jail.preloading import practise, rehearse, run_ahead
+from wasmoci.isolation.warm_protocol import DESCRIPTORS, FORK, FORKED, MAX_REQUEST, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.handlers.contract import EngineHandler
-
-FORKED = struct.Struct("<i")
-"""What the server says once there is a worker, its process descriptor beside it: its process id."""
-STATUS = struct.Struct("<i")
-"""What the server says at its end: its status, as :func:`os.waitpid` has it."""
-READY = b"ready"
-"""What the server says first."""
-
-FORK, REMEMBER = b"f", b"r"
-"""What a request begins with; a handler's name follows."""
-
-DESCRIPTORS = 6
-"""What comes with a request to fork: lifeline, channel, working directory, and the guest's three streams."""
-
-MAX_REQUEST = 1 << 12
-"""Bytes of the name of a handler's class."""
 
 IDLE = 60.0
 """Seconds without a worker after which the server ends; the next run starts another one."""
@@ -172,7 +156,7 @@ class Server:
 
     def _wait(self, channel: socket.socket) -> NoReturn:
         """Become a spare, and from that a worker."""
-        worker_main.die_with(self._pid)
+        worker_request.die_with(self._pid)
         self._let_go(set())
         reference, descriptors = spare.wait(channel, self._prepare, DESCRIPTORS)
         self._work(reference, descriptors)
@@ -245,7 +229,7 @@ class Server:
         handler = self._handlers.get(reference)
         if isinstance(handler, BaseHandler):
             request = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
-            worker_main.surround(request)
+            worker_request.take_environment(request)
             with contextlib.suppress(Exception):  # it is worth some milliseconds, and nothing else
                 handler.remember(*worker_main.workload(request))
             self._freeze()

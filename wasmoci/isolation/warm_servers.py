@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Hashable, Iterable
 
-    from wasmoci.isolation.warm_worker import WarmProcess
+    from wasmoci.isolation.warm_worker import WarmWorker
 
 _KEPT = 4
 _RESOURCES = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU)
@@ -44,13 +44,13 @@ class Servers:
         self._eager = eager
         self._lock = threading.Lock()
         self._servers: OrderedDict[Hashable, WarmServer] = OrderedDict()
-        self._workers: weakref.WeakSet[WarmProcess] = weakref.WeakSet()
+        self._workers: weakref.WeakSet[WarmWorker] = weakref.WeakSet()
         self._seen = False
         _all.add(self)
 
     def fork(
         self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
-    ) -> WarmProcess | None:
+    ) -> WarmWorker | None:
         """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
 
         Args:
@@ -66,7 +66,7 @@ class Servers:
             first, self._seen = not self._seen, True
         if (first and not self._eager) or not sys.executable:
             return None
-        key = _surroundings(), jailed
+        key = _inherited(), jailed
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(ServerGone):
                 server = self._get(key, jailed=jailed)
@@ -90,7 +90,7 @@ class Servers:
         with self._lock:
             self._seen = True
         with contextlib.suppress(ServerGone):
-            server = self._get((_surroundings(), jailed), jailed=jailed)
+            server = self._get((_inherited(), jailed), jailed=jailed)
             for reference in references:
                 server.load(reference)
 
@@ -145,7 +145,7 @@ class OnlyForked:
 
     def fork(
         self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
-    ) -> WarmProcess:
+    ) -> WarmWorker:
         """See :meth:`Servers.fork`.
 
         Raises:
@@ -158,7 +158,7 @@ class OnlyForked:
         return process
 
 
-def _surroundings() -> Hashable:
+def _inherited() -> Hashable:
     """What a process inherits that is started now, as far as a worker could tell the difference."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     umask = next((line for line in status.splitlines() if line.startswith("Umask:")), "")

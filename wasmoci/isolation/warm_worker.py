@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from wasmoci.isolation import messages
 from wasmoci.isolation.new_worker import environment, options
-from wasmoci.isolation.warm_server import FORK, FORKED, READY, REMEMBER, STATUS
+from wasmoci.isolation.warm_protocol import FORK, FORKED, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
-    from wasmoci.isolation.output_copier import Pump
+    from wasmoci.isolation.output_copier import OutputCopier
 
 _START = 60.0  # seconds that a server may take to start, on a machine that is busy
 _FORK = 60.0  # seconds that it may take to fork
@@ -92,7 +92,7 @@ class WarmServer:
                 os.close(caller)
         self._file = os.fstat(self._control.fileno()).st_ino
 
-    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
+    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmWorker:
         """Have a worker forked.
 
         Args:
@@ -121,7 +121,7 @@ class WarmServer:
         finally:
             if directory >= 0:
                 os.close(directory)
-        return WarmProcess(FORKED.unpack(data)[0], descriptors[0], lifeline, self)
+        return WarmWorker(FORKED.unpack(data)[0], descriptors[0], lifeline, self)
 
     def remember(self, reference: str, request: bytes) -> None:
         """Have the program of a request kept at hand, for the next run of it.
@@ -187,8 +187,8 @@ def _expect(data: bytes, size: int) -> None:
         raise ServerGone
 
 
-class WarmProcess:
-    """A worker that a server has forked, as :class:`.new_worker.ColdProcess` is one that was started.
+class WarmWorker:
+    """A worker that a server has forked, as :class:`.new_worker.NewWorker` is one that was started.
 
     Args:
         pid: Its process id.
@@ -215,9 +215,9 @@ class WarmProcess:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._descriptor, number)
 
-    def watch(self, pump: Pump) -> None:
-        """End what serves the pump when the process ends."""
-        pump.stop_at_end(self._descriptor)
+    def watch(self, copier: OutputCopier) -> None:
+        """End what serves the copier when the process ends."""
+        copier.stop_at_end(self._descriptor)
 
     def end(self) -> int:
         """Kill it, if it still runs, and wait for its end.

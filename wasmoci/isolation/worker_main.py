@@ -6,26 +6,28 @@ Started as ``python -I -c BOOT FD``, or forked by :mod:`.warm_server`: the reque
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci import compiled
 from wasmoci.determinism import applied
-from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, from_reference
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.run_context import compile_limits, on_load, on_start
-from wasmoci.isolation import confinement, descriptor_limit, memory_limit, messages, preparation, preparation_tasks
+from wasmoci.isolation import (
+    confinement,
+    descriptor_limit,
+    memory_limit,
+    messages,
+    preparation,
+    preparation_tasks,
+    worker_request,
+)
 from wasmoci.isolation.compile_bounds import Bounds
 from wasmoci.oci.entrypoint import modules
 from wasmoci.oci.spec import Spec
 from wasmoci.stdio import Stdio
-from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
 
 
-_CHUNK = 1 << 16
-_TAIL = 1 << 16  # characters of a traceback that are told
 _MOST = 4 << 30  # bytes of memory that a guest can have
 _OVERHEAD = 3 << 30  # bytes that a process in the jail may have beside: two of the engine's stacks, and all else
 
@@ -50,14 +50,14 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
         parent: The caller's process id.
         request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
     """
-    die_with(parent)
+    worker_request.die_with(parent)
 
     def load() -> EngineHandler:
         handler = from_reference(request["handler"])
         confinement.rehearse(request, handler)
         return handler
 
-    _answer(socket.socket(fileno=descriptor), lambda: request, load)
+    worker_request.answer(socket.socket(fileno=descriptor), lambda: request, load, _serve)
 
 
 def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
@@ -68,40 +68,7 @@ def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler])
         parent: The server's process id.
         load: Gives the handler.
     """
-    die_with(parent)
-    compiled.forked()
-    channel = socket.socket(fileno=descriptor)
-
-    def receive() -> dict[str, Any]:
-        request = _receive(channel)
-        surround(request)
-        return request
-
-    _answer(channel, receive, load)
-
-
-def _answer(
-    channel: socket.socket, receive: Callable[[], dict[str, Any]], load: Callable[[], EngineHandler]
-) -> NoReturn:
-    # The standard error is the guest's.
-    log.listen(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
-    # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        answer = messages.encode(_serve(receive(), load(), channel))
-    except WasmociError as error:
-        answer = messages.encode(messages.error_message(error))
-    except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
-        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()[-_TAIL:]})
-    channel.sendall(answer)
-    # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
-    os._exit(0)
-
-
-def surround(request: dict[str, Any]) -> None:
-    """Have the environment of whoever asks."""
-    os.environ.clear()
-    os.environ.update(request["environment"])
+    worker_request.answer_forked(descriptor, parent, load, _serve)
 
 
 def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
@@ -112,7 +79,7 @@ def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
 
 def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tuple[Spec, Path]:
     """What is to be run, as it is found in the jail."""
-    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  most workers need no jail
+    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  18 ms (attrs): most workers need no jail
 
     compiled.forgo()
     if request["prepared"] is not None:
@@ -121,17 +88,9 @@ def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tupl
     return moved(spec, places), Path(places[0].path)
 
 
-def _receive(channel: socket.socket) -> dict[str, Any]:
-    decoder = messages.Decoder()
-    while data := channel.recv(_CHUNK):
-        for message in decoder.feed(data):
-            return message
-    os._exit(1)  # whoever asked is gone
-
-
 def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
     if "task" in request:
-        return preparation_tasks.serve(request, handler, channel.fileno())
+        return preparation_tasks.serve(request, handler, channel)
     if request["spec"] is None:
         return {"event": "loaded"}
     spec, rootfs, limits = workload(request)
@@ -194,14 +153,3 @@ def _preparing(request: dict[str, Any], channel: socket.socket) -> Callable[[Eng
             channel.sendall(messages.encode({"event": "compiles"}))
 
     return prepare
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its caller ends in whatever way."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

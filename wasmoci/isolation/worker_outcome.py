@@ -30,7 +30,7 @@ _TAIL = 2000  # bytes of the captured standard error that an error keeps
 
 
 @attrs.frozen(kw_only=True)
-class Ending:
+class WorkerOutcome:
     """How a worker process ended, its guest still within its time.
 
     Args:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.isolation.child_process import Running
+from wasmoci.isolation.child_process import ChildProcess
 from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _PATIENCE = 5.0  # seconds that a runtime may take to create a container that is
 _PAUSE = 0.02
 
 
-class Container(Running):
-    """A container that a native runtime runs in the foreground. A context manager, which ends the runtime's process.
+class Container(ChildProcess):
+    """A container that a native runtime runs in the foreground. A context manager, after which the runtime's process is gone.
 
     Args:
         runtime: The runtime's program, a host path.
@@ -52,7 +52,7 @@ class Container(Running):
         self._sent: set[int] = set()
         self._began = time.monotonic()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self.pump)
+            stack.enter_context(self.copier)
             self._process = subprocess.Popen(  # noqa: S603  the user's runtime
                 [
                     self._runtime,
@@ -60,14 +60,14 @@ class Container(Running):
                     *("run", "--bundle", str(bundle), identifier),
                 ],
                 stdin=streams.stdin,
-                stdout=self.pump.output(streams.stdout),
-                stderr=self.pump.output(streams.stderr),
+                stdout=self.copier.output(streams.stdout),
+                stderr=self.copier.output(streams.stderr),
             )
             stack.callback(self._end)
             self._descriptor = os.pidfd_open(self._process.pid)
             stack.callback(os.close, self._descriptor)
-            self.pump.release_child_ends()
-            self.pump.stop_at_end(self._descriptor)
+            self.copier.release_child_ends()
+            self.copier.stop_at_end(self._descriptor)
             self._stack = stack.pop_all()
         self.begun()
 
@@ -83,15 +83,15 @@ class Container(Running):
 
     @property
     def pid(self) -> int:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         return self._process.pid
 
     def deadline(self) -> float | None:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         return None if self._limits.time is None else self._began + self._limits.time
 
     def signal(self, number: int) -> None:
-        """See :class:`Running`. The runtime delivers it; if the container isn't created yet, this waits for it."""
+        """See :class:`ChildProcess`. The runtime hands it over; one that has not made the container yet is waited for."""
         self._sent.add(number)
         end = time.monotonic() + _PATIENCE
         while not self._has_ended():
@@ -132,11 +132,11 @@ class Container(Running):
         return done.returncode == 0
 
     def finish(self, *, in_time: bool) -> ExecutionResult:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         if not in_time:
             self._kill()
         status = self._reap()
-        self.pump.drain()
+        self.copier.drain()
         if status is None:
             if in_time:
                 raise NativeRuntimeError(

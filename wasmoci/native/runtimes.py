@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import InvalidSpec, NativeRuntimeNotFound, UnsupportedWorkload
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.native import programs
 from wasmoci.native.checks import check_mounts, check_seccomp
 from wasmoci.native.container import Container
@@ -25,7 +25,7 @@ from wasmoci.stdio import Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.limits import Limits
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
@@ -83,8 +83,8 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
 
 
 @contextlib.contextmanager
-def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[Running]:
-    """Start a native container, which is removed at the end of the context, or when this process is killed.
+def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[ChildProcess]:
+    """Start a native container, which is gone at the end of the context, and when this process is killed.
 
     Args:
         bundle: Its bundle; if its spec differs from ``config.json``, a derived bundle is run.
@@ -95,8 +95,8 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
     Raises:
         NativeRefused: See :func:`wasmoci.native.checks.check_mounts` and :func:`~wasmoci.native.checks.check_seccomp`.
         NativeRuntimeNotFound: See :func:`find`.
-        NativeRuntimeError: The runtime could not run it; raised by :meth:`Running.finish`.
-        UnsupportedWorkload: A fuel limit was given, which native programs don't support.
+        NativeRuntimeError: The runtime could not run it; by :meth:`ChildProcess.finish`.
+        UnsupportedWorkload: A limit of fuel, which native programs don't have.
     """
     if limits.fuel is not None:
         raise UnsupportedWorkload("a native workload has no fuel to limit")
@@ -106,7 +106,7 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
     identifier = f"wasmoci-{secrets.token_hex(8)}"
     remove = [str(chosen.path), "delete", "--force", identifier]
     with contextlib.ExitStack() as stack:
-        scratch = stack.enter_context(scratch_directory("wasmoci-native-", at_kill=remove))
+        scratch = stack.enter_context(guest_temporary_directory("wasmoci-native-", at_kill=remove))
         directory = _bundle_directory(bundle, limits, scratch, terminal=_has_terminal(stdio))
         streams = stack.enter_context(stdio.open())
         # After the runtime has ended, whether or not it has created the container.

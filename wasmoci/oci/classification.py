@@ -11,6 +11,7 @@ from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
+from wasmoci.oci.entrypoint import first_bytes
 from wasmoci.text.log import warn
 
 if TYPE_CHECKING:
@@ -305,8 +306,6 @@ def _by_content(question: Question) -> tuple[Kind | None, str]:
     """Return what the program's first bytes say; None when they can't be read, or are inconclusive."""
     if question.rootfs is None:
         return None, ""
-    from wasmoci.oci.entrypoint import first_bytes  # noqa: PLC0415  brings the module reader along
-
     head = first_bytes(question.spec, question.rootfs, max(len(magic) for magic in (_WASM, *_NATIVE)))
     if head is None:
         return None, "it can't be read in the root file system"

@@ -15,7 +15,7 @@ from wasmoci.host.file_cache import Cache, state_of
 from wasmoci.oci.filesystem import GuestFiles, plan
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasm.module import FuncType, Module, ModuleKind, read_bytes
 
@@ -174,14 +174,14 @@ class _Finder:
 
     def __init__(self, files: GuestFiles) -> None:
         self._files = files
-        self._namespace = Namespace(files.tree)
-        self._resolver = Resolver(self._namespace)
+        self._open_tree = OpenTree(files.tree)
+        self._resolver = Resolver(self._open_tree)
 
     def __enter__(self) -> _Finder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._namespace.close()
+        self._open_tree.close()
 
     def open(self, entrypoint: Entrypoint) -> int:
         """Return a descriptor of the program."""
@@ -210,7 +210,7 @@ class _Finder:
     def _open(self, path: str, flags: int) -> int:
         relative = path.lstrip("/").encode() or b"."
         try:
-            descriptor, *_ = self._resolver.open(self._namespace.root, relative, flags | os.O_CLOEXEC, follow=True)
+            descriptor, *_ = self._resolver.open(self._open_tree.root, relative, flags | os.O_CLOEXEC, follow=True)
         except (OSError, Refusal) as error:
             number = error.errno if isinstance(error, OSError) else _REFUSALS.get(error.code)
             if number is None:

@@ -11,6 +11,7 @@ import posixpath
 import stat
 from pathlib import Path
 
+from wasmoci import host
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
@@ -88,9 +89,7 @@ class GuestFiles:
 
     @contextlib.contextmanager
     def _with_directories(self) -> Iterator[GuestFiles]:
-        from wasmoci.host.temporary_directory import scratch_directory  # noqa: PLC0415  few have a tmpfs
-
-        with scratch_directory("wasmoci-tmpfs-") as scratch:
+        with host.guest_temporary_directory("wasmoci-tmpfs-") as scratch:
             mounts = []
             for index, mount in enumerate(self.mounts):
                 if mount.source is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wasmoci import oci
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 
@@ -102,10 +103,8 @@ class Spec:
         Raises:
             InvalidSpec: It can't be read, isn't JSON, or breaks the specification; the message has the JSON path.
         """
-        from wasmoci.oci.json_reader import read_file  # noqa: PLC0415  an engine's process makes its spec by itself
-
         source = os.fspath(path)
-        return cls.from_bytes(read_file(source), source=source)
+        return cls.from_bytes(oci.read_file(source), source=source)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, source: str) -> Spec:
@@ -118,9 +117,9 @@ class Spec:
         Raises:
             InvalidSpec: It isn't JSON, or breaks the specification.
         """
-        from wasmoci.oci.json_reader import parse_object  # noqa: PLC0415
-
-        return cls.from_dict(parse_object(data, source), source=source, directory=str(Path(source).absolute().parent))
+        return cls.from_dict(
+            oci.parse_object(data, source), source=source, directory=str(Path(source).absolute().parent)
+        )
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:
@@ -134,9 +133,7 @@ class Spec:
         Raises:
             InvalidSpec: It breaks the specification.
         """
-        from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
-        node = Node(raw, source=source).object()
+        node = oci.Node(raw, source=source).object()
         process, root = node.get("process"), node.get("root")
         return cls(
             version=_version(node),
@@ -150,12 +147,8 @@ class Spec:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the document: :attr:`raw` updated from the attributes of a spec that code has changed or made."""
-        import copy  # noqa: PLC0415  most specs are only read
-
-        from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
-        document = copy.deepcopy(self.raw)
+        """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
+        document = oci.copied(self.raw)
         _put(document, "ociVersion", self.version)
         if self.process is not None:
             is_new = document.get("process") is None
@@ -175,7 +168,7 @@ class Spec:
         if document.get("mounts") or self.mounts:
             document["mounts"] = _mounts_to_list(self.mounts, document.get("mounts") or [])
         _put(document, "annotations", dict(self.annotations), absent={})
-        if self.memory_limit != _memory_limit(Node(self.raw, source=None)):
+        if self.memory_limit != _memory_limit(oci.Node(self.raw, source=None)):
             memory = _member(_member(_member(document, "linux"), "resources"), "memory")
             memory["limit"] = -1 if self.memory_limit is None else self.memory_limit
         return document
@@ -186,16 +179,7 @@ class Spec:
         Args:
             path: The file, a host path; its directory exists.
         """
-        import json  # noqa: PLC0415
-
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            # In ASCII: this preserves a lone surrogate in a part that isn't modelled.
-            partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="ascii")
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        oci.write_file(path, self.to_dict())
 
 
 def _version(node: Node) -> str:
@@ -248,12 +232,10 @@ def _mount(node: Node) -> Mount:
 
 
 def _mounts_to_list(mounts: tuple[Mount, ...], raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the mounts as documents; existing ones keep the members that aren't modelled."""
-    from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
+    """The mounts as documents: those that were there as they were, with whatever isn't modelled."""
     known: dict[Mount, list[dict[str, Any]]] = {}
     for item in reversed(raw):
-        known.setdefault(_mount(Node(item, source=None)), []).append(item)
+        known.setdefault(_mount(oci.Node(item, source=None)), []).append(item)
     return [known[mount].pop() if known.get(mount) else _mount_to_dict(mount) for mount in mounts]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
@@ -54,7 +55,7 @@ def main(invocation: Invocation) -> int:
     config = options.value("config", "f") or CONFIG
     bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
     dispatcher = Dispatcher(forced=invocation.forced)
-    classification = dispatcher.classify(bundle)
+    classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
         native_exec.replace(invocation)
     found = module_choice.of_bundle(bundle)

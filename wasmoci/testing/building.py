@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from wasmoci import image as images
 from wasmoci.dispatch.opening import opened
 from wasmoci.errors import InvalidBundle
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.filesystem import plan
+from wasmoci.options import GuestOptions
 from wasmoci.testing.bundles import bind_mount, bundle, several_mounts
 from wasmoci.testing.tracebacks import WrongOption, short_traceback
 from wasmoci.wasm.preamble import MAGIC
@@ -89,8 +91,6 @@ class Builder:
             WasmociError: As for :meth:`bundle`.
         """
         __tracebackhide__ = True
-        from wasmoci.image import Copy, build, parse_target, push  # noqa: PLC0415  most tests have no image
-
         _refuse(set(options) & {"mounts", "readonly", "memory", "extra"}, "an image has none; give it to the run")
         annotations = options.pop("annotations", None)
         made = self.bundle(wasm, **options)
@@ -99,9 +99,9 @@ class Builder:
             raise InvalidBundle(f"{made.path}: has no process")
         program = options.get("program", "/app.wasm")
         target = made.path / "image.tar"
-        with build(
+        with images.build(
             made.rootfs / program.lstrip("/"),
-            copies=[Copy(made.rootfs, "/")],
+            copies=[images.Copy(made.rootfs, "/")],
             destination=program,
             entrypoint=process.args[:1],
             cmd=process.args[1:],
@@ -111,7 +111,7 @@ class Builder:
             variant=variant,
             compression="none",
         ) as built:
-            push(built.image, parse_target(f"oci-archive:{target}"))
+            images.push(built.image, images.parse_target(f"oci-archive:{target}"))
         return f"oci-archive:{target}"
 
     def workload(self, wasm: Wasm, options: Mapping[str, Any]) -> Bundle | contextlib.AbstractContextManager[Bundle]:
@@ -133,7 +133,7 @@ class Builder:
         wishes = {_WISHES[name]: value for name, value in options.items()}
         if "volumes" in wishes:
             wishes["volumes"] = [_volume(*bind_mount(mount)) for mount in several_mounts(wishes["volumes"])]
-        return opened(self._existing(wasm), **wishes)
+        return opened(GuestOptions(self._existing(wasm), **wishes))
 
     def _write(self, program: Content, options: Mapping[str, Any]) -> Bundle:
         for name in options:

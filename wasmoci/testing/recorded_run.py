@@ -12,10 +12,9 @@ from wasmoci.dispatch.explanation import explain_bundle
 
 if TYPE_CHECKING:
     from wasmoci.dispatch.explanation import Explanation
+    from wasmoci.dispatch.request import Request
     from wasmoci.errors import WasmociError
     from wasmoci.isolation.running_guest import RunningGuest
-    from wasmoci.limits import Limits
-    from wasmoci.oci.bundle import Bundle
     from wasmoci.testing.guest_run import GuestRun
 
 
@@ -24,18 +23,14 @@ class Attempt:
     """One run of a test.
 
     Args:
-        bundle: The bundle.
-        engine: The requested engine; None to choose one.
-        limits: Its limits.
-        determinism: Its deterministic time and random bytes, if any.
-        run: The result, once it has ended.
+        request: What was asked for.
+        determinism: The time and random bytes that it got in place of the host's.
+        run: How it went, once it has ended.
         guest: The guest, if it was only started.
         error: Why it could not be run.
     """
 
-    bundle: Bundle
-    engine: str | None
-    limits: Limits
+    request: Request
     determinism: Determinism | None = None
     run: GuestRun | None = None
     guest: RunningGuest | None = None
@@ -48,9 +43,9 @@ class Attempt:
             WasmociError: The bundle doesn't exist any more.
         """
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits, wasm=True)
+            return explain_bundle(self.request, Dispatcher())
 
     def runs_elsewhere(self) -> bool:
         """Return whether another engine can run it: if none can, the engine isn't at fault."""
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits, wasm=True).runs_on is not None
+            return explain_bundle(attrs.evolve(self.request, engine=None), Dispatcher()).runs_on is not None

@@ -38,9 +38,9 @@ def compare_runs(first: GuestRun, second: GuestRun) -> list[str]:
 
 def _ending(attempt: Attempt) -> str:
     if attempt.error is not None:
-        return f"could not be run on {attempt.engine}" if attempt.engine else "could not be run"
+        return f"could not be run on {attempt.request.engine}" if attempt.request.engine else "could not be run"
     if attempt.run is None:
-        return f"started on {attempt.engine or 'an engine'}"
+        return f"started on {attempt.request.engine or 'an engine'}"
     return f"{attempt.run.ending} on {attempt.run.engine}"
 
 
@@ -71,7 +71,7 @@ def _explanation(attempt: Attempt, *, whole: bool) -> Iterator[str]:
     try:
         explanation = attempt.explain()
     except (WasmociError, OSError) as error:
-        yield f"{attempt.bundle.path}: can't be explained: {error}"
+        yield f"{attempt.request.bundle.path}: can't be explained: {error}"
         return
     lines = str(attrs.evolve(explanation, rules=())).splitlines()
     rules = lines.index("rules")

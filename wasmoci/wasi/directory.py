@@ -105,6 +105,12 @@ class Location:
         self.spelled = name
         self._parent = parent
 
+    def __enter__(self) -> Location:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def is_link(self) -> bool:
         """Return whether there is a symbolic link here."""
         return self._type() == stat.S_IFLNK

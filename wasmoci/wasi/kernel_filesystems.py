@@ -118,7 +118,7 @@ def filesystem_of(fd: int) -> str | None:
 @functools.cache
 def _calls() -> ModuleType:
     try:
-        from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+        from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
     except ImportError as error:
         raise EngineUnavailable(
             f"nobody can tell in this interpreter which files are the kernel's: {error}",

@@ -86,8 +86,8 @@ class Listing:
         self._at, self._wanted = -1, 0
 
     def _advance(self) -> bool:
-        """Read the next part; return False at the end."""
-        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415 - ctypes, which few guests need
+        """Have the next piece; False where there is none."""
+        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         # Seeking to a position may fail on some file systems; reading on never does.
         if self._at != self._wanted:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from wasmoci.wasi.file_tree import FileTree, Mount
 
 
-class Namespace:
-    """An open tree: its root and its mounts.
+class OpenTree:
+    """An open tree: its root, and what is mounted where.
 
     Args:
         tree: The description.
@@ -154,8 +154,8 @@ class Namespace:
         return position
 
     def _is_there(self, names: list[bytes]) -> bool:
-        """Return whether the kernel can open a mount's destination, without a link or another mount on its path."""
-        from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which few need
+        """Tell whether the kernel finds the place of a mount, without a link or another mount on its way."""
+        from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         if not syscalls.openat2_available() or self.meets_mount((), names):
             return False
@@ -172,7 +172,7 @@ class Namespace:
             descriptor = os.dup(_kept_empty[0])
             self._open.append(descriptor)
             return descriptor
-        from tempfile import mkdtemp  # noqa: PLC0415 - slow to import, and seldom needed
+        from tempfile import mkdtemp  # noqa: PLC0415  5 ms of each start, and seldom needed
 
         path = mkdtemp(prefix="wasmoci-")
         try:

@@ -14,7 +14,7 @@ from wasmoci.wasi.path_walk import MAX_DEPTH, Walk, components
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.wasi.open_tree import Namespace
+    from wasmoci.wasi.open_tree import OpenTree
 
 #: A position from the kernel's resolution contains names as the guest wrote them, such as that of a link to ``.``. To
 #: keep it from growing indefinitely, a position that gets longer than this is resolved by a walk, which leaves only
@@ -37,16 +37,16 @@ class Resolver:
     a link nor a mount. A path with ``..`` is always walked.
 
     Args:
-        namespace: The open tree.
+        tree: The open tree.
         use_openat2: ``False`` walks every path, as on kernels without ``openat2``.
     """
 
-    def __init__(self, namespace: Namespace, *, use_openat2: bool = True) -> None:
-        self.namespace = namespace
+    def __init__(self, tree: OpenTree, *, use_openat2: bool = True) -> None:
+        self.tree = tree
         self._openat2 = None
         if use_openat2:
             try:
-                from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+                from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
             except ImportError:  # no ctypes, as in a sub-interpreter of Python 3.12 with a GIL of its own
                 return
             if syscalls.openat2_available():
@@ -79,7 +79,7 @@ class Resolver:
         if flags & os.O_CREAT and flags & os.O_EXCL:
             follow = False  # an existing file, even a link, is an error
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        if writes and self.namespace.immutable:
+        if writes and self.tree.immutable:
             raise Refusal(Errno.PERM)
         if not (writes and start.layer.read_only):
             flags_here = flags if follow else flags | os.O_NOFOLLOW
@@ -148,7 +148,7 @@ class Resolver:
         parent = self.directory(start, parents) if parents else None
         here = parent or start
         position = (*here.position, name)
-        layer = self.namespace.layers.get(position)
+        layer = self.tree.layers.get(position)
         if layer is not None:
             return Location(layer.fd, layer.name or b".", position, layer, parent)
         return Location(here.fd, name, position, here.layer, parent)
@@ -158,8 +158,8 @@ class Resolver:
         depth = len(start.position) + len(names)
         if self._openat2 is None or b".." in names or depth > _PLAIN_DEPTH:
             return None
-        if self.namespace.layers:
-            if self.namespace.meets_mount(start.position, names):
+        if self.tree.layers:
+            if self.tree.meets_mount(start.position, names):
                 return None
             resolve = self._plain
         elif start.position:
@@ -176,7 +176,7 @@ class Resolver:
             raise
 
     def _walk(self, start: Place) -> Walk:
-        return Walk(self.namespace.layers, self.namespace.root, start)
+        return Walk(self.tree.layers, self.tree.root, start)
 
 
 def _names_with_slash(path: bytes) -> bool:

@@ -25,7 +25,7 @@ from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.host import Host
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasi.signatures import FUNCTIONS
 from wasmoci.wasi.sockets import Socket
@@ -134,7 +134,7 @@ class Wasi:
         """Close everything that was opened for the guest and by it. May be called again."""
         self._table.close()
         while self._trees:
-            self._trees.pop()[1].namespace.close()
+            self._trees.pop()[1].tree.close()
 
     def __enter__(self) -> Wasi:
         return self
@@ -146,14 +146,14 @@ class Wasi:
         for known, resolver in self._trees:
             if known is tree:
                 return resolver
-        resolver = Resolver(Namespace(tree), use_openat2=self._use_openat2)
+        resolver = Resolver(OpenTree(tree), use_openat2=self._use_openat2)
         self._trees.append((tree, resolver))
         return resolver
 
     def _directory(self, preopen: Preopen) -> Directory:
         tree = FileTree(preopen.host_path, preopen.read_only) if preopen.tree is None else preopen.tree
         resolver = self._resolver(tree)
-        root = resolver.namespace.root
+        root = resolver.tree.root
         path = os.fsencode(preopen.position.strip("/") or ".")
         try:
             fd, position, layer = resolver.open(root, path, READ_DIRECTORY, follow=True)
@@ -180,7 +180,7 @@ def _text(what: str, value: str | bytes) -> bytes:
 
 
 def _socket(sock: int | socket.socket) -> Socket:
-    import socket  # noqa: PLC0415 - most guests have none
+    import socket  # noqa: PLC0415  3 ms of each start, and most guests have none
 
     own = socket.socket(fileno=os.dup(sock if isinstance(sock, int) else sock.fileno()))
     listens = own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wasmoci import wasm
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.model import Feature
 
@@ -26,17 +27,15 @@ def constant(reader: Reader, imported_globals: int) -> None:
         if reader.byte() == _END:
             return
     reader.pos = start
-    from wasmoci.wasm.instructions import END, GLOBAL_GET, decode  # noqa: PLC0415  few modules have others
-
     while True:
-        found = decode(reader)
+        found = wasm.decode(reader)
         if found.prefix:
             continue
-        if found.code == END:
+        if found.code == wasm.END:
             return
         if found.code in _EXTENDED_CONST:
             reader.features.add(Feature.EXTENDED_CONST)
-        elif found.code == GLOBAL_GET:
+        elif found.code == wasm.GLOBAL_GET:
             part = reader.part(0, reader.where)
             part.pos, part.end = found.immediates[0].start, found.end
             if part.unsigned() >= imported_globals:

@@ -5,12 +5,12 @@ No engine is needed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import cached_property
 
-from wasmoci._startup import attrs
+from wasmoci import wasm
+from wasmoci._startup import attrs, sha256
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.core import CoreHead, read_head
@@ -106,14 +106,10 @@ class Module:
         data = bytes(data)
         kind = kind_of(data, source=source)
         if kind is ModuleKind.TEXT:
-            from wasmoci.wasm.text_format import check_text  # noqa: PLC0415  most modules are binary
-
-            check_text(data, source=source)
+            wasm.check_text(data, source=source)
             return cls(kind, data, source)
         if kind is ModuleKind.COMPONENT:
-            from wasmoci.wasm.component import read_component  # noqa: PLC0415  few modules are components
-
-            imports, exports = read_component(data, source=source)
+            imports, exports = wasm.read_component(data, source=source)
             return cls(kind, data, source, imports, exports)
         head = read_head(data, source=source)
         return cls(
@@ -142,15 +138,13 @@ class Module:
             InvalidModule: The code, the elements or the data are damaged.
         """
         if self._head is not None:
-            from wasmoci.wasm.needed_features import needed_features  # noqa: PLC0415  not every engine has to know
-
-            return needed_features(self.data, self._head, source=self.source)
+            return wasm.features_of(self.data, self._head, source=self.source)
         return frozenset({Feature.COMPONENT_MODEL} if self.kind is ModuleKind.COMPONENT else ())
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        return sha256.hexdigest(self.data)
 
     def export(self, name: str) -> Export | None:
         """Return the export with a name, or None."""

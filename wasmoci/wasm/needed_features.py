@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> frozenset[Feature]:
-    """Read the rest of a module to determine the features that it needs.
+def features_of(data: bytes, head: CoreHead, *, source: str | None) -> frozenset[Feature]:
+    """Read the rest of a module for the features that it needs.
 
     Args:
         data: The module.

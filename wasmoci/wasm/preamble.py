@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wasmoci import wasm
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.model import ModuleKind
 
@@ -29,13 +30,9 @@ def kind_of(data: bytes, *, source: str | None) -> ModuleKind:
         raise InvalidModule(
             f"the file ends after {len(data)} bytes, inside the preamble", source=source, offset=len(data)
         )
-    from wasmoci.wasm import text_format  # noqa: PLC0415  most modules are binary
-
-    if text_format.is_text(data):
+    if wasm.is_text(data):
         return ModuleKind.TEXT
-    raise InvalidModule(
-        f"this is {text_format.name_stranger(data)}, not WebAssembly", source=source, offset=0, hint=_HINT
-    )
+    raise InvalidModule(f"this is {wasm.name_stranger(data)}, not WebAssembly", source=source, offset=0, hint=_HINT)
 
 
 def _binary_kind(data: bytes, source: str | None) -> ModuleKind:

@@ -18,9 +18,9 @@ from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.isolation import descriptor_limit
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 from wasmoci.result import ExitReason
 from wasmoci.wasm.module import FuncType
 from wasmoci_command.output import Report
@@ -168,7 +168,7 @@ class CommandHandler(BaseHandler):
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         with (
-            scratch_directory("wasmoci-command-") as scratch,
+            guest_temporary_directory("wasmoci-command-") as scratch,
             preopens(workload.files, by_name=True) as opened,
             contextlib.ExitStack() as stack,
         ):
@@ -183,11 +183,11 @@ class CommandHandler(BaseHandler):
         errors = Report(workload.streams.stderr, self.mark(call))
         is_one = workload.streams.stdout is workload.streams.stderr
         output = errors if is_one else Report(workload.streams.stdout, None)
-        with Pump() as pump:
-            # One target for both is one pipe, so that the order of the writes is kept.
-            stderr = pump.output(errors.sink)
+        with OutputCopier() as copier:
+            # One target for both is one pipe, so that the order of what is written is kept.
+            stderr = copier.output(errors.sink)
             read = output.sink if self.reads_output else workload.streams.stdout
-            stdout = stderr if is_one else pump.output(read)
+            stdout = stderr if is_one else copier.output(read)
             process = subprocess.Popen(  # noqa: S603  the engine; the function is one call of the system
                 self.command(call),
                 stdin=workload.streams.stdin,
@@ -200,13 +200,13 @@ class CommandHandler(BaseHandler):
             try:
                 workload.started()
                 began = time.monotonic()
-                pump.release_child_ends()
-                pump.stop_at_end_of(process)
-                in_time = pump.serve(lambda: None if limit is None else began + limit)
+                copier.release_child_ends()
+                copier.stop_at_end_of(process)
+                in_time = copier.serve(lambda: None if limit is None else began + limit)
             finally:
                 process.kill()
                 status = process.wait()
-            pump.drain()
+            copier.drain()
         errors.finish()
         if not in_time:
             return Outcome.timed_out(limit)

@@ -14,7 +14,7 @@ from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 from wasmoci.wasm.module import WEBASSEMBLY_2
 from wasmoci_wasmedge.process import probe, serve
@@ -102,7 +102,7 @@ class WasmedgeHandler(BaseHandler):
         smallest = sum(kind.limits.minimum for kind in workload.module.memories) * _PAGE
         if memory is not None and smallest > memory:
             return Outcome.out_of_memory(memory, detail=f"it begins with {smallest} bytes")
-        with scratch_directory("wasmoci-wasmedge-") as scratch, _opened(workload.files) as directories:
+        with guest_temporary_directory("wasmoci-wasmedge-") as scratch, _opened(workload.files) as directories:
             module = scratch / "module.wasm"
             module.write_bytes(workload.module.data)
             request = scratch / "request.json"

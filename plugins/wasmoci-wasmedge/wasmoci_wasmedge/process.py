@@ -16,7 +16,7 @@ import attrs
 
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation import descriptor_limit
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
@@ -76,12 +76,12 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
     """
     messages = _Messages(workload)
     read, write = os.pipe()
-    with Pump() as pump, os.fdopen(read, "rb", buffering=0) as answers:
+    with OutputCopier() as copier, os.fdopen(read, "rb", buffering=0) as answers:
         try:
-            # One target for both is one pipe, so that the order of the writes is kept.
-            stdout = pump.output(workload.streams.stdout)
+            # One target for both is one pipe, so that the order of what is written is kept.
+            stdout = copier.output(workload.streams.stdout)
             is_one = workload.streams.stdout is workload.streams.stderr
-            stderr = stdout if is_one else pump.output(workload.streams.stderr)
+            stderr = stdout if is_one else copier.output(workload.streams.stderr)
             process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-I", str(RUNNER), library, "run", str(write), str(request)],
                 stdin=workload.streams.stdin,
@@ -94,22 +94,22 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
         finally:
             os.close(write)
         try:
-            pump.release_child_ends()
+            copier.release_child_ends()
 
             def listen() -> None:
                 data = os.read(answers.fileno(), _CHUNK)
                 if data:
                     messages.feed(data)
                 else:
-                    pump.unwatch(answers)
+                    copier.unwatch(answers)
 
-            pump.watch(answers, listen)
-            pump.stop_at_end_of(process)
-            in_time = pump.serve(messages.deadline)
+            copier.watch(answers, listen)
+            copier.stop_at_end_of(process)
+            in_time = copier.serve(messages.deadline)
         finally:
             process.kill()
             status = process.wait()
-        pump.drain()
+        copier.drain()
     return Answer(messages.last, status, in_time)
 
 

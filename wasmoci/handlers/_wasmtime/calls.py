@@ -25,7 +25,7 @@ from wasmoci.handlers._wasmtime.prototypes import (
     wasmtime_val_t,
     without_result,
 )
-from wasmoci.handlers._wasmtime.run import runs
+from wasmoci.handlers._wasmtime.run_state import runs
 from wasmoci.handlers._wasmtime.traps import HOST_FAILED, summary
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Failure
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.wasi import Signature
 
 _VALUE = 16  # bytes of a wasmtime_val_raw_t

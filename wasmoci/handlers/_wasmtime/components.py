@@ -17,7 +17,7 @@ from wasmoci.handlers._wasmtime.prototypes import (
 from wasmoci.handlers._wasmtime.traps import summary
 
 if TYPE_CHECKING:
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.wasm.module import Module
 
 _RUN = "wasi:cli/run@0.2.0"  # stands for every compatible version

@@ -14,7 +14,16 @@ from wasmoci import compiled
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import code, exits, inner, writes
+from wasmoci.handlers._wasmtime import (
+    compilation,
+    components,
+    inner_module,
+    linear_memory,
+    output_functions,
+    proc_exit,
+    python_host,
+)
+from wasmoci.handlers._wasmtime.interfaces import needs_network
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.traps import summary
@@ -53,9 +62,7 @@ class Engine:
         library.wasmtime_config_epoch_interruption_set(config, needs.stoppable)
         library.wasmtime_config_consume_fuel_set(config, needs.fuel)
         if needs.accounts:
-            from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  most runs have no limits
-
-            memory.use_accounts(config)
+            linear_memory.use_accounts(config)
             # An image can't be mapped into memory that isn't wasmtime's own.
             library.wasmtime_config_memory_init_cow_set(config, False)
         self.engine = Owned(library.wasm_engine_new_with_config(config), library.wasm_engine_delete)
@@ -72,7 +79,7 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        code.validate(module, self.engine)
+        compilation.validate(module, self.engine)
 
     def program(self, module: Module, host: Host) -> Owned:
         """A core module, compiled and linked: a ``wasmtime_instance_pre_t``.
@@ -103,8 +110,6 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
-        from wasmoci.handlers._wasmtime.interfaces import needs_network  # noqa: PLC0415
 
         def make() -> tuple[Owned, Owned]:
             made = self.compile(module)
@@ -150,7 +155,7 @@ class Engine:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        return code.get(module, self.engine, self.needs)
+        return compilation.get(module, self.engine, self.needs)
 
     def _linker(self, host: Host) -> Owned:
         linker = self._linkers.get(host)
@@ -158,14 +163,12 @@ class Engine:
             linker = self._linkers[host] = _new_linker(self.engine)
             library.wasmtime_linker_allow_shadowing(linker.pointer, True)
             if host in (Host.PYTHON, Host.DETERMINISTIC):
-                from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
-
-                hosted.define(linker, host)
+                python_host.define(linker, host)
             else:
                 check(library.wasmtime_linker_define_wasi(linker.pointer))
-                exits.define(linker)
+                proc_exit.define(linker)
                 if host is Host.TAKING:
-                    writes.define(linker)
+                    output_functions.define(linker)
         return linker
 
 
@@ -182,4 +185,4 @@ def _link(linker: Owned, module: Owned) -> Owned:
 
 @functools.cache
 def _inner_module() -> Module:
-    return Module.from_bytes(assemble(inner.MODULE.encode()), source="wasmoci's own module")
+    return Module.from_bytes(assemble(inner_module.MODULE.encode()), source="wasmoci's own module")

@@ -7,17 +7,20 @@ import threading
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
-from wasmoci.handlers._wasmtime import calls, stdin
-from wasmoci.handlers._wasmtime.context import configure, with_arguments
-from wasmoci.handlers._wasmtime.inner import LinkedInner
+from wasmoci.handlers._guest_thread import off_main_thread
+from wasmoci.handlers._wasmtime import calls, components, interruption, python_host, stdin
+from wasmoci.handlers._wasmtime.inner_module import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
+from wasmoci.handlers._wasmtime.linear_memory import limit_tables
 from wasmoci.handlers._wasmtime.linking import Host, host_for
+from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
+from wasmoci.handlers._wasmtime.native_stack import with_room
+from wasmoci.handlers._wasmtime.output_functions import GuestOutputs
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
-from wasmoci.handlers._wasmtime.run import Run
-from wasmoci.handlers._wasmtime.stack import with_room
+from wasmoci.handlers._wasmtime.run_state import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.writes import GuestOutputs
+from wasmoci.handlers._wasmtime.wasi_config import configure, with_arguments
 from wasmoci.wasm.module import FuncType, ModuleKind
 
 if TYPE_CHECKING:
@@ -46,8 +49,6 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         _stop(run, engine)
 
     if engine.needs.stoppable:
-        from wasmoci.handlers._guest_thread import off_main_thread  # noqa: PLC0415  most runs have no limits
-
         fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
             lambda: on_own_thread(lambda: _execute(workload, engine, run, stop, fresh=fresh), stop), stop=stop
@@ -72,14 +73,10 @@ def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outco
     limits, kind, context = workload.limits, workload.module.kind, run.context
     with contextlib.ExitStack() as stack:
         if engine.needs.stoppable:
-            from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
-
             interruption.listen(store, context)
         if limits.fuel is not None:
             check(library.wasmtime_context_set_fuel(context, limits.fuel))
         if limits.memory is not None:
-            from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables  # noqa: PLC0415
-
             run.memory = MemoryAccount(limits.memory, engine.engine)
             limit_tables(store, limits.memory)
         call = _call_component if kind is ModuleKind.COMPONENT else _call_core
@@ -106,14 +103,12 @@ def _call_core(
     host = host_for(workload)
     program = engine.program(module, host)
     if host in (Host.PYTHON, Host.DETERMINISTIC):
-        from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
-
-        stack.enter_context(hosted.host(workload, run))
+        stack.enter_context(python_host.host(workload, run))
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run))
+            run.host = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run)).functions()
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
     if run.memory is None:
@@ -132,8 +127,6 @@ def _call_component(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
     """Run a component; the error or trap that ended it."""
-    from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
-
     module = workload.module
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
@@ -159,8 +152,6 @@ def _start(workload: Workload, engine: Engine, run: Run, stack: contextlib.ExitS
     workload.started()
     limit = workload.limits.time
     if limit is not None:
-        from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415
-
         stack.enter_context(interruption.time_limit(limit, run, engine.engine))
 
 

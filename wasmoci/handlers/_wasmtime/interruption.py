@@ -16,7 +16,7 @@ from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._guest_thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t, without_result
-from wasmoci.handlers._wasmtime.run import runs
+from wasmoci.handlers._wasmtime.run_state import runs
 from wasmoci.handlers._wasmtime.traps import STOPPED
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
 _CONTINUE = 0
 _AGAIN = 0.01  # seconds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
     _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Failure
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.limits import Limits
 
 # "    0:     0x41 - app!main"; the place is missing where it isn't known.

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from wasmoci._startup import attrs
 from wasmoci.errors import InvalidInput
 from wasmoci.isolation.jail.root import Place
 from wasmoci.oci.filesystem import plan
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.filesystem import GuestMount
-else:
-    from wasmoci._startup import attrs  # whose objects a spec consists of
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from wasmoci import compiled
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.jail import allowed_syscalls, support
 from wasmoci.limits import Limits
 from wasmoci.oci.spec import Process, Root, Spec
 from wasmoci.stdio import Stdio
@@ -35,12 +36,14 @@ _ENTRY = "/program.wasm"
 _PREFIX = "wasmoci-rehearsal-"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
+    *("wasmoci.compiled.code_cache", "wasmoci.oci.json_reader"),
     *(
         "wasmoci.wasm.component",
         "wasmoci.wasm.constant_expressions",
         "wasmoci.wasm.instructions",
         "wasmoci.wasm.needed_features",
     ),
+    "wasmoci._startup.attrs_twin",
     *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
     *(
         "wasmoci.wasm.rewrite",
@@ -104,8 +107,6 @@ def run_ahead(handler: EngineHandler, directory: str) -> None:
 
 def _prepare() -> None:
     """Have at hand what the jail is made of."""
-    from wasmoci.isolation.jail import allowed_syscalls, support  # noqa: PLC0415  of a worker in the jail alone
-
     if not support.support().problem:
         for sees_only_its_own in (True, False):
             allowed_syscalls.of_any_process(sees_only_its_own=sees_only_its_own)

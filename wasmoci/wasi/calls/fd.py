@@ -66,7 +66,7 @@ class Fd:
             offset, length = offset & U64, length & U64
             if not length or offset + length > _MAX_OFFSET:
                 return Errno.INVAL
-            from wasmoci.wasi.syscalls import fallocate  # noqa: PLC0415 - ctypes, which few guests need
+            from wasmoci.wasi.syscalls import fallocate  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
             fallocate(entry.fd, offset, length)
         except FAILURES as failure:

@@ -6,11 +6,11 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
+from wasmoci.wasi.listing import Listing
 from wasmoci.wasi.memory import region
 
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
-    from wasmoci.wasi.listing import Listing
 
 #: The number of listings whose position is cached. Any other is found again by its cookie.
 _KEPT = 16
@@ -44,9 +44,7 @@ class Readdir:
 
     def _listing(self, directory: Directory) -> Listing:
         if directory.listing is None:
-            from wasmoci.wasi.listing import Listing  # noqa: PLC0415 - few guests list anything
-
-            mounted = directory.resolver.namespace.mounted_in(directory.place.position)
+            mounted = directory.resolver.tree.mounted_in(directory.place.position)
             directory.listing = Listing(directory.place.fd, mounted)
         if not self._recent or self._recent[-1] is not directory:
             if directory in self._recent:

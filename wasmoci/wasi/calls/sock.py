@@ -57,7 +57,7 @@ class Sock:
             entry = self._socket(fd, Rights.FD_READ)
             if flags & ~(_PEEK | _WAITALL):
                 return Errno.INVAL
-            import socket  # noqa: PLC0415 - loaded already where there are sockets
+            import socket  # noqa: PLC0415  3 ms of each start; loaded already where there are sockets
 
             host_flags = (socket.MSG_PEEK if flags & _PEEK else 0) | (socket.MSG_WAITALL if flags & _WAITALL else 0)
             done, _, message_flags, _ = entry.sock.recvmsg_into(buffers(view, iovs, iovs_len), 0, host_flags)

@@ -1,0 +1,57 @@
+"""An account of the linear memory that a run has, and of how often its limit has refused it more."""
+
+from __future__ import annotations
+
+from wasmoci._startup.typing import TYPE_CHECKING
+from wasmoci.handlers._wasmtime.library import library
+
+if TYPE_CHECKING:
+    from wasmoci.handlers._wasmtime.library import Owned
+
+_PATIENCE = 10_000  # refusals, after which a guest that goes on asking is ended
+_LONGEST = 1 << 36  # bytes that a 64-bit memory can have, under a limit that is higher still
+
+
+class MemoryAccount:
+    """What a run has of memory, and may have.
+
+    Args:
+        limit: Bytes of linear memory, all of the run's memories together.
+        engine: The engine of the run, whose stores listen for interruption.
+
+    Attributes:
+        refusals: How often the limit refused memory.
+        open: Whether memory is booked; not so for memory of our own.
+    """
+
+    def __init__(self, limit: int, engine: Owned) -> None:
+        self._limit = limit
+        self._engine = engine
+        self._used = 0
+        self.refusals = 0
+        self.open = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the guest was refused memory so often that it will not stop asking."""
+        return self.refusals > _PATIENCE
+
+    def book(self, size: int) -> bool:
+        """Add bytes; False when the limit refuses them."""
+        if not self.open:
+            return True
+        if self._used + size > self._limit:
+            self.refusals += 1
+            if self.exhausted:
+                self.interrupt()
+            return False
+        self._used += size
+        return True
+
+    def interrupt(self) -> None:
+        """Have the guest ask its run whether to stop."""
+        library.wasmtime_engine_increment_epoch(self._engine.pointer)
+
+    def reserve(self, wanted: int, *, is_64: bool) -> int:
+        """How much address space a memory is to have, which must never move, when the engine wants so much."""
+        return max(wanted, min(self._limit, _LONGEST)) if is_64 else wanted
