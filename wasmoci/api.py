@@ -1,4 +1,4 @@
-"""The calls behind ``wasmoci.run``, ``wasmoci.run_async``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
+"""Implements ``wasmoci.run``, ``wasmoci.run_async``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
 
 from __future__ import annotations
 

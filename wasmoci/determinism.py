@@ -1,4 +1,4 @@
-"""Time and random bytes that are the same at every run.
+"""Gives guests the same time and the same random bytes in every run.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Every exception that wasmoci raises.
+"""Defines the exceptions that wasmoci raises.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a guest may use."""
+"""Defines the limits of a run: time, memory and fuel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a workload ended, and the errors that carry that."""
+"""Defines the result of a workload, and the errors that carry one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a guest's standard streams come from and go to.
+"""Describes and opens a guest's standard streams.
 
 A :class:`Stdio` is a description and can be used for many runs. :meth:`Stdio.open` turns it into :class:`Streams` for one
 run: descriptors and sinks of our own. ``sys.stdin`` and its like are never touched.

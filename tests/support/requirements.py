@@ -11,7 +11,7 @@ REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 _MODE, *WANTED = os.environ.get("WASMOCI_REAL", "all").split(",")
 
 SMOKE = _MODE == "smoke"
-"""Whether of long tests, that show the same on every Python, a part is enough; see :mod:`tests.support.heavy`."""
+"""Whether to run only a part of long tests whose results don't depend on the version of Python; see :mod:`tests.support.heavy`."""
 
 
 def require(present: object, reason: str) -> None:

@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 def read(argv: Sequence[str]) -> Any:
-    """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
+    """Parse a command line; return its options, with the sub-command's module as ``command``. Exit if it is invalid."""
     from wasmoci.cli.parsing import parser  # noqa: PLC0415  9 ms of a start that asks for the version
 
     # The modules of the other sub-commands need not be loaded.

@@ -109,7 +109,7 @@ def _warm(options: argparse.Namespace) -> int:
         request = Request.of(asked, bundle, asked.streams)
         classification = dispatcher.classify(request)
         if classification.kind is not Kind.WASM:
-            raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
+            raise UnsupportedWorkload(f"{options.bundle}: is native; a Wasm workload was expected")
         selection = dispatcher.select(request, classification)
         handler = selection.handler
         if not isinstance(handler, Precompiling):

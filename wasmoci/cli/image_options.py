@@ -102,11 +102,11 @@ def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
 
 
 def add_image(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
-    """What a sub-command that takes an image wants to know about it.
+    """Add the options for images to a sub-command that takes one.
 
     Args:
         parser: The sub-command's.
-        pulls: Whether it gets images from registries.
+        pulls: Whether it pulls images from registries.
     """
     add_platform(parser)
     add_limits(parser)
@@ -114,7 +114,7 @@ def add_image(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """Whether a transfer shows how far it is."""
+    """Add the option to hide the progress of a transfer."""
     parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
 
 

@@ -23,7 +23,7 @@ HELP = "Copy an image from a registry, a layout or an archive into the local sto
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_image(parser)
-    parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
+    parser.add_argument("--tag", "-t", metavar="NAME", help="the image's name in the store")
     add_quiet(parser)
     parser.add_argument(
         "image",

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _opened(asked: RunOptions, options: argparse.Namespace) -> Iterator[Bundle]:
-    """The bundle, or the image as one; a bar shows how far an image has come."""
+    """Open the bundle, or the image as a bundle; a progress bar shows the transfer of an image."""
     from wasmoci.dispatch.opening import opened  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:

@@ -138,7 +138,7 @@ class Entries:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
-        """Be the only one to make an entry; False when that can't be had, and nothing may be kept."""
+        """Hold the lock for writing an entry; yields False when it isn't available, and nothing may be stored."""
         with contextlib.ExitStack() as stack:
             try:
                 got = stack.enter_context(lock(self.descriptor, name + LOCK))

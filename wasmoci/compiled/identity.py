@@ -12,7 +12,7 @@ _LEVELS = 3  # from an engine's file up to the directory that its distribution w
 
 
 def digest(*parts: str) -> str:
-    """One name for several texts."""
+    """Return one digest of several texts."""
     return sha256.hexdigest("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 

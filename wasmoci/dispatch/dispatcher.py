@@ -1,4 +1,4 @@
-"""The flow of a run: classify the bundle, choose what runs it, run it."""
+"""Classifies a bundle, selects the engine or the native runtime for it, and runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decision that explains itself: every rule, every engine, and what the guest would see."""
+"""Explains a decision: every rule, every engine, and what the guest would see."""
 
 from __future__ import annotations
 

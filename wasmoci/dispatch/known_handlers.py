@@ -1,4 +1,4 @@
-"""Keeps the answer to which handlers are installed: to ask stevedore takes longer than many a guest.
+"""Caches the list of installed handlers, because stevedore takes longer than many guests.
 
 An answer holds for the distributions on the path, whose files are looked at each time. It names code to import, so it is kept where
 nobody but the user can write, and read from nowhere else (:mod:`wasmoci.host.private_paths`). Whatever is wrong with it or with its

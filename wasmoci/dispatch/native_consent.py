@@ -1,4 +1,4 @@
-"""Who has allowed a native workload: nobody who asked for Wasm, and for an image's only a caller who says so."""
+"""Refuses native workloads when the caller asked for Wasm, and those of images unless the caller permits them."""
 
 from __future__ import annotations
 

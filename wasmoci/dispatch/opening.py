@@ -1,4 +1,4 @@
-"""What a caller names and wants, made into a bundle that can be run."""
+"""Turns what a caller passes (a bundle, a path or an image, with options) into a bundle to run."""
 
 from __future__ import annotations
 

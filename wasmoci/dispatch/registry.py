@@ -1,4 +1,4 @@
-"""Which engine handlers there are, and loads them.
+"""Lists the registered engine handlers, and loads them.
 
 Handlers are registered as entry points of the group :data:`GROUP`, ours like anybody's. Names are listed without importing
 an engine, and a plug-in that is broken harms no other.

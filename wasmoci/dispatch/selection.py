@@ -1,4 +1,4 @@
-"""Which engine runs a workload, and why not the others."""
+"""Selects the engine for a workload, and records why the others were not selected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own settings: a configuration file, and environment variables over it."""
+"""Reads the user's settings from a configuration file and environment variables."""
 
 from __future__ import annotations
 

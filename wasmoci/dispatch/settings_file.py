@@ -1,4 +1,4 @@
-"""The configuration file as such: where it is, and what is in it. What its values mean is up to :mod:`wasmoci.dispatch.settings`.
+"""Finds and parses the configuration file; :mod:`wasmoci.dispatch.settings` interprets its values.
 
 Nothing heavy is imported: a native container that ``wasmoci-runtime`` hands on needs one value of it at most.
 """

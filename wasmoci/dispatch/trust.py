@@ -1,4 +1,4 @@
-"""Tiers of trust: an engine that is a sandbox by itself comes before any other, and none of the others for want of being asked for."""
+"""Orders engines by trust: those with a sandbox come first, and the others only if the user asks for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The C side of a call-back into Python: whatever becomes of the Python function, the engine hears of a failure unless it has answered.
+"""Creates machine code through which an engine calls Python, so that it learns of any failure of the callback.
 
 A call-back of ctypes that raises, or that can't even be entered (no memory for its arguments, no recursion left, a signal's handler
 that raises first), gives the engine whatever lies on the stack: NULL, which is success, or an address of nothing, which the engine

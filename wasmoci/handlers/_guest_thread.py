@@ -1,4 +1,4 @@
-"""Runs a guest on a thread of its own: for a native stack of a size that doesn't depend on the caller, or for signals."""
+"""Runs a guest on a separate thread, for a native stack of known size, or away from the thread that handles signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Python interpreter an engine's call-backs reach. A process may have several, as a program has that embeds Python (mod_wsgi).
+"""Checks which Python interpreter of the process an engine's callbacks reach, where a program embeds several.
 
 ctypes enters a call-back with the thread state that Python keeps for the calling thread. Up to Python 3.11 that is the first one that
 the thread has had, whichever interpreter it runs now; on a thread that is the engine's own it is one of the main interpreter's. A

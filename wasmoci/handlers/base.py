@@ -1,4 +1,4 @@
-"""What engine handlers have in common: a base class for them.
+"""Provides the base class of engine handlers.
 
 :class:`~wasmoci.handlers.contract.EngineHandler` is the whole contract. :class:`BaseHandler` keeps it for an engine that can call a module's function
 with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``features``, :meth:`~BaseHandler.provides` and

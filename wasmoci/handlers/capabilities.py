@@ -1,4 +1,4 @@
-"""What a handler offers, and what a workload needs."""
+"""Defines the capabilities of handlers, which workloads may need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of an engine handler, and the optional powers that one may have.
+"""Defines the contract of an engine handler, and its optional extensions.
 
 A run imports none of this: protocols take milliseconds to make and to check.
 """

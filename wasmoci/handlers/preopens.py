@@ -1,4 +1,4 @@
-"""The directories that a guest has open from the start, for an engine with a WASI of its own."""
+"""Computes a guest's preopened directories, for an engine with its own WASI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run takes from the context that it is started in, beside the arguments of the contract: hooks, and limits on compiling."""
+"""Provides hooks and limits of a run through context variables, in addition to the contract's arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the handlers share that give their guests :mod:`wasmoci.wasi`: the host of a workload, and how a run is judged."""
+"""Provides what handlers that use :mod:`wasmoci.wasi` share: a workload's host, and the outcome of a run."""
 
 from __future__ import annotations
 

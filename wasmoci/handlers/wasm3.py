@@ -1,4 +1,4 @@
-"""The handler for wasm3, an interpreter that starts in microseconds: ``pywasm3`` with :mod:`wasmoci.wasi`.
+"""The handler for wasm3, an interpreter that starts in microseconds, on ``pywasm3`` with :mod:`wasmoci.wasi`.
 
 The interpreter is loaded for a run, and for a module that nobody has run before.
 """

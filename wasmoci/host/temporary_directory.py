@@ -34,7 +34,7 @@ _PACKAGE = os.path.abspath(__file__).rsplit(os.sep, 3)[0]  # noqa: PTH100  it ma
 
 @contextlib.contextmanager
 def guest_temporary_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[Path]:
-    """Make a directory, and remove it at the end with whatever a guest left there.
+    """Create a directory, and remove it at the end with everything that a guest left there.
 
     A process that is killed can't clean up, and a guest that never returns can be ended only by killing the process. So
     a shell waits in a session of its own, and removes the directory if this process doesn't.

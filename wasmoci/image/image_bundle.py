@@ -215,7 +215,7 @@ def _writable(shared: Path, directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _exported(name: str) -> Iterator[Reference]:
-    """Let skopeo copy an image of Podman's and Buildah's storage to a layout of its own."""
+    """Have skopeo copy an image from the storage of Podman and Buildah to a temporary layout."""
     program = shutil.which("skopeo")
     if program is None:
         raise ImageError(

@@ -1,4 +1,4 @@
-"""Annotations that are misspelt or never arrived: who made a spec, and which line of whose configuration is missing."""
+"""Detects misspelt or missing annotations, and finds the line of configuration that would pass them on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A semaphore for threads and for tasks of any event loop."""
+"""A semaphore for threads and for tasks of any event loop, served in order of arrival."""
 
 from __future__ import annotations
 

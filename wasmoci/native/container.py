@@ -26,7 +26,7 @@ _PAUSE = 0.02
 
 
 class Container(ChildProcess):
-    """A container that a native runtime runs in the foreground. A context manager, after which the runtime's process is gone.
+    """A container that a native runtime runs in the foreground. A context manager, which ends the runtime's process.
 
     Args:
         runtime: The runtime's program, a host path.
@@ -91,7 +91,7 @@ class Container(ChildProcess):
         return None if self._limits.time is None else self._began + self._limits.time
 
     def signal(self, number: int) -> None:
-        """See :class:`ChildProcess`. The runtime hands it over; one that has not made the container yet is waited for."""
+        """See :class:`ChildProcess`. The runtime delivers it; if the container isn't created yet, this waits for it."""
         self._sent.add(number)
         end = time.monotonic() + _PATIENCE
         while not self._has_ended():

@@ -84,7 +84,7 @@ def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Lim
 
 @contextlib.contextmanager
 def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[ChildProcess]:
-    """Start a native container, which is gone at the end of the context, and when this process is killed.
+    """Start a native container, which is removed at the end of the context, or when this process is killed.
 
     Args:
         bundle: Its bundle; if its spec differs from ``config.json``, a derived bundle is run.

@@ -1,4 +1,4 @@
-"""The cgroups of a container that its native runtime no longer knows of."""
+"""Removes the cgroups of a container that its native runtime no longer knows."""
 
 from __future__ import annotations
 

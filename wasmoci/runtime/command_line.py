@@ -1,4 +1,4 @@
-"""The command line of runc 1.1 and crun, as far as wasmoci has to understand it.
+"""Parses the command line of runc 1.1 and crun, as far as wasmoci needs it.
 
 What isn't known is left as it is: the native runtime knows its own options.
 """

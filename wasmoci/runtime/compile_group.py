@@ -1,4 +1,4 @@
-"""The cgroup of the process that compiles for a container: beneath the same parent as the container's, with the same limits.
+"""Creates a cgroup for the process that compiles for a container, next to the container's and with the same limits.
 
 It is made when there is something to compile, and removed afterwards. Where there can be none, as for a user who is not root,
 the process that compiles holds the limits in another way; see :class:`wasmoci.isolation.compile_bounds.Rest`.

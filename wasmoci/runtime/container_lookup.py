@@ -1,4 +1,4 @@
-"""Containers by their ids: what this runtime, and the native runtimes under the roots where engines keep them, know of one."""
+"""Finds containers by id, of this runtime and of the native runtimes under the usual state directories."""
 
 from __future__ import annotations
 

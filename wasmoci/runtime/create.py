@@ -1,4 +1,4 @@
-"""``create`` and ``run`` of what may be a Wasm container."""
+"""Implements ``create`` and ``run`` for containers that may be Wasm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error, told in the ways in which an OCI runtime tells it: on the standard error, and in the log that the caller named."""
+"""Reports an error as OCI runtimes do: on the standard error, and in the log file that the caller named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``exec`` in a Wasm container: another module of its files, in the same sandbox."""
+"""Implements ``exec`` in Wasm containers: runs another module of the container's files in the same sandbox."""
 
 from __future__ import annotations
 

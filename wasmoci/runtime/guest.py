@@ -1,4 +1,4 @@
-"""The guest's process in a Wasm container: reads what it is to run, and runs it on its engine.
+"""Runs the guest of a Wasm container on its engine, as described by the environment.
 
 Everything that a guest may see lies in one directory, with all mounts made by the kernel; so its root is that directory, and
 the kernel holds what is read-only.

@@ -1,4 +1,4 @@
-"""What an engine's process is told of the guest that it is to run: by its environment, in plain variables.
+"""Passes the description of a guest to its engine's process, in environment variables.
 
 Whoever reads it needs nothing but ``os``: the variables are as they are, and not JSON.
 """

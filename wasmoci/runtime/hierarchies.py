@@ -1,4 +1,4 @@
-"""The hierarchies of cgroups that are mounted here: those of version 1, the unified one, or both."""
+"""Finds the mounted cgroup hierarchies: version 1, version 2, or both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first process of a Wasm container: runs the guest in a child of its own, and ends as that ends.
+"""The first process of a Wasm container: runs the guest in a child process, and exits with its status.
 
 It is run as a program, ``python -I -S init.py PROGRAM ARGUMENT...``, and imports nothing but the standard library. The engine is
 in the child, because the first process of a PID namespace gets no signal but those that it has a handler for, and Python's

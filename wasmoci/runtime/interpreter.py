@@ -1,4 +1,4 @@
-"""What an engine's process needs of the host: the interpreter, its libraries, wasmoci and the engine."""
+"""Determines the host's files that an engine's process needs: Python, its libraries, wasmoci and the engine."""
 
 from __future__ import annotations
 

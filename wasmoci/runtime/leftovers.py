@@ -1,4 +1,4 @@
-"""What a command that was killed has left of a Wasm container, removed.
+"""Removes what a killed command has left of a Wasm container.
 
 Mounts are none of it: they went with the killed command's mount namespace.
 """

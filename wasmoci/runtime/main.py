@@ -1,4 +1,4 @@
-"""The program ``wasmoci-runtime``: decides whose a call is, and hands native containers on."""
+"""The program ``wasmoci-runtime``: handles calls for Wasm containers, and passes native containers on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Wasm container runs: its module, and the engine for it, decided on the host before anything is made."""
+"""Determines a Wasm container's module and engine, on the host, before anything is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where mounts on a root file system come to lie, symbolic links followed.
+"""Resolves the destinations of mounts in a container's root file system, following symbolic links.
 
 The native runtime resolves a destination inside its own root. A container's root is not that one, so an absolute link in it has
 to be followed here.

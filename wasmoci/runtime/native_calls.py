@@ -1,4 +1,4 @@
-"""Calls of the native runtime that come back."""
+"""Calls the native runtime as a child process, and returns its answer."""
 
 from __future__ import annotations
 

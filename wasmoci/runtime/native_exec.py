@@ -1,4 +1,4 @@
-"""The native runtime, as it is called for the container at hand: found, and put in this process's place."""
+"""Finds the native runtime for a call, and replaces this process by it."""
 
 from __future__ import annotations
 

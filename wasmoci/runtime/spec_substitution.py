@@ -1,4 +1,4 @@
-"""A mount namespace in which the native runtime finds a derived spec where the caller's lies.
+"""Enters a mount namespace in which the native runtime finds a derived spec in place of the caller's.
 
 So nothing is mounted on the host, whatever happens to whom: the namespace goes with its last process. And as the native runtime
 is given the caller's own bundle, that is what its state, its lists and all hooks tell.

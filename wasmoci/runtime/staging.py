@@ -1,4 +1,4 @@
-"""The spec by which the native runtime makes a Wasm container, derived from the caller's.
+"""Derives the spec with which the native runtime creates a Wasm container from the caller's.
 
 Its process is the engine's, and its root is a staged directory that holds nothing but mounts: the system's libraries, the
 interpreter, the engine, all read-only, and beneath :data:`ROOTFS` the container's root file system with the mounts on it. So

@@ -1,4 +1,4 @@
-"""Processes that the making of a container has started, told from all others for certain.
+"""Identifies, and kills, the processes that a command has started to create a container.
 
 A command gives the native runtime a mark, random and written in the container's record alone, in its environment, which whatever it
 forks has as well. A process is killed by its descriptor, opened before it was looked at: another one that has got its id meanwhile

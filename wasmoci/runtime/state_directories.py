@@ -1,4 +1,4 @@
-"""Where what is known of Wasm containers is kept on the host.
+"""Determines the directories for the state of Wasm containers on the host.
 
 A directory for each container, from before it is created until it is deleted: ``BASE/ROOT/ID``, where ROOT stands for the
 native runtime's ``--root``, so that the same ids under other roots are other containers. Native containers have none.

@@ -128,7 +128,7 @@ class Workbench:
         Args:
             wasm: As for :meth:`run`.
             deterministic: As for :meth:`run`.
-            ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
+            ignore: What to ignore: ``stdout``, ``stderr``, ``files``, or a prefix of guest paths.
             **options: As for :meth:`run`, but for ``engine``.
 
         Returns:
@@ -166,7 +166,7 @@ class Workbench:
 
     @short_traceback
     def start(self, wasm: Wasm, *, deterministic: Determinism | bool | None = None, **options: Any) -> RunningGuest:
-        """Start a guest, and return once it has begun. It is gone at the end of the test at the latest.
+        """Start a guest, and return once it runs. It is ended at the end of the test at the latest.
 
         Args:
             wasm: As for :meth:`run`.
@@ -199,7 +199,7 @@ class Workbench:
         given = {name: options.pop(name) for name in names & options.keys()}
         given["engine"] = given.get("engine") or self.engine
         workload = self._builder.workload(wasm, options)
-        # An image stays unpacked until the test is over: its files can be looked at, and its run be explained.
+        # An image stays unpacked until the end of the test, so that its files can be inspected and its run explained.
         bundle = workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
         return bundle, kind(bundle, **{"timeout": self._timeout, "memory": self._memory, **given})
 

@@ -86,7 +86,7 @@ class Listing:
         self._at, self._wanted = -1, 0
 
     def _advance(self) -> bool:
-        """Have the next piece; False where there is none."""
+        """Read the next part; return False at the end."""
         from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         # Seeking to a position may fail on some file systems; reading on never does.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OpenTree:
-    """An open tree: its root, and what is mounted where.
+    """An open tree: its root and its mounts.
 
     Args:
         tree: The description.
@@ -154,7 +154,7 @@ class OpenTree:
         return position
 
     def _is_there(self, names: list[bytes]) -> bool:
-        """Tell whether the kernel finds the place of a mount, without a link or another mount on its way."""
+        """Return whether the kernel can open a mount's destination, without a link or another mount on its path."""
         from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         if not syscalls.openat2_available() or self.meets_mount((), names):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def features_of(data: bytes, head: CoreHead, *, source: str | None) -> frozenset[Feature]:
-    """Read the rest of a module for the features that it needs.
+    """Read the rest of a module to determine the features that it needs.
 
     Args:
         data: The module.

@@ -184,7 +184,7 @@ class CommandHandler(BaseHandler):
         is_one = workload.streams.stdout is workload.streams.stderr
         output = errors if is_one else Report(workload.streams.stdout, None)
         with OutputCopier() as copier:
-            # One target for both is one pipe, so that the order of what is written is kept.
+            # One target for both is one pipe, so that the order of the writes is kept.
             stderr = copier.output(errors.sink)
             read = output.sink if self.reads_output else workload.streams.stdout
             stdout = stderr if is_one else copier.output(read)

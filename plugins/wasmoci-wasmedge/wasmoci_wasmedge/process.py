@@ -78,7 +78,7 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
     read, write = os.pipe()
     with OutputCopier() as copier, os.fdopen(read, "rb", buffering=0) as answers:
         try:
-            # One target for both is one pipe, so that the order of what is written is kept.
+            # One target for both is one pipe, so that the order of the writes is kept.
             stdout = copier.output(workload.streams.stdout)
             is_one = workload.streams.stdout is workload.streams.stderr
             stderr = stdout if is_one else copier.output(workload.streams.stderr)

@@ -1,4 +1,4 @@
-"""How wasm3 calls the host: one function for all guests, which finds whose import it is called for.
+"""Dispatches wasm3's calls of host functions: one C callback serves all guests and finds the function that was imported.
 
 A call is answered, or it traps: see :mod:`wasmoci.handlers._callback_entries`.
 """

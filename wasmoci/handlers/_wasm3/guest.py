@@ -1,4 +1,4 @@
-"""One guest on wasm3: links the WASI host, calls the functions, reads how it ended."""
+"""Runs one guest on wasm3: links the WASI host, calls the functions, and determines how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The C functions of wasm3, which the extension module of ``pywasm3`` contains.
+"""Declares and wraps the C functions of wasm3 in the extension module of ``pywasm3``.
 
 The module's own Python classes are passed over: nothing that they make is ever freed, they print a backtrace to the
 process's standard error at each trap, and they hold the GIL while a guest runs. The functions here are those of

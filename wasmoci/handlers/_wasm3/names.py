@@ -1,4 +1,4 @@
-"""The names by which wasm3 finds functions; see :mod:`wasmoci.handlers._wasm3.encoding`."""
+"""Defines the marked names under which wasm3 finds functions; see :mod:`wasmoci.handlers._wasm3.encoding`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules as wasm3 can read them."""
+"""Prepares modules for wasm3, which reads only a subset of WebAssembly."""
 
 from __future__ import annotations
 

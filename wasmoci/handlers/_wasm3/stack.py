@@ -1,4 +1,4 @@
-"""The thread that a guest runs on, and how much of wasm3's own stack it has room for."""
+"""Runs a function on a thread with a native stack that is large enough for wasm3's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions that :mod:`.tunnel` puts into a module, as WebAssembly code."""
+"""Generates the WebAssembly code of the functions that :mod:`.tunnel` adds to a module."""
 
 from __future__ import annotations
 

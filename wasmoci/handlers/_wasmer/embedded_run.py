@@ -1,4 +1,4 @@
-"""The package ``wasmer`` 1.1 itself: compiles, loads and runs."""
+"""Compiles, loads and runs modules with the package ``wasmer`` 1.1."""
 
 from __future__ import annotations
 

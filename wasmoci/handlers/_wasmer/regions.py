@@ -1,4 +1,4 @@
-"""Which bytes of the guest's memory each function of WASI reads and writes.
+"""Lists the parts of the guest's memory that each function of WASI reads and writes.
 
 The host's functions work on a copy of the memory (:class:`Mirror`); so what they read is fetched before a call, and what they
 wrote is sent back after it, when it succeeded.

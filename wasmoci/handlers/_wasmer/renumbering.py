@@ -1,4 +1,4 @@
-"""What a module says of its functions' numbers, told anew where they have others."""
+"""Rewrites the references to functions in a module whose functions get other indices."""
 
 from __future__ import annotations
 

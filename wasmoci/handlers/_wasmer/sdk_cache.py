@@ -1,4 +1,4 @@
-"""Where the SDK keeps what it has compiled."""
+"""Manages the directory where the SDK caches compiled modules."""
 
 from __future__ import annotations
 

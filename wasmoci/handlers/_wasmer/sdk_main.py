@@ -1,4 +1,4 @@
-"""The process in which the SDK of wasmer runs one guest; it passes on the bytes of the guest's tunnel, and knows nothing of them.
+"""The program that runs one guest with wasmer's SDK, and passes on the bytes between the guest and its host.
 
 Descriptor 0 brings a :data:`~.sdk_protocol.LENGTH`, a JSON object, the module, and then what the guest reads; descriptor 1 takes what it
 writes. A third descriptor, whose number is the only argument, takes JSON objects, one a line: ``started``, and at the end

@@ -1,4 +1,4 @@
-"""Our end of the process that runs a guest in the SDK (:mod:`.sdk_main`)."""
+"""Starts the process that runs a guest in the SDK (:mod:`.sdk_main`), and communicates with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host's side of the tunnel: takes a guest's calls from its pipe, serves them with :mod:`wasmoci.wasi`."""
+"""Serves a guest's calls from its pipe with :mod:`wasmoci.wasi`: the host's side of the tunnel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling the guest, and being called by it.
+"""Calls functions of the guest, and defines host functions that the guest calls.
 
 A host function answers, or it ends the guest: see :mod:`wasmoci.handlers._callback_entries`. What it raises belongs to the run, and many run at
 once; a call gives back wasmtime's error as it is.

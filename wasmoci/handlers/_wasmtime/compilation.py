@@ -1,4 +1,4 @@
-"""Compiled modules and components: out of the compile cache, or compiled and put there."""
+"""Loads compiled modules and components from the compile cache, or compiles and stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running components with WASI 0.2."""
+"""Runs components with WASI 0.2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engines have to be able to do, and what the compile cache knows of the modules that were compiled for them."""
+"""Defines the kinds of engines by their settings, and the cache keys of modules compiled for each."""
 
 from __future__ import annotations
 

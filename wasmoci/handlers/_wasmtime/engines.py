@@ -1,4 +1,4 @@
-"""Engines, and what is compiled for them.
+"""Keeps engines with their linkers and compiled modules for later runs.
 
 A limit costs time in every loop of the guest, so there is an engine with what each kind of run needs. They are made when
 first used and shared by all runs; so are their linkers and the modules they have compiled, which are kept within bounds.

@@ -1,4 +1,4 @@
-"""One run of a guest."""
+"""Runs one guest from its compiled module to its outcome."""
 
 from __future__ import annotations
 

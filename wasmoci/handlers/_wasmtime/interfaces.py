@@ -1,4 +1,4 @@
-"""The interfaces that a component may import."""
+"""Lists the interfaces that a component may import, and refuses others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopping a guest that runs: at its time limit, or when it is refused memory without end.
+"""Stops a running guest at its time limit, or when it requests memory again and again.
 
 wasmtime's code looks at a counter of the engine, the epoch, at each loop and function. Advancing it makes every guest of the
 engine ask its run whether it is to stop; the others go on. So no clock has to tick while nothing is due.

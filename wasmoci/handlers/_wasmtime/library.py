@@ -1,4 +1,4 @@
-"""wasmtime's library, and the ownership of what it gives.
+"""Loads wasmtime's library, and wraps the objects that its functions return.
 
 The library is opened when the first of its functions is called, and a function is given its prototype when it is first asked for.
 """

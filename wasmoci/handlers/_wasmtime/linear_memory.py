@@ -1,4 +1,4 @@
-"""Linear memory with a limit, for all the memories of a run together.
+"""Allocates linear memories within a limit for all memories of a run together.
 
 The limits of wasmtime's stores would hold each memory by itself, and tell nobody that they refused one. So the engine gets
 its memory from here: address space without access, as much as the engine asks for, opened page by page as the guest grows.

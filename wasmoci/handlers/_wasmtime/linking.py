@@ -1,4 +1,4 @@
-"""Which functions a core module is linked with.
+"""Chooses the host functions that a core module is linked with.
 
 wasmtime's own WASI opens as much as a guest asks for, whatever it is, and reads a directory whole. So a guest that can open
 anything gets the WASI host in Python, which keeps the guest's account (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's

@@ -1,4 +1,4 @@
-"""Where wasmtime's library is, and whether its C interface is the one that is declared here.
+"""Finds wasmtime's library, and checks that its C interface is the one declared here.
 
 The library is in the package ``wasmtime``, which is not imported. Its bindings are, in a process that finds a major version newer than
 the tested ones and no answer about it in the compile cache.

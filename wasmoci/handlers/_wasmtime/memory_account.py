@@ -1,4 +1,4 @@
-"""An account of the linear memory that a run has, and of how often its limit has refused it more."""
+"""Counts the linear memory of a run, and how often its limit has refused more."""
 
 from __future__ import annotations
 

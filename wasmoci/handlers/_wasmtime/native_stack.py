@@ -1,4 +1,4 @@
-"""The native stack of a guest, and of what it calls: wasmtime's guests have half a mebibyte of it, whatever the thread has.
+"""Runs guests on a thread with enough native stack for wasmtime, whose guests use half a MiB of it.
 
 A guest that recurses on a thread with less would run over its end, which ends the process.
 """

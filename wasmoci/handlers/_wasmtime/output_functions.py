@@ -1,4 +1,4 @@
-"""What a guest writes to its outputs, where these are not simply this process's own.
+"""Implements the host functions that write a guest's outputs, unless these are the process's own streams.
 
 wasmtime hands each chunk for another output to a thread of its own, which calls back, and lets go of the output on that thread
 as well: that takes longer than all else of a small run. So ``fd_write`` is a host function here, which takes what goes to the

@@ -1,4 +1,4 @@
-"""A guest's outputs, when they come from within the engine: no exception may pass through it.
+"""Passes a guest's output from the engine to Python, without letting an exception through the engine.
 
 wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It says when it lets
 go of it, and the run waits for that.

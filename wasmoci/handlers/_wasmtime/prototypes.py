@@ -1,4 +1,4 @@
-"""The part of wasmtime's C interface that is used: its functions, its structures and its call-backs.
+"""Declares the part of wasmtime's C interface that is used: functions, structures and callbacks.
 
 They have the names of wasmtime's headers, and are the same in all major versions that are tested; :mod:`.bindings` compares them with
 the package's. An address is an ``int``, and the null pointer None where a function gives it.

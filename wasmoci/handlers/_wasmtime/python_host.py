@@ -1,4 +1,4 @@
-"""The WASI host in Python (:mod:`wasmoci.wasi`) on wasmtime, for guests that wasmtime's own can't serve (:mod:`.linking`).
+"""Links the WASI host in Python (:mod:`wasmoci.wasi`), where wasmtime's own can't serve a guest (:mod:`.linking`).
 
 What it does to files takes a fifth of the time of wasmtime's own, which has another thread do it.
 """

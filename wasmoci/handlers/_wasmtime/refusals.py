@@ -1,4 +1,4 @@
-"""What wasmtime says of modules that it doesn't take, as exceptions."""
+"""Converts wasmtime's errors about modules to exceptions."""
 
 from __future__ import annotations
 

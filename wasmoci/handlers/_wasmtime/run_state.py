@@ -1,4 +1,4 @@
-"""The state of one run, found again by the functions that the engine calls back.
+"""Holds the state of one run, where the functions that the engine calls back can find it.
 
 Linkers and engines are shared by many runs, so their functions can't belong to one. The engine tells each of them whose store it is
 that calls, and a store belongs to one run: so it doesn't matter on which thread, or in which greenlet, a call comes.

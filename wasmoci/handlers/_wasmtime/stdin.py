@@ -1,4 +1,4 @@
-"""A guest's standard input from any descriptor: wasmtime takes fd 0 of the process, or a path that it opens by itself."""
+"""Connects a guest's standard input to any descriptor, although wasmtime accepts only fd 0 or a path."""
 
 from __future__ import annotations
 

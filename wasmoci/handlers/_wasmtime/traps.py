@@ -1,4 +1,4 @@
-"""How a run ended, read from wasmtime's error."""
+"""Determines from wasmtime's error how a run ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a guest can wait for somebody at the other end of its streams."""
+"""Determines whether a guest may block on its streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guest sees, as the configuration of wasmtime's WASI."""
+"""Builds the configuration of wasmtime's WASI for a guest: arguments, environment, preopens."""
 
 from __future__ import annotations
 

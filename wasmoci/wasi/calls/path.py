@@ -71,7 +71,7 @@ class Path:
         return self._remove(fd, Rights.PATH_REMOVE_DIRECTORY, path, path_len, os.rmdir)
 
     def path_unlink_file(self, fd: int, path: int, path_len: int) -> int:
-        """Remove what isn't a directory."""
+        """Remove a file that isn't a directory."""
         return self._remove(fd, Rights.PATH_UNLINK_FILE, path, path_len, os.unlink)
 
     def path_readlink(self, fd: int, path: int, path_len: int, buf: int, buf_len: int, size: int) -> int:
@@ -193,7 +193,7 @@ def _refuse_read_only(*locations: Location) -> None:
 
 
 def _refuse_kept(directory: Directory, location: Location) -> None:
-    """Refuse to take away a mount or what leads to one."""
+    """Refuse to remove a mount or a directory that leads to one."""
     if directory.resolver.tree.is_kept(location.position):
         raise Refusal(Errno.BUSY)
 
