@@ -6,5 +6,5 @@ PREFIX = "export "
 
 
 def unmarked(name: str) -> str:
-    """A function's name as the module has it."""
+    """Return a function's original name."""
     return name.removeprefix(PREFIX)

@@ -26,7 +26,7 @@ GLOBAL_I64 = b"\x7e\x01\x42\x00\x0b"
 
 
 class Helpers(NamedTuple):
-    """The numbers of the functions that the others call."""
+    """The indices of the helper functions."""
 
     send: int
     receive: int

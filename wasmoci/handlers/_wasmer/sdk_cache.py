@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def cache_root() -> Iterator[Path]:
-    """A directory that nobody else can write to: code from there is run unchecked.
+    """Return the cache directory, which nobody else can write to, because its code is run unchecked.
 
     It is beside the compile cache, with the same bound; where there can't be one, a temporary one, which is removed again.
     """
@@ -32,7 +32,7 @@ def cache_root() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def compiling(root: Path, module: bytes, patience: float | None = None) -> Iterator[None]:
-    """Be the only one that has the SDK compile a module, unless it was compiled before: the SDK by itself does it in each process.
+    """Hold a lock while the SDK compiles a module, unless it is compiled already, as otherwise each process would compile it.
 
     Args:
         root: The SDK's cache.

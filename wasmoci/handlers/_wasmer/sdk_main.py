@@ -37,7 +37,7 @@ _DATA = 5  # the field of statm: data and stack, in pages
 
 
 def main() -> None:
-    """Run the guest that descriptor 0 brings, and end the process."""
+    """Run the guest that is sent on descriptor 0, and end the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our caller's affair
     status = int(sys.argv[1])
     sizes = LENGTH.unpack(_read(LENGTH.size))
@@ -61,7 +61,7 @@ def _die_with(parent: int) -> None:
 
 @contextlib.contextmanager
 def _bounded(memory: int | None) -> Iterator[None]:
-    """Bound what this process allocates in the context."""
+    """Limit what this process allocates in the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if memory is not None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[_DATA])

@@ -36,7 +36,7 @@ MODULE = _module()
 
 
 class LinkedInner:
-    """The module for one run, instantiated when it is first needed.
+    """The module for one run, instantiated on first use.
 
     Args:
         link: Gives the module, linked with wasmtime's WASI.

@@ -45,7 +45,7 @@ _entry = wasmtime_epoch_callback_t(_address)
 
 
 def listen(store: Owned, context: int) -> None:
-    """Have a store's guest ask its run whether to stop, whenever the engine's epoch advances.
+    """Make a store's guest check its run's state whenever the engine's epoch advances.
 
     Args:
         store: The store.
@@ -57,7 +57,7 @@ def listen(store: Owned, context: int) -> None:
 
 @contextlib.contextmanager
 def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
-    """Stop a run when its time is over. The thread that waits for it ends with the run.
+    """Stop a run at its time limit, by a thread that ends with the run.
 
     Args:
         seconds: Counted from here.

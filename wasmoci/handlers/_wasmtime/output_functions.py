@@ -61,7 +61,7 @@ class GuestOutputs:
         return {"fd_close": self._close, "fd_renumber": self._renumber, "fd_write": self._write}
 
     def _write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
-        """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
+        """Implement ``fd_write``; a pointer out of bounds is a trap, as in wasmtime's own."""
         memory = calls.memory_of(self._run, caller, required=True)
         try:
             target = region(memory, result, _SIZE)
@@ -110,7 +110,7 @@ class GuestOutputs:
 
 
 def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
-    """What is in buffers, in few pieces."""
+    """Join buffers to a few pieces."""
     taken, room = [], _PIECE
     for buffer in buffers:
         rest = buffer

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What is known of a guest while it runs. As a context manager it takes back what was lent to the engine.
+    """The state of a guest while it runs. A context manager, which ends the engine's use of its outputs.
 
     Attributes:
         context: The store's context.
@@ -60,16 +60,16 @@ class Run:
         runs[context] = self
 
     def leave(self) -> None:
-        """Be that no longer."""
+        """Undo :meth:`belong_to`."""
         del runs[self.context]
 
     @property
     def stopped(self) -> bool:
-        """Whether the guest is to end now."""
+        """Whether the guest has to end now."""
         return self.expired or self.failure is not None or (self.memory is not None and self.memory.exhausted)
 
     def fail(self, error: BaseException) -> None:
-        """Keep an exception of the host's; the first one is raised after the run."""
+        """Record an exception of the host; the first one is raised after the run."""
         if self.failure is None:
             self.failure = error
 
