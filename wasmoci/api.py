@@ -140,5 +140,5 @@ def classify(
 
 
 def engines() -> tuple[EngineStatus, ...]:
-    """What engines are registered, which of them are usable, and what each can do here."""
+    """Return the registered engines, with whether they are usable and their capabilities here."""
     return registry.default().statuses()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOTHING: Any = object()
-_PATIENCE = 64  # objects, after which a class gets a faster __init__, whose making takes as long as that of so many
+_PATIENCE = 64  # objects, after which a class gets a faster __init__, which takes as long to compile as creating these
 
 
 class Field:

@@ -1,6 +1,6 @@
 """Provides ``TYPE_CHECKING`` and ``NamedTuple`` without importing :mod:`typing`, which takes 3 ms of every start.
 
-Type checkers see the real thing: they take any name ``TYPE_CHECKING`` for true.
+Type checkers see :mod:`typing` itself: they treat any name ``TYPE_CHECKING`` as true.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Caches compiled modules on disk, so that a process that runs the same module again loads it instead of compiling it.
 
-An entry is native code that is run unchecked, so it is only believed where nobody but the user can have written it:
-:mod:`.directories` says where that is, :mod:`.entries` what is looked at. Whatever is wrong with the cache costs time and one
-warning, and fails nothing.
+An entry is native code that is run unchecked. It is therefore trusted only where nobody but the user can have written it:
+:mod:`.directories` determines where that is, and :mod:`.entries` checks each file. A problem with the cache costs time and one
+warning; it never fails a run.
 
-A process that must not have a cache, as in a container, is given the file by whoever started it; see :func:`provide`.
+A process that must not have a cache, such as one in a container, is given the file by its parent; see :func:`provide`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def provide(module: str, path: str | Path) -> None:
     This is for a process that a trusted caller starts where there is no cache, as in a container: the caller asks the handler
     for the file (:meth:`wasmoci.handlers.base.Precompiling.precompile`), with the limits that the run is to have, and shows it
     to the process under any path. Nothing about the file's owner or mode is checked here, as they look different in a user
-    namespace: **whoever calls this answers for the file**, whose code is run. One that the engine can't load is left alone.
+    namespace: **the caller is responsible for the file**, whose code is run. A file that the engine can't load is ignored.
 
     Args:
         module: The module's digest.

@@ -1,6 +1,6 @@
 """Defines the contract of an engine handler, and its optional extensions.
 
-A run imports none of this: protocols take milliseconds to make and to check.
+A run doesn't import this module, because creating and checking protocols takes milliseconds.
 """
 
 from __future__ import annotations

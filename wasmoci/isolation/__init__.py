@@ -1,6 +1,6 @@
 """Runs guests in the caller's process, in a worker process or in the jail, and chooses between these.
 
-In a worker process any limit can be held by killing it, and an engine that crashes costs one run and not the caller.
+Any limit can be enforced by killing a worker process, and an engine that crashes there fails one run without affecting the caller.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChildProcess(ABC):
-    """What is running. Whoever serves :attr:`copier` until it stops, or until the deadline, then calls :meth:`finish`.
+    """A running child process. Its caller serves :attr:`copier` until that stops, or until the deadline, and then calls :meth:`finish`.
 
     Attributes:
         copier: Its outputs, and whatever else there is to listen to.
@@ -54,7 +54,7 @@ class ChildProcess(ABC):
         return self.finish(in_time=self.copier.serve(self.deadline))
 
     def when_begun(self, function: Callable[[], None]) -> None:
-        """Have a function called when the guest begins, by whoever serves the copier; at once when it has begun."""
+        """Register a function to be called when the guest begins; it is called at once if the guest has begun already."""
         if self._has_begun:
             function()
         else:

@@ -65,7 +65,7 @@ def _bound(time: float | None, most: int | None, processors: float | None) -> No
         threads = min(threads, max(1, math.ceil(processors)))
         os.environ["RAYON_NUM_THREADS"] = str(threads)  # of wasmtime's and wasmer's compilers
     if time is not None:
-        # Should whoever waits be stopped, this process ends all the same.
+        # This process ends even if its parent is stopped.
         _lower(resource.RLIMIT_CPU, math.ceil(time * threads) + 1)
     if most is not None:
         memory_limit.bound(most, overhead=0)

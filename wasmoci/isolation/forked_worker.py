@@ -1,7 +1,7 @@
 """Forks a worker process from this process, where that is safe because it has a single thread.
 
-It compiles or validates a module, and runs no guest. It costs a millisecond, and has the engine loaded as far as this process has. It shares all that this process knows, so it is for
-engines alone that might do their work in this process as well.
+It compiles or validates a module, and runs no guest. It starts in a millisecond, with the engine as far as this process has loaded it.
+It shares this process's memory, so it is only for engines that could do the work in this process as well.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Validates and compiles a module before its run: in this process if the engine's cost is bounded by the module's size, else in a worker.
 
-A compiler can't be ended from outside, and takes minutes for some modules that are no larger than a photograph. So what isn't small
-is compiled by a process that can be killed, unless it was compiled before; and an engine that is no sandbox touches no module
-outside of such a process, which is jailed.
+A compiler can't be interrupted, and takes minutes for some modules of a few megabytes. So a module that isn't small is compiled in a
+process that can be killed, unless it was compiled before. An engine without a sandbox reads modules only in such a process, in the jail.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Forks a spare worker of the warm server ahead of time, which prepares the slow parts of the jail and waits.
 
-There is one at a time. It ends with the server, and is never given to a run before it has said that it is ready, so that a run
-without it costs what it would cost if there were none.
+There is at most one. It ends with the server, and is used for a run only once it has reported that it is ready, so that it never
+makes a run slower.
 """
 
 from __future__ import annotations

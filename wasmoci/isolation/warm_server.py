@@ -1,7 +1,7 @@
 """The warm server: a process that has loaded the engines, and forks a worker for each run.
 
-It has no thread but its own, ever: a fork takes only one along, and a lock that another one holds stays locked in the worker. So
-it compiles nothing and runs nothing; a handler is loaded here once a worker has loaded it and still had a single thread. It ends
+It always has a single thread: a fork copies only one, and a lock that another thread holds would stay locked in the worker. So
+it neither compiles nor runs anything; it loads a handler only after a worker has loaded it and still had a single thread. It ends
 with the program that has started it, and its workers end with it.
 """
 

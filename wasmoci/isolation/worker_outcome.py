@@ -55,7 +55,7 @@ class WorkerOutcome:
         """The guest's result, without its output.
 
         Raises:
-            EngineCrashed: The engine failed, or its answer makes no sense.
+            EngineCrashed: The engine failed, or its answer is invalid.
             WasmociError: The guest could not be started.
         """
         if self.answer is None:

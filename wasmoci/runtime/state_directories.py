@@ -17,7 +17,7 @@ _DEFAULT = "default"
 
 
 def base() -> str:
-    """The directory of all of them: that of the system, or the user's own."""
+    """Return the directory of all containers: the system's, or the user's own."""
     if os.geteuid() == 0 and not user_namespace.inside():
         return _SYSTEM
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -27,7 +27,7 @@ def base() -> str:
 
 
 def exist() -> bool:
-    """Whether there may be any Wasm container.
+    """Return whether there may be any Wasm container.
 
     In a directory of another user's there is none: nothing of ours was ever kept there, and what is there isn't looked at.
     """

@@ -1,6 +1,6 @@
 """Declares and wraps the C functions of wasm3 in the extension module of ``pywasm3``.
 
-The module's own Python classes are passed over: nothing that they make is ever freed, they print a backtrace to the
+The module's own Python classes aren't used: they never free anything, they print a backtrace to the
 process's standard error at each trap, and they hold the GIL while a guest runs. The functions here are those of
 ``wasm3.h``, the library's public interface, in the same shared object.
 """

@@ -20,7 +20,7 @@ Span: TypeAlias = "tuple[int, int]"
 
 
 class Fixed(NamedTuple):
-    """So many bytes at the address that a parameter gives."""
+    """A number of bytes at the address in a parameter."""
 
     address: int
     size: int

@@ -46,13 +46,13 @@ def compiling(root: Path, module: bytes, patience: float | None = None) -> Itera
                 directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, directory)
                 stack.enter_context(lock(directory, name + LOCK, patience=patience or PATIENCE))
-            if _is_compiled(root, name):  # by whoever was faster, and the others needn't wait for our start
+            if _is_compiled(root, name):  # by another process, so that others needn't wait for our start
                 stack.close()
         yield
 
 
 def _is_compiled(root: Path, name: str) -> bool:
-    """Whether the SDK has the machine code; where it has it under another name, one waits for another's start in vain."""
+    """Return whether the SDK has cached the machine code; if it uses another file name, the lock only delays the start."""
     return any(root.glob(f"*/compiled/*/*/*/{name.upper()}.bin"))
 
 

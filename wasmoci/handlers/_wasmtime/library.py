@@ -1,6 +1,6 @@
 """Loads wasmtime's library, and wraps the objects that its functions return.
 
-The library is opened when the first of its functions is called, and a function is given its prototype when it is first asked for.
+The library is opened when the first of its functions is called, and a function gets its prototype on first use.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Chooses the host functions that a core module is linked with.
 
-wasmtime's own WASI opens as much as a guest asks for, whatever it is, and reads a directory whole. So a guest that can open
-anything gets the WASI host in Python, which keeps the guest's account (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's
-file systems. What is left to wasmtime's own is what a guest does with its standard streams, its clock and its arguments.
+wasmtime's own WASI opens any file any number of times, and reads a directory as a whole. So a guest that can open
+anything gets the WASI host in Python, which limits the guest's descriptors (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's
+file systems. wasmtime's own serves only standard streams, clocks and arguments.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs guests on a thread with enough native stack for wasmtime, whose guests use half a MiB of it.
 
-A guest that recurses on a thread with less would run over its end, which ends the process.
+A guest that recurses on a thread with less stack would overflow it, which crashes the process.
 """
 
 from __future__ import annotations

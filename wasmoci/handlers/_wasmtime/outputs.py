@@ -1,7 +1,7 @@
 """Passes a guest's output from the engine to Python, without letting an exception through the engine.
 
-wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It says when it lets
-go of it, and the run waits for that.
+wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It reports when it has
+released the output, and the run waits for that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lists the system calls allowed in the jail: those that an engine and the WASI host need on open files and descriptors.
 
-No call is among them that makes a process, a socket, a mount or a namespace, that reaches another process, or that changes the
+None of them creates a process, a socket, a mount or a namespace, accesses another process, or changes the
 owner or the mode of a file by its path.
 """
 

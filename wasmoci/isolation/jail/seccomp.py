@@ -1,7 +1,7 @@
 """Restricts this process by seccomp to a list of system calls.
 
-The list becomes a filter for classic BPF (``seccomp(2)``). What it refuses fails with ``EPERM``, and a call of another
-architecture's ends the process.
+The list is compiled to a filter for classic BPF (``seccomp(2)``). A refused call fails with ``EPERM``, and a call of another
+architecture kills the process.
 """
 
 from __future__ import annotations
