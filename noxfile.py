@@ -110,7 +110,8 @@ def tests(session: nox.Session) -> None:
     else:
         wanted = "smoke"
     session.env.setdefault("WASMOCI_REAL", wanted)
-    _test(session, *(session.posargs or ["-n", WORKERS]))
+    # Workers that have nothing left to do take from others: long tests stand next to each other.
+    _test(session, *(session.posargs or ["-n", WORKERS, "--dist", "worksteal"]))
 
 
 @nox.session

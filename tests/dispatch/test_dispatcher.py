@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from tests.support.handlers import FULL, Handlers, Recorder
+from wasmoci import native
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
@@ -25,7 +26,6 @@ from wasmoci.errors import (
 )
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import Limits
-from wasmoci.native import runtimes
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Detection, Kind
 from wasmoci.result import ExecutionResult, ExitReason
@@ -148,7 +148,7 @@ def test_native_goes_to_the_native_runtime(bundle: Callable[..., Bundle], monkey
         calls.append((bundle, runtime, stdio, limits))
         return answer
 
-    monkeypatch.setattr(runtimes, "run", run)
+    monkeypatch.setattr(native, "run", run)
     loaded, stdio, limits = bundle(annotations={}), Stdio.null(), Limits(time=2.0)
     dispatcher = Dispatcher(settings=Settings(native_runtime="youki"), registry=Handlers())
     assert dispatcher.run(loaded, stdio=stdio, limits=limits) is answer

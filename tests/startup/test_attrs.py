@@ -164,7 +164,10 @@ def copies(kind: type) -> tuple[Any, Any]:
     source = inspect.getsource(sys.modules[kind.__module__])
     assert _IMPORT in source
     made = []
-    for text in (source, source.replace(_IMPORT, "import attrs")):
+    for text in (
+        source,
+        source.replace(f"{_IMPORT}, ", f"import attrs\n{_IMPORT[:-5]}").replace(_IMPORT, "import attrs"),
+    ):
         module = types.ModuleType(kind.__module__)
         exec(compile(text, kind.__module__, "exec"), vars(module))  # noqa: S102
         made.append(getattr(module, kind.__name__))

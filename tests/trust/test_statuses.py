@@ -16,7 +16,7 @@ from tests.conftest import usable
 from tests.trust.test_call_backs import WRITER
 from wasmoci import cli
 from wasmoci.errors import EngineCrashed, EngineError
-from wasmoci.isolation.worker_outcome import Ending
+from wasmoci.isolation.worker_outcome import WorkerOutcome
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.testing import bundle
 
@@ -54,14 +54,14 @@ def test_status_of_a_bad_end(reason: ExitReason) -> None:
 def test_answers_of_a_worker(answer: dict[str, Any]) -> None:
     """What a worker says counts only where it makes sense, all of it."""
     with pytest.raises(EngineCrashed):
-        Ending(engine="e", answer=answer, status=0, duration=1.0).result()
+        WorkerOutcome(engine="e", answer=answer, status=0, duration=1.0).result()
 
 
 @pytest.mark.parametrize("status", [0, 1, -signal.SIGSEGV])
 def test_no_answer_of_a_worker(status: int) -> None:
     """A worker that ends with 0 and has said nothing has not run its guest to a good end."""
     with pytest.raises(EngineCrashed):
-        Ending(engine="e", answer=None, status=status, duration=1.0).result()
+        WorkerOutcome(engine="e", answer=None, status=status, duration=1.0).result()
 
 
 INIT = """

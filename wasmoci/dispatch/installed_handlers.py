@@ -21,10 +21,13 @@ class _Handlers(NamedExtensionManager[Any]):
 
 
 def ask(group: str) -> list[tuple[str, str, str]]:
-    """All handlers of an entry-point group, in the order of the path: each one's name, reference and distribution.
+    """All handlers of an entry-point group, in the order of the path.
 
     Args:
         group: The group's name.
+
+    Returns:
+        Of each its name, where its class is (``module:qualified.name``), and the distribution that registers it, with its version.
     """
     manager = _Handlers(group, names=[], invoke_on_load=False)
     return [(point.name, _reference(point), _distribution(point)) for point in manager.list_entry_points()]

@@ -7,13 +7,13 @@ the tested ones and no answer about it in the compile cache.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup import sha256
 from wasmoci.compiled import identity
 from wasmoci.errors import EngineUnavailable
 
@@ -75,7 +75,7 @@ def _require_same_interface(path: Path) -> None:
     here = Path(__file__)
     sources = [here.with_name(name + here.suffix).read_bytes() for name in _DECLARING]
     key = compiled.Key(
-        hashlib.sha256(b"\0".join(sources)).hexdigest(),
+        sha256.hexdigest(b"\0".join(sources)),
         "wasmtime",
         identity.version("wasmtime", str(path)),
         "interface",

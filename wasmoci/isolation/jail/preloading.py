@@ -142,8 +142,9 @@ def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
 def _run(handler: EngineHandler, directory: str) -> None:
     with contextlib.suppress(Exception), _own(directory):
         spec = Spec(process=Process(args=(_ENTRY,)), root=Root(path=directory, readonly=True))
-        # No file of the host's may be there, not even /dev/null; the guest uses no stream.
-        handler.execute(spec, Path(directory), stdio=Stdio.inherit())
+        # Somebody's handler may write though the guest doesn't, and the process's own streams may be a guest's by now. No file of
+        # the host's may be there, not even /dev/null.
+        handler.execute(spec, Path(directory), stdio=Stdio.capture())
 
 
 @contextlib.contextmanager
