@@ -1,4 +1,4 @@
-"""Times starts beside those of another checkout, as of the commit before: commands, containers, and a program's first run.
+"""Times starts of commands, of containers and of a program's first run, compared with another checkout.
 
 Give it the directory of the other one's programs, as `--beside ../base/.venv/bin`. The modules of both are compiled beforehand, and each has
 a cache of its own, which is warm. CPU time is that of the process and of all that it has waited for. Of the rounds the tenth percentile

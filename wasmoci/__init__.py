@@ -7,7 +7,7 @@
     result = wasmoci.run("bundle/", timeout=5.0)
     result.check()
 
-The names below are loaded when they are first used: importing wasmoci loads no engine, and next to nothing else.
+The names below are loaded when they are first used: importing wasmoci loads no engine and hardly anything else.
 """
 
 from __future__ import annotations

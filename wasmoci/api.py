@@ -1,4 +1,4 @@
-"""The calls behind ``wasmoci.run``, ``wasmoci.run_async``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
+"""Implements ``wasmoci.run``, ``wasmoci.run_async``, ``wasmoci.start``, ``wasmoci.explain`` and ``wasmoci.engines``."""
 
 from __future__ import annotations
 
@@ -140,5 +140,5 @@ def classify(
 
 
 def engines() -> tuple[EngineStatus, ...]:
-    """What engines are registered, which of them are usable, and what each can do here."""
+    """Return the registered engines, with whether they are usable and their capabilities here."""
     return registry.default().statuses()

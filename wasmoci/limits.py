@@ -1,4 +1,4 @@
-"""What a guest may use."""
+"""Defines the limits of a run: time, memory and fuel."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def positive_integer(instance: object, attribute: attrs.Attribute[Any], value: i
 
 @attrs.frozen
 class Limits:
-    """Bounds on one run; None means no bound.
+    """The limits of one run; None means no limit.
 
     Args:
         time: Seconds of wall-clock time, from the start of the entry function.
         memory: Bytes of linear memory, all of the guest's memories together.
-        fuel: Instructions, as wasmtime counts them; only an engine with ``Capability.FUEL`` holds it.
+        fuel: Instructions, as wasmtime counts them; only an engine with ``Capability.FUEL`` can enforce it.
 
     Raises:
         TypeError: One isn't a number; or ``memory`` or ``fuel`` isn't an integer.

@@ -1,4 +1,4 @@
-"""What a caller may ask of a run: each option stands here once, and the calls that take it get it from here.
+"""Defines the options of a run, once for all functions that accept them.
 
 An option that is added to :class:`GuestOptions` is one of ``wasmoci.run``, ``run_async``, ``start``, ``explain``, of a
 :class:`wasmoci.WorkerPool` and of pytest's fixtures; :meth:`wasmoci.dispatch.request.Request.of` hands it on to what runs a bundle.

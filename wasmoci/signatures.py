@@ -1,4 +1,4 @@
-"""Gives functions the arguments of a class: each argument is described once, for ``inspect.signature``, ``help`` and type checkers alike.
+"""Gives functions the arguments of a class, so that each is documented once for ``inspect.signature``, ``help`` and type checkers.
 
 ::
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class WorkerPool:
     """Runs guests in a bounded number of worker processes. A context manager; safe to use from several threads.
 
-    Its workers are forked from a warm server of the pool's own, which is started, with its engines loaded, at the beginning of
-    the context, and gone at its end, with any guest that still runs. A run beyond the pool's size waits for its turn.
+    Its workers are forked from the pool's own warm server. Entering the context starts the server and loads its engines; leaving it
+    ends the server and any running guests. A run beyond the pool's size waits for a free worker.
 
     Args:
-        size: Workers at a time; None for one for each processor that this process may use.
+        size: The maximum number of workers; None for the number of processors that this process may use.
         engines: The engines to load, and to choose from where none is named; None for the user's settings, each loaded when it
             is first used.
 
@@ -71,7 +71,7 @@ class WorkerPool:
 
     @signatures.method(RunOptions)
     def run(self, options: RunOptions) -> ExecutionResult:
-        """Run a bundle or an image to its end in a worker, once it is its turn; see :func:`wasmoci.run`.
+        """Run a bundle or an image to its end in a worker, once one is free; see :func:`wasmoci.run`.
 
         ``isolation`` is ``process`` or ``jail``, or None for the one that the engine is trusted with. The time limit counts from the
         start of the guest, as ever, and not while it waits for its turn.

@@ -194,10 +194,10 @@ def test_warm(cache: Path, hello: Path, engine: str) -> None:
 
 @pytest.mark.parametrize("variables", [{"WASMOCI_CACHE": "off"}, {"WASMOCI_CACHE_SIZE": "1"}], ids=["off", "full"])
 def test_warm_in_vain(hello: Path, engine: str, tmp_path: Path, variables: dict[str, str]) -> None:
-    """A script is told that nothing could be kept."""
+    """A script is told that nothing could be stored."""
     env = {"WASMOCI_CACHE": str(tmp_path / "empty"), **variables}
     result = command("cache", "warm", "--engine", engine, str(hello), env=env)
-    assert (result.returncode, result.stdout.decode()) == (1, f"{engine}: nothing could be kept\n")
+    assert (result.returncode, result.stdout.decode()) == (1, f"{engine}: nothing could be stored\n")
     document = json.loads(command("cache", "warm", "--json", "--engine", engine, str(hello), env=env).stdout)
     assert document["file"] is None
 

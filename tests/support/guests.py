@@ -25,12 +25,12 @@ _DEBIAN = "apt install clang lld wasi-libc libclang-rt-dev-wasm32"
 
 
 def build(name: str, toolchain: str = "clang") -> Path:
-    """The ``.wasm`` file of a guest.
+    """Return the ``.wasm`` file of a guest.
 
     Args:
         name: The source's name in ``tests/guests``, without its suffix (``.c`` or ``.wat``).
-        toolchain: ``clang`` (Debian's, plain MVP code) or ``ziglang`` (today's LLVM: padded LEB128, bulk memory and more).
-            A text module is assembled by wasmtime, whatever is said here.
+        toolchain: ``clang`` (Debian's, plain MVP code) or ``ziglang`` (current LLVM: padded LEB128, bulk memory and more).
+            A text module is always assembled by wasmtime.
     """
     source = SOURCES / f"{name}.c"
     if source.exists():
@@ -44,7 +44,7 @@ def compile_c(source: Path, toolchain: str = "clang", *flags: str) -> Path:
     Args:
         source: The file.
         toolchain: See :func:`build`.
-        flags: More of the compiler's options.
+        flags: Further options for the compiler.
     """
     command = [*_compiler(toolchain), *_FLAGS, *flags]
     key = [_version(toolchain), *command[1:], source.read_text(encoding="utf-8")]
@@ -74,7 +74,7 @@ def assemble(source: Path) -> Path:
 
 
 def assembled(text: str) -> bytes:
-    """A module from its text."""
+    """Assemble a text, and return the module."""
     require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
     from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which may be missing
 

@@ -1,4 +1,4 @@
-"""Leaves out what other Pythons need not repeat.
+"""Skips tests that need not be repeated on every version of Python.
 
 ``WASMOCI_REAL`` says how much is wanted: ``all``, as where it isn't set, or ``smoke``, for a Python beside one that runs all. Left
 out are cases that show the same on every Python, since what they try is done by something else: a native runtime, an engine's

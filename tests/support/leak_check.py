@@ -1,4 +1,4 @@
-"""Blocks of a test that leave nothing behind in this process."""
+"""Context managers which check that a block leaves no descriptors, children or threads behind."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def no_descriptor_left() -> Iterator[None]:
-    """Expect that a block leaves none open that wasn't before, whether it ends well or not.
+    """Expect that a block leaves no descriptor open that wasn't open before, even if it fails.
 
-    One that was may be gone: what earlier tests have left to the garbage collector is closed whenever that comes by.
+    Descriptors may have disappeared: those that earlier tests left to the garbage collector are closed at any time.
     """
     before = descriptors()
     try:
@@ -26,7 +26,7 @@ def no_descriptor_left() -> Iterator[None]:
 
 @contextlib.contextmanager
 def nothing_left() -> Iterator[None]:
-    """Expect the same of descriptors, children and threads."""
+    """Expect the same for descriptors, children and threads."""
     before = children(), threads()
     with no_descriptor_left():
         yield

@@ -1,4 +1,4 @@
-"""What is measured once, for all workers of pytest-xdist."""
+"""Computes a value once, for all workers of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, measure: Callable[[], Any]) -> Any:
-    """What a function returns, which is called by the first worker that asks; the others wait.
+    """Return the result of a function, which the first worker to ask calls; the others wait.
 
     Args:
         tmp_path_factory: The fixture.
         name: A name for it.
-        measure: Returns something that JSON has.
+        measure: Returns a value that can be stored as JSON.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return measure()
-    shared = tmp_path_factory.getbasetemp().parent / f"{name}.json"  # of all workers of this run
+    shared = tmp_path_factory.getbasetemp().parent / f"{name}.json"  # shared by all workers of this run
     with shared.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not shared.exists():

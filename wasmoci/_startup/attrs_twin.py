@@ -1,6 +1,6 @@
-"""The class that attrs makes of the source of one of ours: what is asked of a class, attrs answers.
+"""Creates the attrs class for one of our data classes from its source, so that introspection with attrs works.
 
-It is loaded when somebody looks at a class: at its signature, its attributes, or with a function of attrs.
+It is loaded when a class is inspected: its signature, its attributes, or with a function of attrs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SHA-256 without OpenSSL, which takes longer to be loaded than it saves on a small module."""
+"""Computes SHA-256 without OpenSSL, which takes longer to load than it saves on a small module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The ``wasmoci`` command: it parses arguments and prints; what it does is done by the library.
+"""The ``wasmoci`` command: parses arguments, calls the library, and prints the results.
 
-One module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported when it runs, so that
-the command starts fast.
+There is one module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported
+when it runs, so that the command starts fast.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 EXIT_ERROR = 125
-"""The status for an error of wasmoci itself, as Docker and Podman have it: it can't be mistaken for a guest's."""
+"""The status for an error of wasmoci itself, as with Docker and Podman, so that it isn't mistaken for a guest's."""
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
 
 
 COMMANDS = {
-    "run": "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran.",
-    "explain": "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs.",
-    "build": "Make an image of a WebAssembly module, the same one every time.",
-    "pull": "Get an image from a registry, a layout or an archive into the local store.",
+    "run": "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 mean that it didn't run.",
+    "explain": "Explain what a run of a bundle, an image or a container of the runtime would do, without running it.",
+    "build": "Build an image from a WebAssembly module, reproducibly.",
+    "pull": "Copy an image from a registry, a layout or an archive into the local store.",
     "push": "Copy an image to a registry, a layout or an archive.",
     "images": "List the images in the local store.",
-    "inspect": "Print what is known about an image, as JSON.",
-    "unpack": "Unpack an image to a bundle, which runc and crun accept, too.",
+    "inspect": "Print an image's manifest and config as JSON.",
+    "unpack": "Unpack an image into a bundle, which runc and crun accept as well.",
     "rm": "Remove images from the local store.",
-    "prune": "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off.",
-    "cache": "Show the compile cache, remove from it, or fill it.",
-    "engines": "List the engines that are registered, and what each can do here.",
-    "doctor": "Say what is installed, what is missing, and what to do about it.",
+    "prune": "Remove blobs, root file systems and interrupted transfers that no image needs from the local store.",
+    "cache": "Show, prune or fill the compile cache.",
+    "engines": "List the registered engines and their capabilities.",
+    "doctor": "Report what is installed, what is missing, and what to do about it.",
     "config": "Print or install the configuration that makes Podman, containerd, CRI-O, Docker or Kubernetes use wasmoci-runtime.",
 }
 """The sub-commands in the order in which they are listed, each with one line about it."""
 
 
 def read(argv: Sequence[str]) -> Any:
-    """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
+    """Parse a command line; return its options, with the sub-command's module as ``command``. Exit if it is invalid."""
     from wasmoci.cli.parsing import parser  # noqa: PLC0415  9 ms of a start that asks for the version
 
     return parser([name for name in argv[:1] if name in COMMANDS]).parse_args(argv)
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as end:
-        # Only the help ends well. A handler that leaves so has not run its guest to its end.
+        # Only the help exits with 0. A handler that calls exit has not run its guest to its end.
         return end.code if isinstance(end.code, int) and (end.code or options is None) else EXIT_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -91,18 +91,18 @@ def tell_version() -> int:
 
 
 def program() -> NoReturn:
-    """Run the command as a process, and end it."""
+    """Run the command as a process, and exit."""
     begin()
     end(main())
 
 
 def _failure(error: Exception) -> int:
-    """Say what went wrong, and give the exit status for it."""
+    """Print an error, and return its exit status."""
     if isinstance(error, WasmociError):
         complain(error.message, error.hint)
         return error.exit_status
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough. Nothing is left to be flushed at the exit, either.
+        # The reader has closed our output, so there must be nothing to flush at the exit, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""``wasmoci cache``: what has been compiled and kept."""
+"""``wasmoci cache``: shows, prunes or fills the compile cache."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _NOTHING_KEPT = 1  # the exit status
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
     commands = parser.add_subparsers(title="commands", metavar="info|prune|warm", required=True)
-    info = commands.add_parser("info", help="show where it is and what is in it", allow_abbrev=False)
+    info = commands.add_parser("info", help="show where it is and its entries", allow_abbrev=False)
     add_json(info)
     info.set_defaults(action=_info)
     prune = commands.add_parser(
         "prune",
-        help="remove damaged entries, the rest of processes that died, and what is too much",
+        help="remove damaged entries, files of dead processes, and entries beyond the limit",
         allow_abbrev=False,
     )
-    prune.add_argument("--size", metavar="SIZE", type=size, help="leave at most so much; by default what is allowed")
+    prune.add_argument("--size", metavar="SIZE", type=size, help="the limit (default: the cache's own)")
     prune.add_argument("--all", "-a", action="store_true", help="remove everything")
     add_json(prune)
     prune.set_defaults(action=_prune)
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_choice(warm)
     add_compile_timeout(warm)
-    warm.add_argument("--fuel", metavar="N", type=count, help="for runs that limit the instructions")
+    warm.add_argument("--fuel", metavar="N", type=count, help="for runs with a fuel limit")
     add_image(warm)
     add_json(warm)
     warm.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
@@ -103,11 +103,11 @@ def _warm(options: argparse.Namespace) -> int:
         request = Request.of(asked, bundle, asked.streams)
         classification = dispatcher.classify(request)
         if classification.kind is not Kind.WASM:
-            raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
+            raise UnsupportedWorkload(f"{options.bundle}: is native; a Wasm workload was expected")
         selection = dispatcher.select(request, classification)
         handler = selection.handler
         if not isinstance(handler, Precompiling):
-            raise UnsupportedWorkload(f"{handler.name} makes nothing of a module that could be kept")
+            raise UnsupportedWorkload(f"{handler.name} has no compiled code that could be cached")
         module, limits = selection.workload.module, selection.workload.limits
         preparation.prepare(handler, module, limits, dispatcher.settings.bounds)
         file = handler.precompile(module, limits)
@@ -116,7 +116,7 @@ def _warm(options: argparse.Namespace) -> int:
     if options.json:
         say_json({"engine": handler.name, "module": module.digest, "file": None if file is None else str(file)})
     elif file is None:
-        say(f"{handler.name}: nothing could be kept")
+        say(f"{handler.name}: nothing could be stored")
     else:
         say(f"{handler.name}: {file}")
     return _NOTHING_KEPT if file is None else 0

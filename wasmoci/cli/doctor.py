@@ -1,4 +1,4 @@
-"""``wasmoci doctor``: what is here, what is missing, and what to do about it."""
+"""``wasmoci doctor``: reports what is installed, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 OK, MISSING, PROBLEM = "ok", "missing", "problem"
 _STATE_WIDTH = 7
-_VERSION_LIMIT = 10  # seconds that another program may take to tell its version
+_VERSION_LIMIT = 10  # seconds that another program may take to print its version
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
         topic: ``host``, ``engines``, ``native runtimes``, ``integration`` or ``settings``.
-        name: The thing.
-        state: ``ok``; ``missing`` for what one can do without; ``problem``.
+        name: What was checked.
+        state: ``ok``, ``missing`` (for something optional) or ``problem``.
         detail: What was found.
         advice: What to do about it; empty when there is nothing to do.
     """
@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the findings; the status is 1 when one is a problem."""
+    """Print the findings; return 1 if one is a problem."""
     findings = tuple(_findings())
     if options.json:
         say_json([attrs.asdict(finding) for finding in findings])
@@ -107,7 +107,7 @@ def _host() -> Iterator[Finding]:
             topic="host",
             name="openat2",
             state=MISSING,
-            detail="paths are walked one component at a time, which is as safe and slower",
+            detail="paths are resolved one component at a time, which is as safe but slower",
             advice="it needs Linux 5.6 or later, and a seccomp profile that allows it",
         )
 
@@ -117,12 +117,10 @@ def _host() -> Iterator[Finding]:
 def _jail() -> Finding:
     trial = attempt()
     if trial.problem:
-        advice = "without it an engine that is no sandbox by itself, such as wasm3, runs only with --isolation process or inline"
+        advice = "without it, an engine without a sandbox, such as wasm3, runs only with --isolation process or inline"
         return Finding(topic="host", name="jail", state=MISSING, detail=trial.problem, advice=advice)
     advice = (
-        ""
-        if trial.is_apart
-        else "with user namespaces a guest in the jail would not even see that other files are there"
+        "" if trial.is_apart else "with user namespaces, a guest in the jail couldn't even see that other files exist"
     )
     return Finding(topic="host", name="jail", state=OK, detail=trial.detail, advice=advice)
 
@@ -186,10 +184,10 @@ def _version(runtime: NativeRuntime) -> str:
 
 
 def integration(root: Path | None = None) -> Iterator[Finding]:
-    """What in the configuration of containerd and CRI-O lets a pod's author act on the host.
+    """Report what in the configuration of containerd and CRI-O gives authors of pods control of the host.
 
     Args:
-        root: The directory below which the machine's files are; None for this machine's own.
+        root: The machine's root directory; None for this machine.
     """
     for name, module in (("containerd", containerd), ("cri-o", crio)):
         try:
@@ -199,7 +197,7 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
                 topic="integration",
                 name=name,
                 state=MISSING,
-                detail=f"its configuration can't be looked at: {error.message}",
+                detail=f"its configuration can't be checked: {error.message}",
                 advice=error.hint or "",
             )
             continue
@@ -213,7 +211,7 @@ def _settings() -> Finding:
         settings = Settings.load()
     except InvalidConfiguration as error:
         return Finding(
-            topic="settings", name="file", state=PROBLEM, detail=error.message, advice=error.hint or "mend the file"
+            topic="settings", name="file", state=PROBLEM, detail=error.message, advice=error.hint or "correct the file"
         )
     detail = f"{settings.source or 'no configuration file'}; engines: {', '.join(settings.engines)}"
     if settings.engine:

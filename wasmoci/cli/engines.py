@@ -1,4 +1,4 @@
-"""``wasmoci engines``: what can run a guest here."""
+"""``wasmoci engines``: lists the registered engines and their capabilities."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _row(status: EngineStatus) -> tuple[str, str, str, str, str]:
 
 
 def _place(status: EngineStatus) -> str:
-    """Where its guests run where nobody says otherwise."""
+    """Return where the engine's guests run by default."""
     if Capability.SANDBOXED in status.capabilities:
         return "inline"
     return "nowhere: no jail" if support().problem else "in the jail"

@@ -1,4 +1,4 @@
-"""``wasmoci explain``: what a run would do, and why."""
+"""``wasmoci explain``: explains what a run would do, without running anything."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_image(parser)
     add_native(parser)
     parser.add_argument(
-        "--runtime-root", metavar="DIR", help="where the native runtime keeps a container; by default the usual places"
+        "--runtime-root", metavar="DIR", help="where the native runtime keeps its containers (default: the usual ones)"
     )
     parser.add_argument(
-        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or the id of a container, or its beginning"
+        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or a container's id or the beginning of one"
     )
 
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _container(options: argparse.Namespace) -> Container | None:
-    """The container that is meant; None where it is a bundle, or is to be looked for among images."""
+    """Return the container with an id; None if the argument is a bundle or may be an image."""
     if os.path.lexists(options.bundle):
         return None
     return find(options.bundle, options.runtime_root)

@@ -1,4 +1,4 @@
-"""``wasmoci images``: what the local store has."""
+"""``wasmoci images``: lists the images in the local store."""
 
 from __future__ import annotations
 

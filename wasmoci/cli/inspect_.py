@@ -1,4 +1,4 @@
-"""``wasmoci inspect``: an image's manifest and config."""
+"""``wasmoci inspect``: prints an image's manifest and config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``wasmoci prune``: what nobody needs out of the local store."""
+"""``wasmoci prune``: removes from the local store what no image needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove it, and say how much that was."""
+    """Remove it, and print how much was removed."""
     pruned = Store().prune(everything=options.all)
     say(
         f"{pruned.images} images, {pruned.blobs} blobs ({human(pruned.bytes)}), {pruned.root_file_systems} root file systems removed"

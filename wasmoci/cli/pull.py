@@ -1,4 +1,4 @@
-"""``wasmoci pull``: an image into the local store."""
+"""``wasmoci pull``: copies an image into the local store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_image(parser)
-    parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
+    parser.add_argument("--tag", "-t", metavar="NAME", help="the image's name in the store")
     add_quiet(parser)
     parser.add_argument(
         "image",
         metavar="IMAGE",
-        help="a name, which its registry is asked for, or oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], "
+        help="a name with its registry, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or "
         "containers-storage:NAME",
     )
 

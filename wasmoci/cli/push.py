@@ -1,4 +1,4 @@
-"""``wasmoci push``: an image to a registry, a layout or an archive."""
+"""``wasmoci push``: copies an image to a registry, a layout or an archive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "target",
         metavar="TARGET",
         nargs="?",
-        help="docker://NAME, oci:DIR[:TAG] or oci-archive:FILE[:TAG]; without it a name of the store goes to its registry",
+        help="docker://NAME, oci:DIR[:TAG] or oci-archive:FILE[:TAG] (default: the registry in the image's name)",
     )
 
 
@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
     """Push it, and print its digest."""
     source = parse_reference(options.image)
     if options.target is None and source.transport != "store":
-        raise InvalidReference(f"{source}: where to push it to is missing", hint="Give a TARGET such as docker://NAME.")
+        raise InvalidReference(f"{source}: the target is missing", hint="Give a TARGET such as docker://NAME.")
     target = parse_target(options.target or options.image)
     limits, registry = unpack_limits(options), registry_options(options)
-    # Credentials that were given are the target's: the registry that the image comes from may be somebody else's.
+    # The credentials are for the target: the image may come from a registry that must not get them.
     own = source.transport == "docker" and parse_name(source.location).registry == _registry(target)
     from_there = registry if own else attrs.evolve(registry, credential=None)
     opened = open_image(source, platform=options.platform, limits=limits, registry=from_there)

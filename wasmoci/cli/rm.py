@@ -1,4 +1,4 @@
-"""``wasmoci rm``: names out of the local store, and with the last name the image."""
+"""``wasmoci rm``: removes names from the local store and, with its last name, an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove them, one after the other."""
+    """Remove the images, one after the other."""
     store = Store()
     for name in options.images:
         removed = store.remove(name)

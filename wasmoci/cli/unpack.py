@@ -1,4 +1,4 @@
-"""``wasmoci unpack``: an image as a bundle."""
+"""``wasmoci unpack``: unpacks an image into a bundle."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_image(parser)
     parser.add_argument(
-        "--no-owner", action="store_true", help="leave all files to the caller, as an ordinary user always does"
+        "--no-owner", action="store_true", help="make the caller the owner of all files (always so unless root)"
     )
     parser.add_argument(
         "--rootless",
         action="store_true",
         default=None,
-        help="make a spec for an ordinary user's runc; implied by being one",
+        help="write a spec for rootless runc (always so unless root)",
     )
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
-    parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle to make; nothing may be there yet")
+    parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle's directory, which must not exist yet")
 
 
 def run(options: argparse.Namespace) -> int:

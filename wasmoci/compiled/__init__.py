@@ -1,6 +1,6 @@
-"""The compile cache: what an engine has made of a module, kept on disk and loaded by every process that runs it again.
+"""Caches compiled modules on disk, so that a process that runs the same module again loads it instead of compiling it.
 
-The names below are loaded when they are first used: a process in a container has no directory of entries.
+The names below are loaded when they are first used, because a process in a container has no directory of entries.
 """
 
 from __future__ import annotations

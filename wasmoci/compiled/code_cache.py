@@ -1,10 +1,10 @@
-"""Keeps what an engine makes of a module on disk, and loads it for every process that runs the module again.
+"""Caches compiled modules on disk, so that a process that runs the same module again loads it instead of compiling it.
 
-An entry is native code that is run unchecked, so it is only believed where nobody but the user can have written it:
-:mod:`.directories` says where that is, :mod:`.entries` what is looked at. Whatever is wrong with the cache costs time and one
-warning, and fails nothing.
+An entry is native code that is run unchecked. It is therefore trusted only where nobody but the user can have written it:
+:mod:`.directories` determines where that is, and :mod:`.entries` checks each file. A problem with the cache costs time and one
+warning; it never fails a run.
 
-A process that must not have a cache, as in a container, is given the file by whoever started it; see :func:`provide`.
+A process that must not have a cache, such as one in a container, is given the file by its parent; see :func:`provide`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Key(NamedTuple):
-    """What an entry depends on; the processor is always part of it.
+    """What an entry depends on. The processor is always included.
 
     Args:
-        module: The digest of the module as it came; see :attr:`wasmoci.wasm.module.Module.digest`.
+        module: The digest of the original module; see :attr:`wasmoci.wasm.module.Module.digest`.
         engine: The engine's name.
         version: Its version; see :func:`wasmoci.compiled.identity.version`.
-        configuration: How it was set up, in any words that tell two configurations apart.
+        configuration: The engine's configuration, as any text that distinguishes two configurations.
     """
 
     module: str
@@ -48,15 +48,15 @@ class Key(NamedTuple):
 
 
 def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load: Callable[[str], _T | None]) -> _T:
-    """What an engine makes of a module: loaded from its entry, or made and kept.
+    """Return a compiled module, loaded from its entry or else compiled and stored.
 
-    Of all threads and processes that ask for the same at the same time one makes it, and the others wait.
+    When several threads or processes request the same module at the same time, one of them compiles it and the others wait.
 
     Args:
-        key: What it depends on.
-        make: Makes it; what it raises comes out.
-        dump: The bytes of it to keep.
-        load: Makes it of a file of such bytes, a host path that is good during the call alone; None if it can't.
+        key: What the entry depends on.
+        make: Compiles the module. Exceptions that it raises are passed on.
+        dump: Returns the bytes to store.
+        load: Loads the module from a file of these bytes, a host path that is valid only during the call; None if it can't.
     """
     if _collectors:
         made = make()
@@ -77,7 +77,7 @@ def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load
         with entries.locked(name) as locked:
             if not locked:
                 return make()
-            loaded = entries.load(name, load)  # of whoever was faster
+            loaded = entries.load(name, load)  # another process may have stored it meanwhile
             if loaded is None:
                 loaded = make()
                 entries.store(name, dump(loaded), key._asdict(), compiled.make_room)
@@ -85,7 +85,7 @@ def fetch(key: Key, *, make: Callable[[], _T], dump: Callable[[_T], bytes], load
 
 
 def known(keys: Iterable[Key]) -> bool:
-    """Whether there is an entry for one of the keys: then the engine has accepted the module before."""
+    """Return whether there is an entry for one of the keys: then the engine has accepted the module before."""
     keys = tuple(keys)
     if any(key.module in _provided for key in keys):
         return True
@@ -97,9 +97,9 @@ def known(keys: Iterable[Key]) -> bool:
 
 
 def locate(key: Key) -> Path | None:
-    """The host path of an entry's file, which counts as used now; None when there is no good one.
+    """Return the host path of an entry's file and mark the entry as used; None when there is no sound entry.
 
-    The file never changes. It may be removed when the cache is full, the ones that were used least recently first.
+    The file never changes. It may be removed when the cache is full; the least recently used entries are removed first.
     """
     with _opened() as entries:
         if entries is None:
@@ -109,12 +109,12 @@ def locate(key: Key) -> Path | None:
 
 
 def provide(module: str, path: str | Path) -> None:
-    """Have the file of an entry used for a module in this process, which from then on has no cache.
+    """Use the file of an entry for a module in this process, which has no cache from then on.
 
     This is for a process that a trusted caller starts where there is no cache, as in a container: the caller asks the handler
     for the file (:meth:`wasmoci.handlers.base.Precompiling.precompile`), with the limits that the run is to have, and shows it
     to the process under any path. Nothing about the file's owner or mode is checked here, as they look different in a user
-    namespace: **whoever calls this answers for the file**, whose code is run. One that the engine can't load is left alone.
+    namespace: **the caller is responsible for the file**, whose code is run. A file that the engine can't load is ignored.
 
     Args:
         module: The module's digest.
@@ -124,18 +124,18 @@ def provide(module: str, path: str | Path) -> None:
 
 
 def is_provided() -> bool:
-    """Whether this process has been provided with code; see :func:`provide`."""
+    """Return whether this process has been provided with compiled code; see :func:`provide`."""
     return bool(_provided)
 
 
 @contextlib.contextmanager
 def collected(collect: Callable[[Key, bytes], None]) -> Iterator[None]:
-    """Hand what is made in the context to a function; no cache is read or written.
+    """Pass what is compiled in the context to a function; no cache is read or written.
 
-    This is for a process that makes it for another one, which alone writes to the cache.
+    This is for a process that compiles for another one, which is the only one to write to the cache.
 
     Args:
-        collect: Called with what it depends on, and the bytes of it to keep.
+        collect: Called with the key and the bytes to store.
     """
     _collectors.append(collect)
     try:
@@ -145,16 +145,16 @@ def collected(collect: Callable[[Key, bytes], None]) -> Iterator[None]:
 
 
 def forgo() -> None:
-    """Have no cache in this process from now on: nothing is read from one but what is provided, and nothing written."""
+    """Disable the cache in this process: only code from :func:`provide` is used, and nothing is written."""
     _forgone.append(True)
 
 
 def keep(key: Key, data: bytes) -> None:
-    """Keep what another process has made: in the cache, or where there is none in memory for the next :func:`fetch`.
+    """Store what another process has compiled, in the cache or else in memory until the next :func:`fetch`.
 
     Args:
-        key: What it depends on.
-        data: The bytes of it. They are believed: **whoever calls this answers for the process that has made them**.
+        key: What the entry depends on.
+        data: The compiled code. It is trusted: **the caller is responsible for the process that has compiled it**.
     """
     with _opened() as entries:
         if entries is None:
@@ -167,14 +167,14 @@ def keep(key: Key, data: bytes) -> None:
 
 @contextlib.contextmanager
 def alone(name: str, patience: float) -> Iterator[bool]:
-    """Be the only process that makes something; True as well where there is no cache, and so nobody to share with.
+    """Hold the lock for compiling one module. Without a cache there is nobody to share with, and no lock is needed.
 
     Args:
-        name: What is made, as :func:`wasmoci.compiled.identity.digest` names it.
-        patience: Seconds to wait for another process that makes it.
+        name: What is compiled, as :func:`wasmoci.compiled.identity.digest` names it.
+        patience: Seconds to wait for another process that compiles it.
 
     Yields:
-        False when the other one took longer.
+        True with the lock held, or when there is no cache; False when the wait timed out.
     """
     with contextlib.ExitStack() as stack:
         entries = stack.enter_context(_opened())
@@ -188,14 +188,14 @@ def alone(name: str, patience: float) -> Iterator[bool]:
 
 
 def is_on() -> bool:
-    """Whether there is a cache that can be used."""
+    """Return whether there is a usable cache."""
     with _opened() as entries:
         return entries is not None
 
 
 @contextlib.contextmanager
 def _opened() -> Iterator[Entries | None]:
-    """The cache, if there is one to be used."""
+    """Yield the open cache, or None when there is no usable one."""
     if _provided or _collectors or _forgone:
         yield None
         return
@@ -213,7 +213,7 @@ def _opened() -> Iterator[Entries | None]:
 
 
 def warn(message: str) -> None:
-    """Warn of the cache, once for each process."""
+    """Warn about the cache, once per process."""
     if _warnings:
         return
     _warnings.append(message)
@@ -221,7 +221,7 @@ def warn(message: str) -> None:
 
 
 def forked() -> None:
-    """Have this process warn for itself, whatever the one has told that has forked it."""
+    """Let this process, which was forked, warn for itself, even if its parent has already warned."""
     _warnings.clear()
 
 
@@ -232,4 +232,4 @@ def _unusable(problem: str) -> None:
 _provided: dict[str, str] = {}
 _collectors: list[Callable[[Key, bytes], None]] = []
 _forgone: list[bool] = []
-_warnings: list[str] = []  # the first of them, which is the only one that is told
+_warnings: list[str] = []  # only the first one is shown

@@ -1,4 +1,4 @@
-"""What makes compiled code fit: the engine's version and the processor."""
+"""Identifies compiled code by the engine's version and the processor."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LEVELS = 3  # from an engine's file up to the directory that its distribution w
 
 
 def digest(*parts: str) -> str:
-    """One name for several texts."""
+    """Return one digest of several texts."""
     return sha256.hexdigest("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 
 @functools.cache
 def version(package: str, file: str) -> str:
-    """An engine's version, found out without the cost of :mod:`importlib.metadata` where that is possible.
+    """Return an engine's version, without the cost of :mod:`importlib.metadata` where possible.
 
     Args:
         package: Its distribution.
-        file: The host path of the file that is the engine; its size tells a build of one's own from the published one.
+        file: The host path of the engine's file; its size distinguishes a private build from the published one.
     """
     path = Path(file)
     found = next(filter(None, (_beside(parent, package) for parent in list(path.parents)[:_LEVELS])), "")
@@ -43,7 +43,7 @@ def _beside(place: Path, package: str) -> str:
 
 @functools.cache
 def processor() -> str:
-    """The machine's kind and its processor's features."""
+    """Return the machine type and the processor's features."""
     features = ""
     try:
         with Path("/proc/cpuinfo").open("rb", buffering=0) as file:
@@ -52,6 +52,6 @@ def processor() -> str:
                 if name.strip() in ("flags", "Features", "isa"):
                     features = value.strip()
                     break
-    except OSError:  # the engines look by themselves, too
+    except OSError:  # the engines check the features themselves, too
         pass
     return f"{os.uname().machine} {features}"

@@ -1,6 +1,6 @@
-"""Decides what runs a bundle: which engines there are, which one fits, what the settings and the caller say.
+"""Decides what runs a bundle, by the registered engines, the user's settings and the caller's arguments.
 
-The names below are loaded when they are first used: a run explains nothing.
+The names below are loaded when they are first used, because a run needs no explanation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flow of a run: classify the bundle, choose what runs it, run it."""
+"""Classifies a bundle, selects the engine or the native runtime for it, and runs it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Dispatcher:
     # No functools.cached_property, which takes a lock for it on old Pythons: that is much of a small run.
     @property
     def settings(self) -> Settings:
-        """The settings that apply."""
+        """The settings."""
         if self._settings is None:
             self._settings = Settings.load()
         return self._settings
@@ -85,7 +85,7 @@ class Dispatcher:
         )
 
     def check_native(self, request: Request, classification: Classification) -> None:
-        """See that a native workload may run.
+        """Check that a native workload may run.
 
         Raises:
             NativeRefused: It may not.
@@ -200,7 +200,7 @@ class Dispatcher:
             raise
 
     def _suggest(self, error: UnsupportedModule | UnsupportedWorkload, selection: Selection) -> None:
-        """Have an engine's refusal tell which other engine may take the workload."""
+        """Add other suitable engines to an engine's refusal."""
         if error.hint is None:
             suggest(error, selection.workload, self.registry, selection.handler.name)
 
@@ -241,18 +241,18 @@ class Dispatcher:
         )
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
-        """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
+        """Return the engine that is named by the caller, else by the spec, else by the environment."""
         restricted = self._engines is not None
         return engine or classification.engine or (None if restricted else self.settings.engine)
 
     @property
     def first(self) -> str:
-        """The engine that the list of the caller, or of the user's settings, begins with: whoever wrote it has named that one."""
+        """Return the first engine in the list of the caller or of the user's settings, which counts as named."""
         engines = self.settings.engines if self._engines is None else self._engines
         return next(iter(engines), "")
 
     def order(self) -> tuple[str, ...]:
-        """The engines to try where none was named: those of the settings, then all others that are registered."""
+        """Return the engines to try when none is named: those in the settings, then all other registered ones."""
         if self._engines is not None:
             return self._engines
         registered = self.registry.names()
@@ -262,7 +262,7 @@ class Dispatcher:
 
 @contextlib.contextmanager
 def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]:
-    """Have a refusal of the native runtime's spec tell which annotation would have made the workload Wasm."""
+    """Add the annotation that would have made the workload Wasm to a refusal of its native spec."""
     try:
         yield
     except NativeRefused as error:

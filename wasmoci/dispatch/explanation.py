@@ -1,4 +1,4 @@
-"""A decision that explains itself: every rule, every engine, and what the guest would see."""
+"""Explains a decision: every rule, every engine, and what the guest would see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class RuleOutcome:
-    """What became of a rule.
+    """The outcome of a rule.
 
     Args:
         row: Its number in the table.
@@ -42,7 +42,7 @@ class RuleOutcome:
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """The whole decision about a bundle; ``str`` gives it as text, :meth:`to_dict` as data.
+    """The whole decision about a bundle; ``str`` returns it as text, :meth:`to_dict` as data.
 
     Args:
         bundle: The bundle's directory, a host path.
@@ -84,7 +84,7 @@ class Explanation:
 
 
 def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = False) -> Explanation:
-    """Decide as a run would, and keep every step; nothing of the workload runs.
+    """Decide like a run, and record every step, without running anything.
 
     Args:
         request: What would be asked of the dispatcher.

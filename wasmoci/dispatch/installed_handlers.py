@@ -1,4 +1,4 @@
-"""Asks stevedore which handlers the installed distributions register. Nothing that they name is imported."""
+"""Lists the handlers that installed distributions register, by stevedore, without importing them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Keeps the answer to which handlers are installed: to ask stevedore takes longer than many a guest.
+"""Caches the list of installed handlers, because stevedore takes longer than many guests.
 
-An answer holds for the distributions on the path, whose files are looked at each time. It names code to import, so it is kept where
-nobody but the user can write, and read from nowhere else (:mod:`wasmoci.host.private_paths`). Whatever is wrong with it or with its
-place, stevedore is asked.
+A cached list is valid for the distributions on the path, whose files are checked each time. It names code to import, so it is stored
+where nobody but the user can write (:mod:`wasmoci.host.private_paths`). If there is any problem with it, stevedore is asked.
 """
 
 from __future__ import annotations

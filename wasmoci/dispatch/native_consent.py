@@ -1,4 +1,4 @@
-"""Who has allowed a native workload: nobody who asked for Wasm, and for an image's only a caller who says so."""
+"""Refuses native workloads when the caller asked for Wasm, and those of images unless the caller permits them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from wasmoci.oci.classification import Classification
 
 _SHOWN = 10
-"""How many of the annotations that don't count are named: an image may have any number of them."""
+"""The number of ignored annotations in a message, as an image may have any number of them."""
 
 
 def check(request: Request, classification: Classification, *, asked: str) -> None:
-    """See that a native workload may run.
+    """Check that a native workload may run.
 
     Args:
         request: What is to be run.
@@ -40,7 +40,7 @@ def check(request: Request, classification: Classification, *, asked: str) -> No
 
 
 def asked_for(request: Request) -> str:
-    """What a caller asked for that means Wasm, in words; empty for nothing."""
+    """Describe what the caller asked for that requires Wasm; empty for nothing."""
     if request.engine is not None:
         return f"the engine {request.engine!r}"
     if request.isolation is not None and request.wasm is None:
@@ -49,7 +49,7 @@ def asked_for(request: Request) -> str:
 
 
 def explain(error: NativeRefused, bundle: Bundle, classification: Classification) -> NativeRefused:
-    """Have a refusal tell which annotation is missing or misspelt, where one may be; returns it."""
+    """Add missing or misspelt annotations to a refusal as a hint; return the refusal."""
     hints = [
         f"the annotation {found!r} may be meant to be {meant!r}" for found, meant in integration.misspelt(bundle.spec)
     ]

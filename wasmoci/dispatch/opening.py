@@ -1,4 +1,4 @@
-"""What a caller names and wants, made into a bundle that can be run."""
+"""Turns what a caller passes (a bundle, a path or an image, with options) into a bundle to run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _LAYOUT = "oci-layout"
-"""The file that makes a directory an image's."""
+"""The file that marks a directory as an image layout."""
 
 
 def opened(options: GuestOptions, *, image: Callable[[], Mapping[str, Any]] = dict) -> AbstractContextManager[Bundle]:
@@ -62,7 +62,7 @@ def _unpacked(reference: str, wishes: GuestOptions, **options: Any) -> Iterator[
 
 
 def _bundle(workload: str | os.PathLike[str]) -> Bundle | None:
-    """The bundle in a directory; None for a reference to an image."""
+    """Return the bundle in a directory; None for a reference to an image."""
     unchanged = Bundle.unchanged(workload)
     if unchanged is not None:
         return unchanged
@@ -141,7 +141,7 @@ def _merge(variables: tuple[str, ...], env: Environment) -> tuple[str, ...]:
 
 
 def _text(value: str, place: str) -> str:
-    """A text of the caller's, held to the same rules as one of a spec's."""
+    """Check a text of the caller by the rules for texts in a spec."""
     return Node(value, source=None, path=place).string()
 
 

@@ -1,7 +1,7 @@
-"""Which engine handlers there are, and loads them.
+"""Lists the registered engine handlers, and loads them.
 
-Handlers are registered as entry points of the group :data:`GROUP`, ours like anybody's. Names are listed without importing
-an engine, and a plug-in that is broken harms no other.
+All handlers, including our own, are registered as entry points of the group :data:`GROUP`. Names are listed without importing
+an engine, and a broken plug-in doesn't affect the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CONTRACT = ("name", "capabilities", "validate", "execute")  # of EngineHandler
 
 @attrs.frozen(kw_only=True)
 class EngineStatus:
-    """What is known of a registered engine.
+    """The status of a registered engine.
 
     Args:
         name: The name to ask for it by.
@@ -62,7 +62,7 @@ class EngineStatus:
 class Registry:
     """The handlers of one entry-point group.
 
-    Handlers are loaded when they are first asked for, and kept. Safe to use from several threads.
+    Handlers are loaded on first use, and kept. Safe to use from several threads.
 
     Args:
         group: The group's name.
@@ -84,11 +84,11 @@ class Registry:
         return found
 
     def names(self) -> tuple[str, ...]:
-        """The names of all handlers, sorted; no engine is imported."""
+        """Return the names of all handlers, sorted, without importing an engine."""
         return tuple(sorted(self._known))
 
     def reference(self, name: str) -> str:
-        """Where a handler's class is, as ``module:qualified.name``.
+        """Return the reference of a handler's class, as ``module:qualified.name``.
 
         Raises:
             UnknownEngine: No handler has the name.
@@ -106,7 +106,7 @@ class Registry:
         return known[0].reference
 
     def load(self, name: str) -> EngineHandler:
-        """A handler, ready for use.
+        """Load a handler.
 
         Raises:
             UnknownEngine: No handler has the name.
@@ -151,7 +151,7 @@ class Registry:
         return f"it comes from {distribution or 'an unknown distribution'}, at {reference}"
 
     def status(self, name: str) -> EngineStatus:
-        """What is known of one handler; loads its engine.
+        """Return the status of one handler, which loads its engine.
 
         Raises:
             UnknownEngine: No handler has the name.
@@ -174,7 +174,7 @@ class Registry:
         )
 
     def statuses(self) -> tuple[EngineStatus, ...]:
-        """What is known of all handlers, by name; loads their engines."""
+        """Return the status of all handlers, by name, which loads their engines."""
         return tuple(self.status(name) for name in self.names())
 
     def _usable_hint(self) -> str | None:
@@ -183,7 +183,7 @@ class Registry:
 
 
 def _problem(handler: Any, name: str, reference: str) -> str:
-    """What a handler lacks of the contract, as words; empty when it keeps it."""
+    """Describe how a handler violates the contract; empty when it doesn't."""
     missing = [part for part in _CONTRACT if getattr(handler, part, None) is None]
     if missing:
         return f"{reference} has no {' and no '.join(missing)}"

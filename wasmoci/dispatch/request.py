@@ -1,4 +1,4 @@
-"""What is asked of a dispatcher."""
+"""Defines the request to a dispatcher: a bundle, streams and options."""
 
 from __future__ import annotations
 

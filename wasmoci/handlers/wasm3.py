@@ -1,4 +1,4 @@
-"""The handler for wasm3, an interpreter that starts in microseconds: ``pywasm3`` with :mod:`wasmoci.wasi`.
+"""The handler for wasm3, an interpreter that starts in microseconds, on ``pywasm3`` with :mod:`wasmoci.wasi`.
 
 The interpreter is loaded for a run, and for a module that nobody has run before.
 """
@@ -106,7 +106,7 @@ class Wasm3Handler(BaseHandler):
         return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`; the cache entry is the module prepared for wasm3."""
         self.validate(module)
         file = self.kept(module, limits)
         if file is None:
@@ -142,7 +142,7 @@ def _key(module: Module, pages: int) -> compiled.Key:
 
 
 def _fetch(module: Module, pages: int) -> bytes:
-    """The module as wasm3 can read it, with a limit on its memory; with the highest one it has been tried."""
+    """Return the module prepared for wasm3, with a memory limit; it was tested with the highest one."""
 
     def make() -> bytes:
         from wasmoci.handlers._wasm3.preparation import prepare  # noqa: PLC0415  6 ms: most modules are known

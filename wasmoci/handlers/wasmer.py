@@ -1,4 +1,4 @@
-"""The handler for wasmer, with the back end that is installed: ``wasmer`` 1.1 on Python 3.10, ``wasmer-sdk`` above."""
+"""The handler for wasmer, with the installed back end: ``wasmer`` 1.1 on Python 3.10, ``wasmer-sdk`` on later versions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Files, processes and users of this machine, as whoever mistrusts the other users of it needs them.
+"""Handles files, processes and users of the host safely where other users can't be trusted.
 
-The names below are loaded when they are first used: few guests need a temporary directory.
+The names below are loaded when they are first used, because few guests need a temporary directory.
 """
 
 from __future__ import annotations

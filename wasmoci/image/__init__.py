@@ -1,4 +1,4 @@
-"""OCI images: read, verified, unpacked, built, pulled and pushed, without a daemon.
+"""Reads, verifies, unpacks, builds, pulls and pushes OCI images, without a daemon.
 
 ::
 
@@ -8,7 +8,7 @@
     with wasmoci.image.open_image("oci:DIR:TAG") as image:
         wasmoci.image.unpack(image, Path("bundle"))
 
-The names are imported when they are first used: a bundle is run without any of this.
+The names are imported when they are first used, because running a bundle needs none of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tar archives of images: of an OCI layout, and what ``docker save`` and ``podman save`` write."""
+"""Reads images from tar archives: archives of an OCI layout, and those of ``docker save`` and ``podman save``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SHA256_DIGITS = 64
 
 
 class TarIndex:
-    """An archive's members by name, each readable at any time.
+    """An archive's members by name, each of which can be read at any time.
 
     Args:
-        path: The archive, on the host; one that is compressed is unpacked into a nameless temporary file first.
-        limits: Bounds on that.
+        path: The archive, on the host; a compressed one is first decompressed into an unnamed temporary file.
+        limits: Limits of the decompression.
     """
 
     def __init__(self, path: Path, *, limits: UnpackLimits = DEFAULT_LIMITS) -> None:
@@ -127,7 +127,7 @@ class OciArchive:
         """Open a blob, verified while it is read.
 
         Raises:
-            InvalidImage: It isn't there.
+            InvalidImage: It is missing.
         """
         source = f"{self.name}: blob {descriptor.digest}"
         region = self._tar.region("blobs/" + descriptor.digest.replace(":", "/"))
@@ -156,10 +156,10 @@ class OciArchive:
 
 
 class DockerArchive:
-    """The images of what ``docker save`` writes: a ``manifest.json`` with the names of configs and layers.
+    """The images in an archive of ``docker save``: a ``manifest.json`` with the names of configs and layers.
 
-    Such an archive has no manifests and no digests of its layers as they lie there. A manifest is made, in which a
-    plain layer's digest is the one that the config gives for it, and a compressed layer's is computed.
+    Such an archive has neither manifests nor digests of its layers as stored. A manifest is created: the digest of an
+    uncompressed layer comes from the config, that of a compressed layer is computed.
 
     Args:
         tar: The archive; closed with this.
@@ -174,7 +174,7 @@ class DockerArchive:
         """Read ``manifest.json``.
 
         Raises:
-            ImageNotFound: The archive has none.
+            ImageNotFound: The archive doesn't have it.
         """
         data = self._tar.document("manifest.json")
         if data is None:
@@ -185,13 +185,13 @@ class DockerArchive:
         return Document.parse(data, f"{self.name}: manifest.json")
 
     def select(self, reference: str) -> Descriptor:
-        """Make the manifest of an image.
+        """Create the manifest of an image.
 
         Args:
             reference: One of its names, with ``:latest`` implied; ``@N`` for the N-th; empty for the only one.
 
         Raises:
-            ImageNotFound: There is no such image, or several and none was named.
+            ImageNotFound: There is no such image, or there are several and none was named.
             InvalidImage: The archive is damaged.
         """
         images = self.index().items()
@@ -201,7 +201,7 @@ class DockerArchive:
             found = [image for position, image in enumerate(images) if position == number]
         elif reference:
             wanted = (reference, f"{reference}:latest")
-            # Docker's names may have a registry in front that nobody writes.
+            # Docker's names may include the default registry.
             ends = tuple(f"/{name}" for name in wanted)
             found = [
                 image
@@ -220,7 +220,7 @@ class DockerArchive:
         """Open a blob, verified while it is read.
 
         Raises:
-            InvalidImage: It isn't there.
+            InvalidImage: It is missing.
         """
         blob = self._blobs.get(descriptor.digest)
         source = f"{self.name}: {descriptor.digest}"

@@ -1,4 +1,4 @@
-"""Writes a tar archive of an OCI image layout with one image, the same bytes for the same image."""
+"""Writes one image to a tar archive of an OCI image layout, reproducibly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write_archive(image: Image, path: Path, *, tag: str) -> None:
-    """Write an image as an ``oci-archive``; a file that is there is replaced when the new one is complete.
+    """Write an image as an ``oci-archive``; an existing file is replaced when the new one is complete.
 
     Args:
         image: The image.

@@ -1,4 +1,4 @@
-"""Where an image's blobs are: the contract of a layout, an archive, the store."""
+"""Defines the interface to an image's blobs, which layouts, archives and the store implement."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 
 class Blobs(Protocol):
-    """A place with the blobs of images."""
+    """A source of images' blobs."""
 
     name: str
-    """How errors call it."""
+    """The name for errors."""
 
     def open(self, descriptor: Descriptor) -> VerifiedReader:
         """Open a blob, verified while it is read.
 
         Raises:
-            InvalidImage: It isn't there.
+            InvalidImage: It is missing.
         """
         ...  # pragma: no cover
 
     def close(self) -> None:
-        """Release what is behind it."""
+        """Release its resources."""
         ...  # pragma: no cover
 
 
 def read_blob(blobs: Blobs, descriptor: Descriptor) -> bytes:
-    """Return a manifest, an index or a config, whole and verified.
+    """Return a manifest, an index or a config, complete and verified.
 
     Raises:
         InvalidImage: It is missing, damaged or larger than such documents are.
@@ -52,12 +52,12 @@ def read_document(blobs: Blobs, descriptor: Descriptor) -> Document:
 
 
 class Region:
-    """A part of a file, read by position so that several can be read at once.
+    """A part of a file, read by position so that several parts can be read at once.
 
     Args:
-        fd: The file's descriptor, which has to stay open; it isn't closed with this.
-        offset: Where the part begins.
-        size: How many bytes it has.
+        fd: The file's descriptor, which has to stay open; closing this object doesn't close it.
+        offset: The beginning of the part.
+        size: Its number of bytes.
     """
 
     def __init__(self, fd: int, offset: int, size: int) -> None:
@@ -66,7 +66,7 @@ class Region:
         self._left = size
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, and none at the end."""
+        """Return up to ``size`` bytes; none at the end."""
         data = os.pread(self._fd, min(size, self._left), self._offset)
         self._offset += len(data)
         self._left -= len(data)

@@ -1,4 +1,4 @@
-"""Unpacks an image as a whole: into a directory that appears complete, or not at all."""
+"""Unpacks an image into a bundle, atomically: on an error the directory doesn't appear."""
 
 from __future__ import annotations
 
@@ -33,20 +33,21 @@ def unpack(
 ) -> Changes:
     """Unpack an image to a bundle that runc and crun accept.
 
-    Of an image that doesn't say what to run the spec has no ``process.args``: they are to be written before it is run.
+    If the image doesn't say what to run, the spec has no ``process.args``; they have to be added before it is run.
 
     Args:
         image: The image.
-        target: A host path where nothing is yet; it becomes a directory of mode 0700 with ``config.json`` and ``rootfs``.
-        wishes: What to run and how, on top of the image.
-        limits: Bounds on what it may become.
-        owner: Give files their uid and gid; None does so as root.
-        rootless: Make a spec for an ordinary user's runc; None does so unless root.
+        target: A host path that doesn't exist yet; it becomes a directory of mode 0700 with ``config.json`` and
+            ``rootfs``.
+        wishes: The caller's settings, which override the image's.
+        limits: Limits of the unpacking.
+        owner: Set the uid and gid of files; None does so as root.
+        rootless: Write a spec for rootless runc; None does so unless root.
 
     Raises:
         ImageError: The target exists, or the operating system refuses something.
-        InvalidImage: The image is damaged, or reaches out of the root file system.
-        ImageLimitExceeded: It is too much.
+        InvalidImage: The image is damaged, or an entry leaves the root file system.
+        ImageLimitExceeded: It exceeds the limits.
     """
     target = target.absolute()
     rootless = os.geteuid() != 0 if rootless is None else rootless
@@ -70,7 +71,7 @@ def unpack(
 
 
 def spec_of(image: Image, rootfs: Path, *, wishes: Wishes, root_path: str, rootless: bool, idle: bool = False) -> Spec:
-    """Return the spec of an image whose root file system is at hand; see :func:`make_spec`."""
+    """Return the spec of an image whose root file system is unpacked; see :func:`make_spec`."""
     fd = os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     tree = Rootfs(fd)
     try:

@@ -1,4 +1,4 @@
-"""The stream beneath a tar archive: exact reads, pieces without a copy, and skipping."""
+"""Reads the blocks of a tar archive from a stream: exact sizes, pieces without copying, and skipping."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BLOCK = 512
 
 
 class Blocks:
-    """Reads a stream in chunks and hands them out in the sizes that are asked for.
+    """Reads a stream in chunks, and returns the requested sizes.
 
     Args:
         raw: The stream. A seekable file has to be at its beginning.
-        source: How errors call it.
+        source: Its name in errors.
     """
 
     def __init__(self, raw: ByteReader, *, source: str) -> None:
@@ -32,7 +32,7 @@ class Blocks:
             self._file.seek(0)
 
     def block(self) -> bytes | None:
-        """Return the next 512 bytes, or None when the stream is at its end."""
+        """Return the next 512 bytes, or None at the end of the stream."""
         if not self._chunk and not self._refill():
             return None
         return self.take(BLOCK)
@@ -41,7 +41,7 @@ class Blocks:
         """Return the next ``size`` bytes.
 
         Raises:
-            InvalidImage: The stream ends before.
+            InvalidImage: The stream ends too early.
         """
         if size <= len(self._chunk):
             data = bytes(self._chunk[:size])
@@ -56,7 +56,7 @@ class Blocks:
         return b"".join(pieces)
 
     def piece(self, most: int) -> memoryview:
-        """Return some of the next ``most`` bytes, at least one, as they lie in memory.
+        """Return some of the next ``most`` bytes, at least one, without copying.
 
         Raises:
             InvalidImage: The stream ends here.
@@ -69,10 +69,10 @@ class Blocks:
         return piece
 
     def skip(self, size: int) -> None:
-        """Pass over ``size`` bytes, by seeking where that is possible.
+        """Skip ``size`` bytes, by seeking where that is possible.
 
         Raises:
-            InvalidImage: The stream ends before.
+            InvalidImage: The stream ends too early.
         """
         if self._file is not None and size > len(self._chunk):
             if self.position + size > self._end:
@@ -85,13 +85,13 @@ class Blocks:
             size -= len(self.piece(size))
 
     def _refill(self) -> bool:
-        # A seekable file is only searched for headers: small reads, so that skipping pays.
+        # In a seekable file only headers are read, with small reads, so that skipping is worth it.
         self._chunk = memoryview(self._raw.read(CHUNK if self._file is None else 16 * BLOCK))
         return bool(self._chunk)
 
 
 def parse_number(field: bytes) -> int | None:
-    """Read a header's number: octal digits, or base 256 as GNU writes what octal digits can't hold."""
+    """Parse a number of a header: octal digits, or base 256 as GNU writes larger numbers."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big", signed=True)
         return value + (1 << (8 * len(field) - 1)) if value < 0 and not field[0] & 0x40 else value

@@ -1,4 +1,4 @@
-"""What talking to a registry needs besides the standard library's sockets: urllib3, and certificates to believe."""
+"""Sets up what connections to a registry need: urllib3, and a TLS context with trusted certificates."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _MAX_FILE = 16 << 20
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that checks certificates.
+    """Return a TLS context that verifies certificates.
 
     Args:
-        ca_file: Certificates to believe besides the system's; a PEM file on the host.
+        ca_file: Certificate authorities to trust besides the system's; a PEM file on the host.
 
     Raises:
-        ImageError: There are none in it.
+        ImageError: The file contains no certificates.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
         try:
-            # Read by ourselves: OpenSSL would wait for the writer of a FIFO.
+            # Read here, because OpenSSL would block on a FIFO.
             context.load_verify_locations(cadata=read_regular(ca_file, _MAX_FILE, pipe=True).decode("ascii", "ignore"))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else error

@@ -1,4 +1,4 @@
-"""The ``WWW-Authenticate`` header: one challenge or several, each a scheme with parameters (RFC 9110, section 11.6.1)."""
+"""Parses the ``WWW-Authenticate`` header: challenges, each a scheme with parameters (RFC 9110, section 11.6.1)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BETWEEN = re.compile(r"[\s,]*")
 
 @attrs.frozen
 class Challenge:
-    """One way to say who asks; names are in lower case."""
+    """One authentication method; names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
-    """Read the header; what can't be read ends it."""
+    """Parse the header up to the first syntax error."""
     return tuple(_challenges(header[:_MAX_HEADER]))
 
 
@@ -37,7 +37,7 @@ def _challenges(header: str) -> Iterator[Challenge]:
         parameters: dict[str, str] = {}
         while (found := _PARAMETER.match(header, position)) is not None:
             quoted = found[2]
-            # The first one counts: a second one of the same name is nobody's business but an attacker's.
+            # The first one counts: only an attacker would send a second one of the same name.
             parameters.setdefault(found[1].lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else found[3])
             position = _after(header, found.end())
         yield Challenge(scheme[1].lower(), parameters)

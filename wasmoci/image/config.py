@@ -1,4 +1,4 @@
-"""An image's configuration: what to run, and how (OCI image spec, config.md; the CNCF's Wasm config)."""
+"""Reads an image's configuration: what to run, and how (OCI image spec, config.md; the CNCF's Wasm config)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ImageConfig:
-    """The part of an image's configuration that running it needs; the names are those of config.md.
+    """The part of an image's configuration that is needed to run it; the names are those of config.md.
 
     Args:
-        platform: What the image is for.
-        diff_ids: The digests of the layers' tar archives, decompressed, from the lowest up.
+        platform: The platform of the image.
+        diff_ids: The digests of the layers' uncompressed tar archives, from the lowest layer up.
         raw: The whole document.
     """
 
@@ -45,7 +45,7 @@ def read_config(node: Document, media_type: str) -> ImageConfig:
     """Read a configuration of a known media type.
 
     Raises:
-        InvalidImage: The media type is unknown, or the document is wrong.
+        InvalidImage: The media type is unknown, or the document is invalid.
     """
     if media_type in media.WASM_CONFIGS:
         return ImageConfig(

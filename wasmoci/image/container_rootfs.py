@@ -1,4 +1,4 @@
-"""A container's own root file system: an overlay over the shared one where that is possible, else a copy."""
+"""Gives a container a writable root file system: an overlay on the shared one where possible, otherwise a copy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MERGED = "merged"
 
 @contextlib.contextmanager
 def private_copy(shared: Path, scratch: Path) -> Iterator[Path]:
-    """Make a root file system that may be written to without changing the shared one.
+    """Create a root file system that can be written to without changing the shared one.
 
     Args:
-        shared: The root file system on the host, which stays as it is.
-        scratch: An empty directory of the caller's, who removes it afterwards.
+        shared: The root file system on the host, which isn't changed.
+        scratch: An empty directory of the caller's, who has to remove it afterwards.
 
     Yields:
         The host path of the root file system, within ``scratch``.
@@ -47,7 +47,7 @@ def private_copy(shared: Path, scratch: Path) -> Iterator[Path]:
 
 
 def release(scratch: Path) -> None:
-    """Undo what a process that was killed left of :func:`private_copy`, so that ``scratch`` can be removed."""
+    """Unmount what a killed process left of :func:`private_copy`, so that ``scratch`` can be removed."""
     unmount(scratch / _MERGED)
 
 
@@ -56,7 +56,7 @@ def _try_overlay(shared: Path, scratch: Path, target: Path) -> bool:
     try:
         upper.mkdir()
         work.mkdir()
-        # The merged root is the upper one as to its mode, owner and times.
+        # The merged root has the mode, owner and times of the upper one.
         found = shared.stat()
         upper.chmod(stat.S_IMODE(found.st_mode))
         os.chown(upper, found.st_uid, found.st_gid)
@@ -68,14 +68,14 @@ def _try_overlay(shared: Path, scratch: Path, target: Path) -> bool:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy a directory's content with modes, owners, times, attributes, links and holes; data is shared by reflink where it can.
+    """Copy a directory's content with modes, owners, times, attributes, links and holes, using reflinks where possible.
 
     Args:
         source: The directory, on the host; no link in it is followed.
         target: An empty directory; it gets the source's metadata.
 
     Raises:
-        OSError: Something can't be read or written.
+        OSError: A file can't be read or written.
     """
     source_fd, target_fd = os.open(source, _DIRECTORY), os.open(target, _DIRECTORY)
     try:
@@ -147,7 +147,7 @@ class _Copier:
                 start = os.lseek(reader, end, os.SEEK_DATA)
                 end = os.lseek(reader, start, os.SEEK_HOLE)
             except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole is left
+                if error.errno == errno.ENXIO:  # only a hole is left
                     return
                 start, end = end, size
             os.lseek(reader, start, os.SEEK_SET)
@@ -158,7 +158,7 @@ class _Copier:
     def _metadata(self, source: int, target: int, found: os.stat_result) -> None:
         if self._owner:
             os.fchown(target, found.st_uid, found.st_gid)
-        with contextlib.suppress(OSError):  # a file system without attributes
+        with contextlib.suppress(OSError):  # the file system may not support attributes
             for key in os.listxattr(source):
                 if key.startswith("user.") or (self._owner and key == "security.capability"):
                     os.setxattr(target, key, os.getxattr(source, key))

@@ -1,4 +1,4 @@
-"""Credentials for registries, from where Podman's and Docker's logins put them."""
+"""Looks up credentials for registries where ``podman login`` and ``docker login`` store them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _HELPER_SECONDS = 60
 
 @attrs.frozen
 class Credential:
-    """What a registry is shown.
+    """The credentials for a registry.
 
     Args:
         username: Empty when there is only an identity token.
         password: Never printed.
-        identity_token: An OAuth2 refresh token, as some registries' logins give.
+        identity_token: An OAuth2 refresh token, which some registries' logins return.
     """
 
     username: str
@@ -57,7 +57,7 @@ class Credential:
 
 
 def auth_files(authfile: Path | None = None) -> tuple[Path, ...]:
-    """Return the files that are looked at, in their order (containers-auth.json(5))."""
+    """Return the files to search, in order (containers-auth.json(5))."""
     if authfile is not None:
         return (authfile,)
     if chosen := os.environ.get("REGISTRY_AUTH_FILE"):
@@ -75,12 +75,12 @@ def auth_files(authfile: Path | None = None) -> tuple[Path, ...]:
 
 
 def find_credential(registry: str, repository: str, *, authfile: Path | None = None) -> Credential | None:
-    """Look up what to show a registry.
+    """Look up the credentials for a registry.
 
     Args:
         registry: Its host, with its port.
-        repository: The repository; an entry for it, or for a path above it, comes before one for the whole registry.
-        authfile: The only file to look at; None for the usual ones.
+        repository: The repository; an entry for it, or for a path above it, takes precedence over one for the registry.
+        authfile: The only file to search; None for the usual ones.
 
     Raises:
         ImageError: A file can't be read, or a credential helper fails.
@@ -107,7 +107,7 @@ def _keys(registry: str, repository: str) -> Iterator[str]:
 
 
 def _stored(auths: dict[str, Any], registry: str, repository: str, path: Path) -> Credential | None:
-    # Docker's files have URLs for keys, with a path that is no repository: of these only the host counts.
+    # Docker's files have URLs as keys, whose path isn't a repository: only the host counts.
     plain = {key: value for key, value in auths.items() if "://" not in key}
     for key, value in auths.items():
         if "://" in key:
@@ -124,7 +124,7 @@ def _decode(entry: dict[str, Any], where: str) -> Credential | None:
     if not entry.get("auth"):
         if entry.get("username") and entry.get("password"):
             return Credential(str(entry["username"]), str(entry["password"]), str(token))
-        return Credential("", "", str(token)) if token else None  # a helper has it
+        return Credential("", "", str(token)) if token else None  # a helper has the password
     try:
         text = base64.b64decode(str(entry["auth"]), validate=True).decode()
     except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""Layers and archives, decompressed while they are read: gzip, zstd or plain, told apart by their first bytes.
+"""Decompresses layers and archives while they are read: gzip, zstd or plain, distinguished by their first bytes.
 
-A layer's media type says how it is compressed, and is often wrong in what registries serve, so it is not asked:
-containers/image and containerd look at the bytes as well.
+A layer's media type gives its compression, but is often wrong in registries, so it is ignored; containers/image and
+containerd look at the first bytes as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # the last three bytes of zstd's skippable frames, which may come first
-_SKIPPABLE_FIRST = 5  # of eight bits the upper four of their first byte
+_SKIPPABLE_FIRST = 5  # the upper four bits of their first byte
 _INPUT = 256 << 10
 
 
@@ -68,7 +68,7 @@ def zstd_module() -> Any:
     """Return the standard library's zstd, or its backport.
 
     Raises:
-        ImageError: Neither is there.
+        ImageError: Neither is installed.
     """
     try:
         if sys.version_info >= (3, 14):
@@ -83,17 +83,17 @@ def zstd_module() -> Any:
 
 
 def is_compressed(head: bytes) -> bool:
-    """Tell by a file's first bytes (four are enough) whether it is compressed with gzip or zstd."""
+    """Return whether a file is compressed with gzip or zstd, by its first four bytes."""
     return head.startswith((_GZIP, _ZSTD)) or (head[1:4] == _SKIPPABLE and head[0] >> 4 == _SKIPPABLE_FIRST)
 
 
 class Decompressed:
-    """The bytes of a blob after decompression, never more than asked for at a time.
+    """Decompresses a blob, never more than requested at a time.
 
     Args:
         raw: The blob.
-        source: How errors call it.
-        budget: What the output is counted against.
+        source: Its name in errors.
+        budget: The budget that the output is charged to.
     """
 
     def __init__(self, raw: ByteReader, *, source: str, budget: Budget) -> None:
@@ -111,11 +111,11 @@ class Decompressed:
         self._stream: _Gzip | _Zstd | None = None
 
     def read(self, size: int = CHUNK, /) -> bytes:
-        """Return up to ``size`` bytes, and none at the end.
+        """Return up to ``size`` bytes; none at the end.
 
         Raises:
-            InvalidImage: The compressed data is damaged or cut off.
-            ImageLimitExceeded: There is more than the budget has left.
+            InvalidImage: The compressed data is damaged or truncated.
+            ImageLimitExceeded: The budget is exhausted.
         """
         data = self._plain(size) if self._kind is None else self._inflate(self._kind, size)
         self._made += len(data)

@@ -1,7 +1,7 @@
-"""Digests, and streams that are verified while they are read.
+"""Checks digests, and verifies streams while they are read.
 
-Nothing of a blob may be trusted before its last byte was hashed: whoever reads through :class:`VerifiedReader` gets an
-error at the end of a blob that isn't what its descriptor says, and has to throw away what was made of it by then.
+A blob isn't trusted before its last byte has been hashed: reading through :class:`VerifiedReader` raises an error at
+the end of a blob that doesn't match its descriptor, and the caller has to discard everything derived from it.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ CHUNK = 1 << 20
 
 
 class ByteReader(Protocol):
-    """What a blob is read from: a file, an archive's member, a connection."""
+    """The interface for reading a blob: a file, an archive's member, a connection."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, and none at the end."""
+        """Return up to ``size`` bytes; none at the end."""
         ...  # pragma: no cover
 
     def close(self) -> None:
-        """Release what is behind it."""
+        """Release its resources."""
         ...  # pragma: no cover
 
 
 def check_digest(text: object, *, source: str | None = None, path: str | None = None) -> str:
-    """Return ``text`` when it is a digest of a registered algorithm (OCI image spec, descriptor.md).
+    """Return ``text`` if it is a digest of a registered algorithm (OCI image spec, descriptor.md).
 
     Raises:
-        InvalidImage: It isn't; a digest becomes a file's name, so this is also what keeps a layout's reads inside it.
+        InvalidImage: It isn't. A digest becomes a file name, so this also confines a layout's reads to its directory.
     """
     if isinstance(text, str) and _FORM.match(text):
         return text
@@ -47,23 +47,23 @@ def check_digest(text: object, *, source: str | None = None, path: str | None = 
 
 
 def hasher(digest: str) -> hashlib._Hash:
-    """Return a fresh hash of the digest's algorithm."""
+    """Return a new hash object for the digest's algorithm."""
     return hashlib.new(digest.partition(":")[0], usedforsecurity=True)
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
-    """Return the digest of bytes at hand."""
+    """Return the digest of bytes."""
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 class VerifiedReader:
-    """Reads a blob and compares its size and digest when its end is reached.
+    """Reads a blob, and compares its size and digest at its end.
 
     Args:
-        raw: Where the bytes come from; it is closed with this reader.
-        digest: What they have to hash to.
-        size: How many there have to be; None where nothing says so (the layers of a docker-archive).
-        source: How errors call the blob.
+        raw: The source of the bytes; it is closed with this reader.
+        digest: The expected digest.
+        size: The expected size in bytes; None where it is unknown (the layers of a docker-archive).
+        source: The blob's name in errors.
     """
 
     def __init__(self, raw: ByteReader, digest: str, size: int | None, *, source: str) -> None:
@@ -78,7 +78,7 @@ class VerifiedReader:
         """Return up to ``size`` bytes, or all that are left.
 
         Raises:
-            InvalidImage: There are more or fewer than the descriptor says, or the digest differs.
+            InvalidImage: There are more or fewer bytes than expected, or the digest differs.
         """
         if size < 0:
             return b"".join(iter(lambda: self.read(CHUNK), b""))
@@ -93,7 +93,7 @@ class VerifiedReader:
         return data
 
     def drain(self) -> None:
-        """Read on to the end, so that everything is verified."""
+        """Read to the end, so that everything is verified."""
         while self.read(CHUNK):
             pass
 
@@ -107,7 +107,7 @@ class VerifiedReader:
             raise InvalidImage(f"hashes to {found}; expected {self._digest}", source=self._source, hint=_DAMAGED)
 
     def close(self) -> None:
-        """Close what is behind it."""
+        """Close the source."""
         self._raw.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""An image, opened: its manifest, its config, and its layers ready to be read."""
+"""Opens an image: reads its manifest and its config, and gives access to its layers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Layer:
-    """One layer: where it is, what it hashes to when decompressed, and how errors call it."""
+    """One layer: its descriptor, the digest of its decompressed content, and its name in errors."""
 
     descriptor: Descriptor
     diff_id: str | None
@@ -43,7 +43,7 @@ class Layer:
 
     @property
     def is_wasm(self) -> bool:
-        """Whether it is a WebAssembly file as it stands, not a tar archive."""
+        """Whether it is a WebAssembly file itself instead of a tar archive."""
         return self.descriptor.media_type in media.WASM_LAYERS
 
 
@@ -52,10 +52,10 @@ class Image:
     """An image whose manifest and config have been verified; its layers are verified while they are read.
 
     Args:
-        descriptor: Its manifest's.
+        descriptor: The descriptor of its manifest.
         manifest: The manifest.
         config: The configuration.
-        blobs: Where its blobs are; closed with the image.
+        blobs: The source of its blobs; closed with the image.
     """
 
     descriptor: Descriptor
@@ -65,12 +65,12 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """The manifest's digest, which names the image."""
+        """The manifest's digest, which identifies the image."""
         return self.descriptor.digest
 
     @property
     def is_wasm(self) -> bool:
-        """Whether its platform or its media types say that it is for a Wasm runtime."""
+        """Whether its platform or its media types say that it needs a Wasm runtime."""
         platform = self.config.platform
         return (
             platform.architecture in ("wasm", "wasm32")
@@ -79,10 +79,10 @@ class Image:
         )
 
     def layers(self) -> Iterator[Layer]:
-        """Yield the layers from the lowest up.
+        """Yield the layers, from the lowest one up.
 
         Raises:
-            InvalidImage: A layer is of an unknown media type, or the config lists other layers than the manifest.
+            InvalidImage: A layer has an unknown media type, or the config lists other layers than the manifest.
         """
         layers, diff_ids = self.manifest.layers, self.config.diff_ids
         if diff_ids and len(diff_ids) != len(layers):
@@ -107,7 +107,7 @@ class Image:
             yield Layer(descriptor, diff_ids[number] if diff_ids else None, f"{self.blobs.name}: {name}")
 
     def close(self) -> None:
-        """Close what the image is read from."""
+        """Close the source of the image."""
         self.blobs.close()
 
     def __enter__(self) -> Self:
@@ -118,15 +118,15 @@ class Image:
 
 
 def load_image(blobs: Blobs, roots: Sequence[Descriptor], *, platform: Platform | None = None) -> Image:
-    """Read the manifest and the config of what ``roots`` names.
+    """Read the manifest and the config of an image.
 
     Args:
-        blobs: Where they are; closed with the image, and left open on an error.
-        roots: A manifest, an index, or several manifests side by side.
+        blobs: The source of the blobs; closed with the image, and left open on an error.
+        roots: The descriptors found by a reference: a manifest, an index, or several manifests for different platforms.
         platform: The platform to take from an index; see :func:`wasmoci.image.platforms.choose`.
 
     Raises:
-        ImageNotFound: None is for the platform.
+        ImageNotFound: There is none for the platform.
         InvalidImage: A document is damaged or of an unknown media type.
     """
     descriptor = choose(blobs, roots, platform)
@@ -147,12 +147,12 @@ def load_image(blobs: Blobs, roots: Sequence[Descriptor], *, platform: Platform 
 def open_file_reference(
     reference: Reference, *, platform: Platform | None = None, limits: UnpackLimits = DEFAULT_LIMITS
 ) -> Image:
-    """Open the image that a layout or an archive holds.
+    """Open an image in a layout or an archive.
 
     Args:
-        reference: One whose transport is ``oci``, ``oci-archive`` or ``docker-archive``.
+        reference: A reference whose transport is ``oci``, ``oci-archive`` or ``docker-archive``.
         platform: The platform to take from an index.
-        limits: Bounds on unpacking an archive that is compressed as a whole.
+        limits: Limits of unpacking an archive that is compressed as a whole.
 
     Raises:
         ImageNotFound: There is no such layout, archive, tag or platform.
@@ -169,7 +169,7 @@ def open_file_reference(
 def open_roots(
     transport: str, path: Path, selector: str, *, limits: UnpackLimits = DEFAULT_LIMITS
 ) -> tuple[Blobs, tuple[Descriptor, ...]]:
-    """Open a layout or archive and find what a selector names there, of whatever platform; the caller closes it."""
+    """Open a layout or archive, and find what a selector names there, for all platforms; the caller has to close it."""
     if transport == "oci":
         layout = Layout(path)
         return layout, select_tag(layout.index(), selector, name=str(path))

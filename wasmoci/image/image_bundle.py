@@ -1,4 +1,4 @@
-"""From a reference to something that can be run."""
+"""Opens, pulls and unpacks an image by its reference, and makes a bundle that can be run from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SKOPEO_SECONDS = 600
 
 
 def platform_of(text: str | Platform | None) -> Platform | None:
-    """Return a platform that may be given in its text form."""
+    """Return a platform, which may be given as text."""
     return Platform.parse(text) if isinstance(text, str) else text
 
 
@@ -50,21 +50,21 @@ def open_image(
     registry: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Image]:
-    """Open an image from wherever it is; one of a registry is pulled into the store.
+    """Open an image from any source; one in a registry is pulled into the store.
 
     Args:
         reference: In the notation of containers/image, a path, or a name in the store.
         platform: The platform to take from an index, as ``os/architecture[/variant]``.
         store: The local store; None for the user's.
-        limits: Bounds on unpacking an archive that is compressed as a whole.
-        registry: How registries are talked to.
-        progress: Told what arrives.
+        limits: Limits of unpacking an archive that is compressed as a whole.
+        registry: Options for registries.
+        progress: Called with the progress of the transfer.
 
     Raises:
-        InvalidReference: It is no reference.
+        InvalidReference: The reference is malformed.
         ImageNotFound: There is no such image.
         InvalidImage: It is damaged.
-        RegistryError: A registry doesn't give it.
+        RegistryError: The registry doesn't deliver it.
     """
     parsed = parse_reference(reference) if isinstance(reference, str) else reference
     wanted = platform_of(platform)
@@ -98,19 +98,19 @@ def pull(
     registry: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> Stored:
-    """Get an image into the local store.
+    """Copy an image into the local store.
 
     Args:
-        reference: A name, which is asked of its registry, or any other reference.
-        name: What to call it in the store; None takes the registry's name, or the one that an archive has for it.
+        reference: A name, which is pulled from its registry, or any other reference.
+        name: Its name in the store; None takes the registry's name, or the name in the archive.
         platform: The platform to take from an index.
         store: The store; None for the user's.
-        limits: Bounds on unpacking an archive that is compressed as a whole.
-        registry: How registries are talked to.
-        progress: Told what arrives.
+        limits: Limits of unpacking an archive that is compressed as a whole.
+        registry: Options for registries.
+        progress: Called with the progress of the transfer.
 
     Raises:
-        ImageError: See :func:`open_image`; also when there is no name for it.
+        ImageError: See :func:`open_image`; also when no name for it is known.
     """
     from wasmoci.image import transfer  # noqa: PLC0415  running what is local needs no network
 
@@ -149,31 +149,31 @@ def as_bundle(
     registry: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Bundle]:
-    """Make a bundle of an image, for as long as the context lasts.
+    """Make a bundle from an image, for the duration of the context.
 
-    The root file system is unpacked once for each image and kept in the store. A container that may write gets its own: an
-    overlay as root, else a copy, gone at the end. One that only reads shares it.
+    The root file system is unpacked once for each image, and kept in the store. A writable container gets its own one
+    until the end: an overlay as root, otherwise a copy. A read-only container shares the one in the store.
 
     Args:
         reference: In the notation of containers/image, a path, or a name in the store.
         platform: The platform to take from an index, as ``os/architecture[/variant]``.
         args: Replaces the image's ``Cmd``; None keeps it.
         entrypoint: Replaces ``Entrypoint``, and drops ``Cmd`` unless ``args`` are given; None keeps it.
-        env: Added to the image's environment.
+        env: Added to the image's environment; variables of the same name are replaced.
         volumes: Host paths to mount, as ``HOST:GUEST[:ro]``.
         workdir: The working directory, a guest path; None keeps the image's.
-        user: As the image's ``User``; None keeps it.
-        annotations: Put over the image's.
-        read_only: Whether the root file system may only be read; None is as Podman, it may be written to.
+        user: Replaces the image's ``User``; None keeps it.
+        annotations: Added to the image's; those of the same name are replaced.
+        read_only: Whether the root file system is read-only; None is Podman's default, writable.
         terminal: Whether the process has a terminal.
         store: The local store; None for the user's.
-        limits: Bounds on what the image may become.
-        registry: How registries are talked to.
-        progress: Told what arrives.
+        limits: Limits of unpacking the image.
+        registry: Options for registries.
+        progress: Called with the progress of the transfer.
 
     Raises:
-        ImageError: Any of its kinds: see :func:`open_image` and :func:`wasmoci.image.unpack`.
-        InvalidMount: A volume is of another form.
+        ImageError: Any of its subclasses: see :func:`open_image` and :func:`wasmoci.image.unpack`.
+        InvalidMount: A volume is malformed.
     """
     where = store or Store()
     wishes = Wishes(
@@ -194,7 +194,7 @@ def as_bundle(
         shared = stack.enter_context(where.rootfs(image, limits=limits))
         directory = stack.enter_context(where.scratch())
         rootfs = shared if wishes.read_only else stack.enter_context(_writable(shared, directory))
-        # Users are looked up in the shared one: the container's own may be changed as soon as it runs.
+        # Users are looked up in the shared one: the container may change its own one as soon as it runs.
         spec = spec_of(image, shared, wishes=wishes, root_path=str(rootfs), rootless=os.geteuid() != 0)
         spec.save(directory / CONFIG)
         origin = Origin(str(reference), annotations_of(image).left_out)
@@ -215,7 +215,7 @@ def _writable(shared: Path, directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _exported(name: str) -> Iterator[Reference]:
-    """Let skopeo copy an image of Podman's and Buildah's storage to a layout of its own."""
+    """Have skopeo copy an image from the storage of Podman and Buildah to a temporary layout."""
     program = shutil.which("skopeo")
     if program is None:
         raise ImageError(

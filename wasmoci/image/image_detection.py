@@ -1,4 +1,4 @@
-"""Tells an image from what isn't one, without opening it: what the commands ask before they do anything else."""
+"""Recognises a reference to an image without opening the image, for commands that accept bundles and images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from wasmoci.image.store_path import default_store
 
 
 def looks_like_image(reference: str) -> bool:
-    """Tell whether a reference is to an image, not to a bundle or to anything else.
+    """Return whether a reference is to an image, not to a bundle or to anything else.
 
-    A path is looked into: a layout or an archive of an image is one, a bundle's directory or a module isn't. A name is one
-    when the local store has it. Nothing is asked over a network, and nothing is made.
+    A path is inspected: it may be a layout or an archive of an image, or a bundle's directory or a module. A name is an
+    image if the local store has it. No registry is contacted, and nothing is created.
 
     Args:
         reference: A reference, or a host path.
@@ -30,7 +30,7 @@ def looks_like_image(reference: str) -> bool:
     try:
         Store().find(reference)
     except StoreError:
-        raise  # what is in it would have been meant, and can't be believed
+        raise  # the path was probably meant, and can't be trusted
     except ImageError:
         return False
     return True

@@ -1,8 +1,8 @@
-"""What of an image's labels and annotations reaches a spec: an allow-list, as native runtimes act on others.
+"""Selects the labels and annotations of an image that become annotations of its containers, by an allow-list.
 
-crun loads a library that ``run.oci.seccomp.plugins`` names and takes the seccomp filter of ``run.oci.seccomp_bpf_data``, runc sets
-properties of systemd (``org.systemd.property.*``) and names CRIU's configuration (``org.criu.config``). Whoever wrote an image has
-no say in any of that.
+Native runtimes act on many annotations. crun loads a library that ``run.oci.seccomp.plugins`` names and takes the
+seccomp filter of ``run.oci.seccomp_bpf_data``, runc sets properties of systemd (``org.systemd.property.*``) and names
+CRIU's configuration (``org.criu.config``). An image must not decide about any of these.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 _DESCRIPTIVE = "org.opencontainers.image."
 _HANDLERS = ("wasm", "wasm-smart")
 _OF_ONE_CONTAINER = re.compile(rf"{re.escape(VARIANT)}\.[A-Za-z0-9][A-Za-z0-9_.-]*")
-"""The variant of one container of a pod, by the names that Kubernetes and Podman allow."""
+"""The variant of one container of a pod, named as Kubernetes and Podman permit."""
 
 
 @attrs.frozen
 class ImageAnnotations:
-    """What an image says about its containers.
+    """The labels and annotations of an image, divided by the allow-list.
 
     Args:
-        kept: What its spec has.
+        kept: The annotations of its spec.
         left_out: The names of the other labels and annotations, sorted.
     """
 
@@ -39,8 +39,8 @@ class ImageAnnotations:
 def annotations_of(image: Image) -> ImageAnnotations:
     """Divide an image's labels and annotations.
 
-    From the lowest precedence up: what conversion.md derives from the config, the labels, the manifest's annotations. An
-    image for a Wasm platform that says nothing about how all of its containers are to be run is marked as a Wasm workload.
+    In ascending precedence: what conversion.md derives from the config, the labels, the manifest's annotations. An
+    image for a Wasm platform that doesn't say how all of its containers are run is marked as a Wasm workload.
     """
     config = image.config
     derived = {

@@ -1,13 +1,13 @@
 """Applies layers to a root file system: the change sets of the OCI image spec (layer.md).
 
-How an entry is dealt with:
+Rules for entries:
 
-* a name is taken from the root file system's ``/``, with or without a leading ``/`` or ``./``; one with a ``..`` is refused;
-* parents that are missing are made, root's, mode 0755; a parent that is a link is resolved inside;
-* a hard link's target is an entry's name, so the same rules apply, and it has to be there already;
-* devices and FIFOs are passed over and reported: no guest can use them, and whoever opens a FIFO waits forever;
-* ``.wh.NAME`` removes what *lower* layers have, and an opaque whiteout all that they have in a directory;
-* of extended attributes ``user.*`` is kept, and as root ``security.capability``.
+* a name is relative to the root file system, with or without a leading ``/`` or ``./``; one with a ``..`` is refused;
+* missing parents are created with mode 0755 and owner root; a parent that is a link is resolved inside;
+* a hard link's target is an entry's name, so the same rules apply, and it has to exist already;
+* devices and FIFOs are skipped and reported: no guest can use them, and opening a FIFO blocks forever;
+* ``.wh.NAME`` removes a file of *lower* layers, and an opaque whiteout the whole content of a directory in them;
+* of the extended attributes, ``user.*`` are kept, and as root ``security.capability``.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _MAX_NAME = 4096
 
 @attrs.define
 class Changes:
-    """What applying layers did.
+    """The result of applying layers.
 
     Args:
-        entries: How many entries were applied.
-        skipped: Devices and FIFOs that were passed over, by name.
+        entries: The number of entries that were applied.
+        skipped: The names of devices and FIFOs that were skipped.
     """
 
     entries: int = 0
@@ -51,12 +51,12 @@ class Changes:
 
 
 class LayerApplier:
-    """Applies one layer after the other, and sets the directories' modes and times at the end.
+    """Applies layers in order, and sets the modes and times of directories at the end.
 
     Args:
-        fd: The root file system's directory, which nobody else writes to meanwhile.
-        owner: Give files their uid and gid; needs root.
-        budget: What entries and bytes are counted against.
+        fd: The root file system's directory, to which nobody else writes meanwhile.
+        owner: Set the uid and gid of files; needs root.
+        budget: The budget that entries and bytes are charged to.
     """
 
     def __init__(self, fd: int, *, owner: bool, budget: Budget) -> None:
@@ -72,9 +72,9 @@ class LayerApplier:
         """Apply a layer.
 
         Raises:
-            UnsafeLayer: An entry would reach out of the root file system.
-            InvalidImage: An entry makes no sense, such as a file beneath a file.
-            ImageLimitExceeded: It is too much.
+            UnsafeLayer: An entry would leave the root file system.
+            InvalidImage: An entry is impossible, such as a file beneath a file.
+            ImageLimitExceeded: It exceeds the limits.
             ImageError: The operating system refuses something.
         """
         self._upper = set()
@@ -87,7 +87,7 @@ class LayerApplier:
             self._root.forget()
 
     def add_file(self, parts: Parts, data: Iterator[memoryview], *, source: str) -> None:
-        """Put a single file in place, as a layer with nothing else would."""
+        """Add a single file, as a layer with only this file would."""
         self._upper = set()
         try:
             with self._errors("/".join(parts), source):
@@ -98,7 +98,7 @@ class LayerApplier:
             self._root.forget()
 
     def finish(self) -> Changes:
-        """Give directories their modes and times, the deepest first, and return what was done."""
+        """Set the modes and times of directories, the deepest first, and return the result."""
         self._root.forget()
         self._note_created()
         for parts in sorted(self._directories, key=len, reverse=True):
@@ -152,7 +152,7 @@ class LayerApplier:
 
     def _pass_over(self, parts: Parts, entry: Entry) -> None:
         self.changes.skipped.append(entry.name)
-        with contextlib.suppress(FileNotFoundError):  # what a lower layer has under this name is replaced all the same
+        with contextlib.suppress(FileNotFoundError):  # the file of a lower layer by this name is replaced in any case
             remove_tree(parts[-1], dir_fd=self._root.parent(parts[:-1])[0])
         self._root.forget()
 
@@ -173,7 +173,8 @@ class LayerApplier:
             self._upper.add(path)
             path = path[:-1]
 
-    # Each kind of entry. A name that is taken is freed first: only a directory stays, under a directory.
+    # One method for each kind of entry. An existing file of the name is removed first, except for a directory under a
+    # directory.
 
     def _file(self, fd: int, name: str, path: Parts, entry: Entry, data: Iterator[memoryview]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -215,7 +216,7 @@ class LayerApplier:
         os.utime(path[-1], ns=(time_of(entry), time_of(entry)), dir_fd=fd, follow_symlinks=False)
 
     def _link_source(self, entry: Entry) -> tuple[int, Parts]:
-        """Find what a hard link points to: the directory, to be closed, and the path."""
+        """Return the target of a hard link: its directory, which has to be closed, and its path."""
         parts = _split(entry.link)
         if not parts:
             raise UnsafeLayer(f"a hard link to {entry.link!r}")
@@ -240,10 +241,10 @@ class LayerApplier:
             fd = self._free(fd, path)
             os.link(source_path[-1], path[-1], src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
 
-    # Removing.
+    # Removal.
 
     def _free(self, fd: int, path: Parts) -> int:
-        """Remove what stands in an entry's place; return its directory, opened anew."""
+        """Remove what is in an entry's place; return its directory, reopened."""
         remove_tree(path[-1], dir_fd=fd)
         self._root.forget()
         return self._root.parent(path[:-1])[0]
@@ -252,7 +253,7 @@ class LayerApplier:
         target = name.removeprefix(_WHITEOUT)
         if name != _OPAQUE:
             if name.startswith(_AUFS):
-                return  # what AUFS keeps for itself
+                return  # a file that AUFS reserves for itself
             if target in ("", ".", ".."):
                 raise UnsafeLayer(f"a whiteout of {target!r}")
         try:
@@ -262,7 +263,7 @@ class LayerApplier:
             else:
                 self._remove_lower(fd, (*path, target))
         except FileNotFoundError:
-            return  # nothing of lower layers is there
+            return  # there is nothing of lower layers
         except Unresolvable:
             return
         finally:

@@ -1,4 +1,4 @@
-"""What a single file, directory or link of a layer becomes: its data, owner, mode, times and attributes."""
+"""Writes a single file of a layer, and sets owner, mode, times and extended attributes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MAX_SECONDS = 1 << 40
 
 
 def write_file(fd: int, entry: Entry, data: Iterator[memoryview], *, owner: bool) -> None:
-    """Fill a new file and give it what the entry says.
+    """Write a new file's data and metadata.
 
     Args:
         fd: The file, open for writing; stays open.
         entry: The entry.
-        data: Its data, of a sparse file the extents one after the other.
-        owner: Give it its uid and gid. Who can't do so gets a file that its owner can read.
+        data: Its data; for a sparse file the extents one after the other.
+        owner: Set its uid and gid. Without permission to do so, the file is readable for its owner.
     """
     if entry.extents is None:
         for piece in data:
@@ -32,16 +32,16 @@ def write_file(fd: int, entry: Entry, data: Iterator[memoryview], *, owner: bool
     else:
         _write_extents(fd, entry.size, entry.extents, data)
     set_owner(fd, entry, owner=owner)
-    # After the owner: a change of owner takes set-user-ID away.
+    # After the owner: changing the owner clears set-user-ID.
     os.fchmod(fd, entry.mode if owner else entry.mode | 0o400)
     os.utime(fd, ns=(time_of(entry), time_of(entry)))
 
 
 def set_owner(fd: int, entry: Entry, *, owner: bool) -> None:
-    """Give a file or a directory its owner, if ``owner``, and its extended attributes.
+    """Set a file's or directory's owner, if ``owner``, and its extended attributes.
 
     Raises:
-        InvalidImage: The owner is none that there can be.
+        InvalidImage: The owner is out of range.
     """
     if owner:
         os.fchown(fd, *owner_of(entry))
@@ -50,7 +50,7 @@ def set_owner(fd: int, entry: Entry, *, owner: bool) -> None:
             try:
                 os.setxattr(fd, key, value)
             except OSError as error:
-                # A file system without them, or a kernel that keeps them from us: the file is right without.
+                # The file system may not support them, or the kernel may deny them: the file is correct without.
                 if error.errno not in (errno.ENOTSUP, errno.EPERM):
                     raise
 
@@ -59,7 +59,7 @@ def owner_of(entry: Entry) -> tuple[int, int]:
     """Return an entry's uid and gid.
 
     Raises:
-        InvalidImage: They are none that there can be.
+        InvalidImage: They are out of range.
     """
     for what, number in (("uid", entry.uid), ("gid", entry.gid)):
         if not 0 <= number <= _MAX_ID:
@@ -68,7 +68,7 @@ def owner_of(entry: Entry) -> tuple[int, int]:
 
 
 def time_of(entry: Entry) -> int:
-    """Return an entry's time in nanoseconds, within what file systems know."""
+    """Return an entry's time in nanoseconds, clamped to the range of file systems."""
     limit = _MAX_SECONDS * 10**9
     return max(-limit, min(limit, entry.mtime))
 

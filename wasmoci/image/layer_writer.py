@@ -1,8 +1,8 @@
-"""Writes a layer: a tar archive that is the same, bit for bit, whenever it holds the same files.
+"""Writes a layer reproducibly: the same files result in the same tar archive, bit for bit.
 
-Entries are sorted by name; all belong to root and have one time; modes are 0755 for directories and for files that
-anybody may execute, else 0644, so that neither the umask nor the order of a directory shows. Files come one by one, so
-a layer may be larger than the memory.
+Entries are sorted by name; all belong to root and have the same time; modes are 0755 for directories and for files that
+anybody may execute, otherwise 0644, so that neither the umask nor the order of a directory matters. Files are streamed,
+so a layer may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _MOST_SHOWN = 200  # characters of a path
 
 @attrs.frozen
 class Copy:
-    """Something of the host that goes into an image.
+    """A file of the host that is copied into an image.
 
     Args:
-        source: A file, a symbolic link or a directory with all in it, on the host.
-        destination: Its guest path, absolute; one that ends in ``/`` takes the source's name below it.
+        source: A file, a symbolic link, or a directory with its content, on the host.
+        destination: Its guest path, absolute; if it ends in ``/``, the source's name is appended.
     """
 
     source: Path
@@ -60,7 +60,7 @@ class Copy:
 
 @attrs.frozen
 class WrittenLayer:
-    """A layer that was written: its descriptor, and the digest of the archive before compression."""
+    """A layer that was written: its descriptor, and the digest of the uncompressed archive."""
 
     descriptor: Descriptor
     diff_id: str
@@ -70,13 +70,13 @@ def write_layer(copies: tuple[Copy, ...], file: BinaryIO, *, compression: str, t
     """Write a layer.
 
     Args:
-        copies: What goes into it; a later one replaces an earlier one of the same name.
-        file: Where it is written to.
+        copies: The files; a later one replaces an earlier one of the same name.
+        file: The output file.
         compression: ``gzip``, ``zstd`` or ``none``.
         timestamp: The time of all entries, seconds since the epoch.
 
     Raises:
-        ImageError: A source can't be read, is of no kind that an image has, or the compression is unknown.
+        ImageError: A source can't be read, or is of an unsupported kind, or the compression is unknown.
     """
     if compression not in COMPRESSIONS:
         raise ImageError(f"compression {compression!r}; expected one of {', '.join(COMPRESSIONS)}")
@@ -145,7 +145,7 @@ def _add(tar: tarfile.TarFile, name: str, path: Path | None, timestamp: int) -> 
 
 
 class _Hashing:
-    """Passes on what is written, and hashes and counts it."""
+    """Passes on what is written, hashing and counting it."""
 
     def __init__(self, target: Any) -> None:
         self._target = target
@@ -162,10 +162,10 @@ class _Hashing:
         return self.size
 
     def flush(self) -> None:
-        """Do nothing: whoever owns the target flushes it."""
+        """Do nothing: the owner of the target flushes it."""
 
     def close(self) -> None:
-        """Do nothing: whoever owns the target closes it."""
+        """Do nothing: the owner of the target closes it."""
 
     @property
     def digest(self) -> str:
@@ -174,7 +174,7 @@ class _Hashing:
 
 def _compressor(compression: str, target: _Hashing) -> Any:
     if compression == "gzip":
-        # No name and no time in the header, or no two layers would be the same.
+        # No name and no time in the header, which would make layers differ.
         return gzip.GzipFile("", "wb", _GZIP_LEVEL, cast("IO[bytes]", target), mtime=0)
     if compression == "zstd":
         return zstd_module().ZstdFile(target, "wb", level=_ZSTD_LEVEL)

@@ -1,4 +1,4 @@
-"""An OCI image layout: a directory with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md)."""
+"""Reads an OCI image layout: a directory with ``oci-layout``, ``index.json`` and ``blobs/`` (image-layout.md)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Layout:
         """Open a blob, verified while it is read.
 
         Raises:
-            InvalidImage: It isn't there, or not a regular file.
+            InvalidImage: It is missing, or not a regular file.
         """
         source = f"{self.name}: blob {descriptor.digest}"
         try:
@@ -72,7 +72,7 @@ class Layout:
 
 
 def blob_path(layout: Path, digest: str) -> Path:
-    """Return where a layout keeps a blob; the digest has to be checked already."""
+    """Return the path of a blob in a layout; the digest has to be checked before."""
     algorithm, _, encoded = digest.partition(":")
     return layout / "blobs" / algorithm / encoded
 
@@ -85,12 +85,12 @@ def check_version(data: bytes, source: str) -> None:
 
 
 def select_tag(index: Index, tag: str, *, name: str) -> tuple[Descriptor, ...]:
-    """Return what a tag names in a layout's index; more than one when its platforms stand side by side.
+    """Return the manifests of a tag in a layout's index; there are several if they are for different platforms.
 
     Args:
         index: The layout's ``index.json``.
         tag: The tag, or empty for the only image.
-        name: How errors call the layout.
+        name: The layout's name in errors.
 
     Raises:
         ImageNotFound: No such tag, or none given where there are several images.

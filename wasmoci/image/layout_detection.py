@@ -1,4 +1,4 @@
-"""Tells by its content whether a path holds an image."""
+"""Recognises an image layout or archive at a path by its content."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MAGIC_AT = 257
 def recognise(path: Path) -> str | None:
     """Return the transport that reads a path: ``oci``, ``oci-archive``, ``docker-archive``, or None.
 
-    A directory is a layout when it has ``oci-layout``, unless it also has a ``config.json`` and so is a bundle. A file is an
-    archive when it is a tar archive, plain or compressed, with the members that make one; Docker's newer archives
-    are both kinds at once and count as ``oci-archive``.
+    A directory is a layout if it has ``oci-layout``, unless it also has a ``config.json``, which makes it a bundle. A
+    file is an archive if it is a tar archive, plain or compressed, with the required members; Docker's newer archives
+    are of both kinds and count as ``oci-archive``.
 
     Args:
         path: A path on the host.
@@ -41,7 +41,7 @@ def recognise(path: Path) -> str | None:
             if head[_MAGIC_AT : _MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
                 return _archive(file, path)
     except (OSError, ValueError, WasmociError):
-        pass  # what can't be read is not recognised; who names it as an image gets the reason when it is opened
+        pass  # an unreadable file isn't recognised; opening it as an image reports the reason
     return None
 
 

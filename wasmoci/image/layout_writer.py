@@ -1,4 +1,4 @@
-"""Writes an OCI image layout: blobs that appear whole, and an index that several processes may change."""
+"""Writes an OCI image layout: blobs atomically, and an index that several processes may update."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 
 _PARTS = ("blobs", "blobs/sha256", "blobs/sha512")
-_MODE = 0o755  # at most, whatever the umask lets others do
+_MODE = 0o755  # at most; the umask may remove more
 
 
 class LayoutWriter:
-    """A layout directory that is written to; made where it is missing.
+    """A layout directory that is written to; created if it is missing.
 
     Args:
         path: The directory, on the host. Its parent exists.
-        partial: Where blobs are while they arrive, on the same file system; what was cut off there is taken up again.
-            None keeps them beside the blobs.
+        partial: The directory for blobs during a transfer, on the same file system; interrupted transfers are resumed.
+        None stores them next to the blobs.
 
     Raises:
         ImageError: It can't be written.
-        UnsafePlace: It is there, and another user could lead elsewhere what is written.
+        UnsafePlace: It exists, and another user could redirect what is written.
     """
 
     def __init__(self, path: Path, *, partial: Path | None = None) -> None:
@@ -62,14 +62,14 @@ class LayoutWriter:
         self.blobs.index()
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Tell whether a blob is there in full; its content is verified when it is read."""
+        """Return whether a blob is there completely; its content is verified when it is read."""
         try:
             return blob_path(self.path, descriptor.digest).stat().st_size == descriptor.size
         except FileNotFoundError:
             return False
 
     def missing(self, descriptor: Descriptor) -> int:
-        """Return how many bytes of a blob are still to come."""
+        """Return how many bytes of a blob are missing."""
         if self.has(descriptor):
             return 0
         try:
@@ -78,7 +78,7 @@ class LayoutWriter:
             return descriptor.size
 
     def _place_of(self, descriptor: Descriptor) -> Path:
-        """Where a blob is while it arrives."""
+        """Return the path of a blob during its transfer."""
         return self._partial / f".partial-{descriptor.digest.replace(':', '-')}"
 
     def put(
@@ -88,15 +88,15 @@ class LayoutWriter:
         *,
         waiting: Callable[[], object] | None = None,
     ) -> None:
-        """Write a blob, unless it is there.
+        """Write a blob, unless it exists.
 
         Args:
-            descriptor: What it has to be.
-            open_at: Returns its bytes from an offset on, which isn't 0 when a part came before; closed at the end.
-            waiting: Called while another process writes the same blob; raises when that takes too long.
+            descriptor: Its expected descriptor.
+            open_at: Returns its bytes from an offset on, which isn't 0 when a transfer is resumed; closed at the end.
+            waiting: Called while another process writes the same blob; raises an exception when that takes too long.
 
         Raises:
-            InvalidImage: The bytes are others; nothing of them is kept.
+            InvalidImage: The bytes don't match; they are discarded.
             ImageError: It can't be written.
         """
         if self.has(descriptor):
@@ -110,7 +110,7 @@ class LayoutWriter:
                 try:
                     self._receive(fd, descriptor, open_at)
                 except InvalidImage:
-                    partial.unlink()  # what is wrong isn't taken up again
+                    partial.unlink()  # wrong data isn't resumed
                     raise
                 os.fchmod(fd, 0o644)
                 os.fsync(fd)
@@ -142,7 +142,7 @@ class LayoutWriter:
         if offset == descriptor.size and found == descriptor.digest:
             return
         os.ftruncate(fd, 0)
-        if resumed:  # the part that was there may have been the bad one
+        if resumed:  # the existing part may have been wrong
             self._receive(fd, descriptor, open_at)
             return
         raise InvalidImage(
@@ -151,14 +151,14 @@ class LayoutWriter:
         )
 
     def put_bytes(self, data: bytes, descriptor: Descriptor) -> None:
-        """Write a blob that is at hand."""
+        """Write a blob from bytes."""
         self.put(descriptor, lambda offset: io.BytesIO(data[offset:]))
 
     def tag(self, descriptor: Descriptor, name: str | None) -> None:
-        """Let a name mean an image, and no longer what it meant before.
+        """Set the image that a name refers to, and remove the name from its former image.
 
         Args:
-            descriptor: The image's manifest, written already.
+            descriptor: The image's manifest, which has been written.
             name: The name; None lists the image without one.
         """
         annotations = {k: v for k, v in descriptor.annotations.items() if k != REF_NAME}
@@ -177,7 +177,7 @@ class LayoutWriter:
         self.update(changed)
 
     def update(self, change: Callable[[tuple[Descriptor, ...]], tuple[Descriptor, ...]]) -> None:
-        """Change the index's entries, alone among all processes that do."""
+        """Update the index's entries, while no other process does."""
         with self._exclusive():
             index: Index = self.blobs.index()
             entries = change(index.manifests)
@@ -195,7 +195,7 @@ class LayoutWriter:
 
 
 def _check_parts(path: Path) -> None:
-    """Refuse a layout that another user has made, to whom its directories are a means to write elsewhere."""
+    """Refuse a layout that another user has created, who could use it to write elsewhere."""
     for part in (path, *(path / name for name in _PARTS)):
         try:
             status = part.stat() if part is path else part.lstat()
@@ -213,7 +213,7 @@ def _check_parts(path: Path) -> None:
 
 
 def from_blobs(blobs: Blobs, descriptor: Descriptor) -> Callable[[int], ByteReader]:
-    """Return what :meth:`LayoutWriter.put` reads a blob of another place with."""
+    """Return a function for :meth:`LayoutWriter.put` that reads a blob of another source."""
 
     def open_at(offset: int) -> ByteReader:
         reader = blobs.open(descriptor)
@@ -225,10 +225,10 @@ def from_blobs(blobs: Blobs, descriptor: Descriptor) -> Callable[[int], ByteRead
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or the new one, whenever somebody looks, and after a crash."""
+    """Write a file atomically: readers see either the old or the new one, even after a crash."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        # Nobody else's to write to, whatever the umask says: what others may write to isn't believed.
+        # Not writable for others, whatever the umask is: a file that others may write to isn't trusted.
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -1,4 +1,4 @@
-"""The media types that are read, as the OCI image spec 1.1, Docker, the CNCF and runwasi name them."""
+"""Lists the media types that are read, as the OCI image spec 1.1, Docker, the CNCF and runwasi define them."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ DOCKER_SCHEMA_1 = frozenset(
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
-"""Refused by name: schema 1 has no config and was given up by registries in 2024."""
+"""Refused with an error of its own: schema 1 has no config, and registries dropped it in 2024."""

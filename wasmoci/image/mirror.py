@@ -1,4 +1,4 @@
-"""Mirrors: registries that are asked before the one that an image's name names."""
+"""Determines the mirrors of an image: registries that are tried before the one that its name gives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SECURE = "https://"
 
 @attrs.frozen
 class Endpoint:
-    """A repository that may have an image, and how it is talked to.
+    """A repository that may have an image, and the options for it.
 
     Args:
         registry: Its host, with its port.
         repository: The repository within.
-        options: What holds for this registry: its own credentials, no other's.
+        options: The options for this registry; they contain its own credentials and no others.
     """
 
     registry: str
@@ -32,11 +32,11 @@ class Endpoint:
 
 
 def endpoints(name: Name, options: RegistryOptions) -> tuple[Endpoint, ...]:
-    """Return where an image is asked for: the mirrors in their order, and at last its registry.
+    """Return the repositories to try for an image: the mirrors in order, then its registry.
 
     Args:
         name: The image.
-        options: How registries are talked to.
+        options: Options for registries.
 
     Raises:
         InvalidReference: A mirror is not ``[https://]HOST[/PREFIX]``.

@@ -1,4 +1,4 @@
-"""Descriptors, indexes and manifests: the JSON of the OCI image spec 1.1 and of Docker schema 2, checked."""
+"""Reads and checks descriptors, indexes and manifests: the JSON of the OCI image spec 1.1 and of Docker schema 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 
 @attrs.frozen
 class Platform:
-    """What an image is for: ``os/architecture[/variant]``, in Go's names."""
+    """The platform of an image: ``os/architecture[/variant]``, in Go's names."""
 
     os: str
     architecture: str
@@ -32,10 +32,10 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read ``os/architecture[/variant]``.
+        """Parse ``os/architecture[/variant]``.
 
         Raises:
-            InvalidImage: It has not two or three parts.
+            InvalidImage: It doesn't have two or three parts.
         """
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(parts):
@@ -56,7 +56,7 @@ class Platform:
 
 @attrs.frozen
 class Descriptor:
-    """What points at a blob: its media type, digest and size in bytes (descriptor.md)."""
+    """A reference to a blob by its media type, digest and size in bytes (descriptor.md)."""
 
     media_type: str
     digest: str
@@ -76,7 +76,7 @@ class Descriptor:
 
 @attrs.frozen
 class Index:
-    """Several manifests under one digest, one for each platform (image-index.md)."""
+    """A list of manifests, usually one for each platform (image-index.md)."""
 
     manifests: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = attrs.field(factory=dict)
@@ -84,7 +84,7 @@ class Index:
 
 @attrs.frozen
 class Manifest:
-    """One image: its config, its layers from the lowest up, its annotations (manifest.md)."""
+    """One image: its config, its layers from the lowest one up, its annotations (manifest.md)."""
 
     media_type: str
     config: Descriptor
@@ -94,11 +94,11 @@ class Manifest:
 
 @attrs.frozen
 class Document:
-    """A node of a JSON document, which knows where it is so that errors can say so.
+    """A node of a JSON document that knows its position for errors.
 
     Args:
         value: The node.
-        source: How errors call the document.
+        source: The document's name in errors.
         path: The node's JSON path.
     """
 
@@ -108,10 +108,10 @@ class Document:
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Document:
-        """Read a document.
+        """Parse a document.
 
         Raises:
-            InvalidImage: It is not JSON, or nested beyond reason.
+            InvalidImage: It is not JSON, or nested too deeply.
         """
         try:
             return cls(json.loads(data), source)
@@ -124,7 +124,7 @@ class Document:
         return None if value is None else Document(value, self.source, f"{self.path}.{key}")
 
     def need(self, key: str) -> Document:
-        """Return a member of this object that has to be there."""
+        """Return a required member of this object."""
         found = self.get(key)
         if found is None:
             raise InvalidImage(f"{key!r} is missing", source=self.source, path=self.path)
@@ -157,7 +157,7 @@ class Document:
         return {key: Document(v, self.source, f"{self.path}[{key!r}]").string() for key, v in self.as_object().items()}
 
     def wrong(self, expected: str) -> InvalidImage:
-        """Return the error of a node that is of another type."""
+        """Return the error for a node of the wrong type."""
         return InvalidImage(
             f"is {_kind(self.value)}; expected {expected}",
             source=self.source,
@@ -166,17 +166,17 @@ class Document:
 
 
 def text_of(node: Document | None) -> str:
-    """Return the string of a member that may be missing, then empty."""
+    """Return the string of an optional member, by default the empty string."""
     return "" if node is None else node.string()
 
 
 def strings_of(node: Document | None) -> tuple[str, ...]:
-    """Return the strings of a member that may be missing, then none."""
+    """Return the strings of an optional member, by default none."""
     return () if node is None else node.strings()
 
 
 def map_of(node: Document | None) -> dict[str, str]:
-    """Return the mapping of a member that may be missing, then empty."""
+    """Return the mapping of an optional member, by default an empty one."""
     return {} if node is None else node.string_map()
 
 
@@ -186,10 +186,10 @@ def _kind(value: object) -> str:
 
 
 def read_descriptor(node: Document) -> Descriptor:
-    """Read a descriptor, checked.
+    """Read and check a descriptor.
 
     Raises:
-        InvalidImage: A member is missing or wrong.
+        InvalidImage: A member is missing or invalid.
     """
     size = node.need("size")
     if not isinstance(size.value, int) or isinstance(size.value, bool) or not 0 <= size.value <= _MAX_SIZE:
@@ -211,14 +211,14 @@ def read_platform(node: Document) -> Platform:
 
 
 def media_type_of(node: Document, declared: str) -> str:
-    """Tell what a document is: by its descriptor, by its own word, or else by what it holds.
+    """Return the media type of a document: that of its descriptor, its own, or one derived from its members.
 
     Args:
         node: The document.
-        declared: The media type of the descriptor or of the HTTP answer; empty where there is none.
+        declared: The media type of the descriptor or of the HTTP response; empty where there is none.
 
     Raises:
-        InvalidImage: The two disagree, which lets two readers see two images in one digest.
+        InvalidImage: The two disagree, so that two readers might see two images in one digest.
     """
     own = text_of(node.get("mediaType"))
     known = media.INDEXES | media.MANIFESTS
@@ -268,7 +268,7 @@ def _check_version(node: Document) -> None:
 
 
 def unknown_media_type(found: str, *, source: str, expected: str) -> InvalidImage:
-    """Return the error for a media type that nothing here reads."""
+    """Return the error for an unsupported media type."""
     return InvalidImage(
         f"media type {found!r} is not known; expected {expected}",
         source=source,
@@ -277,7 +277,7 @@ def unknown_media_type(found: str, *, source: str, expected: str) -> InvalidImag
 
 
 def dump(raw: Mapping[str, Any]) -> bytes:
-    """Return the one JSON form in which documents are written: the same value always gives the same bytes."""
+    """Serialise a document canonically: the same value always results in the same bytes."""
     text = json.dumps(raw, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     try:
         return text.encode()
@@ -286,5 +286,5 @@ def dump(raw: Mapping[str, Any]) -> bytes:
 
 
 def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:
-    """Return the descriptor of a document at hand."""
+    """Return the descriptor of a document."""
     return Descriptor(media_type, digest_of(data), len(data), **more)

@@ -1,6 +1,6 @@
-"""What holds a program of an image, if it runs natively: what Podman gives its containers, and no new privileges.
+"""Defines the confinement of a native program from an image: Podman's defaults, and no new privileges.
 
-Podman leaves ``noNewPrivileges`` off by default; here nobody needs what it allows.
+Podman leaves ``noNewPrivileges`` off by default; here nothing needs it off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MASKED = [
 _READ_ONLY = ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 _OF_THE_HOST = ["/sys/fs/cgroup", "/sys/fs/fuse"]
-"""What an ordinary user may write to in the host's sysfs; read-only is its topmost mount alone."""
+"""Paths in the host's sysfs that an unprivileged user may write to; only its topmost mount is read-only."""
 
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "network")
 _PIDS = 2048
@@ -34,7 +34,7 @@ _UMASK = 0o022
 
 
 def process(user: User) -> dict[str, Any]:
-    """The members of ``process`` that say what it may do."""
+    """Return the members of ``process`` that restrict its privileges."""
     held = CAPABILITIES if user.uid == 0 else []
     return {
         "user": {
@@ -49,10 +49,10 @@ def process(user: User) -> dict[str, Any]:
 
 
 def linux(*, rootless: bool) -> dict[str, Any]:
-    """``linux``: a namespace of each kind, the seccomp profile, no devices but the usual ones, paths out of reach.
+    """Return ``linux``: all namespaces, the seccomp profile, the usual devices, and masked paths.
 
     Args:
-        rootless: Make what runc takes from an ordinary user: with a user namespace, without resources.
+        rootless: Write what rootless runc accepts: with a user namespace, without resources.
     """
     namespaces = [{"type": kind} for kind in _NAMESPACES]
     if Path("/proc/self/ns/cgroup").exists():
@@ -72,11 +72,11 @@ def linux(*, rootless: bool) -> dict[str, Any]:
 
 
 def mounts(*, rootless: bool) -> list[dict[str, Any]]:
-    """The mounts that every container has."""
+    """Return the mounts of every container."""
     quiet = ["nosuid", "noexec", "nodev"]
     terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]
     sysfs: dict[str, Any] = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]}
-    if rootless:  # a user namespace may not mount sysfs on every host
+    if rootless:  # not every host permits mounting sysfs in a user namespace
         sysfs = {"destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", *quiet, "ro"]}
     return [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
@@ -104,7 +104,7 @@ def mounts(*, rootless: bool) -> list[dict[str, Any]]:
 
 
 def _counts_processes() -> bool:
-    """Whether this host's cgroups bound the number of processes."""
+    """Return whether this host's cgroups can limit the number of processes."""
     root = Path("/sys/fs/cgroup")
     try:
         return (root / "pids").is_dir() or "pids" in (root / "cgroup.controllers").read_text("ascii").split()

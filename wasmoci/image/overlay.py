@@ -1,4 +1,4 @@
-"""Overlay mounts, by the system calls."""
+"""Mounts and unmounts overlays, by system calls."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _MNT_DETACH = 2
 
 
 def mount_overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
-    """Mount ``lower`` with ``upper`` over it.
+    """Mount an overlay of ``upper`` over ``lower``.
 
     Args:
-        lower: What is only read.
-        upper: An empty directory that takes what is written.
+        lower: The read-only lower directory.
+        upper: An empty directory for changes.
         work: An empty directory on the same file system.
-        target: Where it appears.
+        target: The mount point.
 
     Raises:
-        OSError: It can't be: no privilege, no overlay, or a file system that can't be one's part.
+        OSError: It isn't possible: no privilege, no overlay support, or an unsuitable file system.
     """
     paths = (str(lower), str(upper), str(work))
     if any(character in path for path in paths for character in ",:\\"):
@@ -37,11 +37,11 @@ def mount_overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
 
 
 def unmount(target: Path) -> bool:
-    """Unmount what is mounted at a path, also when something still uses it; tell whether there was anything."""
+    """Unmount a path, even if it is in use; return whether anything was mounted."""
     library = ctypes.CDLL(None, use_errno=True)
     return not library.umount2(os.fsencode(target), _MNT_DETACH)
 
 
 def sync_file_system(fd: int) -> None:
-    """Write everything of a file system to its disk."""
+    """Write all data of a file system to its disk."""
     ctypes.CDLL(None, use_errno=True).syncfs(fd)

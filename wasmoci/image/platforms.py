@@ -1,4 +1,4 @@
-"""Which of an index's images is taken."""
+"""Chooses the image in an index by its platform."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ def host_platform() -> Platform:
 
 
 def preferences() -> tuple[Platform, ...]:
-    """Return the platforms that are looked for when none was asked for, the best first."""
+    """Return the platforms to look for by default, the best one first."""
     return (*(Platform.parse(text) for text in _WASM), host_platform())
 
 
 def matches(found: Platform, wanted: Platform) -> bool:
-    """Tell whether an image for ``found`` serves who asks for ``wanted``; a variant only counts when both name one."""
+    """Return whether an image for ``found`` satisfies ``wanted``; a variant only counts if both have one."""
     same = (found.os, found.architecture) == (wanted.os, wanted.architecture)
     return same and (not wanted.variant or not found.variant or found.variant == wanted.variant)
 
 
 def choose(blobs: Blobs, roots: Sequence[Descriptor], platform: Platform | None) -> Descriptor:
-    """Find the one manifest to take.
+    """Choose a manifest.
 
     Args:
-        blobs: Where indexes, and where need be configs, are read.
-        roots: What a reference names: a manifest, an index, or several side by side.
-        platform: The platform to take; None for the first of :func:`preferences`.
+        blobs: The source of indexes and, where necessary, of configs.
+        roots: The descriptors found by a reference: a manifest, an index, or several.
+        platform: The platform to choose; None for the first of :func:`preferences`.
 
     Raises:
-        ImageNotFound: None is for the platform, or several could be meant.
+        ImageNotFound: There is none for the platform, or several match.
         InvalidImage: A document is damaged or of an unknown media type.
     """
     found = list(_manifests(blobs, roots, 0, itertools.count(1)))
@@ -75,7 +75,7 @@ def choose(blobs: Blobs, roots: Sequence[Descriptor], platform: Platform | None)
         for descriptor in found:
             if descriptor.platform is not None and matches(descriptor.platform, wanted):
                 return descriptor
-    # Those whose descriptor doesn't say: their config may.
+    # Those whose descriptor has no platform: the config may have one.
     unsaid = [(d, _config_platform(blobs, d)) for d in found if d.platform is None]
     for wanted in preferences() if platform is None else (platform,):
         for descriptor, own in unsaid:
@@ -95,7 +95,7 @@ def _manifests(blobs: Blobs, roots: Sequence[Descriptor], depth: int, counter: I
     if depth > _MAX_NESTING:
         raise InvalidImage(f"indexes nested more than {_MAX_NESTING} deep", source=blobs.name)
     for descriptor in roots:
-        # Counted over all of them: an index may list the same one a thousand times, and that one as well.
+        # Counted in total: an index may list the same nested index a thousand times.
         if next(counter) > _MAX_IMAGES:
             raise InvalidImage(f"an index of more than {_MAX_IMAGES} images", source=blobs.name)
         if descriptor.platform is not None and descriptor.platform.os == "unknown":

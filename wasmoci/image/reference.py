@@ -1,4 +1,4 @@
-"""How images are named: the notation of containers/image, and names in the local store."""
+"""Parses references to images: the notation of containers/image, and names in the local store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wasmoci.host import private_paths
 from wasmoci.image.layout_detection import recognise
 
 LOCAL = "localhost"
-"""The registry of names in the local store that name none, as Buildah and Podman have it."""
+"""The registry of names in the local store without a registry, as in Buildah and Podman."""
 
 _DOMAIN = re.compile(
     r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
@@ -26,13 +26,13 @@ _MAX_NAME = 255
 
 @attrs.frozen
 class Name:
-    """A name as registries know it: ``REGISTRY/REPOSITORY[:TAG][@DIGEST]``.
+    """A name of an image in a registry: ``REGISTRY/REPOSITORY[:TAG][@DIGEST]``.
 
     Args:
-        registry: Host, with its port where it isn't the usual one.
+        registry: The host, with its port unless it is the default.
         repository: The path within.
         tag: Empty only when there is a digest.
-        digest: When given, it decides, and the tag is for people.
+        digest: If given, it decides, and the tag is only informative.
     """
 
     registry: str
@@ -42,7 +42,7 @@ class Name:
 
     @property
     def selector(self) -> str:
-        """What to ask the registry for: the digest, else the tag."""
+        """What to request from the registry: the digest, else the tag."""
         return self.digest or self.tag
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Name:
 
 @attrs.frozen
 class Reference:
-    """Where an image is.
+    """The location of an image.
 
     Args:
         transport: ``oci``, ``oci-archive``, ``docker-archive``, ``docker``, ``containers-storage`` or ``store``.
@@ -80,18 +80,18 @@ _FILES = ("oci", "oci-archive", "docker-archive")
 
 
 def parse_reference(text: str) -> Reference:
-    """Read a reference.
+    """Parse a reference.
 
     Args:
         text: ``TRANSPORT:...``, the path of a layout or an archive, or a name in the local store.
 
     Raises:
-        InvalidReference: It is none of these; the message says why.
-        UnsafePlace: Another user has put something where the name is looked up as a path.
+        InvalidReference: It is none of these; the message gives the reason.
+        UnsafePlace: Another user has created a file by that name in the working directory.
     """
     transport, colon, rest = text.partition(":")
     if colon and transport in _FILES:
-        # As containers/image does: the first colon ends the path, so a path with a colon can't be said this way.
+        # Like containers/image: the first colon ends the path, so a path can't contain a colon.
         location, _, selector = rest.partition(":")
         if not location:
             raise InvalidReference(f"{text!r}: expected a path after '{transport}:'")
@@ -116,13 +116,13 @@ def parse_reference(text: str) -> Reference:
 
 
 def parse_target(text: str) -> Reference:
-    """Read a reference to where an image is to be written: as :func:`parse_reference`, but nothing has to be there yet.
+    """Parse a reference to write an image to; unlike for :func:`parse_reference`, it need not exist.
 
     Args:
         text: ``docker://NAME``, ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, or a name with its registry.
 
     Raises:
-        InvalidReference: It is of another form.
+        InvalidReference: It has another form.
     """
     if text.startswith(("/", "./", "../")):
         raise InvalidReference(
@@ -135,9 +135,9 @@ def parse_target(text: str) -> Reference:
 
 
 def parse_name(text: str) -> Name:
-    """Read a name as registries know it.
+    """Parse the name of an image in a registry.
 
-    No registry stands for those that aren't named: whose images are run is not for a default to decide.
+    There is no default registry: a default should not decide whose images are run.
 
     Args:
         text: ``REGISTRY/REPOSITORY[:TAG][@DIGEST]``; a registry has a dot, a colon, or is ``localhost``.
@@ -152,7 +152,7 @@ def parse_name(text: str) -> Name:
 
 
 def local_name(text: str) -> Name:
-    """Read a name in the local store, where one without a registry is :data:`LOCAL`'s.
+    """Parse a name in the local store, where the default registry is :data:`LOCAL`.
 
     Args:
         text: ``[REGISTRY/]REPOSITORY[:TAG][@DIGEST]``.
@@ -165,12 +165,12 @@ def local_name(text: str) -> Name:
 
 
 def is_host(text: str) -> bool:
-    """Tell whether a text is a registry's host, with or without a port."""
+    """Return whether a text is a registry's host, with or without a port."""
     return _DOMAIN.match(text) is not None
 
 
 def is_repository(text: str) -> bool:
-    """Tell whether a text is a repository's path in the grammar of the distribution specification."""
+    """Return whether a text is a repository's path in the grammar of the distribution specification."""
     return _REPOSITORY.match(text) is not None and len(text) <= _MAX_NAME
 
 

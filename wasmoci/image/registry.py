@@ -1,4 +1,4 @@
-"""A client of the OCI distribution specification: what is asked of one registry, with authentication and retries."""
+"""A client for one registry, with authentication and retries (OCI distribution specification)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Repository:
     Args:
         registry: The registry's host, with its port.
         repository: The repository within.
-        options: How it is talked to.
+        options: Options for the registry.
     """
 
     def __init__(self, registry: str, repository: str, options: RegistryOptions) -> None:
@@ -56,24 +56,24 @@ class Repository:
         self._connection.close()
 
     def check_time(self) -> None:
-        """Raise an error when the transfer has taken too long.
+        """Raise an error if the transfer has taken too long.
 
         Raises:
-            ImageLimitExceeded: It has.
+            ImageLimitExceeded: The time is up.
         """
         self._connection.pace.left()
 
-    # What is asked.
+    # Operations.
 
     def manifest(self, selector: str) -> tuple[bytes, Descriptor]:
         """Get a manifest or an index.
 
         Args:
-            selector: A tag, or a digest, which the answer is compared with.
+            selector: A tag, or a digest, which the response is compared with.
 
         Raises:
-            RegistryError: It isn't there, or can't be had.
-            InvalidImage: The answer hashes to something else than was asked for.
+            RegistryError: It doesn't exist, or the registry doesn't deliver it.
+            InvalidImage: The response doesn't match the digest.
         """
 
         def attempt() -> tuple[bytes, Mapping[str, str]]:
@@ -94,8 +94,8 @@ class Repository:
         """Open a blob from an offset on; for use within :meth:`again`.
 
         Raises:
-            RegistryError: It isn't there, or can't be had.
-            Passing: It can't be had for the moment; reading raises this too.
+            RegistryError: It doesn't exist, or the registry doesn't deliver it.
+            Passing: A temporary failure, which reading may raise as well.
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         answer = self._request("GET", self._path("blobs", descriptor.digest), headers, again=False)
@@ -104,11 +104,11 @@ class Repository:
             self._connection, answer, f"{self.name}: {descriptor.digest}", descriptor.size - (offset if partial else 0)
         )
         if offset and not partial:
-            stream.skip(offset)  # the registry doesn't know ranges
+            stream.skip(offset)  # the registry doesn't support ranges
         return stream
 
     def small_blob(self, descriptor: Descriptor) -> bytes:
-        """Get a blob that is a JSON document, not verified yet."""
+        """Get a blob that is a JSON document, without verifying it."""
 
         def attempt() -> bytes:
             stream = self.blob(descriptor)
@@ -124,15 +124,15 @@ class Repository:
         return data
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """Tell whether the repository has a blob."""
+        """Return whether the repository has a blob."""
         answer = self._request("HEAD", self._path("blobs", descriptor.digest), {}, push=True, missing=True)
         return answer.response.status == _OK
 
     def upload(self, descriptor: Descriptor, open_body: Callable[[], ByteReader]) -> None:
-        """Put a blob.
+        """Upload a blob.
 
         Args:
-            descriptor: What it is.
+            descriptor: Its descriptor.
             open_body: Opens its bytes; called again for each attempt.
 
         Raises:
@@ -146,7 +146,7 @@ class Repository:
             location = start.response.headers.get("Location", "")
             if not location:
                 raise RegistryError(f"{self.name}: the registry doesn't say where to upload to")
-            # It may be another host's, with a signature of its own in it; that host isn't shown who we are.
+            # It may be on another host, with a signature in the URL; that host gets no credentials.
             location = lead(self.name, start.url, location)
             location += ("&" if "?" in location else "?") + urllib.parse.urlencode({"digest": descriptor.digest})
             body = _InTime(open_body(), self._connection.pace)
@@ -159,20 +159,20 @@ class Repository:
         self.again(attempt)
 
     def put_manifest(self, data: bytes, media_type: str, selector: str) -> None:
-        """Put a manifest under a tag or its digest.
+        """Upload a manifest under a tag or its digest.
 
         Raises:
             RegistryError: The registry refuses it.
         """
         self._request("PUT", self._path("manifests", selector), {"Content-Type": media_type}, body=data, push=True)
 
-    # How it is asked.
+    # Requests.
 
     def again(self, attempt: Callable[[], Any]) -> Any:
-        """Call something that fails for the moment until it doesn't, waiting longer each time.
+        """Retry a call that fails temporarily, with increasing delays.
 
         Raises:
-            RegistryError: The last failure, or the first that won't pass.
+            RegistryError: The last temporary failure, or the first permanent one.
         """
         for number in range(self._options.retries + 1):
             left = self._connection.pace.left()
@@ -274,7 +274,7 @@ def _retry_after(text: str | None) -> float | None:
 
 
 class _InTime:
-    """Reads what is uploaded for as long as there is time."""
+    """Reads the body of an upload until the time is up."""
 
     def __init__(self, raw: ByteReader, pace: Pace) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""How a client proves to a registry who it is: the challenge of an answer 401, and what is sent instead (token.md)."""
+"""Authenticates to a registry: answers the challenge of a 401 response with basic credentials or a token (token.md)."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 _OK, _UNAUTHORIZED = 200, 401
 _TOKEN = re.compile(r"[!-~]{1,65536}\Z")
-"""What may be sent in a header."""
+"""The characters permitted in a header."""
 
 
 class Ask(Protocol):
-    """Sends a request to where tokens are given; returns the status and the body."""
+    """The type of a function that sends a request to a token server, and returns the status and the body."""
 
     def __call__(
         self, method: str, realm: str, headers: Mapping[str, str], fields: Mapping[str, str], authorization: str
     ) -> tuple[int, bytes]:
-        """Send it: ``fields`` are a form, or are added to the address; ``authorization`` is for the realm's origin alone."""
+        """Send it: ``fields`` are a form, or added to the URL; ``authorization`` is only for the realm's origin."""
         ...  # pragma: no cover
 
 
 def authorize(name: str, header: str, scope: str, *, registry: Origin, credential: Credential | None, ask: Ask) -> str:
-    """Answer a challenge of the registry itself; one of a host that it led to is never answered.
+    """Answer a challenge of the registry itself; one of a host that it redirected to is never answered.
 
     Args:
         name: The repository, for errors.
         header: The ``WWW-Authenticate`` header.
-        scope: What is wanted, where the challenge doesn't say.
+        scope: The scope, where the challenge has none.
         registry: The origin that the challenge comes from.
-        credential: What there is to show.
+        credential: The credentials, if any.
         ask: Sends a request.
 
     Returns:
         The ``Authorization`` header, for the registry's origin.
 
     Raises:
-        RegistryDenied: There are no credentials, they are refused, or they would have to go where they don't belong.
+        RegistryDenied: There are no credentials, they are refused, or they would be sent to an untrusted origin.
     """
     challenges = parse_challenges(header)
     bearer = next((challenge for challenge in challenges if challenge.scheme == "bearer"), None)
@@ -84,10 +84,10 @@ def _bearer(
 
 
 def _check_realm(name: str, realm: str, registry: Origin) -> None:
-    """Refuse a realm that credentials must not be sent to.
+    """Refuse a realm that must not get credentials.
 
-    A registry names over TLS who gives tokens for it, which may be another host, as Docker Hub's does; then that one speaks TLS
-    as well. Over plain HTTP anybody on the way can name a realm, so only the registry itself gives its tokens.
+    A registry with TLS may name another host as its token server, as Docker Hub does; that host has to use TLS as well.
+    Over plain HTTP, anybody on the network could name a realm, so only the registry itself is accepted.
     """
     try:
         origin = Origin.of(realm)
@@ -110,7 +110,7 @@ def _token(name: str, realm: str, body: bytes) -> str:
 
 
 def no_credential(name: str) -> RegistryDenied:
-    """Return the error for a registry that wants to know who asks, when there is nothing to say."""
+    """Return the error for a registry that requires authentication when there are no credentials."""
     registry = name.partition("/")[0]
     return RegistryDenied(
         f"{name}: the registry wants credentials, and there are none for it",

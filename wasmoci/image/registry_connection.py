@@ -1,4 +1,4 @@
-"""A connection with a registry: HTTP with its certificates, proxies and time-outs, and its failures as ours."""
+"""Sends HTTP requests to a registry, with certificates, proxies and time-outs, and maps failures to our errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wasmoci.image.registry_options import RegistryOptions
 
-# Without compression on the way: digests are of what is stored, and no answer can be a bomb.
+# Without content encoding: digests are of the stored bytes, and no response can be a decompression bomb.
 _HEADERS = {"User-Agent": "wasmoci", "Accept-Encoding": "identity"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_SECONDS = 15.0
@@ -32,12 +32,12 @@ _CONNECT_SECONDS = 15.0
 
 @attrs.frozen
 class Answer:
-    """An answer, and whose it is.
+    """A response, and its origin.
 
     Args:
-        response: The answer.
-        url: Where it comes from, after all redirections.
-        own: Whether it comes from the origin that was asked, by way of no other: only then it may ask for credentials.
+        response: The response.
+        url: Its URL, after all redirects.
+        own: Whether it comes from the requested origin without detour: only then it may ask for credentials.
     """
 
     response: urllib3.BaseHTTPResponse
@@ -46,15 +46,15 @@ class Answer:
 
 
 class Connection:
-    """Sends requests to one registry, and to where it redirects; may be used by several threads.
+    """Sends requests to one registry and follows its redirects; can be used by several threads.
 
     Args:
         name: The repository, for errors.
         host: The registry's host, with its port.
-        options: How it is talked to.
+        options: Options for the registry.
 
     Raises:
-        ImageError: urllib3 isn't installed, the host is none, or the file of certificates is none.
+        ImageError: urllib3 isn't installed, the host is invalid, or the file of certificates is.
     """
 
     def __init__(self, name: str, host: str, options: RegistryOptions) -> None:
@@ -83,20 +83,20 @@ class Connection:
         authorization: str = "",
         to: Origin | None = None,
     ) -> Answer:
-        """Send a request; GET and HEAD follow redirections, on which credentials stay behind.
+        """Send a request; GET and HEAD follow redirects, without credentials.
 
         Args:
-            method: As ``GET``.
-            url: Where to.
-            headers: What comes on top of what is always sent; nothing secret.
-            body: Bytes, or something to read them from.
-            authorization: Shown to ``to`` alone, and to it no more once a redirection has led elsewhere.
+            method: The HTTP method, such as ``GET``.
+            url: The URL.
+            headers: Additional headers without secrets.
+            body: Bytes, or an object to read them from.
+            authorization: Sent to ``to`` only, and no longer once a redirect has led elsewhere.
             to: The origin that the credentials are for; None for the registry's.
 
         Raises:
-            RegistryError: There is no connection, or it leads where nobody has to go.
-            ImageLimitExceeded: There are too many redirections, or the time for the transfer is over.
-            Passing: There is no connection for the moment.
+            RegistryError: There is no connection, or a redirect is refused.
+            ImageLimitExceeded: There are too many redirects, or the time for the transfer is up.
+            Passing: The connection failed temporarily.
         """
         to = to or self.origin
         own = True
@@ -132,16 +132,16 @@ class Connection:
             raise RegistryError(f"{self._name}: {url[:200]!r} can't be asked for: {error}") from None
 
     def whole(self, response: urllib3.BaseHTTPResponse, most: int, what: str) -> bytes:
-        """Return an answer's body.
+        """Return the body of a response.
 
         Args:
-            response: The answer.
-            most: Bytes that are read at most.
-            what: How errors call it.
+            response: The response.
+            most: The maximum size in bytes.
+            what: Its name in errors.
 
         Raises:
             InvalidImage: It is longer.
-            Passing: It broke off.
+            Passing: The connection broke.
         """
         data, complete = self._read(response, most)
         if not complete:
@@ -149,18 +149,18 @@ class Connection:
         return data
 
     def explanation(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """Return the beginning of an error's body; empty where it broke off."""
+        """Return the beginning of an error's body; empty if the connection broke."""
         try:
             return self._read(response, MAX_ERROR)[0]
         except (Passing, RegistryError):
             return b""
 
     def discard(self, response: urllib3.BaseHTTPResponse) -> None:
-        """Be done with an answer; the connection is kept only if what is left is short."""
+        """Finish a response; the connection is kept only if the rest of the body is short."""
         self.explanation(response)
 
     def _read(self, response: urllib3.BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
-        """Read up to so many bytes, and tell whether it was all; else the connection is closed."""
+        """Read up to a number of bytes, and return whether that was all; otherwise the connection is closed."""
         from wasmoci.image.transfer_rate import allow  # noqa: PLC0415  it needs urllib3
 
         data = b""
@@ -178,11 +178,11 @@ class Connection:
 
     @contextlib.contextmanager
     def failures(self, url: str) -> Iterator[None]:
-        """Turn urllib3's exceptions into ours.
+        """Translate urllib3's exceptions into ours.
 
         Raises:
-            RegistryError: The failure stays.
-            Passing: It may be gone the next time.
+            RegistryError: The failure is permanent.
+            Passing: The failure may be temporary.
         """
         try:
             yield
@@ -195,12 +195,12 @@ class Connection:
             raise RegistryError(f"{self._name}: {url!r} can't be asked for: {error}") from error
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         for pool in self._pools.values():
             pool.clear()
 
     def _pool(self, origin: Origin) -> urllib3.PoolManager:
-        # That any certificate is believed was said of the registry, not of where it leads.
+        # Disabled verification applies to the registry, not to hosts that it redirects to.
         checked = not (self._options.insecure and origin.host == self.origin.host)
         proxy = urllib.request.getproxies().get(origin.scheme)
         if proxy and urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
@@ -227,16 +227,16 @@ class Connection:
 
 
 class BlobStream:
-    """An answer with a blob; reading it raises as :meth:`Connection.send`.
+    """A response with a blob; reading it raises the errors of :meth:`Connection.send`.
 
     Args:
-        connection: Where it comes from.
-        answer: The answer.
-        source: How errors call the blob.
-        most: Bytes that it has at most.
+        connection: Its connection.
+        answer: The response.
+        source: The blob's name in errors.
+        most: Its maximum size in bytes.
 
     Raises:
-        InvalidImage: It announces more.
+        InvalidImage: The response announces more.
     """
 
     def __init__(self, connection: Connection, answer: Answer, source: str, most: int) -> None:
@@ -252,21 +252,21 @@ class BlobStream:
         allow(self._response, most)
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, and none at the end."""
+        """Return up to ``size`` bytes; none at the end."""
         with self._connection.failures(self._url):
             return self._response.read(size)
 
     def skip(self, count: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         while count and (data := self.read(min(count, CHUNK))):
             count -= len(data)
 
     def close(self) -> None:
-        """Drop the rest."""
-        # What is left of the answer may be long: the connection goes too.
+        """Discard the rest."""
+        # The rest of the response may be long: the connection is closed, too.
         self._response.close()
 
 
 def announced(response: urllib3.BaseHTTPResponse) -> int:
-    """Return the bytes that an answer says its body has; 0 where it doesn't say, or has none."""
+    """Return the size that a response announces for its body; 0 where it doesn't, or has none."""
     return getattr(response, "length_remaining", None) or 0

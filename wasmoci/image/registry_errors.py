@@ -1,4 +1,4 @@
-"""Turns what went wrong with a registry into errors that say what to do."""
+"""Maps failures of a registry to errors with a hint."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from wasmoci.errors import RegistryDenied, RegistryError
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may do better."""
+"""Statuses after which repeating the request may succeed."""
 
 _PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "wrong version number", "HTTP_REQUEST")
 
 
 class Passing(Exception):
-    """A failure that may be gone the next time.
+    """A failure that may be temporary.
 
     Args:
-        error: What to raise when it isn't.
-        wait: Seconds that the registry asks to wait; None leaves it to the caller.
+        error: The error to raise if it isn't.
+        wait: Seconds to wait, as requested by the registry; None leaves it to the caller.
     """
 
     def __init__(self, error: RegistryError, wait: float | None) -> None:
@@ -30,14 +30,14 @@ class Passing(Exception):
 
 
 def status_error(name: str, method: str, url: str, status: int, body: bytes) -> RegistryError:
-    """Return the error for an answer that is one.
+    """Return the error for a response with an error status.
 
     Args:
         name: The repository.
-        method: What was asked.
-        url: Of what.
+        method: The method of the request.
+        url: The URL of the request.
         status: The HTTP status.
-        body: The answer's body, in which registries explain themselves in JSON.
+        body: The response's body, which may explain the error in JSON.
     """
     parts = urllib.parse.urlsplit(url)
     said = _explanation(body)
@@ -51,24 +51,24 @@ def status_error(name: str, method: str, url: str, status: int, body: bytes) -> 
         return RegistryDenied(
             what,
             status=status,
-            hint="Who you are logged in as may not do this: check the repository's name and your rights.",
+            hint="Check the name of the repository, and the rights of your account.",
         )
     if status == _NOT_FOUND:
         return RegistryError(
             what, status=status, hint="Check the name and the tag; a private repository may hide itself this way."
         )
     if status == _TOO_MANY:
-        return RegistryError(what, status=status, hint="The registry limits how often it is asked: wait, or log in.")
+        return RegistryError(what, status=status, hint="The registry limits the rate of requests: wait, or log in.")
     return RegistryError(what, status=status)
 
 
 def connection_error(name: str, url: str, error: Exception) -> tuple[RegistryError, bool]:
-    """Return the error for a connection that failed, and whether trying again may help.
+    """Return the error for a failed connection, and whether a retry may succeed.
 
     Args:
         name: The repository.
-        url: What was asked for.
-        error: What urllib3 raised.
+        url: The URL of the request.
+        error: The exception of urllib3.
     """
     import urllib3.exceptions as failures  # noqa: PLC0415  an extra, and slow to import
 
@@ -79,9 +79,9 @@ def connection_error(name: str, url: str, error: Exception) -> tuple[RegistryErr
     if isinstance(reason, failures.SSLError | ssl.SSLError):
         text = str(reason)
         if any(sign in text for sign in _PLAIN):
-            hint = "The registry speaks plain HTTP, it seems: use --plain-http if you trust the network."
+            hint = "The registry seems to speak plain HTTP: use --plain-http if you trust the network."
         elif "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text:
-            hint = "Give the certificate's authority with --ca-file FILE; --insecure believes any certificate of the registry's own host."
+            hint = "Name the certificate authority with --ca-file FILE; --insecure skips the check for the registry's host."
         else:
             hint = None
         return RegistryError(f"{name}: no TLS connection with {host}: {text}", hint=hint), False

@@ -1,4 +1,4 @@
-"""How registries are talked to."""
+"""Defines the options for connections to registries."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class RegistryOptions:
-    """How registries are talked to.
+    """Options for connections to registries.
 
     Args:
-        plain_http: Use HTTP; nothing that is sent is secret then.
+        plain_http: Use HTTP, without encryption.
         insecure: Use HTTPS without verifying the certificate of the registry's host. The certificates of other hosts are verified.
-        ca_file: Certificates to believe besides the system's; a PEM file on the host.
-        credential: Shown to the registry that the image's name names, and not to mirrors; None looks for one.
-        authfile: The only file to look for credentials; None for the usual ones.
-        mirrors: ``HOST[/PREFIX]`` of registries that are asked first when pulling, in their order; with ``https://`` in front it is
-            HTTPS with a certificate that is checked, whatever ``plain_http`` and ``insecure`` say.
-        retries: How often a request that failed for the moment is made again.
-        parallel: How many blobs are transferred at a time.
-        timeout: Seconds without an answer, or without a byte, after which a request has failed.
-        mirror_credential: Shown to the mirrors; None looks for one for each.
-        limits: How much may come, and how slowly.
+        ca_file: Certificate authorities to trust besides the system's; a PEM file on the host.
+        credential: Sent to the registry in the image's name, and not to mirrors; None looks it up.
+        authfile: The only file to search for credentials; None for the usual ones.
+        mirrors: ``HOST[/PREFIX]`` of registries that are tried first when pulling, in order; with ``https://`` in front
+            they use HTTPS with a verified certificate, whatever ``plain_http`` and ``insecure`` say.
+        retries: How often a request is repeated after a temporary failure.
+        parallel: The maximum number of blobs that are transferred at the same time.
+        timeout: Seconds without a response, or without a byte of it, after which a request has failed.
+        mirror_credential: Sent to the mirrors; None looks it up for each.
+        limits: Limits of the transfer.
     """
 
     plain_http: bool = False

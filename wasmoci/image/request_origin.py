@@ -1,6 +1,6 @@
-"""Where a request goes: the origin that credentials are bound to, and the addresses that a registry may lead to.
+"""Determines the origins of URLs, to which credentials are bound, and the URLs that a registry may redirect to.
 
-An address is read by urllib3 alone, which also sends the request: two readers might see two hosts in one text.
+Only urllib3 parses a URL, as it also sends the request: two parsers might see two hosts in one text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[!-\[\]-~]+\Z")  # visible ASCII without a backslash
 
 @attrs.frozen
 class Origin:
-    """The scheme, host and port of an address; credentials for one are no other's."""
+    """The scheme, host and port of a URL; credentials for one are sent to no other."""
 
     scheme: str
     host: str
@@ -30,10 +30,10 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return an address's origin.
+        """Return a URL's origin.
 
         Raises:
-            ValueError: It isn't an address of HTTP, or has a user's name in it.
+            ValueError: It isn't an HTTP URL, or contains a user name.
         """
         from urllib3.util import parse_url  # noqa: PLC0415  an extra, and slow to import
 
@@ -52,15 +52,15 @@ class Origin:
 
 
 def lead(name: str, url: str, location: str) -> str:
-    """Return where an answer leads.
+    """Return the URL that a response redirects to.
 
     Args:
         name: The repository, for errors.
-        url: What was asked for.
-        location: The answer's ``Location``.
+        url: The URL of the request.
+        location: The response's ``Location``.
 
     Raises:
-        RegistryError: Nobody has to go there: it isn't HTTP, has credentials in it, or would give up TLS.
+        RegistryError: The redirect is refused: it isn't HTTP, contains credentials, or would drop TLS.
     """
     try:
         target = urllib.parse.urljoin(url, location) if _ADDRESS.match(location) else location

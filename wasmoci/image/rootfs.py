@@ -1,8 +1,8 @@
-"""A root file system beneath a directory's descriptor: what a layer names is found inside it, or not at all.
+"""Opens files and directories in a root file system, without ever leaving it.
 
-No path is ever joined to a string and handed to the kernel. A parent directory is walked to one component at a time
-with ``O_NOFOLLOW``; a symbolic link on the way is resolved by hand with the root file system as its ``/``, so neither an
-absolute target nor ``..`` leads out. What is created, linked or removed is a single name in the directory found.
+The kernel never resolves a path of more than one component. A parent directory is reached one component at a time
+with ``O_NOFOLLOW``; a symbolic link is resolved here with the root file system as its ``/``, so neither an
+absolute target nor ``..`` leads out. What is created, linked or removed is a single name in an open directory.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Parts = tuple[str, ...]
 
 
 class Unresolvable(Exception):
-    """A path that doesn't lead to a directory inside the root file system; its text says why."""
+    """A path that doesn't lead to a directory in the root file system; its text gives the reason."""
 
 
 class Rootfs:
-    """A root file system while layers are applied to it, or while files in it are looked up.
+    """A root file system to which layers are applied, or in which files are looked up.
 
     Args:
-        fd: Its directory; stays the caller's.
+        fd: Its directory; the caller has to close it.
     """
 
     def __init__(self, fd: int) -> None:
@@ -39,17 +39,17 @@ class Rootfs:
         self.created: list[Parts] = []
 
     def parent(self, parts: Sequence[str], *, create: bool = False) -> tuple[int, Parts]:
-        """Find a directory.
+        """Open the parent directory of an entry.
 
         Args:
             parts: The components of its guest path.
-            create: Make the directories that are missing; they are listed in :attr:`created`.
+            create: Create missing directories; they are listed in :attr:`created`.
 
         Returns:
-            Its descriptor, good until the next call, and its path with all symbolic links resolved.
+            Its descriptor, valid until the next call, and its path with all symbolic links resolved.
 
         Raises:
-            FileNotFoundError: It, or a directory above it, isn't there.
+            FileNotFoundError: It, or a directory above it, doesn't exist.
             Unresolvable: Something on the way is not a directory, too deep, or a loop of links.
         """
         wanted = tuple(parts)
@@ -61,7 +61,7 @@ class Rootfs:
         return fd, resolved
 
     def forget(self) -> None:
-        """Drop what is remembered of the last look-up: a directory or a link was removed."""
+        """Clear the cache of the last look-up, because a directory or a link was removed."""
         if self._cached is not None:
             os.close(self._cached[2])
             self._cached = None
@@ -79,7 +79,7 @@ class Rootfs:
                 if name in ("", "."):
                     continue
                 if name == "..":
-                    # From the root again: it is rare, and holds one descriptor instead of one per level.
+                    # From the root again: this is rare, and needs one descriptor instead of one per level.
                     del resolved[-1:]
                     following = self.reopen(resolved)
                 else:
@@ -117,7 +117,7 @@ class Rootfs:
             return os.readlink(name, dir_fd=fd)
 
     def reopen(self, resolved: Sequence[str]) -> int:
-        """Open a directory by its real path, following no link; the descriptor is the caller's to close."""
+        """Open a directory by its real path, following no link; the caller has to close the descriptor."""
         fd = os.open(".", _DIRECTORY, dir_fd=self._root)
         for name in resolved:
             try:
@@ -128,10 +128,10 @@ class Rootfs:
         return fd
 
     def open_file(self, parts: Sequence[str]) -> int | None:
-        """Open a regular file for reading, links resolved inside, the last one too.
+        """Open a regular file for reading; links are resolved inside, including the last one.
 
         Returns:
-            A descriptor that is the caller's to close, or None when there is no such regular file.
+            A descriptor, which the caller has to close, or None when there is no such regular file.
         """
         wanted = tuple(part for part in parts if part not in ("", "."))
         for _ in range(MAX_LINKS):

@@ -28,18 +28,18 @@ def unpack_layers(
 ) -> Changes:
     """Unpack an image.
 
-    What is at ``rootfs`` after an error is a part of the image and not verified: it has to be removed. Use
-    :func:`wasmoci.image.unpack`, or :func:`wasmoci.image.staging.staged`, which do.
+    After an error, the content of ``rootfs`` is incomplete and not verified, and has to be removed. Use
+    :func:`wasmoci.image.unpack`, or :func:`wasmoci.image.staging.staged`, which do that.
 
     Args:
         image: The image.
         rootfs: An empty directory on the host that nobody else writes to.
-        limits: Bounds on what it may become.
-        owner: Give files their uid and gid; None does so as root.
+        limits: Limits of the unpacking.
+        owner: Set the uid and gid of files; None does so as root.
 
     Raises:
-        InvalidImage: A layer is damaged, or reaches out of the root file system.
-        ImageLimitExceeded: It is too much.
+        InvalidImage: A layer is damaged, or an entry leaves the root file system.
+        ImageLimitExceeded: It exceeds the limits.
         ImageError: The operating system refuses something.
     """
     owner = os.geteuid() == 0 if owner is None else owner
@@ -62,7 +62,7 @@ def _apply_tar(image: Image, layer: Layer, applier: LayerApplier, budget: Budget
             archive = VerifiedReader(archive, layer.diff_id, None, source=f"{layer.name}, decompressed")
         applier.apply(TarReader(archive, source=layer.name), source=layer.name)
         while archive.read(CHUNK):
-            pass  # what follows the archive's end is part of what is verified
+            pass  # data after the archive's end has to be verified as well
         blob.drain()
 
 

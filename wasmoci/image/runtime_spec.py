@@ -1,6 +1,7 @@
-"""Makes the OCI runtime spec of an image, as Podman does (OCI image spec, conversion.md).
+"""Creates the OCI runtime spec of an image, like Podman (OCI image spec, conversion.md).
 
-The caller's wishes go on top: ``args`` replace ``Cmd``, as on Podman's command line, ``env`` is added, ``volumes`` are mounted.
+The caller's settings take precedence: ``args`` replace ``Cmd``, as on Podman's command line, ``env`` is added,
+``volumes`` are mounted.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @attrs.frozen
 class Volume:
-    """A host path that a container sees.
+    """A host path that is mounted in a container.
 
     Args:
         source: The host path, absolute.
@@ -44,10 +45,10 @@ class Volume:
 
     @classmethod
     def parse(cls, text: str) -> Volume:
-        """Read ``HOST:GUEST[:ro|:rw]``, as Podman's ``-v``.
+        """Parse ``HOST:GUEST[:ro|:rw]``, like Podman's ``-v``.
 
         Raises:
-            InvalidMount: It is of another form.
+            InvalidMount: It has another form.
         """
         source, _, rest = text.partition(":")
         destination, _, mode = rest.partition(":")
@@ -59,17 +60,17 @@ class Volume:
 
 @attrs.frozen
 class Wishes:
-    """What a caller asks for, on top of an image.
+    """The caller's settings, which override the image's.
 
     Args:
         args: Replaces ``Cmd``; None keeps it.
         entrypoint: Replaces ``Entrypoint``, and drops ``Cmd`` unless ``args`` are given; None keeps it.
-        env: Added to the image's, the same names replaced.
+        env: Added to the image's; variables of the same name are replaced.
         volumes: Host paths to mount.
         workdir: The working directory, an absolute guest path; None keeps the image's.
-        user: As the image's ``User``; None keeps it.
-        annotations: Put over the image's.
-        read_only: Whether the root file system may only be read.
+        user: Replaces the image's ``User``; None keeps it.
+        annotations: Added to the image's; those of the same name are replaced.
+        read_only: Whether the root file system is read-only.
         terminal: Whether the process has a terminal.
     """
 
@@ -92,14 +93,14 @@ def make_spec(
     Args:
         image: The image.
         rootfs: Its root file system, where users and groups are looked up.
-        wishes: The caller's part.
+        wishes: The caller's settings.
         root_path: ``root.path``: a host path, absolute or relative to the bundle.
-        rootless: Make a spec that runc takes from an ordinary user: with a user namespace, without resources.
-        idle: Leave ``process.args`` out when there is nothing to run, for somebody to write them.
+        rootless: Write a spec that rootless runc accepts: with a user namespace, without resources.
+        idle: Leave ``process.args`` out when there is nothing to run, so that the caller can add them.
 
     Raises:
-        InvalidImage: It has nothing to run and isn't ``idle``, its ``User`` doesn't exist, or its ``WorkingDir`` leads to a file system
-            of the kernel's.
+        InvalidImage: It has nothing to run and isn't ``idle``, its ``User`` doesn't exist, or its ``WorkingDir`` is in
+            one of the kernel's file systems.
     """
     config = image.config
     try:

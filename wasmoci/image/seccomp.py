@@ -1,8 +1,8 @@
-"""The system calls of a container whose program comes from an image: Podman's default, for its default capabilities.
+"""Defines the seccomp profile of a native container from an image: Podman's default, for its default capabilities.
 
-The names are those that Podman 5 documents as its default profile (containers-common, ``seccomp.json``), resolved for
-:data:`wasmoci.image.native_confinement.CAPABILITIES`. They stand here so that a host without that file has the filter as well; a test
-compares them with the file where it is installed.
+The names are those of Podman 5's default profile (containers-common, ``seccomp.json``), resolved for
+:data:`wasmoci.image.native_confinement.CAPABILITIES`. They are listed here so that a host without that file has the
+filter as well; a test compares them with the file where it is installed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ oldstat olduname open_by_handle_at pciconfig_iobase pciconfig_read pciconfig_wri
 query_module quotactl quotactl_fd setdomainname sethostname setns settimeofday sgetmask ssetmask stime swapcontext
 swapoff swapon syscall sysfs uselib userfaultfd ustat vhangup vm86 vm86old vmsplice
 """
-"""What fails with EPERM; what stands nowhere here fails with ENOSYS, as on a kernel that doesn't have it."""
+"""The calls that fail with EPERM; any other call fails with ENOSYS, as on a kernel without it."""
 
 _X86 = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
 _S390X = ["SCMP_ARCH_S390X", "SCMP_ARCH_S390"]
@@ -81,7 +81,7 @@ def profile(machine: str | None = None) -> dict[str, Any]:
     """Return ``linux.seccomp`` of a runtime spec.
 
     Args:
-        machine: The processor, as ``uname`` calls it; None for this machine's.
+        machine: The processor, as ``uname`` names it; None for this machine's.
     """
     architectures, own = _MACHINES.get(machine or os.uname().machine, ([], ""))
     rules = [
@@ -99,10 +99,10 @@ def profile(machine: str | None = None) -> dict[str, Any]:
 
 
 def _sockets() -> list[dict[str, Any]]:
-    """Sockets of all families but the host's other virtual machines, and of netlink all but the kernel's audit.
+    """Return the rules for sockets: all families except vsock, and netlink except audit.
 
-    Each family has a rule of its own. The kernel compares 64 bits and takes 32 for the family, so a rule for all families but one
-    would let that one through with a bit set above.
+    Each family has a rule of its own. The kernel compares 64 bits but uses only 32 for the family, so a rule for all
+    families but one would permit that one with a higher bit set.
     """
     families = [n for n in range(_FAMILIES) if n not in (_AF_NETLINK, _AF_VSOCK)]
     protocols = [n for n in range(_NETLINK_PROTOCOLS) if n != _NETLINK_AUDIT]

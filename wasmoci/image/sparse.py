@@ -1,4 +1,4 @@
-"""Sparse files in tar archives: the old GNU form and the three PAX forms (GNU tar manual, "Storing Sparse Files")."""
+"""Reads maps of sparse files in tar archives: old GNU and PAX 0.0, 0.1, 1.0 (GNU tar, "Storing Sparse Files")."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ Extents = tuple[tuple[int, int], ...]
 def read_map(
     blocks: Blocks, header: bytes, pax: Mapping[str, bytes], pairs: Sequence[bytes], stored: int, *, source: str
 ) -> tuple[int, Extents, int] | None:
-    """Read where the data of a sparse file belongs.
+    """Read the positions of the data of a sparse file.
 
     Args:
-        blocks: The archive, at the file's data; the map is read from it where it stands there.
+        blocks: The archive, at the file's data; one form stores the map there.
         header: The file's header.
         pax: Its PAX records.
-        pairs: The repeated records of the first PAX form, in their order.
-        stored: Bytes that the archive has for the file, with the map where it stands there.
-        source: How errors call the archive.
+        pairs: The repeated records of the first PAX form, in order.
+        stored: The number of bytes in the archive for the file, including the map if it is stored there.
+        source: The archive's name in errors.
 
     Returns:
-        The file's size, its extents, and the bytes of data left to read; None when the file is not sparse.
+        The file's size, its extents, and the number of bytes of data to read; None when the file is not sparse.
 
     Raises:
-        InvalidImage: The map contradicts itself.
+        InvalidImage: The map is inconsistent.
     """
     before = blocks.position
     if header[156:157] == b"S":

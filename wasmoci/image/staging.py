@@ -1,7 +1,8 @@
-"""Directories that appear whole or not at all, and what a killed process left behind.
+"""Creates directories atomically, and removes what killed processes left behind.
 
-A directory is made under a hidden name next to its place, held with ``flock``, and renamed when it is complete. The lock
-goes with the process, so whoever finds such a directory unlocked knows that its maker is gone, and removes it.
+A directory is created under a hidden name next to its destination, locked with ``flock``, and renamed when it is
+complete. The kernel releases the lock when the process ends, so an unlocked directory of this kind is abandoned, and is
+removed.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
 
 _PREFIX = ".wasmoci-"
 _NEVER_WAITING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-"""Of what is found under a name: a FIFO in the place of a lock would be waited for."""
+"""Flags for opening an existing path: opening a FIFO in place of a lock must not block."""
 _PAUSE = 0.05
 
 
 @contextlib.contextmanager
 def staged(parent: Path, label: str) -> Iterator[Path]:
-    """Make a private directory (mode 0700) that is removed at the end, unless it was renamed by then.
+    """Create a private directory (mode 0700) that is removed at the end, unless it has been renamed.
 
     Args:
         parent: An existing directory, on the host.
-        label: What it becomes; part of its name, by which :func:`sweep` finds it.
+        label: Its purpose; part of its name, by which :func:`sweep` finds it.
     """
     path, fd = _create(parent, label)
     try:
@@ -49,13 +50,13 @@ def staged(parent: Path, label: str) -> Iterator[Path]:
 
 
 def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], None] | None = None) -> int:
-    """Remove what processes that are gone left of :func:`staged`; return how many directories that were.
+    """Remove directories of :func:`staged` that dead processes left behind; return their number.
 
-    What can't be removed is a warning, and stays for the next time. What another user has put there isn't touched.
+    A directory that can't be removed causes a warning, and stays. Those of another user aren't touched.
 
     Args:
         parent: The directory to look in; nothing happens when it is missing.
-        label: Only those of this label.
+        label: Only directories with this label.
         before: Called with each before it is removed.
     """
     wanted = _PREFIX if label is None else f"{_PREFIX}{label}."
@@ -85,18 +86,18 @@ def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], No
 
 @contextlib.contextmanager
 def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Lock a directory or file that exists.
+    """Lock an existing directory or file.
 
     Args:
         path: On the host.
-        exclusive: Alone, or together with other holders.
-        wait: Wait for it; else yield False when it is taken.
+        exclusive: Exclusively, or shared with other holders.
+        wait: Wait for it; otherwise yield False when it is taken.
 
     Yields:
-        Whether it is held; False also when it was replaced or removed meanwhile.
+        Whether it is locked; False also when it was replaced or removed meanwhile.
 
     Raises:
-        OSError: It isn't there.
+        OSError: It doesn't exist.
     """
     fd = os.open(path, os.O_RDONLY | _NEVER_WAITING)
     try:
@@ -112,14 +113,15 @@ def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[
 
 @contextlib.contextmanager
 def locked(path: Path, *, remove: bool = False, waiting: Callable[[], object] | None = None) -> Iterator[int]:
-    """Hold a lock file exclusively, made where it is missing; yields its descriptor.
+    """Hold a lock file exclusively, created if it is missing; yields its descriptor.
 
-    It may be unlinked or renamed by whoever holds it: those who wait notice and start over.
+    Its holder may unlink or rename it: those who wait notice that and start over.
 
     Args:
         path: The file, on the host.
         remove: Unlink it at the end.
-        waiting: Called again and again while somebody else holds it; raises when that takes too long. None waits for ever.
+        waiting: Called repeatedly while another process holds it; raises an exception when that takes too long. None
+            waits forever.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _NEVER_WAITING, 0o600)
@@ -154,7 +156,7 @@ def _create(parent: Path, label: str) -> tuple[Path, int]:
     while True:
         path = parent / f"{_PREFIX}{label}.{secrets.token_hex(6)}"
         path.mkdir(mode=0o700)
-        # Someone who sweeps may take the lock, and the directory away, before it is held here: then once more.
+        # A sweeping process may take the lock and remove the directory before it is locked here: then retry.
         with contextlib.suppress(FileNotFoundError):
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(fd, fcntl.LOCK_EX)

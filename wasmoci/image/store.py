@@ -1,16 +1,16 @@
-"""The local store of images: an OCI layout of all of them, and their root file systems, unpacked once.
+"""The local store of images: an OCI layout with all images, and their unpacked root file systems.
 
 ::
 
     STORE/                    $WASMOCI_STORE, else $XDG_DATA_HOME/wasmoci, else ~/.local/share/wasmoci
       images/                 an OCI image layout, readable by any tool; its index has the names
-      partial/                blobs that are arriving; what was cut off is taken up again
+      partial/                blobs during a transfer; interrupted transfers are resumed
       rootfs/DIGEST/          unpacked root file systems, shared by all containers of an image, never written to
-      run/                    what running containers have for themselves
+      run/                    private files of running containers
 
-Several processes may use it at once. A blob or a root file system appears whole, by a rename. Whoever adds to the store
-holds ``images`` shared, whoever collects garbage holds it exclusively; a root file system in use is held by its users.
-All locks go with their process.
+Several processes may use it at once. A blob or a root file system appears atomically, by a rename. Adding to the store
+locks ``images`` shared, garbage collection locks it exclusively; a root file system in use is locked by its users.
+The kernel releases all locks when their process ends.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REQUESTED = "dev.wasmoci.requested-digest"
-"""Annotation of an entry that was pulled from an index by its digest: that digest."""
+"""The annotation of an entry that was pulled from an index by its digest: that digest."""
 
 _UNPACKED = "rootfs"
 _PARTS = ("rootfs", "run", "partial", "images", "images/blobs", "images/blobs/sha256")
-_FILES = ("index.json", "oci-layout")  # what is believed without a digest
+_FILES = ("index.json", "oci-layout")  # trusted without a digest
 
 
 @attrs.frozen
@@ -54,8 +54,8 @@ class Stored:
     """An image in the store.
 
     Args:
-        name: Its name; empty when it lost it to another image.
-        descriptor: Its manifest's.
+        name: Its name; empty if another image has taken it.
+        descriptor: The descriptor of its manifest.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Stored:
 
 @attrs.frozen
 class Pruned:
-    """What was removed: how many of each, and the bytes of blobs."""
+    """What was removed: the number of each kind, and the bytes of blobs."""
 
     images: int = 0
     blobs: int = 0
@@ -73,15 +73,15 @@ class Pruned:
 
 
 class Store:
-    """A store of images; made where it is missing, for its user alone (mode 0700).
+    """A store of images; created if it is missing, accessible to its user alone (mode 0700).
 
-    It is used only where no other user could have put something into it; see :mod:`wasmoci.host.private_paths`.
+    It is used only if no other user could have written to it; see :mod:`wasmoci.host.private_paths`.
 
     Args:
         path: Its directory, on the host; None for the user's.
 
     Raises:
-        StoreError: It can't be made or written to, or another user could have done so.
+        StoreError: It can't be created or written to, or another user could have written to it.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -104,7 +104,7 @@ class Store:
             ) from error
 
     def _check_parts(self, store: int) -> None:
-        """Make what the store is made of, and refuse what somebody else may have put there before it was the user's alone.
+        """Create the parts of the store, and refuse those that another user may have put there before.
 
         Args:
             store: The descriptor of its directory, which is closed.
@@ -123,7 +123,7 @@ class Store:
     # Names.
 
     def images(self) -> tuple[Stored, ...]:
-        """Return what is in the store, by name."""
+        """Return the images in the store, by name."""
         entries = self.writer.blobs.index().manifests
         found = (Stored(entry.annotations.get(REF_NAME, ""), entry) for entry in entries)
         return tuple(sorted(found, key=lambda image: (image.name, image.descriptor.digest)))
@@ -166,7 +166,7 @@ class Store:
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[LayoutWriter]:
-        """Keep the garbage collection away while blobs arrive that no name refers to yet."""
+        """Prevent garbage collection while blobs arrive that no name refers to yet."""
         with hold(self.writer.path / "blobs"):
             yield self.writer
 
@@ -174,18 +174,18 @@ class Store:
 
     @contextlib.contextmanager
     def rootfs(self, image: Image, *, limits: UnpackLimits = DEFAULT_LIMITS) -> Iterator[Path]:
-        """Give an image's root file system, unpacked now unless it is there already, and keep it there meanwhile.
+        """Yield the path of an image's root file system, unpacked if necessary, and keep it from being pruned.
 
         Args:
-            image: The image, from wherever.
-            limits: Bounds on what it may become.
+            image: The image, from any source.
+            limits: Limits of the unpacking.
 
         Yields:
-            Its host path. Nobody may write to it: others use it too.
+            Its host path. Nobody may write to it, because others use it, too.
 
         Raises:
-            InvalidImage: The image is damaged, or reaches out of the root file system.
-            ImageLimitExceeded: It is too much.
+            InvalidImage: The image is damaged, or an entry leaves the root file system.
+            ImageLimitExceeded: It exceeds the limits.
         """
         key = image.digest.replace(":", "-") + ("" if os.geteuid() == 0 else ".user")
         place = self._rootfs / key
@@ -209,7 +209,7 @@ class Store:
                     unpack_layers(image, directory / _UNPACKED, limits=limits)
                     fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
                     try:
-                        sync_file_system(fd)  # or a power cut would leave a root file system of empty files
+                        sync_file_system(fd)  # otherwise a power failure could leave a root file system of empty files
                     finally:
                         os.close(fd)
                     directory.rename(place)
@@ -218,15 +218,15 @@ class Store:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a container a directory of its own, removed at the end; also removes those of processes that were killed."""
+        """Create a private directory for a container, removed at the end; also remove those of killed processes."""
         sweep(self._run, before=release)
         with staged(self._run, "container") as directory:
             yield directory
 
-    # Removing.
+    # Removal.
 
     def remove(self, text: str) -> Stored:
-        """Take a name away, and with its last name the image.
+        """Remove a name and, with its last name, the image.
 
         Raises:
             ImageNotFound: The store doesn't have it.
@@ -237,10 +237,10 @@ class Store:
         return found
 
     def prune(self, *, everything: bool = False) -> Pruned:
-        """Remove images without a name, blobs and root file systems of no image, and what cut-off pulls left.
+        """Remove images without a name, blobs and root file systems without an image, and interrupted transfers.
 
         Args:
-            everything: Also all images with a name. Root file systems in use stay in any case.
+            everything: Also remove all images with a name. Root file systems in use stay in any case.
         """
         before = self.images()
 
@@ -254,7 +254,7 @@ class Store:
     def _collect(self, *, wait: bool, only: str | None = None) -> Pruned:
         with hold(self.writer.path / "blobs", exclusive=True, wait=wait) as held:
             if not held:
-                return Pruned()  # somebody is adding: the next prune will do it
+                return Pruned()  # an image is being added: the next prune will do it
             live, manifests = self._live()
             blobs = size = 0
             for algorithm in (self.writer.path / "blobs").iterdir():
@@ -278,14 +278,14 @@ class Store:
                 continue
             with contextlib.suppress(FileNotFoundError), hold(place, exclusive=True, wait=False) as held:
                 if held:
-                    # Renamed first: under its name it is whole or not there, also when this is interrupted.
+                    # Renamed first: under its name it is complete or doesn't exist, even if this is interrupted.
                     with staged(self._rootfs, "removed") as directory:
                         place.rename(directory / "it")
                     removed += 1
         return removed
 
     def _live(self) -> tuple[set[str], set[str]]:
-        """Return the digests of all blobs that some entry needs, and those of manifests among them."""
+        """Return the digests of all blobs that an entry needs, and those of the manifests among them."""
         live: set[str] = set()
         manifests: set[str] = set()
         pending = list(self.writer.blobs.index().manifests)
@@ -302,7 +302,7 @@ class Store:
                     found = read_manifest(read_document(self.writer.blobs, descriptor), descriptor.media_type)
                     live.update(blob.digest for blob in (found.config, *found.layers))
             except InvalidImage:
-                continue  # damaged: what is left of it goes when its name goes
+                continue  # damaged: the rest is removed with its name
         return live, manifests
 
 

@@ -1,4 +1,4 @@
-"""Where the local store is."""
+"""Determines the path of the local store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def default_store() -> Path:
-    """Return the directory of the user's store, whether it is there or not."""
+    """Return the directory of the user's store, whether it exists or not."""
     chosen = os.environ.get("WASMOCI_STORE")
     if chosen:
         return Path(chosen)

@@ -1,9 +1,9 @@
-"""A tar archive, read from a stream: USTAR, PAX and GNU, the dialects of Go's archive/tar.
+"""Reads a tar archive from a stream: USTAR, PAX and GNU, the dialects of Go's archive/tar.
 
-The standard library's ``tarfile`` is not used for reading layers: it takes a damaged header in the middle of an archive
-for its end and says nothing, reads a PAX header of any declared size into memory, and depends on the Python's patch
-level for the rest. Here every header is checked, everything that is held in memory is bounded, and what is accepted
-is what the container tools accept. Like them, global PAX headers are passed over.
+The standard library's ``tarfile`` is not used for layers: it silently treats a damaged header in the middle of an
+archive as its end, reads a PAX header of any declared size into memory, and otherwise depends on the patch level of
+Python. Here every header is checked, everything that is held in memory is bounded, and the same archives are accepted
+as by the container tools. Like them, it ignores global PAX headers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wasmoci.image.digest import ByteReader
 
 MAX_EXTENSION = 1 << 20
-"""Bytes of a PAX header or of a long name, as in Go."""
+"""The maximum size of a PAX header or a long name in bytes, as in Go."""
 
 XATTR = "SCHILY.xattr."
 _SIGNED_MAX = 127
@@ -32,7 +32,7 @@ _MAX_DIGITS = 20
 
 
 class Kind(Enum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     FILE = "file"
     HARD_LINK = "hard link"
@@ -62,17 +62,17 @@ class Entry:
     """One member of an archive.
 
     Args:
-        name: As it stands in the archive, not made safe.
+        name: The name in the archive, unchecked.
         kind: What it is.
         mode: Permission bits, with set-user-ID and the like.
         uid: Its owner.
         gid: Its group.
         mtime: Nanoseconds since the epoch.
-        size: Bytes of the file once unpacked.
-        link: Where a link points; for a hard link the name of another entry.
+        size: Bytes of the unpacked file.
+        link: The target of a link; for a hard link the name of another entry.
         xattrs: Extended attributes.
         extents: For a sparse file, the offset and length of its data; all else is holes.
-        offset: Where its data begins in the archive.
+        offset: The offset of its data in the archive.
     """
 
     name: str
@@ -92,8 +92,8 @@ class TarReader:
     """Iterates over an archive's entries; the data of the current one is read with :meth:`data`.
 
     Args:
-        raw: The archive; when it can seek, skipped data is not read.
-        source: How errors call it.
+        raw: The archive; if it is seekable, skipped data is not read.
+        source: Its name in errors.
     """
 
     def __init__(self, raw: ByteReader, *, source: str) -> None:
@@ -107,7 +107,7 @@ class TarReader:
             yield entry
 
     def data(self) -> Iterator[memoryview]:
-        """Yield the rest of the current entry's data, for a sparse file its extents one after the other."""
+        """Yield the rest of the current entry's data; for a sparse file its extents one after the other."""
         while self._left:
             piece = self._blocks.piece(self._left)
             self._left -= len(piece)
@@ -257,7 +257,7 @@ class TarReader:
 def _name(header: bytes) -> bytes:
     name = header[:100].split(b"\0", 1)[0]
     if header[257:263] != b"ustar\0":
-        return name  # GNU and version 7 keep other things where USTAR has the prefix
+        return name  # GNU and version 7 use the bytes of USTAR's prefix for other purposes
     end = 476 if header[508:512] == b"tar\0" else 500
     prefix = header[345:end].split(b"\0", 1)[0]
     return prefix + b"/" + name if prefix else name

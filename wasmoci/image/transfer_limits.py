@@ -1,4 +1,4 @@
-"""How much may come from a registry for one image, and how slowly: the bounds that stop one that never ends."""
+"""Limits the size and duration of a transfer from a registry, so that a hostile one can't go on forever."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from wasmoci.image.model import Descriptor
 
 MAX_ERROR = 64 << 10
-"""Bytes of an answer's body that are read where it only explains a failure, or nobody needs it."""
+"""The bytes that are read of a body that only explains an error, or that isn't needed."""
 
 MAX_TOKEN = 1 << 20
 MAX_HEADERS = 1 << 20
-"""Bytes of an answer before its body, its interim answers (1xx) counted."""
+"""The maximum size of a response before its body in bytes, including interim responses (1xx)."""
 
 
 @attrs.frozen
 class TransferLimits:
-    """Bounds on getting one image.
+    """The limits of transferring one image.
 
     Args:
-        blob: Bytes of a single blob, as it is transferred.
-        pull: Bytes of all blobs together.
-        layers: How many layers the image may have.
-        documents: Bytes of all manifests, indexes and configs that are read to choose an image.
-        redirects: How many redirections in a row are followed.
-        rate: Bytes a second that have to arrive, on average over :attr:`RegistryOptions.timeout`; less counts as no answer.
-        time: Seconds for the whole.
+        blob: The size of a single blob in bytes, as it is transferred.
+        pull: The size of all blobs together in bytes.
+        layers: The number of layers.
+        documents: The size of all manifests, indexes and configs that are read to choose an image, in bytes.
+        redirects: The number of consecutive redirects.
+        rate: The minimum rate in bytes per second, averaged over :attr:`RegistryOptions.timeout`; less counts as no
+            response.
+        time: Seconds for the whole transfer.
     """
 
     blob: int = attrs.field(default=16 << 30, validator=positive)
@@ -48,10 +49,10 @@ class TransferLimits:
 
 
 def check_image(image: Image, limits: TransferLimits) -> None:
-    """Compare what an image's manifest announces with the limits, before anything of it is transferred.
+    """Compare the sizes in an image's manifest with the limits, before anything is transferred.
 
     Raises:
-        ImageLimitExceeded: It is more.
+        ImageLimitExceeded: A limit is exceeded.
     """
     source = f"{image.blobs.name}: {image.digest}"
     count = len(image.manifest.layers)
@@ -67,14 +68,14 @@ def check_image(image: Image, limits: TransferLimits) -> None:
 
 
 def check_room(place: Path, needed: int) -> None:
-    """Compare what is still to come with the room that there is.
+    """Check that there is enough free space for the transfer.
 
     Args:
-        place: Where it goes, a host path.
+        place: The destination, a host path.
         needed: Bytes.
 
     Raises:
-        ImageError: There is less.
+        ImageError: There isn't.
     """
     found = os.statvfs(place)
     free = found.f_bavail * found.f_frsize
@@ -90,7 +91,7 @@ class Documents:
 
     Args:
         name: The repository, for errors.
-        limits: The bounds.
+        limits: The limits.
     """
 
     def __init__(self, name: str, limits: TransferLimits) -> None:
@@ -99,7 +100,7 @@ class Documents:
         self._bytes = 0
 
     def spend(self, descriptor: Descriptor) -> None:
-        """Count one that is to be fetched.
+        """Count a document that is about to be fetched.
 
         Raises:
             ImageLimitExceeded: It is too much.
@@ -112,7 +113,7 @@ class Documents:
 
 
 def exceeded(message: str, name: str) -> ImageLimitExceeded:
-    """Return the error for a limit, which says how to raise it."""
+    """Return the error for a limit, with a hint on raising it."""
     return ImageLimitExceeded(
         message,
         hint=f"If you trust the registry, allow more: TransferLimits({name}=...), or --limit {name}=... at the command line.",

@@ -1,7 +1,8 @@
-"""Connections that don't wait forever: what a server sends has to come fast enough, and within a number of bytes.
+"""Enforces a minimum rate and a maximum size on what a registry sends, below HTTP.
 
-A time-out of a socket begins anew with each byte. Who sends one byte a minute, or interim answers, header lines or trailers
-without end, is never found out by it, nor by a bound on the body. So the bytes are counted where they arrive, below HTTP.
+A socket's time-out restarts with each byte. It never stops a server that sends one byte a minute, or interim responses,
+header lines or trailers without end; nor does a limit on the body. So the bytes are counted as they arrive on the
+socket.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from wasmoci.image.registry_errors import Passing
 from wasmoci.image.transfer_limits import MAX_HEADERS, TransferLimits, exceeded
 
 _OVERHEAD = 1 << 20
-"""Bytes that chunks' lengths and trailers may take besides as much again as the body."""
+"""The bytes allowed for the sizes and trailers of chunks, in addition to twice the body."""
 
 
 class Pace:
-    """How fast an image has to come, and until when.
+    """The minimum rate and the deadline of a transfer.
 
     Args:
         name: The repository, for errors.
-        timeout: Seconds without a byte, or with too few of them, after which an answer is given up.
-        limits: The rest.
+        timeout: Seconds without a byte, or with too few of them, after which a request is given up.
+        limits: The limits of the transfer.
     """
 
     def __init__(self, name: str, timeout: float, limits: TransferLimits) -> None:
@@ -42,7 +43,7 @@ class Pace:
         """Return the seconds that are left.
 
         Raises:
-            ImageLimitExceeded: None are.
+            ImageLimitExceeded: The time is up.
         """
         left = self._end - time.monotonic()
         if left <= 0:
@@ -51,12 +52,12 @@ class Pace:
 
 
 class PacedReader(io.RawIOBase):
-    """Reads a socket at a pace.
+    """Reads a socket, and enforces the rate.
 
     Args:
         raw: The socket's file.
         sock: The socket.
-        pace: The pace.
+        pace: The rate and the deadline.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: Any, pace: Pace) -> None:
@@ -69,21 +70,21 @@ class PacedReader(io.RawIOBase):
         self._arrived = 0
 
     def allow(self, body: int) -> None:
-        """Let an answer's body of so many bytes come, with what HTTP adds to it; how long the server thought about it is over."""
+        """Allow a body of a number of bytes, plus the overhead of HTTP; the wait for the response has ended."""
         self._budget = 2 * body + _OVERHEAD
         self._waited, self._arrived = 0.0, 0
 
     def readable(self) -> bool:
-        """Return that it is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read what is there, or wait for it.
+        """Read what is available, or wait for it.
 
         Raises:
-            Passing: Too little comes.
-            RegistryError: Too much comes.
-            ImageLimitExceeded: The time for the whole is over.
+            Passing: The rate is too low.
+            RegistryError: The response is too large.
+            ImageLimitExceeded: The time for the whole transfer is up.
         """
         left = self._pace.left()
         begin = time.monotonic()
@@ -93,7 +94,7 @@ class PacedReader(io.RawIOBase):
         except TimeoutError:
             self._pace.left()
             raise Passing(self._slow(), None) from None
-        # Only the time counts in which the server was waited for.
+        # Only the time spent waiting for the server counts.
         self._waited += time.monotonic() - begin
         self._arrived += count or 0
         self._budget -= count or 0
@@ -134,11 +135,11 @@ class _PacedSocket:
 
 
 def manager(pace: Pace, proxy: str | None, settings: dict[str, Any]) -> urllib3.PoolManager:
-    """Return a pool of connections that keep a pace.
+    """Return a connection pool that enforces the rate.
 
     Args:
-        pace: The pace.
-        proxy: The proxy's address, None for none.
+        pace: The rate and the deadline.
+        proxy: The proxy's URL; None for none.
         settings: As for ``urllib3.PoolManager``.
     """
 
@@ -170,7 +171,7 @@ def manager(pace: Pace, proxy: str | None, settings: dict[str, Any]) -> urllib3.
 
 
 def allow(response: urllib3.BaseHTTPResponse, body: int) -> None:
-    """Let an answer have a body of so many bytes."""
+    """Allow a response to have a body of a number of bytes."""
     reader: PacedReader = response.paced_reader  # type: ignore[attr-defined]
     reader.allow(body)
 

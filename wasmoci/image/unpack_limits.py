@@ -1,4 +1,4 @@
-"""How much an image may unpack to: the bounds that stop a decompression bomb."""
+"""Limits the unpacked size of an image, against decompression bombs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import attrs
 from wasmoci.errors import ImageLimitExceeded
 
 _RATIO_GRACE = 64 << 20
-"""Bytes that any layer may have, however well they compress: a small layer of zeros is no bomb."""
+"""The unpacked size in bytes that any layer may have, whatever its ratio: a small layer of zeros isn't a bomb."""
 
 
 def positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Refuse a limit that isn't more than 0."""
+    """Refuse a limit that isn't positive."""
     if not value > 0:
         msg = f"{attribute.name} is {value!r}; expected more than 0"
         raise ValueError(msg)
@@ -21,14 +21,14 @@ def positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -
 
 @attrs.frozen
 class UnpackLimits:
-    """Bounds on one image.
+    """The limits of unpacking one image.
 
     Args:
-        size: Bytes of all layers together, decompressed, with the holes of sparse files counted in full.
-        entries: Entries of all layers together.
-        file: Bytes of a single file.
-        ratio: Decompressed bytes for each compressed one, in every layer, past the layer's first 64 MiB.
-        layers: How many layers there may be.
+        size: The decompressed size of all layers together in bytes, including the holes of sparse files.
+        entries: The number of entries of all layers together.
+        file: The size of a single file in bytes.
+        ratio: Decompressed bytes for each compressed byte of a layer, beyond the layer's first 64 MiB.
+        layers: The number of layers.
     """
 
     size: int = attrs.field(default=32 << 30, validator=positive)
@@ -42,7 +42,7 @@ DEFAULT_LIMITS = UnpackLimits()
 
 
 class Budget:
-    """What is left of the limits while an image's layers are read, one after the other."""
+    """Counts what an image's layers use of the limits."""
 
     def __init__(self, limits: UnpackLimits) -> None:
         self.limits = limits
@@ -53,7 +53,7 @@ class Budget:
         """Count decompressed bytes.
 
         Raises:
-            ImageLimitExceeded: They are more than ``size``.
+            ImageLimitExceeded: ``size`` is exceeded.
         """
         self.bytes += count
         if self.bytes > self.limits.size:
@@ -62,10 +62,10 @@ class Budget:
             )
 
     def check_layers(self, count: int, *, source: str) -> None:
-        """Compare how many layers there are.
+        """Check the number of layers.
 
         Raises:
-            ImageLimitExceeded: They are more than ``layers``.
+            ImageLimitExceeded: ``layers`` is exceeded.
         """
         if count > self.limits.layers:
             raise ImageLimitExceeded(
@@ -76,7 +76,7 @@ class Budget:
         """Count an entry whose file has ``size`` bytes.
 
         Raises:
-            ImageLimitExceeded: It is one too many, or the file is larger than ``file``.
+            ImageLimitExceeded: ``entries`` or ``file`` is exceeded.
         """
         self.entries += 1
         if self.entries > self.limits.entries:
@@ -89,10 +89,10 @@ class Budget:
             )
 
     def check_ratio(self, compressed: int, decompressed: int, *, source: str) -> None:
-        """Compare what was read of a layer with what it became.
+        """Compare the compressed and decompressed sizes of a layer.
 
         Raises:
-            ImageLimitExceeded: It became more than ``ratio`` times as much.
+            ImageLimitExceeded: ``ratio`` is exceeded.
         """
         if decompressed > _RATIO_GRACE + compressed * self.limits.ratio:
             raise ImageLimitExceeded(

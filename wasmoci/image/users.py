@@ -1,4 +1,4 @@
-"""Who a container runs as: the image's ``User`` looked up in its own ``/etc/passwd`` and ``/etc/group``."""
+"""Resolves the image's ``User`` by its own ``/etc/passwd`` and ``/etc/group``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class User:
 
 
 def look_up(rootfs: Rootfs, text: str) -> User:
-    """Resolve ``user``, ``uid``, ``user:group`` and the like, as config.md describes.
+    """Resolve ``user``, ``uid``, ``user:group`` and the other forms of config.md.
 
     Args:
         rootfs: The image's root file system; links in it are resolved inside.

@@ -1,4 +1,4 @@
-"""Where the module of a Wasm layer stands in the root file system that is made for it."""
+"""Determines the file name of a Wasm layer's module in the root file system."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEFAULT_MODULE = "/module.wasm"
 
 
 def module_path(image: Image, descriptor: Descriptor) -> str:
-    """Return a Wasm layer's guest path.
+    """Return the guest path for a Wasm layer's module.
 
-    In an artifact of the CNCF's layout, and in runwasi's images, a layer is a module without a name. The first is what is
-    run: it is put where the entry point looks for it, so that an image's arguments stay what they are. Any other
-    one needs a title.
+    In an artifact of the CNCF's layout, and in runwasi's images, a layer is a module without a name. The first one is
+    run: it is put where the entry point expects it, so that an image's arguments stay unchanged. Any other one
+    needs a title.
 
     Raises:
-        InvalidImage: A further module has no title, or a title is no plain file name.
+        InvalidImage: A further module has no title, or a title isn't a plain file name.
     """
     wasm = [layer for layer in image.manifest.layers if layer.media_type in media.WASM_LAYERS]
     arguments = image.config.entrypoint + image.config.cmd
@@ -49,7 +49,7 @@ def module_path(image: Image, descriptor: Descriptor) -> str:
 
 
 def first_module(image: Image) -> tuple[str, ...]:
-    """Return the arguments of an image that has none but is a module: its guest path; else nothing."""
+    """Return the arguments of an image that has none but is a module: its guest path. Otherwise return nothing."""
     for descriptor in image.manifest.layers:
         if descriptor.media_type in media.WASM_LAYERS:
             return (module_path(image, descriptor),)

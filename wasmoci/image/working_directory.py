@@ -1,7 +1,7 @@
-"""Where a program of an image starts: never in a file system of the kernel's.
+"""Resolves the working directory of an image's program, and refuses one in the kernel's file systems.
 
-A native runtime that leaks a descriptor has it in ``/proc/self/fd``, and a container that starts there starts on the host
-(CVE-2024-21626). So an image's ``WorkingDir`` leads to none of these, by no symbolic link of the image either.
+A native runtime that leaks a descriptor has it in ``/proc/self/fd``, and a container that starts there is on the host
+(CVE-2024-21626). So an image's ``WorkingDir`` must not lead to procfs or its like, not even through the image's links.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def working_directory(rootfs: Rootfs, text: str) -> str:
 
     Args:
         rootfs: The image's root file system.
-        text: The image's word; empty for the root.
+        text: The image's ``WorkingDir``; empty for the root.
 
     Raises:
-        InvalidImage: It leads to a file system of the kernel's, or through too many links.
+        InvalidImage: It leads to one of the kernel's file systems, or through too many links.
     """
     path = posixpath.join("/", text)
     leads_to = _resolve(rootfs, path)
@@ -38,7 +38,7 @@ def working_directory(rootfs: Rootfs, text: str) -> str:
 
 
 def _resolve(rootfs: Rootfs, path: str) -> list[str]:
-    """The components of a path with the image's links resolved, beneath its root; what isn't there stays as it is written."""
+    """Return the components of a path with the image's links resolved beneath its root; missing ones stay unchanged."""
     resolved: list[str] = []
     pending = path.split("/")[::-1]
     links = 0
@@ -61,7 +61,7 @@ def _resolve(rootfs: Rootfs, path: str) -> list[str]:
 
 
 def _link(rootfs: Rootfs, directory: list[str], name: str) -> str | None:
-    """Where a symbolic link leads; None for anything else."""
+    """Return the target of a symbolic link; None for anything else."""
     try:
         fd = rootfs.reopen(directory)
     except (OSError, ValueError):

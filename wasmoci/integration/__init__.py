@@ -1,7 +1,7 @@
-"""The configuration that makes Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
+"""Creates the configuration with which Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
 
-One module for each of them, which only decides what is to be in its file; :mod:`wasmoci.integration.files` alone writes. The names
-below are loaded when they are first used: a run needs none of them.
+There is one module for each program, which only computes its file's content; :mod:`wasmoci.integration.files` writes it. The names
+below are loaded when they are first used, because a run needs none of them.
 """
 
 from __future__ import annotations

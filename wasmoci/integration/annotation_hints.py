@@ -1,4 +1,4 @@
-"""Annotations that are misspelt or never arrived: who made a spec, and which line of whose configuration is missing."""
+"""Detects misspelt or missing annotations, and finds the line of configuration that would pass them on."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from wasmoci.oci.spec import Spec
 
 _OTHERWISE = 12
-"""The rule by which a container is native because no annotation says anything."""
+"""The number of the rule that makes a container native because no annotation decides."""
 
 _ALIKE = 0.85
-"""How much of a name has to be the same, for it to be taken for misspelt."""
+"""The similarity from which on a name counts as misspelt."""
 
 _COMPAT = f"{VARIANT}=compat"
 _TASK = re.compile(r"/io\.containerd\.runtime\.v2\.task/([^/]+)/")
@@ -35,7 +35,7 @@ _CRIO_HANDLER = "io.kubernetes.cri-o.RuntimeHandler"
 
 @attrs.frozen
 class Fix:
-    """What to do so that an annotation arrives.
+    """A change that makes an annotation reach the runtime.
 
     Args:
         what: It, in words.
@@ -65,7 +65,7 @@ class Missing:
 
 
 def missing(bundle: Bundle, classification: Classification) -> Missing | None:
-    """What a container lacks that is native for want of annotations, though its program is WebAssembly.
+    """Return the annotation that a native container with a WebAssembly program lacks.
 
     Args:
         bundle: The bundle.
@@ -98,7 +98,7 @@ def missing(bundle: Bundle, classification: Classification) -> Missing | None:
 
 
 def misspelt(spec: Spec) -> tuple[tuple[str, str], ...]:
-    """The annotations of a spec that look like one that would decide, each with that one's name."""
+    """Return the annotations of a spec that look like misspellings, each with the likely name."""
     return tuple((key, meant) for key in sorted(spec.annotations) if (meant := _meant(key)) is not None)
 
 
@@ -124,7 +124,7 @@ def _has(bundle: Bundle, prefix: str) -> bool:
 
 
 def _namespace(bundle: Bundle) -> str | None:
-    """Containerd's namespace, from where its shim keeps bundles."""
+    """Return containerd's namespace, from the path of the bundle."""
     match = _TASK.search(f"{bundle.path.absolute()}/")
     return match[1] if match else None
 
@@ -143,7 +143,7 @@ _ORIGINS: dict[str, Callable[[Bundle], bool]] = {
     "docker": _by_docker,
     "ctr": lambda bundle: _namespace(bundle) is not None,
 }
-"""Who makes specs, and how they are known; the first that fits counts."""
+"""The programs that make specs, and how to recognise them; the first match counts."""
 
 
 def _fixes(origin: str, bundle: Bundle) -> tuple[Fix, ...]:

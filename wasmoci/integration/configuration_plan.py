@@ -1,4 +1,4 @@
-"""What is asked for, and what is to be done for it."""
+"""Defines the classes for a requested configuration and for the change that it results in."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from wasmoci.errors import IntegrationError
 PROGRAM = "wasmoci-runtime"
 """The OCI runtime."""
 FORCED_PROGRAM = "wasmoci-wasm"
-"""The same program under the name by which it takes every container for Wasm; installed next to it."""
+"""The same program under the name by which it treats every container as Wasm; installed next to it."""
 
 ANNOTATIONS = ("module.wasm.image/variant", "module.wasm.image/variant.*", "run.oci.handler")
-"""The annotations that have to arrive; the second is a pattern, as its end is a container's name. No other of ``run.oci.`` is let
-through: crun acts on them."""
+"""The annotations that have to reach the runtime; the second one is a pattern, as it ends in a container's name. No
+other ``run.oci.`` annotation is permitted, because crun acts on them."""
 
 HEADER = "# Written by `wasmoci config {target}`; what is changed here is lost when it is called again."
 
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """What is asked for.
+    """The requested configuration.
 
     Args:
-        runtime: Where :data:`PROGRAM` is on the machine that is configured: an absolute path.
-        name: What the runtime is to be called.
-        default: Whether it is to be the runtime of all containers that name none.
-        root: The directory below which the machine's files are; None for this machine's own.
-        home: The home directory of the user whose configuration it is to be; None for that of the whole machine.
-        systemd_cgroup: Whether cgroups are made by systemd; None for what the configuration says of runc.
+        runtime: The path of :data:`PROGRAM` on the machine that is configured, absolute.
+        name: The name for the runtime.
+        default: Whether it becomes the default runtime.
+        root: The machine's root directory; None for this machine.
+        home: The home directory of the user whose configuration is changed; None for that of the whole machine.
+        systemd_cgroup: Whether systemd creates the cgroups; None to take the setting of runc.
         config_version: The version of a new configuration file of containerd; None for 2, which all releases read.
-        example: Whether Kubernetes' example pod is wanted.
+        example: Whether to include an example of a pod for Kubernetes.
     """
 
     runtime: Path
@@ -46,29 +46,29 @@ class Request:
 
     @property
     def forced_runtime(self) -> Path:
-        """Where :data:`FORCED_PROGRAM` is."""
+        """The path of :data:`FORCED_PROGRAM`."""
         return self.runtime.with_name(FORCED_PROGRAM)
 
     @property
     def forced_name(self) -> str:
-        """What :data:`FORCED_PROGRAM` is to be called."""
+        """The name for :data:`FORCED_PROGRAM`."""
         return f"{self.name}-wasm"
 
     def place(self, system: str, user: str | None) -> Path:
-        """Where a configuration file is.
+        """Return the path of a configuration file.
 
         Args:
-            system: The machine's own, an absolute path.
-            user: A user's own, relative to the home directory; None where a user has none.
+            system: The path for the machine, absolute.
+            user: The path for a user, relative to the home directory; None where users have none.
 
         Raises:
-            IntegrationError: A user's own is asked for, and there is no such thing.
+            IntegrationError: A user's file is requested, but users have none.
         """
         path = Path(system)
         if self.home is not None:
             if user is None:
                 raise IntegrationError(
-                    f"a user has no configuration of their own beside {system}",
+                    f"users have no configuration of their own besides {system}",
                     hint="leave out --user, and run it as root",
                 )
             path = self.home / user
@@ -77,16 +77,16 @@ class Request:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is to be done.
+    """The change to be made.
 
     Args:
-        fragment: What makes the target use the runtime, in its own notation, as somebody would add it by hand.
-        path: The file that is to have it; None where there is none, as for Kubernetes.
-        root: The directory that :attr:`path` must not leave through a symbolic link; None for any.
-        before: What the file has now; None when it isn't there.
-        after: What it is to have.
-        notes: What to know of it and to do afterwards, a sentence each.
-        warnings: What in the files that are there lets a pod's author do more than is good, a sentence each.
+        fragment: The configuration in the target's own notation, as a person would add it.
+        path: The file to change; None where there is none, as for Kubernetes.
+        root: The directory that symbolic links must not lead :attr:`path` out of; None for any.
+        before: The current content of the file; None when it doesn't exist.
+        after: The new content.
+        notes: Notes and next steps, a sentence each.
+        warnings: What in the existing files gives authors of pods too much control, a sentence each.
     """
 
     fragment: str

@@ -1,4 +1,4 @@
-"""What can be configured to use ``wasmoci-runtime``: one module for each, which decides what is to be in the target's file."""
+"""Lists the programs that can be configured to use ``wasmoci-runtime``, with a module for each."""
 
 from __future__ import annotations
 

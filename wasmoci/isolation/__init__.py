@@ -1,6 +1,6 @@
-"""Where a guest runs: in the caller's process, or in a worker process of its own.
+"""Runs guests in the caller's process, in a worker process or in the jail, and chooses between these.
 
-In a worker process any limit can be held by killing it, and an engine that crashes costs one run and not the caller.
+Any limit can be enforced by killing a worker process, and an engine that crashes there fails one run without affecting the caller.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SMALL = 32 << 10
 
 
 class Isolation(enum.Enum):
-    """Where a guest runs."""
+    """The process that a guest runs in."""
 
     INLINE = "inline"
     """In the caller's process, on the calling thread."""
@@ -63,7 +63,7 @@ class Isolation(enum.Enum):
 
 
 def unmet_inline(handler: EngineHandler, module: Module, stdio: Stdio, limits: Limits) -> str:
-    """The limit that an engine can't hold in the caller's process, as words; empty when it holds all of them."""
+    """Name the limit that an engine can't enforce in the caller's process; empty when it can enforce all of them."""
     if limits.time is not None and not _interrupts(handler, module, stdio):
         return "a time limit"
     if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
@@ -80,7 +80,7 @@ def choose(
     *,
     apart: bool = False,
 ) -> Isolation:
-    """Where a workload is to run: as wanted, or else in the caller's process where its limits hold there, and what it holds is bounded.
+    """Choose where a workload runs: as requested, or else in the caller's process if its limits can be enforced there.
 
     An engine that is no sandbox by itself runs in the jail, unless something else is wanted.
 
@@ -138,7 +138,7 @@ def _check_jail(handler: EngineHandler, *, is_trusted: bool) -> None:
 
 
 def compiled_for(handler: EngineHandler, module: Module, place: Isolation, limits: Limits) -> Limits | None:
-    """The limits for which a module has to be compiled before it runs somewhere; None where that is done by who runs it.
+    """Return the limits for which a module has to be compiled before its run; None if the process that runs it compiles.
 
     Args:
         handler: The engine.
@@ -167,7 +167,7 @@ def execute(
     module: Module | None = None,
     preparing: Bounds = DEFAULT_BOUNDS,
 ) -> ExecutionResult:
-    """Run a guest where it was decided to run.
+    """Run a guest with the chosen isolation.
 
     Args:
         handler: The engine.
@@ -217,7 +217,7 @@ def launch(
     module: Module | None = None,
     preparing: Bounds = DEFAULT_BOUNDS,
 ) -> AbstractContextManager[ChildProcess]:
-    """Start a guest in a worker process, which is gone at the end of the context; the arguments are those of :func:`execute`."""
+    """Start a guest in a worker process, which is ended at the end of the context; the arguments are those of :func:`execute`."""
     from wasmoci.isolation import warm_servers as everybodys  # noqa: PLC0415  28 ms with the next (attrs, subprocess)
     from wasmoci.isolation import worker_process  # noqa: PLC0415  most runs start no process
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def supervise(launch: AbstractContextManager[ChildProcess]) -> ExecutionResult:
-    """Start a guest, wait for its end, and give its result; a cancellation ends it.
+    """Start a guest, wait for its end, and return its result; a cancellation ends it.
 
     What may take its time before the guest and after it is done on a thread, for as long as it takes. Outputs and messages are
     served on the loop's own.
@@ -46,7 +46,7 @@ async def supervise(launch: AbstractContextManager[ChildProcess]) -> ExecutionRe
 
 
 async def _serve(loop: Loop, running: ChildProcess) -> bool:
-    """Serve what is running to its end; False when its time is over before."""
+    """Supervise a process until its end; return False when its time limit was reached first."""
     copier = running.copier
     while not copier.is_over:
         seconds = copier.seconds_until(running.deadline())

@@ -1,4 +1,4 @@
-"""A workload that runs in a process of its own, as its caller sees it: the same for a worker process and a native runtime."""
+"""Defines the interface to a workload in a child process, be it a worker or a native runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChildProcess(ABC):
-    """What is running. Whoever serves :attr:`copier` until it stops, or until the deadline, then calls :meth:`finish`.
+    """A running child process. Its caller serves :attr:`copier` until that stops, or until the deadline, and then calls :meth:`finish`.
 
     Attributes:
         copier: Its outputs, and whatever else there is to listen to.
@@ -28,11 +28,11 @@ class ChildProcess(ABC):
     @property
     @abstractmethod
     def pid(self) -> int:
-        """The process that is the guest's, or the native runtime's."""
+        """The process id of the guest's process, or of the native runtime's."""
 
     @abstractmethod
     def deadline(self) -> float | None:
-        """When its time is over, on ``time.monotonic``'s clock; None for never. It may change with each event."""
+        """The deadline, on ``time.monotonic``'s clock; None for none. It may change with each event."""
 
     @abstractmethod
     def signal(self, number: int) -> None:
@@ -40,7 +40,7 @@ class ChildProcess(ABC):
 
     @abstractmethod
     def finish(self, *, in_time: bool) -> ExecutionResult:
-        """End it, and say how it ended.
+        """End it, and return its result.
 
         Args:
             in_time: Whether the copier stopped by itself, before the deadline.
@@ -54,14 +54,14 @@ class ChildProcess(ABC):
         return self.finish(in_time=self.copier.serve(self.deadline))
 
     def when_begun(self, function: Callable[[], None]) -> None:
-        """Have a function called when the guest begins, by whoever serves the copier; at once when it has begun."""
+        """Register a function to be called when the guest begins; it is called at once if the guest has begun already."""
         if self._has_begun:
             function()
         else:
             self._on_begin = function
 
     def begun(self) -> None:
-        """To be called when the guest begins."""
+        """Note that the guest begins."""
         self._has_begun = True
         if self._on_begin is not None:
             self._on_begin()

@@ -1,7 +1,7 @@
-"""A worker process that is forked from this very process, where that is safe: while it has a single thread.
+"""Forks a worker process from this process, where that is safe because it has a single thread.
 
-It compiles or validates a module, and runs no guest. It costs a millisecond, and has the engine loaded as far as this process has. It shares all that this process knows, so it is for
-engines alone that might do their work in this process as well.
+It compiles or validates a module, and runs no guest. It starts in a millisecond, with the engine as far as this process has loaded it.
+It shares this process's memory, so it is only for engines that could do the work in this process as well.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ class ForkedWorker:
         return self._status
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its descriptors."""
         os.close(self._descriptor)
 
 
 def is_safe() -> bool:
-    """Whether this process may be forked: it has a single thread, so that no lock stays locked in the child."""
+    """Return whether this process may be forked: with a single thread, no lock stays locked in the child."""
     if threading.active_count() > 1:
         return False
     try:

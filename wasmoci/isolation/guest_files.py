@@ -1,4 +1,4 @@
-"""Looks for a guest's files from outside, while it runs."""
+"""Checks for files of a running guest from outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SharedFiles:
-    """The files of one guest that are the host's as well: its root, and what is bound into it.
+    """The files of one guest that are on the host: its root and its bind mounts.
 
     Args:
         bundle: Its bundle, Wasm or native.
@@ -40,7 +40,7 @@ class SharedFiles:
         self._tree = FileTree(bundle.rootfs, mounts=tuple(binds))
 
     def check(self, path: str) -> None:
-        """Refuse a path at which nothing could ever be seen.
+        """Refuse a path that isn't visible from outside.
 
         Raises:
             UnsupportedWorkload: It is no absolute guest path, or in a mount that the guest alone sees.
@@ -55,7 +55,7 @@ class SharedFiles:
                 )
 
     def exist(self, path: str) -> bool:
-        """Whether something is there now; links lead within the guest's files, as for the guest."""
+        """Return whether the path exists now; links are resolved within the guest's files, as for the guest."""
         with contextlib.suppress(OSError, Refusal), self._resolver() as resolver:
             descriptor, _, _ = resolver.open(
                 resolver.tree.root, os.fsencode(path.lstrip("/")) or b".", os.O_PATH, follow=True

@@ -1,4 +1,4 @@
-"""A worker process that is started for one run."""
+"""Starts a new worker process for one run."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ class NewWorker:
         return self._process.wait()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its descriptors."""
 
 
 def environment(*, jailed: bool) -> Mapping[str, str]:
-    """The environment that a process is started with: none for the jail, but for what its interpreter may need to be loaded."""
+    """Return the environment of a new process: in the jail only what the interpreter may need to start."""
     # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
     return {name: os.environ[name] for name in _OF_THE_LOADER if name in os.environ} if jailed else os.environ
 
 
 def options() -> list[str]:
-    """How a worker's interpreter is started: without the files of ``site``, where nothing but the path comes from them.
+    """Return the options of a worker's interpreter: without ``site``, if that only provides the path.
 
     They may also put something among the finders of modules, as an editable installation does.
     """

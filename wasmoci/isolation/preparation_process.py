@@ -1,4 +1,4 @@
-"""The caller's side of a task for a module: a worker process validates or compiles it, within bounds, and is gone afterwards."""
+"""Has a worker process validate or compile a module within limits: the caller's side."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _MORE_MEMORY = (
 def perform(
     task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds, *, jailed: bool
 ) -> list[tuple[Key, bytes]]:
-    """Have a worker process do a task for a module.
+    """Run a task for a module in a worker process.
 
     Args:
         task: ``validate`` or ``precompile``.
@@ -101,7 +101,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _process(
     reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool
 ) -> NewWorker | WarmWorker | ForkedWorker:
-    """The cheapest process that will do; one that is jailed has never shared anything with this one."""
+    """Start the cheapest suitable process; one for the jail has never shared memory with this one."""
     if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
             return ForkedWorker(reference, channel, streams)
@@ -109,7 +109,7 @@ def _process(
 
 
 class _Worker:
-    """A worker process with one task; a context manager, which ends it."""
+    """A worker process with one task. A context manager, which ends it."""
 
     def __init__(self, engine: str, reference: str, files: list[int], bounds: Bounds, *, jailed: bool) -> None:
         self._engine = engine
@@ -139,7 +139,7 @@ class _Worker:
             self._status = self._process.end()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """Send the request, wait for the answer within the bounds, and end the process.
+        """Send the request, wait for the answer within the limits, and end the process.
 
         Returns:
             None where it gave none.
@@ -191,7 +191,7 @@ class _Worker:
                     return message
 
     def judge(self, answer: dict[str, Any] | None, module: Module, errors: int) -> list[Any]:
-        """What an answer says was made, or the error that it tells.
+        """Return the result in an answer, or raise its error.
 
         Args:
             answer: The answer; None where there was none.
@@ -256,7 +256,7 @@ class _Worker:
 def _made(
     descriptor: int, made: list[Any], handler: EngineHandler, module: Module, *, jailed: bool
 ) -> list[tuple[Key, bytes]]:
-    """What a worker has made; of another module, or for another engine, nothing is taken."""
+    """Check and return what a worker has compiled; results for other modules or engines are refused."""
     found, place = [], 0
     is_text = module.kind is ModuleKind.TEXT
     try:

@@ -1,4 +1,4 @@
-"""What a worker process does for a module, beside running it: the worker's side of :mod:`.preparation_process`.
+"""Validates or compiles a module in a worker process: the worker's side of :mod:`.preparation_process`.
 
 The module comes on the standard input, and what the engine makes of it goes to the standard output; both are files in memory.
 """
@@ -22,7 +22,7 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 def serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
-    """Do what a request asks for, and give the answer.
+    """Run the task of a request, and return the answer.
 
     Args:
         request: See :func:`wasmoci.isolation.messages.task_request`.

@@ -1,4 +1,4 @@
-"""A guest that runs while its caller does something else: the handle that ``wasmoci.start`` gives."""
+"""Controls a guest that runs in the background: the object that ``wasmoci.start`` returns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TAIL = 2000  # characters of each output that an error message quotes
 
 
 class RunningGuest:
-    """A guest in a process of its own. A context manager: it is started at its beginning, and gone at its end.
+    """A guest in a process of its own. A context manager, which starts it and ends it.
 
     Made by :func:`wasmoci.start`. Can be used from several threads. Output is read all the time, so that the guest never waits
     for its reader; of each stream the first 16 MiB are kept for the result, and as much of the lines that nobody has read.
@@ -83,20 +83,20 @@ class RunningGuest:
 
     @property
     def stdout(self) -> bytes:
-        """The standard output so far; its beginning, when it is very long."""
+        """The standard output so far; only its beginning if it is very long."""
         with self._news:
             return self._supervisor.outputs.stdout.kept
 
     @property
     def stderr(self) -> bytes:
-        """The standard error so far; its beginning, when it is very long."""
+        """The standard error so far; only its beginning if it is very long."""
         with self._news:
             return self._supervisor.outputs.stderr.kept
 
     def wait_for_line(
         self, pattern: str | re.Pattern[str], *, timeout: float = TIMEOUT, stream: StreamName | None = None
     ) -> re.Match[str]:
-        """Wait for a line of output that has a text in it, or in which an expression is found.
+        """Wait for a line of output that contains a text, or that a regular expression matches.
 
         Lines are read once: the search begins behind the line that was read last, and what comes before the one that is found
         is passed over. A line is complete with its newline, or with the guest's end.
@@ -143,7 +143,7 @@ class RunningGuest:
             yield line
 
     def wait_for_file(self, path: str, *, timeout: float = TIMEOUT) -> None:
-        """Wait until there is a file, or anything else, in the guest's root file system or in what is bound into it.
+        """Wait until a file of any kind exists in the guest's root file system or in its bind mounts.
 
         Args:
             path: An absolute guest path.
@@ -159,7 +159,7 @@ class RunningGuest:
         self._wait(lambda: places.exist(path) or None, f"the file {path}", timeout, interval=_LOOK)
 
     def wait_for_time(self, seconds: float) -> None:
-        """See that the guest goes on for so many seconds.
+        """Check that the guest continues to run for a number of seconds.
 
         Raises:
             GuestNotReady: It ended before.
@@ -169,7 +169,7 @@ class RunningGuest:
         self._wait(lambda: time.monotonic() >= end or None, f"{seconds:g} s", seconds + TIMEOUT, interval=seconds)
 
     def write(self, data: bytes | str, *, timeout: float = TIMEOUT) -> None:
-        """Give the guest input, all of it; a text as UTF-8.
+        """Write to the guest's standard input, all bytes; a text as UTF-8.
 
         Args:
             data: What it is to read.
@@ -198,7 +198,7 @@ class RunningGuest:
         self._supervisor.signal(number)
 
     def stop(self, number: int = signal.SIGTERM, *, grace: float = GRACE) -> ExecutionResult:
-        """Stop the guest by a signal, and by SIGKILL when it goes on.
+        """Stop the guest by a signal, and by SIGKILL if it continues.
 
         Args:
             number: The signal.
@@ -218,7 +218,7 @@ class RunningGuest:
         return self.wait()
 
     def poll(self) -> ExecutionResult | None:
-        """The result of a guest that has ended; None while it runs.
+        """Return the result of a guest that has ended; None while it runs.
 
         Raises:
             WasmociError: As :meth:`wait`.
@@ -266,7 +266,7 @@ class RunningGuest:
     def _wait(
         self, look: Callable[[], _T | None], what: str, timeout: float | None, *, interval: float | None = None
     ) -> _T:
-        """Look for something whenever there is news, and each ``interval`` seconds."""
+        """Check a condition whenever something has changed, and every ``interval`` seconds."""
         __tracebackhide__ = True  # for pytest: the message says it all
         end = None if timeout is None else time.monotonic() + timeout
         with self._news:

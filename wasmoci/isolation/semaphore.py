@@ -1,4 +1,4 @@
-"""A semaphore for threads and for tasks of any event loop."""
+"""A semaphore for threads and for tasks of any event loop, served in order of arrival."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Semaphore:
                 self._free = min(self._free + 1, self._count)
 
     def forget(self) -> None:
-        """Let go of the slots of the process that this one was forked from: whoever has them isn't here to give them back."""
+        """After a fork, forget the slots in use by the parent process, whose holders can't release them here."""
         self._lock = threading.Lock()
         self._free = self._count
         for ends in self._waiting.values():

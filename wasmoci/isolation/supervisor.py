@@ -1,4 +1,4 @@
-"""The thread that supervises a guest: starts it, reads its outputs, holds its limits, and tells whoever waits of it."""
+"""Supervises a guest on a thread: starts it, reads its outputs, enforces its limits, and notifies waiting callers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Launched:
-    """A guest that is under way.
+    """A guest that has been started.
 
     Args:
         running: Its process.
@@ -77,7 +77,7 @@ class Supervisor:
             self.news.wait_for(lambda: self.has_begun or self.is_over)
 
     def end(self) -> None:
-        """Kill the guest, if it is there, and wait until nothing is left."""
+        """Kill the guest, if it runs, and wait until everything is cleaned up."""
         with self.news:
             self._given_up = True
         self.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a program and its warm server (:mod:`.warm_server`) say to each other."""
+"""Defines the messages between a program and its warm server (:mod:`.warm_server`)."""
 
 from __future__ import annotations
 

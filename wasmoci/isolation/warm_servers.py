@@ -1,4 +1,4 @@
-"""Which warm server a run takes its worker from: one for each environment that this program has been in."""
+"""Manages the warm servers of a program, one for each environment that it has had."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ATTEMPTS = 3
 
 
 class Servers:
-    """Servers, started when they are needed, and again when they have ended. Safe to use from several threads, and after a fork.
+    """Servers that are started on demand, and again when they have ended. Safe to use from several threads, and after a fork.
 
     A worker is to find what it would find if it were started now. Its environment comes with the request; for what can't be
     changed later, such as the search path and the user, there is a server each, of which the last few are kept.
@@ -51,7 +51,7 @@ class Servers:
     def fork(
         self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
     ) -> WarmWorker | None:
-        """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
+        """Fork a worker from the server for the current environment; see :meth:`WarmServer.fork`.
 
         Args:
             reference: As for :meth:`WarmServer.fork`.
@@ -81,7 +81,7 @@ class Servers:
         return None
 
     def warm_up(self, references: Iterable[str] = (), *, jailed: bool = False) -> None:
-        """Start the server of this moment's environment.
+        """Start the server for the current environment.
 
         Args:
             references: Handlers for it to load, as for :meth:`WarmServer.fork`.
@@ -95,7 +95,7 @@ class Servers:
                 server.load(reference)
 
     def close(self) -> None:
-        """Kill the workers that still run, end all servers, and wait for their ends."""
+        """Kill the running workers, end all servers, and wait for their end."""
         with self._lock:
             servers = list(self._servers.values())
             self._servers.clear()
@@ -106,7 +106,7 @@ class Servers:
             server.end()
 
     def forget(self) -> None:
-        """Let go of the servers of the process that this one was forked from."""
+        """After a fork, forget the parent's servers."""
         self._lock = threading.Lock()
         self._workers = weakref.WeakSet()
         for server in self._servers.values():
@@ -134,7 +134,7 @@ class Servers:
 
 
 class OnlyForked:
-    """Servers that give no worker a process of its own, which would end with the thread that started it.
+    """Servers that only fork workers, and never start a new process, which would end with the thread that started it.
 
     Args:
         servers: Those that fork.
@@ -159,7 +159,7 @@ class OnlyForked:
 
 
 def _inherited() -> Hashable:
-    """What a process inherits that is started now, as far as a worker could tell the difference."""
+    """Return the state that a new process inherits and a worker could notice."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     umask = next((line for line in status.splitlines() if line.startswith("Umask:")), "")
     return (

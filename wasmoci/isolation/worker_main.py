@@ -1,4 +1,4 @@
-"""The worker process: runs one guest, or does one task for a module (:mod:`.preparation_tasks`), and tells its caller how that went.
+"""The worker process: runs one guest or one task for a module (:mod:`.preparation_tasks`), and reports the result.
 
 Started as ``python -I -c BOOT FD``, or forked by :mod:`.warm_server`: the request comes, and the answer goes, through the socket
 ``FD``. The guest's streams are the process's own descriptors 0, 1 and 2.
@@ -61,7 +61,7 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
 
 
 def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
-    """The same in a process that the warm server has forked.
+    """Serve one request in a process that the warm server has forked, and end the process.
 
     Args:
         descriptor: The socket on which the request comes as well.
@@ -72,13 +72,13 @@ def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler])
 
 
 def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
-    """What is to be run."""
+    """Return the workload of a request."""
     spec = Spec.from_dict(request["spec"], directory=request["directory"])
     return spec, Path(request["rootfs"]), messages.limits_of(request)
 
 
 def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tuple[Spec, Path]:
-    """What is to be run, as it is found in the jail."""
+    """Return the workload of a request, with its paths in the jail."""
     from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  18 ms (attrs): most workers need no jail
 
     compiled.forgo()
@@ -127,7 +127,7 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
 
 
 def _bound_memory(request: dict[str, Any], handler: EngineHandler, limits: Limits, channel: socket.socket) -> bool:
-    """Have the kernel bound what this process may allocate, where the engine can't; tells whether that is the guest's limit."""
+    """Limit this process's memory if the engine can't limit the guest's; return whether it is the guest's limit."""
     if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
         channel.sendall(messages.encode({"event": "bounded", "held": memory_limit.bound(limits.memory)}))
         return True

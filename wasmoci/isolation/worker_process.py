@@ -1,4 +1,4 @@
-"""The caller's side of a worker process: start it, pass streams on, hold the time limit, read how it ended."""
+"""Runs a guest in a worker process: starts it, passes streams on, enforces the time limit, and reads its result."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def launch(
     prepared: Prepared | None = None,
     preparing: Bounds | None = None,
 ) -> Iterator[ChildProcess]:
-    """Start a guest in a process of its own, which is gone at the end of the context.
+    """Start a guest in a process of its own, which is ended at the end of the context.
 
     Args:
         handler: The engine; its class has to be importable, and to be made without arguments.
@@ -105,7 +105,7 @@ def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[t
 
 
 def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
-    """Seconds until the guest has to have started."""
+    """Return the seconds within which the guest has to start."""
     if preparing is None:
         return None if limits.time is None else START_LIMIT
     return None if preparing.time is None else preparing.time + _GRACE
@@ -113,7 +113,7 @@ def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
 
 @attrs.frozen
 class Prepared:
-    """What an engine has made of a module, for a process that has no compile cache.
+    """A compiled module, for a process without a compile cache.
 
     Args:
         module: The module's digest.
@@ -204,7 +204,7 @@ class _Worker(ChildProcess):
 
     @property
     def is_forked(self) -> bool:
-        """Whether it comes from a server, and so doesn't have this process's environment."""
+        """Whether a server has forked it, so that it doesn't have this process's environment."""
         return self._process.is_forked
 
     def __enter__(self) -> _Worker:
@@ -218,13 +218,13 @@ class _Worker(ChildProcess):
             self._status = self._process.end()
 
     def send(self, request: dict[str, Any]) -> None:
-        """Hand the request over."""
+        """Send the request."""
         # A worker that died at once has closed its end: how it died is found out by finish().
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(messages.encode(request))
 
     def remember(self, request: dict[str, Any]) -> None:
-        """Have the server keep the program at hand, when the worker says that it had to read it."""
+        """Have the server keep the program, if the worker reports that it had to read it."""
         server = self._process.server
         if server is not None and self._answer is not None and self._answer.get("novel") is True:
             server.remember(request["handler"], json.dumps(request).encode())

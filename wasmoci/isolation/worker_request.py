@@ -1,4 +1,4 @@
-"""The one request of a worker process: it is received, served and answered, and the process ends."""
+"""Receives, serves and answers the one request of a worker process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def answer_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler
 
 
 def take_environment(request: dict[str, Any]) -> None:
-    """Have the environment of whoever asks."""
+    """Take over the caller's environment."""
     os.environ.clear()
     os.environ.update(request["environment"])
 

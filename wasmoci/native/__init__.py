@@ -1,6 +1,6 @@
-"""Native containers: the OCI runtimes crun, runc and youki, found and called.
+"""Finds and calls the native OCI runtimes crun, runc and youki.
 
-The names below are loaded when they are first used: a Wasm run needs none of them.
+The names below are loaded when they are first used, because a Wasm run needs none of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An OCI bundle, read: the runtime spec, whether it asks for Wasm, its program, and the files that a guest sees.
+"""Reads OCI bundles: the runtime spec, whether it asks for Wasm, the program, and the files that a guest sees.
 
 The names below are loaded when they are first used: an engine's process in a container makes its spec without a document.
 """

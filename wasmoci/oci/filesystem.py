@@ -1,6 +1,6 @@
-"""What of the host's file system a guest sees: the root file system, and the mounts on it.
+"""Determines which of the host's files a guest sees: the root file system, and the mounts on it.
 
-DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or made before :meth:`GuestFiles.materialise`.
+DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or created before :meth:`GuestFiles.materialise`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.spec import Mount, Spec
 
 KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
-"""Mount types that a guest has no use for: it has no kernel. They are left out."""
+"""Mount types that are left out, because a guest has no use for them."""
 
 _NO_SOURCE = ("", "none")
 
@@ -37,7 +37,7 @@ class GuestMount:
 
     Args:
         destination: An absolute guest path, normalised.
-        source: A host path; None for a tmpfs that was not made yet.
+        source: A host path; None for a tmpfs whose directory hasn't been created yet.
         read_only: Whether the guest may only read it.
         is_file: Whether it is a single file.
     """
@@ -73,7 +73,7 @@ class GuestFiles:
 
     @property
     def tree(self) -> FileTree:
-        """The same for the WASI host; each tmpfs has to have its directory (:meth:`materialise`)."""
+        """The same for the WASI host; each tmpfs needs its directory (:meth:`materialise`)."""
         mounts = (
             TreeMount(mount.source, mount.destination, mount.read_only)
             for mount in self.mounts
@@ -82,7 +82,7 @@ class GuestFiles:
         return FileTree(self.rootfs, self.read_only, tuple(mounts))
 
     def materialise(self) -> AbstractContextManager[GuestFiles]:
-        """The same with a directory for each tmpfs, which are removed at the end."""
+        """Create a directory for each tmpfs until the end; yields the same files with these directories."""
         if all(mount.source is not None for mount in self.mounts):
             return contextlib.nullcontext(self)
         return self._with_directories()
@@ -109,7 +109,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         rootfs: The host directory that is the guest's ``/``.
 
     Raises:
-        InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
+        InvalidMount: A source is missing, a destination is invalid, or the type is not supported for a guest.
     """
     mounts: dict[str, GuestMount] = {}
     above: set[str] = set()  # the directories that lead to them
@@ -125,7 +125,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         if isinstance(seen, str):
             omitted.append((destination, seen))
             continue
-        # A mount hides those at and below its destination that came before it.
+        # A mount hides the earlier ones at and below its destination.
         mounts.pop(destination, None)
         if destination in above:
             for hidden in [path for path in mounts if path.startswith(destination + "/")]:
@@ -158,7 +158,7 @@ def _is_bind(mount: Mount) -> bool:
 
 
 def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices: Devices) -> GuestMount | str:
-    """What a guest sees of a mount; of one whose source is the kernel's nothing but the name of that file system."""
+    """Return what a guest sees of a mount; for one whose source is the kernel's, only the name of that file system."""
     flags = [option for option in mount.options if option in ("ro", "rro", "rw")]
     read_only = bool(flags) and flags[-1] != "rw"
     if _is_bind(mount):
@@ -181,7 +181,7 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices
 
 
 def _look(source: Path, destination: str, where: str, devices: Devices) -> tuple[int, str | None]:
-    """The mode of a mount's source, and the kernel's file system that it belongs to."""
+    """Return the mode of a mount's source, and the kernel's file system that it belongs to."""
     try:
         status = os.stat(source)  # noqa: PTH116  a method takes longer
         return status.st_mode, devices.kind(source, status.st_dev)

@@ -1,6 +1,6 @@
-"""The part of the OCI runtime specification that wasmoci reads, as frozen classes.
+"""Defines the part of the OCI runtime specification that wasmoci reads, as frozen classes, and reads and writes it.
 
-Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). What is not modelled stays in
+Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). The rest of a document stays in
 :attr:`Spec.raw` and is written back unchanged.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.json_reader import Node
 
 CONFIG = "config.json"
-_NUMBERS = 3  # of a version
+_NUMBERS = 3  # in a version
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +30,7 @@ class Process:
         args: The argument vector; the first is the program, as a guest path.
         env: ``NAME=value`` strings, in order.
         cwd: The working directory, an absolute guest path.
-        terminal: Whether a terminal is asked for.
+        terminal: Whether a terminal is requested.
     """
 
     args: tuple[str, ...] = ()
@@ -78,10 +78,10 @@ class Spec:
         process: What it runs; None where the spec has none.
         root: Its root file system; None where the spec has none.
         mounts: In the order in which they are to be mounted.
-        annotations: Arbitrary metadata; :mod:`wasmoci.oci.classification` alone gives it a meaning.
+        annotations: Arbitrary metadata; only :mod:`wasmoci.oci.classification` interprets it.
         memory_limit: ``linux.resources.memory.limit`` in bytes; None when it is missing, zero or negative (no limit).
         directory: The host directory that relative host paths are relative to: that of ``config.json``.
-        raw: The whole document, also what is not modelled. Not to be changed in place.
+        raw: The whole document, including what is not modelled. It must not be changed in place.
     """
 
     version: str = "1.0.2"
@@ -108,7 +108,7 @@ class Spec:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, source: str) -> Spec:
-        """Structure a document that has been read.
+        """Parse and validate a document from bytes.
 
         Args:
             data: The content of its file.
@@ -123,11 +123,11 @@ class Spec:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:
-        """Structure a document that has been parsed.
+        """Validate a document that has been parsed.
 
         Args:
             raw: The document; kept as :attr:`raw`.
-            source: What to call it in messages, as a rule its file.
+            source: The name to use in messages, usually its file.
             directory: The host directory that relative host paths are relative to.
 
         Raises:
@@ -174,7 +174,7 @@ class Spec:
         return document
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the document as a file, atomically.
+        """Write the document to a file, atomically.
 
         Args:
             path: The file, a host path; its directory exists.
@@ -258,7 +258,7 @@ def _memory_limit(node: Node) -> int | None:
 
 
 def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
-    """A member that is an object; it is made where it is missing or null."""
+    """Return a member that is an object; it is created where it is missing or null."""
     if target.get(key) is None:
         target[key] = {}
     member: dict[str, Any] = target[key]
@@ -266,7 +266,7 @@ def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _put(target: dict[str, Any], key: str, value: Any, *, absent: Any = None) -> None:
-    """Set a member, unless it is missing and its value is the one that a missing member stands for."""
+    """Set a member, unless it is missing and the value equals its default."""
     if target.get(key) is None and value == absent:
         return
     target[key] = value

@@ -1,4 +1,4 @@
-"""``create`` and ``run`` of what may be a Wasm container."""
+"""Implements ``create`` and ``run`` for containers that may be Wasm."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")
-"""The runtimes whose ``run`` has waited for the container and removed it, when it ends with 0."""
+"""The runtimes whose ``run``, when it ends with 0, has waited for the container and removed it."""
 
 _HARMLESS = frozenset({"bundle", "b", "config", "f", "pid-file", "console-socket", "preserve-fds", "no-pivot"})
 """The options of ``run`` that don't change that, as ``--detach`` and ``--keep`` do."""
@@ -79,7 +79,7 @@ def main(invocation: Invocation) -> int:
 
 @attrs.frozen(kw_only=True)
 class _Creation:
-    """A Wasm container that is to be made."""
+    """Creates a Wasm container."""
 
     invocation: Invocation
     bundle: Bundle
@@ -117,7 +117,7 @@ class _Creation:
         return status
 
     def _is_gone(self, record: Record, status: int) -> bool:
-        """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
+        """Return whether the native runtime has certainly removed a container after running it."""
         if status != 0 or not self.native.name.startswith(_REMOVING):
             return False
         removes = self.invocation.parsed().values.keys() <= _HARMLESS

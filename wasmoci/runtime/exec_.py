@@ -1,4 +1,4 @@
-"""``exec`` in a Wasm container: another module of its files, in the same sandbox."""
+"""Implements ``exec`` in Wasm containers: runs another module of the container's files in the same sandbox."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main(invocation: Invocation) -> int:
 
 
 def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:
-    """The ``process`` that is to run: a document of its own, or the container's with the options over it.
+    """Return the ``process`` to run: from a file, or the container's with the options applied.
 
     Raises:
         InvalidSpec: The document can't be read.
@@ -102,7 +102,7 @@ def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -
 
 
 def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
-    """The handler's class for a program of a container's, one of whose processes is known."""
+    """Return the reference of the handler's class for a program in a running container."""
     dispatcher = Dispatcher()
     rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
@@ -126,6 +126,6 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
 
 
 def _options(options: Options) -> list[str]:
-    """The options that the native runtime is to have beside the process."""
+    """Return the options for the native runtime besides the process."""
     kept = [f"--{name}={value}" for name in _KEPT for value in options.values.get(name, ())]
     return kept + [f"--{names[0]}" for names in _KEPT_FLAGS if any(name in options.values for name in names)]

@@ -1,4 +1,4 @@
-"""``--version``, ``--help`` and ``features``: the native runtime's, and our own beside them."""
+"""Implements ``--version``, ``--help`` and ``features``: the native runtime's output with our own added."""
 
 from __future__ import annotations
 

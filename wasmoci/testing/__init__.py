@@ -1,4 +1,4 @@
-"""For tests: bundles in one call, and the conformance kit for engine handlers.
+"""Helpers for tests: bundles from a single call, and the conformance kit for engine handlers.
 
 ::
 

@@ -1,4 +1,4 @@
-"""One run of a test, as it was asked for and as it went."""
+"""Records one run of a test: its arguments and its result."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Attempt:
     error: WasmociError | None = None
 
     def explain(self) -> Explanation:
-        """The dispatcher's decision.
+        """Return the dispatcher's decision.
 
         Raises:
-            WasmociError: There is nothing to explain any more.
+            WasmociError: The bundle doesn't exist any more.
         """
         with applied(self.determinism):
             return explain_bundle(self.request, Dispatcher())
 
     def runs_elsewhere(self) -> bool:
-        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
+        """Return whether another engine can run it: if none can, the engine isn't at fault."""
         with applied(self.determinism):
             return explain_bundle(attrs.evolve(self.request, engine=None), Dispatcher()).runs_on is not None

@@ -1,4 +1,4 @@
-"""What a test runs guests with: each run is kept until the test's end, to be shown when it fails."""
+"""Runs the guests of a test, and keeps each run until the test's end for its report."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _NOT_FOR_TESTS = {"stdio", "platform", "native"}
 
 
 class Workbench:
-    """Runs the guests of one test. Close it at the end: then no guest is left.
+    """Runs the guests of one test. Closing it ends all of them.
 
     Args:
         builder: Makes bundles.
-        choices: Those that :meth:`compare` runs on.
-        timeout: Seconds that a guest may take, where the test doesn't say.
-        memory: Bytes of memory that it may have, where the test doesn't say.
-        determinism: Its time and random bytes, where the test doesn't say.
+        choices: The engines that :meth:`compare` runs on.
+        timeout: The default time limit in seconds.
+        memory: The default memory limit in bytes.
+        determinism: The default deterministic time and random bytes.
         leave_out: Called with the reason when the engine can't run a workload that another one can; doesn't return.
         miss: Called with the reason when something isn't installed; doesn't return.
 
@@ -86,7 +86,7 @@ class Workbench:
         return "wasmoci"  # pytest shows the fixtures of a test that fails
 
     def close(self) -> None:
-        """End the guests that run, and remove what was unpacked for the test."""
+        """End all running guests, and remove what was unpacked for the test."""
         self._stack.close()
 
     @short_traceback
@@ -123,16 +123,16 @@ class Workbench:
         ignore: Sequence[str] = (),
         **options: Any,
     ) -> GuestRun:
-        """Run a guest on all engines, each time with files of its own, and see that all do the same.
+        """Run a guest on all engines, each time with its own copy of the files, and check that the results agree.
 
         Args:
             wasm: As for :meth:`run`.
             deterministic: As for :meth:`run`.
-            ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
+            ignore: What to ignore: ``stdout``, ``stderr``, ``files``, or a prefix of guest paths.
             **options: As for :meth:`run`, but for ``engine``.
 
         Returns:
-            What happened on the first engine.
+            The result on the first engine.
 
         Raises:
             AssertionError: They don't agree; the message has the differences.
@@ -143,7 +143,7 @@ class Workbench:
         usable = [choice for choice in choices if not choice.missing and not choice.excluded]
         left_out = [f"{choice.name}: {choice.missing or choice.excluded}" for choice in choices if choice not in usable]
         refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
-        if len(usable) < _TWO:  # without any there may be none to assemble a text, either
+        if len(usable) < _TWO:  # with no engine at all, a text can't be assembled either
             refuse(_alone([choice.name for choice in usable], left_out))
         bundle, asked = self._asked(RunOptions, wasm, options, without={"engine"})
         runs, errors = [], []
@@ -166,7 +166,7 @@ class Workbench:
 
     @short_traceback
     def start(self, wasm: Wasm, *, deterministic: Determinism | bool | None = None, **options: Any) -> RunningGuest:
-        """Start a guest, and return once it has begun. It is gone at the end of the test at the latest.
+        """Start a guest, and return once it runs. It is ended at the end of the test at the latest.
 
         Args:
             wasm: As for :meth:`run`.
@@ -199,7 +199,7 @@ class Workbench:
         given = {name: options.pop(name) for name in names & options.keys()}
         given["engine"] = given.get("engine") or self.engine
         workload = self._builder.workload(wasm, options)
-        # An image stays unpacked until the test is over: its files can be looked at, and its run be explained.
+        # An image stays unpacked until the end of the test, so that its files can be inspected and its run explained.
         bundle = workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
         return bundle, kind(bundle, **{"timeout": self._timeout, "memory": self._memory, **given})
 
@@ -226,7 +226,7 @@ class Workbench:
         return attempt.run
 
     def _pass_over(self, attempt: Attempt, error: WasmociError) -> None:
-        """Leave out the test's engine, unless no other could run the workload either."""
+        """Skip the test's engine, unless no other can run the workload either."""
         __tracebackhide__ = True
         if self.engine is not None and attempt.runs_elsewhere():
             self._leave_out(f"{self.engine} can't run it: {error.message}")

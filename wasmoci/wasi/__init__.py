@@ -11,9 +11,10 @@
         except ProcExit as exit:
             code = exit.code
 
-The package stands alone: it imports nothing of ``wasmoci`` but the errors and ``_startup``, and nothing that isn't in the standard library.
+This package is independent: of ``wasmoci`` it imports only the errors and ``_startup``, and otherwise only the standard library.
 
-The names below are loaded when they are first used: an engine may need a few of them, and not the host itself.
+The names below are loaded when they are first used, because an engine may need only a few of them, without the host
+itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The WebAssembly binary format: read without an engine, and rewritten for engines that need help.
+"""Reads WebAssembly binaries without an engine, and rewrites them for engines that need help.
 
-:mod:`wasmoci.wasm.module` is the door to the reading half, :mod:`wasmoci.wasm.rewrite` to the other. The names below are loaded when
-they are first used: most modules are binary, no components, and have nothing but plain constants.
+The public functions for reading are in :mod:`wasmoci.wasm.module`, those for rewriting in :mod:`wasmoci.wasm.rewrite`. The names below
+are loaded when they are first used, because most modules are binary core modules with plain constants.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Constant expressions: what globals, tables, elements and data begin with."""
+"""Reads constant expressions, the initial values of globals and tables, and the offsets of segments."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _EXTENDED_CONST = {0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E}
 
 
 def constant(reader: Reader, imported_globals: int) -> None:
-    """Read a constant expression to its end, and note the features that it needs.
+    """Read a constant expression to its end, and record the features that it needs.
 
     Args:
-        reader: Where it stands.
-        imported_globals: A global behind these is one of the module's own, which only garbage collection allows.
+        reader: Positioned at the expression.
+        imported_globals: The number of imported globals. Only garbage collection allows a reference to any other
+            global.
     """
     start = reader.pos
     if reader.byte() == _I32_CONST:

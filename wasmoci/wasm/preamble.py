@@ -1,4 +1,4 @@
-"""What kind of file this is, by its first bytes."""
+"""Determines the kind of a Wasm file by its first bytes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _HINT = "expected a WebAssembly module, which begins with the bytes 00 61 73 6d,
 
 
 def kind_of(data: bytes, *, source: str | None) -> ModuleKind:
-    """Tell a core module, a component and the text format apart.
+    """Distinguish core modules, components and the text format.
 
     Args:
         data: The file.
         source: Its name, for messages.
 
     Raises:
-        InvalidModule: It is none of them, or of a version that nobody knows; the message says what it is instead.
+        InvalidModule: It is none of them, or has an unknown version; the message says what it is instead.
     """
     if not data:
         raise InvalidModule("the file is empty", source=source, offset=0, hint=_HINT)

@@ -1,4 +1,4 @@
-"""wasmer 1.1, embedded by its Python package, with :mod:`wasmoci.wasi` in the place of its own WASI.
+"""The back end for the package ``wasmer`` 1.1, which runs guests in this process with :mod:`wasmoci.wasi`.
 
 The package has wheels for CPython up to 3.10; for later versions pip installs one that raises ImportError.
 """

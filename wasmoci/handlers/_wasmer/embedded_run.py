@@ -1,4 +1,4 @@
-"""The package ``wasmer`` 1.1 itself: compiles, loads and runs."""
+"""Compiles, loads and runs modules with the package ``wasmer`` 1.1."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_FRAMES = 64
 
 
 def compile_module(module: Module, pages: int | None) -> bytes:
-    """What wasmer makes of a module.
+    """Compile a module with wasmer.
 
     Args:
         module: The module.
@@ -51,7 +51,7 @@ def compile_module(module: Module, pages: int | None) -> bytes:
 
 
 def load(path: str) -> bytes | None:
-    """The content of a file that wasmer has made; None if it can't be loaded."""
+    """Load a module from a file that wasmer has written; None if it can't be loaded."""
     artifact = Path(path).read_bytes()
     try:
         wasmer.Module.deserialize(_store(), artifact)
@@ -109,7 +109,7 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
 
 
 def _failure(raised: list[BaseException]) -> BaseException:
-    """What ended a guest that hasn't exited; an exit that has met with an error on its way is none."""
+    """Return the error that ended a guest; None for an exit, even if an error followed it."""
     return wasi_host.unanswered() if isinstance(raised[0], ProcExit) else raised[0]
 
 

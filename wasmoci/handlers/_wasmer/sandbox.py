@@ -1,4 +1,4 @@
-"""wasmer by its SDK, in whose sandboxes a guest calls :mod:`wasmoci.wasi` through a pipe.
+"""The back end for ``wasmer-sdk``, in whose sandboxes a guest calls :mod:`wasmoci.wasi` through a pipe.
 
 The SDK runs a guest on a WASI of its own, with files in memory, and offers no way to give it host functions. So the module
 is rewritten (:mod:`.tunnel`): all that it still asks of the SDK is to read from one pipe and to write to another. The SDK has

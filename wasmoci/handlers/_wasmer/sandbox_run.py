@@ -1,4 +1,4 @@
-"""One run of a guest in a sandbox of the SDK's."""
+"""Runs one guest in a sandbox of the SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the SDK keeps what it has compiled."""
+"""Manages the directory where the SDK caches compiled modules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def cache_root() -> Iterator[Path]:
-    """A directory that nobody else can write to: code from there is run unchecked.
+    """Return the cache directory, which nobody else can write to, because its code is run unchecked.
 
     It is beside the compile cache, with the same bound; where there can't be one, a temporary one, which is removed again.
     """
@@ -32,7 +32,7 @@ def cache_root() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def compiling(root: Path, module: bytes, patience: float | None = None) -> Iterator[None]:
-    """Be the only one that has the SDK compile a module, unless it was compiled before: the SDK by itself does it in each process.
+    """Hold a lock while the SDK compiles a module, unless it is compiled already, as otherwise each process would compile it.
 
     Args:
         root: The SDK's cache.
@@ -46,13 +46,13 @@ def compiling(root: Path, module: bytes, patience: float | None = None) -> Itera
                 directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 stack.callback(os.close, directory)
                 stack.enter_context(lock(directory, name + LOCK, patience=patience or PATIENCE))
-            if _is_compiled(root, name):  # by whoever was faster, and the others needn't wait for our start
+            if _is_compiled(root, name):  # by another process, so that others needn't wait for our start
                 stack.close()
         yield
 
 
 def _is_compiled(root: Path, name: str) -> bool:
-    """Whether the SDK has the machine code; where it has it under another name, one waits for another's start in vain."""
+    """Return whether the SDK has cached the machine code; if it uses another file name, the lock only delays the start."""
     return any(root.glob(f"*/compiled/*/*/*/{name.upper()}.bin"))
 
 

@@ -1,4 +1,4 @@
-"""The process in which the SDK of wasmer runs one guest; it passes on the bytes of the guest's tunnel, and knows nothing of them.
+"""The program that runs one guest with wasmer's SDK, and passes on the bytes between the guest and its host.
 
 Descriptor 0 brings a :data:`~.sdk_protocol.LENGTH`, a JSON object, the module, and then what the guest reads; descriptor 1 takes what it
 writes. A third descriptor, whose number is the only argument, takes JSON objects, one a line: ``started``, and at the end
@@ -37,7 +37,7 @@ _DATA = 5  # the field of statm: data and stack, in pages
 
 
 def main() -> None:
-    """Run the guest that descriptor 0 brings, and end the process."""
+    """Run the guest that is sent on descriptor 0, and end the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our caller's affair
     status = int(sys.argv[1])
     sizes = LENGTH.unpack(_read(LENGTH.size))
@@ -61,7 +61,7 @@ def _die_with(parent: int) -> None:
 
 @contextlib.contextmanager
 def _bounded(memory: int | None) -> Iterator[None]:
-    """Bound what this process allocates in the context."""
+    """Limit what this process allocates in the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if memory is not None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[_DATA])

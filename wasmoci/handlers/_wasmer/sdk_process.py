@@ -1,4 +1,4 @@
-"""Our end of the process that runs a guest in the SDK (:mod:`.sdk_main`)."""
+"""Starts the process that runs a guest in the SDK (:mod:`.sdk_main`), and communicates with it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SdkProcess:
         self._stack.close()
 
     def beginning(self, time: float | None, source: str) -> dict[str, Any]:
-        """What the process says first, once the SDK has compiled the module.
+        """Wait for the first message, which comes when the SDK has compiled the module.
 
         Args:
             time: Seconds that this may take; None for no limit.
@@ -106,7 +106,7 @@ class SdkProcess:
             raise
 
     def status(self) -> dict[str, Any]:
-        """What the process says next: ``started``, ``exited`` with a code, or ``failed`` with a text.
+        """Wait for the next message: ``started``, ``exited`` with a code, or ``failed`` with a text.
 
         Raises:
             EngineCrashed: It has died without a word, or says something else.
@@ -125,7 +125,7 @@ class SdkProcess:
         )
 
     def read(self, size: int) -> bytes:
-        """So many bytes from the guest; fewer only at its end."""
+        """Read a number of bytes from the guest; fewer only at its end."""
         stream: Any = self._process.stdout
         data = stream.read(size) or b""
         if len(data) == size:
@@ -137,7 +137,7 @@ class SdkProcess:
         return b"".join(parts)
 
     def write(self, data: bytes) -> None:
-        """Bytes for the guest; when it is gone, reading tells."""
+        """Write bytes to the guest; if it has ended, reading reports it."""
         stream: Any = self._process.stdin
         rest = memoryview(data)
         with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What both ends of the SDK's process know of each other."""
+"""Defines the constants that both sides of the SDK's process use."""
 
 from __future__ import annotations
 

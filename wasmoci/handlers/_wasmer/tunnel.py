@@ -1,4 +1,4 @@
-"""Modules rewritten to reach their WASI host through a pipe, for an engine that can't call one.
+"""Rewrites modules to call their WASI host through a pipe, for an engine that can't call host functions.
 
 The guest keeps two imports, ``fd_read`` and ``fd_write``, on pipes that lead to us. Each other function of WASI becomes one
 of the module's own, which calls the host by :mod:`.messages`.

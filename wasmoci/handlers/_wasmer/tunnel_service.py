@@ -1,4 +1,4 @@
-"""The host's side of the tunnel: takes a guest's calls from its pipe, serves them with :mod:`wasmoci.wasi`."""
+"""Serves a guest's calls from its pipe with :mod:`wasmoci.wasi`: the host's side of the tunnel."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ _NO_BYTES = b"\0" * 16
 
 
 class Pipe(Protocol):
-    """Both directions to the guest."""
+    """A pipe to and from the guest."""
 
     def read(self, size: int) -> bytes:
-        """So many bytes from the guest; fewer only at its end."""
+        """Read a number of bytes from the guest; fewer only at its end."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Bytes for the guest."""
+        """Write bytes to the guest."""
         ...
 
 
 class _Gone(Exception):
-    """The guest has ended in the middle of a message."""
+    """The guest has ended within a message."""
 
 
 class Service:
@@ -89,7 +89,7 @@ class Service:
         wasi.bind(self._mirror)
 
     def run(self) -> None:
-        """Serve calls until the guest's end of the pipe is closed; a call that it didn't get to make whole isn't served.
+        """Serve calls until the guest closes the pipe; an incomplete call isn't served.
 
         Raises:
             EngineCrashed: What comes is no call.
@@ -102,7 +102,7 @@ class Service:
 
     @property
     def lost(self) -> str:
-        """Where a write has failed of which the guest wasn't told; empty when there is nothing like that.
+        """Return the outputs with a failed write that wasn't reported to the guest; empty when there are none.
 
         A stream that was closed before doesn't count: nobody can have wanted what was written to it.
         """
@@ -156,7 +156,7 @@ class Service:
         self._return(errno, [] if errno else self._mirror.written(name, arguments))
 
     def _post(self, arguments: tuple[int, ...]) -> None:
-        """Write all, as the guest takes for done; after a failure nothing more, until it has been told."""
+        """Write everything, as the guest assumes; after a failure nothing more until the guest has been told."""
         fd, vectors, count, written = arguments
         while fd not in self._failed:
             errno = self._functions["fd_write"].call(*arguments)
@@ -168,7 +168,7 @@ class Service:
                 return
 
     def _fetch(self, spans: list[Span], *, gathered: bool) -> None:
-        """Have the guest send what it has; what was gathered it sends by itself."""
+        """Request a region from the guest; it sends gathered data without a request."""
         view = self._mirror.view()
         for number, (start, size) in enumerate(spans):
             if not gathered and number % _MOST_COMMANDS == 0:

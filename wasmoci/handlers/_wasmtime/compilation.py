@@ -1,4 +1,4 @@
-"""Compiled modules and components: out of the compile cache, or compiled and put there."""
+"""Loads compiled modules and components from the compile cache, or compiles and stores them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def get(module: Module, engine: Owned, needs: Needs) -> Owned:
-    """A module's code: a ``wasmtime_module_t`` or a ``wasmtime_component_t``.
+    """Return a module's code: a ``wasmtime_module_t`` or a ``wasmtime_component_t``.
 
     Args:
         module: The module or component.
@@ -67,7 +67,7 @@ def _load(new: Callable[..., Owned], path: str) -> Owned | None:
 
 
 def validate(module: Module, engine: Owned) -> None:
-    """Have wasmtime look at a core module without compiling it.
+    """Validate a core module without compiling it.
 
     Raises:
         InvalidModule: wasmtime finds it damaged.

@@ -1,4 +1,4 @@
-"""Engines, and what is compiled for them.
+"""Keeps engines with their linkers and compiled modules for later runs.
 
 A limit costs time in every loop of the guest, so there is an engine with what each kind of run needs. They are made when
 first used and shared by all runs; so are their linkers and the modules they have compiled, which are kept within bounds.
@@ -39,7 +39,7 @@ _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times
 
 @attrs.frozen
 class _Compiled:
-    """A core module, and what it became when linked with each WASI host."""
+    """A compiled core module, and the module linked with each WASI host."""
 
     module: Owned
     linked: dict[Host, Owned] = attrs.field(factory=dict, init=False)
@@ -73,7 +73,7 @@ class Engine:
         self._inner: Owned | None = None
 
     def validate(self, module: Module) -> None:
-        """Have wasmtime look at a core module without compiling it.
+        """Validate a core module without compiling it.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
@@ -82,7 +82,7 @@ class Engine:
         compilation.validate(module, self.engine)
 
     def program(self, module: Module, host: Host) -> Owned:
-        """A core module, compiled and linked: a ``wasmtime_instance_pre_t``.
+        """Return a core module, compiled and linked: a ``wasmtime_instance_pre_t``.
 
         Args:
             module: The module.
@@ -104,7 +104,7 @@ class Engine:
         return program
 
     def component(self, module: Module) -> tuple[Owned, Owned]:
-        """A component, compiled, and the linker that has what it imports.
+        """Return a compiled component, and the linker with its imports.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
@@ -125,7 +125,7 @@ class Engine:
         return self._kept.get(module.digest, len(module.data), make)
 
     def inner(self) -> Owned:
-        """The module through which host functions call wasmtime's WASI."""
+        """Return the module through which host functions call wasmtime's WASI."""
         with self._lock:
             if self._inner is None:
                 linker = _new_linker(self.engine)
@@ -134,14 +134,14 @@ class Engine:
             return self._inner
 
     def preload(self) -> None:
-        """Make the linker that most modules need, and load what there is already of what may be called through it."""
+        """Create the linker that most modules need, and load what is cached for it."""
         with self._lock:
             self._linker(Host.OWN)
         if compiled.known([self.needs.key(_inner_module())]):
             self.inner()
 
     def recall(self, module: Module) -> None:
-        """Load a module's code, which the compile cache has."""
+        """Load a module's code from the compile cache."""
         if module.kind is ModuleKind.COMPONENT:
             self.component(module)
         else:
@@ -149,7 +149,7 @@ class Engine:
             self.program(module, Host.OWN)
 
     def compile(self, module: Module) -> Owned:
-        """A module's or component's code, from the compile cache if it has it.
+        """Return a module's or component's code, from the compile cache if possible.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
@@ -177,7 +177,7 @@ def _new_linker(engine: Owned) -> Owned:
 
 
 def _link(linker: Owned, module: Owned) -> Owned:
-    """A module with what it imports: a ``wasmtime_instance_pre_t``."""
+    """Link a module with its imports: a ``wasmtime_instance_pre_t``."""
     program = ctypes.c_void_p()
     check(library.wasmtime_linker_instantiate_pre(linker.pointer, module.pointer, ctypes.byref(program)))
     return Owned(program.value or 0, library.wasmtime_instance_pre_delete)

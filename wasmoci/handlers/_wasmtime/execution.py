@@ -1,4 +1,4 @@
-"""One run of a guest."""
+"""Runs one guest from its compiled module to its outcome."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _new_store(engine: Engine) -> Owned:
 def _call_core(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
-    """Run a core module; the error or trap that ended it."""
+    """Run a core module; return the error or trap that ended it."""
     module = workload.module
     host = host_for(workload)
     program = engine.program(module, host)
@@ -126,7 +126,7 @@ def _call_core(
 def _call_component(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
-    """Run a component; the error or trap that ended it."""
+    """Run a component; return the error or trap that ended it."""
     module = workload.module
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
@@ -140,7 +140,7 @@ def _call_component(
 
 
 def _set_wasi(workload: Workload, run: Run, context: int, stack: contextlib.ExitStack) -> None:
-    """Give a store wasmtime's own WASI."""
+    """Configure a store with wasmtime's own WASI."""
     with configure(workload, run) as config:
         end = stdin.attach(config, workload.streams)
         if end is not None:

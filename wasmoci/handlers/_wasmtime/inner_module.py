@@ -1,4 +1,4 @@
-"""Calling wasmtime's WASI from a host function.
+"""Calls functions of wasmtime's own WASI from a host function, through a small module.
 
 wasmtime's WASI takes its arguments from the instance that calls it. So a small module of our own calls it for the guest.
 """
@@ -36,7 +36,7 @@ MODULE = _module()
 
 
 class LinkedInner:
-    """The module for one run, instantiated when it is first needed.
+    """The module for one run, instantiated on first use.
 
     Args:
         link: Gives the module, linked with wasmtime's WASI.

@@ -1,4 +1,4 @@
-"""Linear memory with a limit, for all the memories of a run together.
+"""Allocates linear memories within a limit for all memories of a run together.
 
 The limits of wasmtime's stores would hold each memory by itself, and tell nobody that they refused one. So the engine gets
 its memory from here: address space without access, as much as the engine asks for, opened page by page as the guest grows.
@@ -81,7 +81,7 @@ class _LinearMemory:
         self.place.base, self.place.capacity = self._base, self._capacity
 
     def grow(self, size: int) -> None:
-        """Make it so many bytes.
+        """Grow it to a number of bytes.
 
         Raises:
             OSError: The system doesn't give them.
@@ -93,7 +93,7 @@ class _LinearMemory:
         self._size = self.place.size = size
 
     def request(self, size: int) -> bool:
-        """Make it so many bytes; False when the limit refuses."""
+        """Grow it to a number of bytes; return False when the limit refuses."""
         if not self._account.book(size - self._size):
             return False
         self.grow(size)
@@ -104,7 +104,7 @@ class _LinearMemory:
         self._account.interrupt()
 
     def free(self) -> None:
-        """Give it back to the system."""
+        """Release it to the system."""
         _libc.munmap(self._base, self._length)
 
 
@@ -183,7 +183,7 @@ def limit_tables(store: Owned, limit: int) -> None:
 
 
 def use_accounts(config: int) -> None:
-    """Have an engine take all linear memory from the account of the run that is current.
+    """Make an engine allocate all linear memory through the account of the current run.
 
     Args:
         config: Its configuration, a ``wasm_config_t``.

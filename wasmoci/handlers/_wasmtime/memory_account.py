@@ -1,4 +1,4 @@
-"""An account of the linear memory that a run has, and of how often its limit has refused it more."""
+"""Counts the linear memory of a run, and how often its limit has refused more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 1 << 36  # bytes that a 64-bit memory can have, under a limit that is
 
 
 class MemoryAccount:
-    """What a run has of memory, and may have.
+    """The memory that a run uses, and its limit.
 
     Args:
         limit: Bytes of linear memory, all of the run's memories together.
@@ -33,11 +33,11 @@ class MemoryAccount:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the guest was refused memory so often that it will not stop asking."""
+        """Whether the guest was refused memory so often that it probably requests it forever."""
         return self.refusals > _PATIENCE
 
     def book(self, size: int) -> bool:
-        """Add bytes; False when the limit refuses them."""
+        """Add bytes; return False when the limit refuses them."""
         if not self.open:
             return True
         if self._used + size > self._limit:
@@ -49,7 +49,7 @@ class MemoryAccount:
         return True
 
     def interrupt(self) -> None:
-        """Have the guest ask its run whether to stop."""
+        """Make the guest check its run's state."""
         library.wasmtime_engine_increment_epoch(self._engine.pointer)
 
     def reserve(self, wanted: int, *, is_64: bool) -> int:

@@ -1,6 +1,6 @@
-"""The native stack of a guest, and of what it calls: wasmtime's guests have half a mebibyte of it, whatever the thread has.
+"""Runs guests on a thread with enough native stack for wasmtime, whose guests use half a MiB of it.
 
-A guest that recurses on a thread with less would run over its end, which ends the process.
+A guest that recurses on a thread with less stack would overflow it, which crashes the process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _running: set[int] = set()  # the system's ids of the threads that run a guest, 
 
 
 def with_room(function: Callable[[], Result], abandon: Callable[[], None], *, fresh: bool) -> Result:
-    """Call a function where a guest has the stack that it may use: on this thread, or else on another.
+    """Call a function with enough stack for a guest, on this thread or else on another one.
 
     Args:
         function: Runs a guest.
@@ -68,7 +68,7 @@ def _fresh_has_enough(_wanted: int) -> bool:
 
 
 def _size() -> int:
-    """How many bytes of stack this thread has."""
+    """Return the size of this thread's stack in bytes."""
     attributes = ctypes.create_string_buffer(_ATTRIBUTES)
     if _libc.pthread_getattr_np(_libc.pthread_self(), attributes):
         return 0

@@ -1,4 +1,4 @@
-"""What a guest writes to its outputs, where these are not simply this process's own.
+"""Implements the host functions that write a guest's outputs, unless these are the process's own streams.
 
 wasmtime hands each chunk for another output to a thread of its own, which calls back, and lets go of the output on that thread
 as well: that takes longer than all else of a small run. So ``fd_write`` is a host function here, which takes what goes to the
@@ -61,7 +61,7 @@ class GuestOutputs:
         return {"fd_close": self._close, "fd_renumber": self._renumber, "fd_write": self._write}
 
     def _write(self, caller: int, fd: int, pointer: int, count: int, result: int) -> int:
-        """Answer ``fd_write``; a pointer that leads out of the memory is a trap, as it is in wasmtime's own."""
+        """Implement ``fd_write``; a pointer out of bounds is a trap, as in wasmtime's own."""
         memory = calls.memory_of(self._run, caller, required=True)
         try:
             target = region(memory, result, _SIZE)
@@ -110,7 +110,7 @@ class GuestOutputs:
 
 
 def _gathered(buffers: list[memoryview]) -> Iterator[bytes]:
-    """What is in buffers, in few pieces."""
+    """Join buffers to a few pieces."""
     taken, room = [], _PIECE
     for buffer in buffers:
         rest = buffer

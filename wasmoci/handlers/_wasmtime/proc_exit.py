@@ -1,4 +1,4 @@
-"""``proc_exit`` with all of its code: wasmtime's own refuses codes from 126 on."""
+"""Implements ``proc_exit`` for all exit codes, because wasmtime's own refuses codes from 126 on."""
 
 from __future__ import annotations
 

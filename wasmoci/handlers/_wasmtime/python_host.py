@@ -1,4 +1,4 @@
-"""The WASI host in Python (:mod:`wasmoci.wasi`) on wasmtime, for guests that wasmtime's own can't serve (:mod:`.linking`).
+"""Links the WASI host in Python (:mod:`wasmoci.wasi`), where wasmtime's own can't serve a guest (:mod:`.linking`).
 
 What it does to files takes a fifth of the time of wasmtime's own, which has another thread do it.
 """
@@ -46,7 +46,7 @@ def define(linker: Owned, host: Host) -> None:
 
 @contextlib.contextmanager
 def host(workload: Workload, run: Run) -> Iterator[None]:
-    """Give a run its host, for as long as it lasts."""
+    """Provide a run with its WASI host, for the duration of the context."""
     with open_wasi(attrs.evolve(workload, streams=guarded(workload.streams, run))) as wasi:
         memory = _CallersMemory(run)
         wasi.bind(memory)
@@ -56,7 +56,7 @@ def host(workload: Workload, run: Run) -> Iterator[None]:
 
 
 class _CallersMemory:
-    """The memory of whoever calls the host."""
+    """The memory of the guest that calls the host."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

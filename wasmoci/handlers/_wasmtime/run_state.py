@@ -1,4 +1,4 @@
-"""The state of one run, found again by the functions that the engine calls back.
+"""Holds the state of one run, where the functions that the engine calls back can find it.
 
 Linkers and engines are shared by many runs, so their functions can't belong to one. The engine tells each of them whose store it is
 that calls, and a store belongs to one run: so it doesn't matter on which thread, or in which greenlet, a call comes.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What is known of a guest while it runs. As a context manager it takes back what was lent to the engine.
+    """The state of a guest while it runs. A context manager, which ends the engine's use of its outputs.
 
     Attributes:
         context: The store's context.
@@ -60,16 +60,16 @@ class Run:
         runs[context] = self
 
     def leave(self) -> None:
-        """Be that no longer."""
+        """Undo :meth:`belong_to`."""
         del runs[self.context]
 
     @property
     def stopped(self) -> bool:
-        """Whether the guest is to end now."""
+        """Whether the guest has to end now."""
         return self.expired or self.failure is not None or (self.memory is not None and self.memory.exhausted)
 
     def fail(self, error: BaseException) -> None:
-        """Keep an exception of the host's; the first one is raised after the run."""
+        """Record an exception of the host; the first one is raised after the run."""
         if self.failure is None:
             self.failure = error
 

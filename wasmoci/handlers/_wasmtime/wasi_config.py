@@ -1,4 +1,4 @@
-"""What a guest sees, as the configuration of wasmtime's WASI."""
+"""Builds the configuration of wasmtime's WASI for a guest: arguments, environment, preopens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 def configure(workload: Workload, run: Run) -> Owned:
-    """The configuration for a workload, but for its standard input: a ``wasi_config_t``.
+    """Return the configuration for a workload, without its standard input: a ``wasi_config_t``.
 
     Args:
         workload: What the guest is to see.
@@ -60,7 +60,7 @@ def _set(config: Owned, workload: Workload, run: Run) -> None:
 
 
 def with_arguments(entrypoint: Entrypoint) -> Owned:
-    """A configuration with a guest's arguments and its environment, and nothing else."""
+    """Return a configuration with only a guest's arguments and environment."""
     config = Owned(library.wasi_config_new(), library.wasi_config_delete)
     argv, env = entrypoint.argv, entrypoint.env
     taken = library.wasi_config_set_argv(config.pointer, len(argv), _texts(argv))

@@ -1,4 +1,4 @@
-"""Has a process load what a run needs before it is put into the jail, where no file of the host's can be read any more.
+"""Loads what a run needs before the process enters the jail, where no file of the host can be read any more.
 
 Handlers and the parts of this package load much when it is first needed. A handler that is ``Preloading`` loads its own by itself; for any
 other a guest of the package's own, which does nothing, is run by a child of the process, to see what that imports.
@@ -56,7 +56,7 @@ _LATER = (
 
 
 def rehearse(handler: EngineHandler) -> None:
-    """Have a handler load what it needs for a run, in a process with a single thread.
+    """Let a handler load what it needs for a run, in a process with a single thread.
 
     Args:
         handler: The handler. What goes wrong with its guest here goes wrong in the run as well, and is told there.
@@ -80,7 +80,7 @@ def _parts(handler: EngineHandler) -> Iterator[str]:
 
 
 def practise(handler: EngineHandler) -> None:
-    """Have a process do once what each that is forked from it does with a module before that runs, for a module of the package's own.
+    """Prepare a module of this package once, so that processes forked from this one have loaded all that this needs.
 
     What Python does for the first time writes to its memory, and each page that a forked process writes to is copied.
 
@@ -95,7 +95,7 @@ def practise(handler: EngineHandler) -> None:
 
 
 def run_ahead(handler: EngineHandler, directory: str) -> None:
-    """Have a process that waits for its guest do once what a run does, for the package's own guest: see :func:`practise`.
+    """Run this package's own guest once, in a process that waits for its guest; see :func:`practise`.
 
     Args:
         handler: The handler. One that is a sandbox by itself may start threads that stay, and runs nothing.
@@ -106,7 +106,7 @@ def run_ahead(handler: EngineHandler, directory: str) -> None:
 
 
 def _prepare() -> None:
-    """Have at hand what the jail is made of."""
+    """Load the modules of the jail."""
     if not support.support().problem:
         for sees_only_its_own in (True, False):
             allowed_syscalls.of_any_process(sees_only_its_own=sees_only_its_own)
@@ -119,7 +119,7 @@ def _load(names: Iterable[str]) -> None:
 
 
 def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
-    """The modules that a run of a guest imports, in a process of its own: an engine may start threads that stay."""
+    """Return the modules that a run imports, by running a guest in another process, as an engine may start threads."""
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:

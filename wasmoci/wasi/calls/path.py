@@ -1,4 +1,4 @@
-"""``path_*``: what is done to a path beneath an open directory, but for opening it."""
+"""Implements ``path_*`` except ``path_open``: operations on paths beneath an open directory."""
 
 # ruff: noqa: PLR0917 - the parameters are those of the witx file
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Path:
-    """Looking at, making, moving and removing what paths lead to."""
+    """The functions on paths except ``path_open``."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._get = host.table.get
 
     def path_filestat_get(self, fd: int, flags: int, path: int, path_len: int, stat: int) -> int:
-        """Write the metadata of what a path leads to."""
+        """Write the metadata of the file at a path."""
         try:
             view = self._host.view()
             where = region(view, stat, FILESTAT.size)
@@ -42,7 +42,7 @@ class Path:
     def path_filestat_set_times(
         self, fd: int, flags: int, path: int, path_len: int, atim: int, mtim: int, fst_flags: int
     ) -> int:
-        """Set the times of access and of modification of what a path leads to."""
+        """Set the times of access and of modification of the file at a path."""
         try:
             filestat.check_flags(fst_flags)
             directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
@@ -71,11 +71,11 @@ class Path:
         return self._remove(fd, Rights.PATH_REMOVE_DIRECTORY, path, path_len, os.rmdir)
 
     def path_unlink_file(self, fd: int, path: int, path_len: int) -> int:
-        """Remove what isn't a directory."""
+        """Remove a file that isn't a directory."""
         return self._remove(fd, Rights.PATH_UNLINK_FILE, path, path_len, os.unlink)
 
     def path_readlink(self, fd: int, path: int, path_len: int, buf: int, buf_len: int, size: int) -> int:
-        """Write what a link holds, cut where the buffer ends, and how many bytes were written."""
+        """Write the target of a symbolic link, truncated to the buffer, and the number of bytes."""
         try:
             view = self._host.view()
             result = region(view, size, SIZE.size)
@@ -91,7 +91,7 @@ class Path:
         return Errno.SUCCESS
 
     def path_symlink(self, old_path: int, old_path_len: int, fd: int, new_path: int, new_path_len: int) -> int:
-        """Make a symbolic link; ``PERM`` for an absolute target, as it would mean another file to the host."""
+        """Make a symbolic link; ``PERM`` for an absolute target, which would mean another file on the host."""
         try:
             view = self._host.view()
             directory = self._changing(fd, Rights.PATH_SYMLINK)
@@ -116,7 +116,7 @@ class Path:
         new_path: int,
         new_path_len: int,
     ) -> int:
-        """Make a hard link, to a symbolic link itself when the path leads to one."""
+        """Make a hard link; if the path leads to a symbolic link, to that link itself."""
         try:
             view = self._host.view()
             source = self._changing(old_fd, Rights.PATH_LINK_SOURCE)
@@ -138,7 +138,7 @@ class Path:
     def path_rename(
         self, fd: int, old_path: int, old_path_len: int, new_fd: int, new_path: int, new_path_len: int
     ) -> int:
-        """Move a file or directory, replacing what is there."""
+        """Move a file or directory, replacing an existing one."""
         try:
             view = self._host.view()
             source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
@@ -169,12 +169,12 @@ class Path:
 
     def _directory(self, fd: int, right: int) -> Directory:
         entry = self._get(fd, right)
-        if not isinstance(entry, Directory):  # no other kind ever has a right of a path
+        if not isinstance(entry, Directory):  # no other kind ever has a right for paths
             raise Refusal(Errno.NOTDIR)
         return entry
 
     def _changing(self, fd: int, right: int) -> Directory:
-        """Find a directory for a call that writes, and refuse it at once where nothing can be written."""
+        """Return a directory for a call that writes; refuse it at once if the directory is read-only."""
         directory = self._directory(fd, right)
         if directory.resolver.tree.immutable:
             raise Refusal(Errno.PERM)
@@ -193,12 +193,12 @@ def _refuse_read_only(*locations: Location) -> None:
 
 
 def _refuse_kept(directory: Directory, location: Location) -> None:
-    """Refuse to take away a mount or what leads to one."""
+    """Refuse to remove a mount or a directory that leads to one."""
     if directory.resolver.tree.is_kept(location.position):
         raise Refusal(Errno.BUSY)
 
 
 def _refuse_crossing(old: Location, new: Location) -> None:
-    """Keep each mount to itself, as Linux does: a hard link would take a file out of a read-only one."""
+    """Refuse to cross mounts, as Linux does: a hard link would take a file out of a read-only mount."""
     if old.layer is not new.layer:
         raise Refusal(Errno.XDEV)
