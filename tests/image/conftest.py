@@ -29,7 +29,7 @@ def registry_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry is asked again at once."""
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", lambda _: None)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", lambda _: None)
 
 
 @pytest.fixture

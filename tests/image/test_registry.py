@@ -85,7 +85,7 @@ def test_a_bad_part_is_fetched_again(registry: FakeRegistry) -> None:
 def test_failures_that_pass(registry: FakeRegistry, retry_after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that failed for the moment is made again, after the time that the registry asks for."""
     waited: list[float] = []
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", waited.append)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", waited.append)
     registry.fail, registry.retry_after = 2, retry_after
     get(registry, retries=2, parallel=1)
     assert len(waited) % 2 == 0

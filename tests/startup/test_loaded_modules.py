@@ -36,7 +36,7 @@ OF_THE_COMMAND = {f"wasmoci.cli.{name}" for name in ("image_options", "options",
 """The modules of the command that all share, and those of `run`, which itself is imported by name, unseen: no other sub-command."""
 
 NOT_FOR_A_GUEST = {
-    *("wasmoci.api", "wasmoci.dispatch.explanation", "wasmoci.image.image_bundle", "wasmoci.image.image_detection", "wasmoci.native.checks", "wasmoci.native.runtimes", "wasmoci.isolation.worker_process", "wasmoci.worker_pool"),
+    *("wasmoci.api", "wasmoci.dispatch.explanation", "wasmoci.image.running.image_bundle", "wasmoci.image.storage.image_detection", "wasmoci.native.checks", "wasmoci.native.runtimes", "wasmoci.isolation.worker_process", "wasmoci.worker_pool"),
     *("wasmoci.wasm.instructions", "wasmoci.wasm.instruction_skipping", "wasmoci.wasm.text_format", "wasmoci.wasm.component"),
     *("wasmoci.handlers.contract", "wasmoci.compiled.eviction"),
 }  # fmt: skip

@@ -177,7 +177,7 @@ def test_changes_are_told_or_refused(place: Path, guest: Callable[..., Path]) ->
 def test_building_of_a_deep_tree(place: Path) -> None:
     """An image of a tree that is deeper than paths can be is refused by a typed error, and no traceback."""
     from wasmoci.errors import ImageError  # noqa: PLC0415
-    from wasmoci.image.layer_writer import Copy, write_layer  # noqa: PLC0415
+    from wasmoci.image.layers.layer_writer import Copy, write_layer  # noqa: PLC0415
 
     fd = os.open(place / "tmp", os.O_RDONLY)
     for _ in range(3000):

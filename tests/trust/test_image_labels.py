@@ -20,8 +20,8 @@ from tests.image.making import WASM, finish, make_layout, member, put_image, tar
 from tests.support.requirements import require
 from wasmoci.errors import InvalidImage
 from wasmoci.image import as_bundle, open_image, pull, unpack
-from wasmoci.image.native_confinement import CAPABILITIES
-from wasmoci.image.seccomp import profile
+from wasmoci.image.running.native_confinement import CAPABILITIES
+from wasmoci.image.running.seccomp import profile
 from wasmoci.oci.spec import Spec
 
 if TYPE_CHECKING:

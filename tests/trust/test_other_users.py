@@ -28,9 +28,10 @@ from wasmoci import compiled
 from wasmoci.compiled import directories, entries, eviction, inspection, lock
 from wasmoci.errors import StoreError, UnsafePlace
 from wasmoci.host import private_paths, temporary_directory, user_namespace
-from wasmoci.image import Store, image_detection, push, staging
-from wasmoci.image.image import open_file_reference
-from wasmoci.image.reference import Reference
+from wasmoci.image import Store, push
+from wasmoci.image.content.image import open_file_reference
+from wasmoci.image.content.reference import Reference
+from wasmoci.image.storage import image_detection, staging
 from wasmoci.integration import Outcome, Request, install, plan
 from wasmoci.runtime import leftovers, main, native_exec, started_processes, state_directories
 from wasmoci.runtime.record import Record, is_valid

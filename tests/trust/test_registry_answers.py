@@ -102,7 +102,7 @@ def server() -> Iterator[str]:
 def test_any_answer(server: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but an error of ours comes of it, and nothing stays in the store."""
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", lambda _: None)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", lambda _: None)
     chance = random.Random(seed)  # noqa: S311
     store = Store(tmp_path / "store")
     for _ in range(25):

@@ -12,9 +12,9 @@ from tests.image.registries import BASIC, ME, get, options
 from tests.image.tools import certificate
 from wasmoci.errors import ImageError, InvalidReference, RegistryDenied, RegistryError
 from wasmoci.image import Credential, Name, Store, open_image, parse_target, pull, push
-from wasmoci.image.challenge import parse_challenges
-from wasmoci.image.credentials import find_credential
-from wasmoci.image.registry import Repository
+from wasmoci.image.registries.challenge import parse_challenges
+from wasmoci.image.registries.client import Repository
+from wasmoci.image.registries.credentials import find_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from tests.image.registries import ME, get, options
 from wasmoci.cli import main
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, RegistryError
 from wasmoci.image import Store, TransferLimits, UnpackLimits, open_image, parse_target, pull, push, unpack
-from wasmoci.image.staging import locked
+from wasmoci.image.storage.staging import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +162,7 @@ def test_no_room(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> Non
     """What the file system has no room for isn't begun."""
     found = os.statvfs("/")
     shape = SimpleNamespace(f_bavail=200_000 // found.f_frsize, f_frsize=found.f_frsize)
-    monkeypatch.setattr("wasmoci.image.transfer_limits.os.statvfs", lambda _: shape)
+    monkeypatch.setattr("wasmoci.image.registries.transfer_limits.os.statvfs", lambda _: shape)
     with pytest.raises(ImageError, match=r"are to come, and .* are free"):
         get(registry)
     assert len(registry.requests("blobs")) == 1
@@ -315,7 +315,7 @@ def test_failures_that_never_pass_have_a_time(registry: FakeRegistry) -> None:
 def test_times_to_wait_that_are_none(registry: FakeRegistry, wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A time to wait that is none is passed over, and none is longer than half a minute."""
     waited: list[float] = []
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", waited.append)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", waited.append)
     registry.fail, registry.retry_after = 1, wait
     get(registry, retries=1)
     assert max(waited) <= 30

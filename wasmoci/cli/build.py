@@ -14,8 +14,8 @@ from wasmoci.cli.output import complain, say, tell
 from wasmoci.dispatch.registry import Registry
 from wasmoci.errors import ImageError, InvalidReference, WasmociError
 from wasmoci.image import Copy, Platform, Store, build, build_artifact, import_image, parse_target, push
-from wasmoci.image.label_allow_list import annotations_of
-from wasmoci.image.reference import local_name
+from wasmoci.image.content.label_allow_list import annotations_of
+from wasmoci.image.content.reference import local_name
 from wasmoci.isolation import preparation
 
 if TYPE_CHECKING:

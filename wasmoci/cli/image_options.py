@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from wasmoci.image.model import Descriptor
+    from wasmoci.image.content.model import Descriptor
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "

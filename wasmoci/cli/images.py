@@ -13,7 +13,7 @@ from wasmoci.image import Store
 if TYPE_CHECKING:
     import argparse
 
-    from wasmoci.image.store import Stored
+    from wasmoci.image.storage.store import Stored
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from wasmoci.cli.image_options import (
 )
 from wasmoci.cli.output import say_json
 from wasmoci.image import open_image
-from wasmoci.image.label_allow_list import annotations_of
+from wasmoci.image.content.label_allow_list import annotations_of
 
 if TYPE_CHECKING:
     import argparse

@@ -11,12 +11,12 @@ import attrs
 
 from wasmoci.errors import ImageError
 from wasmoci.host.temporary_directory import temporary_directory
-from wasmoci.image import media
-from wasmoci.image.digest import CHUNK
-from wasmoci.image.image import load_image
-from wasmoci.image.layer_writer import Copy, WrittenLayer, write_layer
-from wasmoci.image.layout_writer import LayoutWriter
-from wasmoci.image.model import Descriptor, Platform, describe, dump
+from wasmoci.image.content import media
+from wasmoci.image.content.image import load_image
+from wasmoci.image.content.model import Descriptor, Platform, describe, dump
+from wasmoci.image.layers.layer_writer import Copy, WrittenLayer, write_layer
+from wasmoci.image.storage.layout_writer import LayoutWriter
+from wasmoci.image.streams.digest import CHUNK
 from wasmoci.oci.annotations import VARIANT
 from wasmoci.wasm.module import Module, ModuleKind
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wasmoci.image.image import Image
+    from wasmoci.image.content.image import Image
 
 VARIANTS = ("compat", "compat-smart")
 DEFAULT_PLATFORM = Platform("wasi", "wasm")

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import ImageNotFound, InvalidImage, InvalidReference, RegistryError
-from wasmoci.image import media
-from wasmoci.image.archive_writer import write_archive
-from wasmoci.image.blobs import read_blob
-from wasmoci.image.digest import CHUNK, VerifiedReader
-from wasmoci.image.image import Image, load_image
-from wasmoci.image.layout_writer import LayoutWriter, from_blobs
-from wasmoci.image.mirror import Endpoint, endpoints
-from wasmoci.image.model import Descriptor, Document, media_type_of
-from wasmoci.image.reference import Name, Reference, parse_name
-from wasmoci.image.registry import Repository
-from wasmoci.image.registry_options import RegistryOptions
-from wasmoci.image.store import REQUESTED, Store, Stored
-from wasmoci.image.transfer_limits import Documents, TransferLimits, check_image, check_room
+from wasmoci.image.content import media
+from wasmoci.image.content.blobs import read_blob
+from wasmoci.image.content.image import Image, load_image
+from wasmoci.image.content.model import Descriptor, Document, media_type_of
+from wasmoci.image.content.reference import Name, Reference, parse_name
+from wasmoci.image.registries.client import Repository
+from wasmoci.image.registries.mirror import Endpoint, endpoints
+from wasmoci.image.registries.options import RegistryOptions
+from wasmoci.image.registries.transfer_limits import Documents, TransferLimits, check_image, check_room
+from wasmoci.image.storage.archive_writer import write_archive
+from wasmoci.image.storage.layout_writer import LayoutWriter, from_blobs
+from wasmoci.image.storage.store import REQUESTED, Store, Stored
+from wasmoci.image.streams.digest import CHUNK, VerifiedReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from wasmoci.image.digest import ByteReader
-    from wasmoci.image.model import Platform
+    from wasmoci.image.content.model import Platform
+    from wasmoci.image.streams.digest import ByteReader
 
     OpenAt = Callable[[int], ByteReader]
     Progress = Callable[[Descriptor, int], None]
