@@ -85,6 +85,7 @@ os._exit(0)  # an abandoned guest may still be about to end
     assert said in ("Alarm\n", "EngineError\n")
 
 
+@pytest.mark.timeout(400)  # a process for each depth
 def test_recursion(program: Callable[..., tuple[int, str]], engine: str) -> None:
     """However little recursion is left, the guest has its own status, or an error says that it hasn't."""
     # Where each run starts a process, all depths are tried on one Python, and some on the others.
