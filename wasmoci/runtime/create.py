@@ -17,6 +17,7 @@ from wasmoci.runtime import (
     interpreter,
     leftovers,
     module_choice,
+    namespace_root,
     native_exec,
     spec_substitution,
     staging,
@@ -25,7 +26,9 @@ from wasmoci.runtime import (
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
+from wasmoci.runtime.pid_file import PidFile
 from wasmoci.runtime.record import Record
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -93,8 +96,10 @@ class _Creation:
     def create(self, record: Record) -> int:
         with record.locked(make=True):
             self._begin(record)
-            status = self.native.wait(self._start(record))
+            child, first = self._start(record)
+            status = self.native.wait(child)
             if status == 0:
+                self._cover(first.read())
                 record.write(self._document("created"))
             elif not self.native.knows(record.identifier):
                 leftovers.discard(record)
@@ -105,8 +110,9 @@ class _Creation:
     def run(self, record: Record) -> int:
         with record.locked(make=True):
             self._begin(record)
-            child = self._start(record)
+            child, first = self._start(record)
         # Other commands on the container are not to wait until it has ended.
+        self._cover(first.await_beside(child))
         status = self.native.wait(child)
         with record.locked() as there:
             if there and (self._is_gone(record, status) or not self.native.knows(record.identifier)):
@@ -130,19 +136,39 @@ class _Creation:
             leftovers.end(record, self.native)
         record.write(self._document("creating"))
 
-    def _start(self, record: Record) -> int:
-        return spec_substitution.in_child(
-            lambda: self._become_native(record), lambda error: report(error, self.invocation)
+    def _start(self, record: Record) -> tuple[int, PidFile]:
+        first = PidFile.of(self.invocation, record)
+        command = [
+            *self.native.global_options,
+            self.invocation.command or "",
+            *first.option,
+            *self.invocation.arguments,
+        ]
+        child = spec_substitution.in_child(
+            lambda: self._become_native(record, command), lambda error: report(error, self.invocation)
         )
+        return child, first
 
-    def _become_native(self, record: Record) -> NoReturn:
+    def _cover(self, pid: int | None) -> None:
+        """Have those who enter the container find its root; a user who isn't root can't enter it afterwards."""
+        if pid is None or os.geteuid() != 0:
+            return
+        try:
+            namespace_root.cover(pid, self.mark)
+        except (FileNotFoundError, ProcessLookupError):
+            return  # it has ended
+        except OSError as error:
+            log.warn(__name__, f"who enters this container finds the engine's root, not the container's: {error}")
+
+    def _become_native(self, record: Record, command: list[str]) -> NoReturn:
         spec_substitution.enter()
         spec_substitution.directory(str(record.root))
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
+        os.symlink("/", f"{record.root}{namespace_root.door(self.mark)}")  # noqa: PTH211  a method takes longer
         derived = record.write(self._derive(record), CONFIG)
         spec_substitution.cover(str(self.bundle.path / self.config), str(derived))
         os.environ[started_processes.VARIABLE] = self.mark
-        self.native.become()
+        self.native.become(command)
 
     def _derive(self, record: Record) -> dict[str, Any]:
         process = self.bundle.spec.process

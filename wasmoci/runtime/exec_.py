@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.oci.json_reader import load_object
 from wasmoci.oci.spec import Process, Spec
-from wasmoci.runtime import interpreter, module_choice, spec_substitution, staging
+from wasmoci.runtime import interpreter, module_choice, namespace_root, spec_substitution, staging
 from wasmoci.runtime.compile_group import ContainersGroup
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.guest_plan import Description
@@ -19,7 +21,7 @@ from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation, Options
 
@@ -51,12 +53,25 @@ def main(invocation: Invocation) -> int:
     python = interpreter.for_handler(handler)
     what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=process.env)
     derived = staging.engine_process(wanted, python, what.variables(python.path))
+    mark = str(document.get("mark"))
+    # In no root but the staged one: a program of the image's is never taken for the interpreter.
+    derived["args"][0] = namespace_root.door(mark) + derived["args"][0]
     with tempfile.NamedTemporaryFile("w", dir=record.directory, prefix="exec-", encoding="ascii") as file:
         json.dump(derived, file)
         file.flush()
         command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
-        child = spec_substitution.in_child(lambda: native.become(command), lambda error: report(error, invocation))
-        return native.wait(child)
+        with contextlib.ExitStack() as stack:
+            pid, visitor = int(state["pid"]), None
+            if os.geteuid() == 0:  # else nothing covers it
+                visitor = stack.enter_context(namespace_root.uncovered(pid, mark))
+
+            def become() -> NoReturn:
+                if visitor is not None:
+                    namespace_root.replace(pid, visitor, record.root)
+                native.become(command)
+
+            child = spec_substitution.in_child(become, lambda error: report(error, invocation))
+            return native.wait(child)
 
 
 def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def directory(path: str) -> None:
 
 
 def cover(path: str, source: str) -> None:
-    """Put a file over another one."""
+    """Put a file or directory over another one."""
     _mount(source, path, None, _MS_BIND)
 
 
