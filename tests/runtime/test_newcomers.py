@@ -72,7 +72,7 @@ def test_an_interpreter_of_the_images(runtime: Runtime) -> None:
     """A program that lies in the image where the interpreter is on the host is never run in its place."""
     files: dict[str, str | bytes] = {sys.executable: "#!/bin/sh\n", "/bin/show.wasm": build("show").read_bytes()}
     with runtime.running("sleep", files=files):
-        assert runtime.ok("exec", "c", "/bin/show.wasm", "x") == "arg 0: /bin/show.wasm\narg 1: x\n"
+        assert runtime.ok("exec", "c", "/bin/show.wasm", "x") == "arg 0: /bin/show.wasm\narg 1: x\nenv: HOME=/\n"
 
 
 def test_exec_leaves_nothing(runtime: Runtime) -> None:

@@ -19,6 +19,7 @@ from wasmoci.handlers import run_context
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.run_context import Clock
 from wasmoci.limits import NO_LIMITS, Limits
+from wasmoci.oci import working_directory
 from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.oci.filesystem import GuestFiles, plan
 from wasmoci.oci.program import in_hand
@@ -206,6 +207,7 @@ class BaseHandler(ABC):
         clock = Clock()
         with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
             module = entrypoint.load(files) if program is None else program.module
+            working_directory.make(files)
             prepare = run_context.loading()
             if prepare is not None:
                 prepare(self, module, limits)

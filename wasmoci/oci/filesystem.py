@@ -36,7 +36,7 @@ class GuestMount:
 
     Args:
         destination: An absolute guest path, normalised.
-        source: A host path; None for a tmpfs that was not made yet.
+        source: A host path; None for a tmpfs, or an empty file, that was not made yet.
         read_only: Whether the guest may only read it.
         is_file: Whether it is a single file.
     """
@@ -81,7 +81,7 @@ class GuestFiles:
         return FileTree(self.rootfs, self.read_only, tuple(mounts))
 
     def materialise(self) -> AbstractContextManager[GuestFiles]:
-        """The same with a directory for each tmpfs, which are removed at the end."""
+        """The same with a directory for each tmpfs and each empty file made, which are removed at the end."""
         if all(mount.source is not None for mount in self.mounts):
             return contextlib.nullcontext(self)
         return self._with_directories()
@@ -95,7 +95,7 @@ class GuestFiles:
             for index, mount in enumerate(self.mounts):
                 if mount.source is None:
                     source = scratch / str(index)
-                    source.mkdir()
+                    source.touch(0o444) if mount.is_file else source.mkdir()
                     mounts.append(attrs.evolve(mount, source=source))
                 else:
                     mounts.append(mount)
@@ -136,13 +136,19 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         while parent not in above:
             above.add(parent)
             parent = posixpath.dirname(parent)
-    return GuestFiles(
+    files = GuestFiles(
         rootfs=rootfs,
         read_only=spec.root is not None and spec.root.readonly,
         cwd=posixpath.normpath("/" + (spec.process.cwd if spec.process else "/").lstrip("/")),
         mounts=tuple(mounts.values()),
         omitted=tuple(omitted),
     )
+    linux = spec.raw.get("linux")
+    if not isinstance(linux, dict) or not (linux.get("maskedPaths") or linux.get("readonlyPaths")):
+        return files
+    from wasmoci.oci.closed_paths import close  # noqa: PLC0415  few specs have such paths
+
+    return close(files, linux, GuestMount)
 
 
 def _destination(mount: Mount, where: str) -> str:

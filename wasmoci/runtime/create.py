@@ -14,8 +14,10 @@ from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
 from wasmoci.runtime import (
     compile_group,
+    home,
     interpreter,
     leftovers,
+    mapped_root,
     module_choice,
     namespace_root,
     native_exec,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation
-    from wasmoci.runtime.module_choice import Compiled
+    from wasmoci.runtime.module_choice import Compiled, Program
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")
@@ -72,11 +74,20 @@ def main(invocation: Invocation) -> int:
         engine=selection.handler.name,
         handler=dispatcher.registry.reference(selection.handler.name),
         compiled=module_choice.compiled_for(selection.handler, found),
+        env=_variables(bundle, found),
         native=Native(invocation),
         mark=started_processes.mark(),
     )
     record = Record.of(invocation)
     return creation.run(record) if invocation.command == "run" else creation.create(record)
+
+
+def _variables(bundle: Bundle, program: Program) -> tuple[str, ...]:
+    process = bundle.spec.process
+    if process is None:
+        return ()
+    with program.files.materialise() as files:
+        return home.environment(process, bundle.spec.raw["process"].get("user"), files)
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +101,7 @@ class _Creation:
     engine: str
     handler: str
     compiled: Compiled | None
+    env: tuple[str, ...]
     native: Native
     mark: str
 
@@ -162,8 +174,11 @@ class _Creation:
 
     def _become_native(self, record: Record, command: list[str]) -> NoReturn:
         spec_substitution.enter()
-        spec_substitution.directory(str(record.root))
+        owner = mapped_root.owner(self.bundle.spec.raw.get("linux") or {})
+        spec_substitution.directory(str(record.root), owner)
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
+        if owner is not None:
+            os.chown(record.root / "dev", *owner)
         os.symlink("/", f"{record.root}{namespace_root.door(self.mark)}")  # noqa: PTH211  a method takes longer
         derived = record.write(self._derive(record), CONFIG)
         spec_substitution.cover(str(self.bundle.path / self.config), str(derived))
@@ -178,7 +193,7 @@ class _Creation:
             handler=self.handler,
             rootfs=staging.ROOTFS,
             cwd=process.cwd if process else "/",
-            env=process.env if process else (),
+            env=self.env,
             compiled=None if compiled is None else (compiled.module, staging.COMPILED),
         )
         python = interpreter.for_handler(self.handler)

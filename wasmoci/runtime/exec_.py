@@ -13,7 +13,7 @@ from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.oci.json_reader import load_object
 from wasmoci.oci.spec import Process, Spec
-from wasmoci.runtime import interpreter, module_choice, namespace_root, spec_substitution, staging
+from wasmoci.runtime import home, interpreter, module_choice, namespace_root, spec_substitution, staging
 from wasmoci.runtime.compile_group import ContainersGroup
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.guest_plan import Description
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation, Options
+    from wasmoci.runtime.module_choice import Program
 
 _KEPT = ("console-socket", "pid-file", "preserve-fds", "cgroup")
 _KEPT_FLAGS = (("detach", "d"), ("ignore-paused",))
@@ -49,9 +50,10 @@ def main(invocation: Invocation) -> int:
         )
     wanted = _wanted(options, document.get("process") or {})
     process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
-    handler = _handler(process, int(state["pid"]), document)
+    handler, program = _handler(process, int(state["pid"]), document)
     python = interpreter.for_handler(handler)
-    what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=process.env)
+    env = home.environment(process, wanted.get("user"), program.files)
+    what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=env)
     derived = staging.engine_process(wanted, python, what.variables(python.path))
     mark = str(document.get("mark"))
     # In no root but the staged one: a program of the image's is never taken for the interpreter.
@@ -116,14 +118,15 @@ def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -
     return user
 
 
-def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
-    """The handler's class for a program of a container's, one of whose processes is known."""
+def _handler(process: Process, container: int, document: dict[str, Any]) -> tuple[str, Program]:
+    """The handler's class for a program of a container's, one of whose processes is known, and the program."""
     dispatcher = Dispatcher()
     rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
+        program = module_choice.of_process(process, rootfs)
         selection = module_choice.choose(
             dispatcher,
-            module_choice.of_process(process, rootfs),
+            program,
             named=document.get("named"),
             group=ContainersGroup(container),
         )
@@ -137,7 +140,7 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
             hint=None,
         )
         raise
-    return dispatcher.registry.reference(selection.handler.name)
+    return dispatcher.registry.reference(selection.handler.name), program
 
 
 def _options(options: Options) -> list[str]:

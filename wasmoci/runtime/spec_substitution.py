@@ -52,10 +52,16 @@ def _enter_user_namespace() -> None:
         ) from None
 
 
-def directory(path: str) -> None:
-    """Put an empty directory in memory over one of the host's."""
+def directory(path: str, owner: tuple[int, int] | None = None) -> None:
+    """Put an empty directory in memory over one of the host's.
+
+    Args:
+        path: The other one.
+        owner: Its user and group; None for this process's.
+    """
     # With devices: where a spec mounts nothing on /dev, the native runtime makes them in the root.
-    _mount("tmpfs", path, "tmpfs", _MS_NOSUID, "mode=755")
+    options = "mode=755" if owner is None else f"mode=755,uid={owner[0]},gid={owner[1]}"
+    _mount("tmpfs", path, "tmpfs", _MS_NOSUID, options)
 
 
 def cover(path: str, source: str) -> None:
