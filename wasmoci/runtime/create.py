@@ -179,6 +179,7 @@ class _Creation:
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
         if owner is not None:
             os.chown(record.root / "dev", *owner)
+        (record.root / staging.EXECUTED[1:]).touch()
         os.symlink("/", f"{record.root}{namespace_root.door(self.mark)}")  # noqa: PTH211  a method takes longer
         derived = record.write(self._derive(record), CONFIG)
         spec_substitution.cover(str(self.bundle.path / self.config), str(derived))
@@ -217,6 +218,7 @@ class _Creation:
             "command": self.native.command,
             "classification": self.classification.to_dict(),
             "engine": self.engine,
+            "compiled": None if self.compiled is None else self.compiled.module,
             "named": self.classification.engine,
             "annotations": dict(self.bundle.spec.annotations),
             "process": self.bundle.spec.raw.get("process"),

@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation, Options
-    from wasmoci.runtime.module_choice import Program
+    from wasmoci.runtime.module_choice import Compiled, Program
 
 _KEPT = ("console-socket", "pid-file", "preserve-fds", "cgroup")
 _KEPT_FLAGS = (("detach", "d"), ("ignore-paused",))
@@ -50,10 +51,12 @@ def main(invocation: Invocation) -> int:
         )
     wanted = _wanted(options, document.get("process") or {})
     process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
-    handler, program = _handler(process, int(state["pid"]), document)
-    python = interpreter.for_handler(handler)
-    env = home.environment(process, wanted.get("user"), program.files)
-    what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=env)
+    pid, is_root = int(state["pid"]), os.geteuid() == 0
+    chosen = _choose(process, pid, document)
+    python = interpreter.for_handler(chosen.handler)
+    env = home.environment(process, wanted.get("user"), chosen.program.files)
+    compiled, brought = _compiled(chosen, document) if is_root or chosen.is_the_containers(document) else (None, None)
+    what = Description(handler=chosen.handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=env, compiled=compiled)
     derived = staging.engine_process(wanted, python, what.variables(python.path))
     mark = str(document.get("mark"))
     # In no root but the staged one: a program of the image's is never taken for the interpreter.
@@ -63,9 +66,9 @@ def main(invocation: Invocation) -> int:
         file.flush()
         command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
         with contextlib.ExitStack() as stack:
-            pid, visitor = int(state["pid"]), None
-            if os.geteuid() == 0:  # else nothing covers it
-                visitor = stack.enter_context(namespace_root.uncovered(pid, mark))
+            visitor = None
+            if is_root:  # else nothing covers it
+                visitor = stack.enter_context(namespace_root.uncovered(pid, mark, brought))
 
             def become() -> NoReturn:
                 if visitor is not None:
@@ -118,17 +121,48 @@ def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -
     return user
 
 
-def _handler(process: Process, container: int, document: dict[str, Any]) -> tuple[str, Program]:
-    """The handler's class for a program of a container's, one of whose processes is known, and the program."""
+@attrs.frozen(kw_only=True)
+class _Chosen:
+    """What is to run, and on what.
+
+    Args:
+        program: The program.
+        engine: The engine's name.
+        handler: The handler's class, ``module:qualified.name``.
+        compiled: What the engine has made of it; None where it compiles when it runs.
+    """
+
+    program: Program
+    engine: str
+    handler: str
+    compiled: Compiled | None
+
+    def is_the_containers(self, document: dict[str, Any]) -> bool:
+        """Whether it is the container's own module, which is there compiled."""
+        return (
+            self.compiled is not None
+            and self.compiled.module == document.get("compiled")
+            and self.engine == document.get("engine")
+        )
+
+
+def _compiled(chosen: _Chosen, document: dict[str, Any]) -> tuple[tuple[str, str] | None, Path | None]:
+    """What the engine's process is told of a compiled module, and the host's file that has to be brought there for that."""
+    if chosen.compiled is None:
+        return None, None
+    if chosen.is_the_containers(document):
+        return (chosen.compiled.module, staging.COMPILED), None
+    return (chosen.compiled.module, staging.EXECUTED), chosen.compiled.file
+
+
+def _choose(process: Process, container: int, document: dict[str, Any]) -> _Chosen:
+    """The engine for a program of a container's, one of whose processes is known."""
     dispatcher = Dispatcher()
     rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
         program = module_choice.of_process(process, rootfs)
         selection = module_choice.choose(
-            dispatcher,
-            program,
-            named=document.get("named"),
-            group=ContainersGroup(container),
+            dispatcher, program, named=document.get("named"), group=ContainersGroup(container), compiles=True
         )
     except (EntrypointError, InvalidModule) as error:
         message = error.message
@@ -140,7 +174,12 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> tupl
             hint=None,
         )
         raise
-    return dispatcher.registry.reference(selection.handler.name), program
+    return _Chosen(
+        program=program,
+        engine=selection.handler.name,
+        handler=dispatcher.registry.reference(selection.handler.name),
+        compiled=module_choice.compiled_for(selection.handler, program),
+    )
 
 
 def _options(options: Options) -> list[str]:

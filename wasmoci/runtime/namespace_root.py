@@ -16,14 +16,17 @@ import os
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.runtime import spec_substitution
-from wasmoci.runtime.staging import ROOTFS
+from wasmoci.runtime.staging import EXECUTED, ROOTFS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _NEWNS, _NEWUSER = 0x0002_0000, 0x1000_0000  # CLONE_*
-_MS_BIND, _MS_REC, _MNT_DETACH = 4096, 16384, 2
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MNT_DETACH = 32, 4096, 16384, 2
+_READ_ONLY = 1 | 2 | 4 | 8  # MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+_OPEN_TREE, _MOVE_MOUNT = 428, 429  # on every architecture
+_AT_FDCWD, _CLONE_TREE, _FROM_DESCRIPTOR = -100, 1 | os.O_CLOEXEC, 0x04  # OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +54,7 @@ def cover(pid: int, mark: str) -> None:
     """
 
     def act() -> None:
+        _join(pid)
         if os.path.lexists(door(mark)):
             _call(_libc.mount, os.fsencode(ROOTFS), b"/", None, ctypes.c_ulong(_MS_BIND | _MS_REC), None)
 
@@ -59,24 +63,39 @@ def cover(pid: int, mark: str) -> None:
 
 
 @contextlib.contextmanager
-def uncovered(pid: int, mark: str) -> Iterator[int]:
+def uncovered(pid: int, mark: str, file: Path | None = None) -> Iterator[int]:
     """A process in a copy of a container's mount namespace that has no cover.
 
     Args:
         pid: The container's first process.
         mark: The container's mark.
+        file: A host path of what is to be at :data:`wasmoci.runtime.staging.EXECUTED` there, read-only.
 
     Raises:
         OSError: The process has ended, or the kernel refuses something.
     """
+    tree = None if file is None else _syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(file), _CLONE_TREE)
 
     def act() -> None:
+        # While procfs is to be seen; the entry of the new namespace is looked up later.
+        own = os.open(f"/proc/{os.getpid()}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        _join(pid)
         _call(_libc.unshare, _NEWNS)
         if not os.path.lexists(door(mark)):
             _call(_libc.umount2, b"/", _MNT_DETACH)
+            # Its root is what was on top; who enters the namespace has what was beneath.
+            _call(_libc.setns, os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own), _NEWNS)
+        if tree is not None:
+            place = os.fsencode(EXECUTED)
+            _syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, place, _FROM_DESCRIPTOR)
+            _call(_libc.mount, None, place, None, ctypes.c_ulong(_MS_REMOUNT | _MS_BIND | _READ_ONLY), None)
 
-    with _visitor(pid, act) as visitor:
-        yield visitor
+    try:
+        with _visitor(pid, act) as visitor:
+            yield visitor
+    finally:
+        if tree is not None:
+            os.close(tree)
 
 
 def replace(pid: int, visitor: int, directory: Path) -> None:
@@ -102,11 +121,11 @@ def replace(pid: int, visitor: int, directory: Path) -> None:
 
 @contextlib.contextmanager
 def _visitor(pid: int, act: Callable[[], None]) -> Iterator[int]:
-    """A process in the user and mount namespaces of another one, which waits there when it has done something.
+    """A process that has entered another one's namespaces, and waits there.
 
     Args:
         pid: The other process.
-        act: What it does.
+        act: Enters them.
 
     Raises:
         OSError: It couldn't.
@@ -118,7 +137,6 @@ def _visitor(pid: int, act: Callable[[], None]) -> Iterator[int]:
         number = 0
         try:
             os.close(release)
-            _join(pid)
             act()
         except OSError as error:
             number = error.errno or 1
@@ -146,6 +164,14 @@ def _join(pid: int) -> None:
     for descriptor, flag in descriptors:
         if flag != _NEWUSER or not os.path.samestat(os.fstat(descriptor), own):  # the own one can't be entered again
             _call(_libc.setns, descriptor, flag)
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    found = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    if found < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found
 
 
 def _call(function: Callable[..., int], *arguments: object) -> None:

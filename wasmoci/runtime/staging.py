@@ -34,6 +34,9 @@ ROOTFS = "/.container"
 COMPILED = "/.compiled"
 """Where the guest's module is in it, compiled."""
 
+EXECUTED = "/.executed"
+"""Where the module of an ``exec`` is, compiled, for that one alone; for all others an empty file."""
+
 _MEMBERS = frozenset({"process", "root", "mounts", "annotations", "linux", "hooks"})
 _OF_ROOT = frozenset({"path", "readonly"})
 _OF_PROCESS = frozenset({"args", "env", "cwd", "capabilities", "noNewPrivileges"})
