@@ -20,7 +20,7 @@ from wasmoci.errors import (
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
-from wasmoci.oci.filesystem import GuestFiles, GuestMount
+from wasmoci.oci.guest_files import GuestFiles, GuestMount
 from wasmoci.stdio import Stdio
 from wasmoci.wasm.module import Module
 

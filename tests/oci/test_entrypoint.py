@@ -217,15 +217,13 @@ def test_program_that_is_no_wasm(rootfs: Path, program: str) -> None:
 @pytest.mark.parametrize(
     ("cwd", "problem"),
     [
-        ("/missing", "'/missing': /missing: isn't in the root file system {root}"),
         ("/app.wasm", "'/app.wasm': is not a directory"),
-        ("/dangling", "'/dangling': /dangling: isn't in the root file system {root}"),
         ("/loop", "'/loop': /loop: can't be opened: Too many levels of symbolic links"),
         ("/fifo", "'/fifo': is not a directory"),
     ],
 )
 def test_working_directory_that_is_none(rootfs: Path, cwd: str, problem: str) -> None:
-    """A working directory has to be there, and a directory."""
+    """A working directory that is there has to be a directory."""
     with pytest.raises(InvalidSpec) as caught:
         load(rootfs, "/app.wasm", cwd=cwd)
     assert caught.value.message == "$.process.cwd: " + problem.format(root=rootfs)

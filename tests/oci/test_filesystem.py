@@ -12,7 +12,8 @@ import attrs
 import pytest
 
 from wasmoci.errors import InvalidMount
-from wasmoci.oci.filesystem import GuestFiles, GuestMount, plan
+from wasmoci.oci.filesystem import plan
+from wasmoci.oci.guest_files import GuestFiles, GuestMount
 from wasmoci.oci.spec import Mount, Process, Root, Spec
 
 REPOSITORY = Path(__file__).parents[2]

@@ -55,7 +55,16 @@ def test_engines(runtime: Runtime, name: str) -> None:
     """Arguments, environment and input arrive on the engine that the annotation names."""
     usable(name)
     done = runtime.run("show", "a b", "", "ü", env=["A=1", "B=x=y", "A=2"], annotations={"run.oci.handler": name})
-    expected = ["arg 0: /app.wasm", "arg 1: a b", "arg 2: ", "arg 3: ü", "env: A=1", "env: B=x=y", "env: A=2"]
+    expected = [
+        "arg 0: /app.wasm",
+        "arg 1: a b",
+        "arg 2: ",
+        "arg 3: ü",
+        "env: A=1",
+        "env: B=x=y",
+        "env: A=2",
+        "env: HOME=/",
+    ]
     assert (done.stdout.decode().splitlines(), done.returncode) == (expected, 0)
     bundle = runtime.bundle("cat", annotations={"run.oci.handler": name})
     assert runtime.call("run", "--bundle", bundle, "cat", stdin=b"\0\xff" * 9).stdout == b"\0\xff" * 9
@@ -66,7 +75,7 @@ def test_variables_do_not_reach_the_engine(runtime: Runtime) -> None:
     env = ["LD_PRELOAD=/evil.so", "PYTHONPATH=/evil", "PYTHONSTARTUP=/evil", "LD_LIBRARY_PATH=/.container"]
     done = runtime.run("show", env=env)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode().splitlines()[1:] == [f"env: {variable}" for variable in env]
+    assert done.stdout.decode().splitlines()[1:] == [*(f"env: {variable}" for variable in env), "env: HOME=/"]
 
 
 def files(runtime: Runtime, *commands: str, **options: object) -> list[str]:

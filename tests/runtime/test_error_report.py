@@ -24,7 +24,7 @@ _FOREIGN = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x09\x01\x03env\x01f\0\0"  #
         (b"\x7fELF\x02", {}, 126, "an ELF program, not WebAssembly"),
         (b"\0asm\x01\0\0\0\x01\xff", {}, 126, "/app.wasm"),
         (_FOREIGN, {}, 126, "exports no function '_start'"),
-        (b"\0asm\x01\0\0\0", {"annotations": {"run.oci.handler": "wasm"}, "cwd_missing": True}, 125, "$.process.cwd"),
+        (b"\0asm\x01\0\0\0", {"annotations": {"run.oci.handler": "wasm"}, "cwd_is_file": True}, 125, "$.process.cwd"),
     ],
     ids=["missing", "native", "damaged", "foreign", "no working directory"],
 )
@@ -32,8 +32,8 @@ def test_a_module_that_can_not_run(
     runtime: Runtime, tmp_path: Path, wasm: bytes, options: dict[str, Any], status: int, reason: str
 ) -> None:
     """The reason stands in the JSON log and in the standard error, and nothing is left."""
-    if options.pop("cwd_missing", False):
-        options["extra"] = {"process": {"cwd": "/nowhere"}}
+    if options.pop("cwd_is_file", False):
+        options["extra"] = {"process": {"cwd": "/app.wasm"}}
     (tmp_path / "app.wasm").write_bytes(wasm)
     log = tmp_path / "log"
     bundle = runtime.bundle(tmp_path / "app.wasm", **options)

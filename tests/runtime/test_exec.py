@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import usable
 from tests.runtime.containers import LIMIT, Runtime, over_each_native
 from tests.support.guests import build
+from wasmoci.runtime import staging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.heavy
 
@@ -40,7 +44,15 @@ def test_a_module(container: Runtime) -> None:
     """It gets its arguments, the container's variables and those of the call."""
     done = container.call("exec", "-e", "B=2", "c", "/bin/show.wasm", "x", "-e")
     lines = done.stdout.decode().splitlines()
-    assert lines == ["arg 0: /bin/show.wasm", "arg 1: x", "arg 2: -e", "env: PATH=/bin", "env: A=1", "env: B=2"]
+    assert lines == [
+        "arg 0: /bin/show.wasm",
+        "arg 1: x",
+        "arg 2: -e",
+        "env: PATH=/bin",
+        "env: A=1",
+        "env: B=2",
+        "env: HOME=/",
+    ]
 
 
 def test_exit_status(container: Runtime) -> None:
@@ -108,3 +120,26 @@ def test_the_end_of_the_container_ends_it(container: Runtime) -> None:
         assert process.stdout.readline() == b"begun\n"
         container.ok("kill", "c", "9")
         assert process.wait(LIMIT) == 137
+
+
+@over_each_native
+@pytest.mark.parametrize("user", [None, "1000:1000"])
+def test_compiled_once(container: Runtime, tmp_path: Path, user: str | None) -> None:
+    """What an engine has made of a module is kept, and the process has it; that of the container's own module is there already."""
+    usable("wasmtime")
+    environment = {**os.environ, "WASMOCI_CACHE": str(tmp_path / "cache")}
+    options = ["--user", user] if user else []
+    for program, place in (("/bin/loop.wasm", staging.EXECUTED), ("/app.wasm", staging.COMPILED)):
+        pid = tmp_path / "pid"
+        command = container.command("exec", *options, "--pid-file", pid, "c", program)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"begun\n"
+                first = int(pid.read_text(encoding="ascii"))
+                told = Path(f"/proc/{first}/environ").read_bytes().split(b"\0")
+                assert any(v.startswith(b"WASMOCI_COMPILED=") and v.endswith(b":" + place.encode()) for v in told)
+                assert Path(f"/proc/{first}/root{place}").stat().st_size > 0
+            finally:
+                os.kill(first, signal.SIGTERM)
+    assert list((tmp_path / "cache").rglob("*")) != []

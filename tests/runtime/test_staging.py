@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wasmoci.errors import InvalidMount
+from wasmoci.errors import InvalidMount, UnsupportedWorkload
 from wasmoci.runtime.interpreter import Interpreter
 from wasmoci.runtime.mount_destinations import Destinations
 from wasmoci.runtime.staging import COMPILED, ROOTFS, Stage, derive
@@ -51,7 +51,8 @@ def test_process(tmp_path: Path) -> None:
     """The engine's process has the container's user, terminal and limits, and none of its capabilities and variables."""
     process = derive(spec(), stage(tmp_path))["process"]
     assert process["args"] == ["/py", "-I", "init.py", "/app.wasm", "a"]
-    assert (process["env"], process["cwd"], process["noNewPrivileges"]) == (["X=1"], "/", True)
+    # The native runtime makes the working directory where it is missing.
+    assert (process["env"], process["cwd"], process["noNewPrivileges"]) == (["X=1"], f"{ROOTFS}/work", True)
     assert all(names == [] for names in process["capabilities"].values())
     assert (process["user"], process["terminal"], len(process["rlimits"])) == ({"uid": 5}, True, 1)
 
@@ -114,11 +115,20 @@ def test_mounts(tmp_path: Path) -> None:
 
 
 def test_a_read_only_root(tmp_path: Path) -> None:
-    """It becomes so behind the last mount: until then mount points are made in it."""
-    derived = derive(spec(root={"path": "rootfs", "readonly": True}, mounts=[bind("/d", "/d")]), stage(tmp_path))
-    places = [mount["destination"] for mount in derived["mounts"]]
-    assert places.index(f"{ROOTFS}/d") == len(places) - 4
-    assert (places[-3], {"remount", "ro"} <= set(derived["mounts"][-3]["options"])) == (ROOTFS, True)
+    """It becomes so with the read-only paths, when everything is mounted: until then mount points are made in it."""
+    document = spec(root={"path": "rootfs", "readonly": True}, linux={"readonlyPaths": ["/kept"], "namespaces": []})
+    derived = derive(document, stage(tmp_path))
+    assert derived["linux"] == {"readonlyPaths": [ROOTFS, f"{ROOTFS}/kept"], "namespaces": []}
+    assert derived["mounts"] == derive(spec(), stage(tmp_path))["mounts"]
+
+
+@pytest.mark.parametrize("name", ["startContainer", "STARTCONTAINER", "startContainer\0x"])
+def test_hooks_of_the_container(tmp_path: Path, name: str) -> None:
+    """Hooks that are programs of the container's are refused, however they are spelt; all others stay."""
+    with pytest.raises(UnsupportedWorkload, match=r"\$\.hooks\.startContainer"):
+        derive(spec(hooks={name: [{"path": "/hook"}]}), stage(tmp_path))
+    hooks: dict[str, Any] = {"createContainer": [{"path": "/hook"}], "startContainer": []}
+    assert derive(spec(hooks=hooks), stage(tmp_path))["hooks"] == hooks
 
 
 @pytest.mark.parametrize("keep", [True, False])

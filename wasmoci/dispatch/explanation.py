@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wasmoci.dispatch.request import Request
     from wasmoci.limits import Limits
     from wasmoci.oci.bundle import Bundle
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
 
 
 @attrs.frozen(kw_only=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
     from wasmoci.limits import Limits
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.stdio import Stdio
 
 KIND_NEEDS = {

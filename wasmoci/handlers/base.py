@@ -19,8 +19,9 @@ from wasmoci.handlers import run_context
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.run_context import Clock
 from wasmoci.limits import NO_LIMITS, Limits
+from wasmoci.oci import working_directory
 from wasmoci.oci.entrypoint import Entrypoint
-from wasmoci.oci.filesystem import GuestFiles, plan
+from wasmoci.oci.filesystem import plan
 from wasmoci.oci.program import in_hand
 from wasmoci.result import EXIT_OUT_OF_MEMORY, EXIT_TIMED_OUT, EXIT_TRAPPED, ExecutionResult, ExitReason
 from wasmoci.stdio import INHERIT, Stdio, Streams
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from wasmoci.determinism import Determinism
     from wasmoci.handlers.contract import EngineHandler
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.oci.spec import Spec
 
 
@@ -206,6 +208,7 @@ class BaseHandler(ABC):
         clock = Clock()
         with (plan(spec, rootfs) if program is None else program.files).materialise() as files:
             module = entrypoint.load(files) if program is None else program.module
+            working_directory.make(files)
             prepare = run_context.loading()
             if prepare is not None:
                 prepare(self, module, limits)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
 
 
 _DESCRIPTORS = Path("/proc/self/fd")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.engines import Engine
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.oci.entrypoint import Entrypoint
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.stdio import Stdio
 
 # Opening a FIFO waits for its other end; the others say so themselves. In these calls the engine can't be interrupted.

@@ -12,6 +12,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.oci.entrypoint import first_bytes
+from wasmoci.oci.init_program import stepped_over
 from wasmoci.text.log import warn
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class Question:
 
     @property
     def args(self) -> tuple[str, ...]:
-        """The program and its arguments; empty where the spec has none."""
-        return self.spec.process.args if self.spec.process else ()
+        """The program and its arguments, behind an init; empty where the spec has none."""
+        return stepped_over(self.spec.process.args) if self.spec.process else ()
 
     @property
     def program(self) -> str:

@@ -12,7 +12,9 @@ from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.host.file_cache import Cache, state_of
-from wasmoci.oci.filesystem import GuestFiles, plan
+from wasmoci.oci.filesystem import plan
+from wasmoci.oci.guest_files import GuestFiles
+from wasmoci.oci.init_program import stepped_over
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.open_tree import OpenTree
@@ -37,7 +39,7 @@ class Entrypoint:
     """The program, its function and its arguments.
 
     Args:
-        program: ``args[0]`` without the function: a guest path, as the spec has it.
+        program: ``args[0]`` without the function, behind an init: a guest path, as the spec has it.
         function: The exported function to call; None for the default (``_start``, for a component ``wasi:cli/run``).
         argv: The arguments of the guest, beginning with :attr:`program`.
         env: The environment, in order, split at the first ``=``.
@@ -61,16 +63,17 @@ class Entrypoint:
         if process is None or not process.args:
             missing = "$.process" if process is None else "$.process.args"
             raise InvalidSpec("is missing; a program to run was expected", path=missing)
-        program, mark, function = process.args[0].partition("#")
+        args = stepped_over(process.args)
+        program, mark, function = args[0].partition("#")
         if not program or (mark and not function):
             raise InvalidSpec(
-                f"found {process.args[0]!r}; a path, or a path and a function as in /app.wasm#main, was expected",
+                f"found {args[0]!r}; a path, or a path and a function as in /app.wasm#main, was expected",
                 path="$.process.args[0]",
             )
         return cls(
             program=program,
             function=function or None,
-            argv=(program, *process.args[1:]),
+            argv=(program, *args[1:]),
             env=tuple(_split(variable) for variable in process.env),
             cwd=process.cwd,
         )
@@ -84,7 +87,7 @@ class Entrypoint:
         Raises:
             EntrypointNotFound: It doesn't exist.
             EntrypointError: It is a directory or a special file, or can't be read.
-            InvalidSpec: The working directory doesn't exist.
+            InvalidSpec: The working directory isn't a directory.
             InvalidModule: It isn't WebAssembly, or is damaged.
         """
         with _Finder(files) as finder:
@@ -221,10 +224,12 @@ class _Finder:
         return descriptor
 
     def check_directory(self, path: str) -> None:
-        """Refuse a working directory that isn't a directory."""
+        """Refuse a working directory that isn't a directory; a missing one is created before the program runs."""
         try:
-            descriptor = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = self._open(path, os.O_PATH | os.O_DIRECTORY)
         except EntrypointError as error:
+            if isinstance(error, EntrypointNotFound) and not self._exists(path):
+                return
             reason = "is not a directory" if self._exists(path) else error.message
             raise InvalidSpec(f"{path!r}: {reason}", path="$.process.cwd") from None
         os.close(descriptor)

@@ -7,11 +7,12 @@ import contextvars
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.oci.entrypoint import Entrypoint
-from wasmoci.oci.filesystem import GuestFiles, plan
+from wasmoci.oci.filesystem import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.oci.spec import Spec
     from wasmoci.wasm.module import Module
 

@@ -15,9 +15,12 @@ from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
 from wasmoci.runtime import (
     compile_group,
+    home,
     interpreter,
     leftovers,
+    mapped_root,
     module_choice,
+    namespace_root,
     native_exec,
     spec_substitution,
     staging,
@@ -26,13 +29,15 @@ from wasmoci.runtime import (
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
+from wasmoci.runtime.pid_file import PidFile
 from wasmoci.runtime.record import Record
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation
-    from wasmoci.runtime.module_choice import Compiled
+    from wasmoci.runtime.module_choice import Compiled, Program
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")
@@ -70,11 +75,20 @@ def main(invocation: Invocation) -> int:
         engine=selection.handler.name,
         handler=dispatcher.registry.reference(selection.handler.name),
         compiled=module_choice.compiled_for(selection.handler, found),
+        env=_variables(bundle, found),
         native=Native(invocation),
         mark=started_processes.mark(),
     )
     record = Record.of(invocation)
     return creation.run(record) if invocation.command == "run" else creation.create(record)
+
+
+def _variables(bundle: Bundle, program: Program) -> tuple[str, ...]:
+    process = bundle.spec.process
+    if process is None:
+        return ()
+    with program.files.materialise() as files:
+        return home.environment(process, bundle.spec.raw["process"].get("user"), files)
 
 
 @attrs.frozen(kw_only=True)
@@ -88,14 +102,17 @@ class _Creation:
     engine: str
     handler: str
     compiled: Compiled | None
+    env: tuple[str, ...]
     native: Native
     mark: str
 
     def create(self, record: Record) -> int:
         with record.locked(make=True):
             self._begin(record)
-            status = self.native.wait(self._start(record))
+            child, first = self._start(record)
+            status = self.native.wait(child)
             if status == 0:
+                self._cover(first.read())
                 record.write(self._document("created"))
             elif not self.native.knows(record.identifier):
                 leftovers.discard(record)
@@ -106,8 +123,9 @@ class _Creation:
     def run(self, record: Record) -> int:
         with record.locked(make=True):
             self._begin(record)
-            child = self._start(record)
+            child, first = self._start(record)
         # Other commands on the container are not to wait until it has ended.
+        self._cover(first.await_beside(child))
         status = self.native.wait(child)
         with record.locked() as there:
             if there and (self._is_gone(record, status) or not self.native.knows(record.identifier)):
@@ -131,19 +149,43 @@ class _Creation:
             leftovers.end(record, self.native)
         record.write(self._document("creating"))
 
-    def _start(self, record: Record) -> int:
-        return spec_substitution.in_child(
-            lambda: self._become_native(record), lambda error: report(error, self.invocation)
+    def _start(self, record: Record) -> tuple[int, PidFile]:
+        first = PidFile.of(self.invocation, record)
+        command = [
+            *self.native.global_options,
+            self.invocation.command or "",
+            *first.option,
+            *self.invocation.arguments,
+        ]
+        child = spec_substitution.in_child(
+            lambda: self._become_native(record, command), lambda error: report(error, self.invocation)
         )
+        return child, first
 
-    def _become_native(self, record: Record) -> NoReturn:
+    def _cover(self, pid: int | None) -> None:
+        """Have those who enter the container find its root; a user who isn't root can't enter it afterwards."""
+        if pid is None or os.geteuid() != 0:
+            return
+        try:
+            namespace_root.cover(pid, self.mark)
+        except (FileNotFoundError, ProcessLookupError):
+            return  # it has ended
+        except OSError as error:
+            log.warn(__name__, f"who enters this container finds the engine's root, not the container's: {error}")
+
+    def _become_native(self, record: Record, command: list[str]) -> NoReturn:
         spec_substitution.enter()
-        spec_substitution.directory(str(record.root))
+        owner = mapped_root.owner(self.bundle.spec.raw.get("linux") or {})
+        spec_substitution.directory(str(record.root), owner)
         (record.root / "dev").mkdir()  # crun makes devices in it, and doesn't make it
+        if owner is not None:
+            os.chown(record.root / "dev", *owner)
+        (record.root / staging.EXECUTED[1:]).touch()
+        os.symlink("/", f"{record.root}{namespace_root.door(self.mark)}")  # noqa: PTH211  a method takes longer
         derived = record.write(self._derive(record), CONFIG)
         spec_substitution.cover(str(self.bundle.path / self.config), str(derived))
         os.environ[started_processes.VARIABLE] = self.mark
-        self.native.become()
+        self.native.become(command)
 
     def _derive(self, record: Record) -> dict[str, Any]:
         process = self.bundle.spec.process
@@ -153,7 +195,7 @@ class _Creation:
             handler=self.handler,
             rootfs=staging.ROOTFS,
             cwd=process.cwd if process else "/",
-            env=process.env if process else (),
+            env=self.env,
             compiled=None if compiled is None else (compiled.module, staging.COMPILED),
         )
         python = interpreter.for_handler(self.handler)
@@ -177,6 +219,7 @@ class _Creation:
             "command": self.native.command,
             "classification": self.classification.to_dict(),
             "engine": self.engine,
+            "compiled": None if self.compiled is None else self.compiled.module,
             "named": self.classification.engine,
             "annotations": dict(self.bundle.spec.annotations),
             "process": self.bundle.spec.raw.get("process"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tempfile
 from pathlib import Path
 
+from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, NativeRuntimeError
 from wasmoci.oci.json_reader import load_object
 from wasmoci.oci.spec import Process, Spec
-from wasmoci.runtime import interpreter, module_choice, spec_substitution, staging
+from wasmoci.runtime import home, interpreter, module_choice, namespace_root, spec_substitution, staging
 from wasmoci.runtime.compile_group import ContainersGroup
 from wasmoci.runtime.error_report import report
 from wasmoci.runtime.guest_plan import Description
@@ -19,9 +22,10 @@ from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from wasmoci.runtime.command_line import Invocation, Options
+    from wasmoci.runtime.module_choice import Compiled, Program
 
 _KEPT = ("console-socket", "pid-file", "preserve-fds", "cgroup")
 _KEPT_FLAGS = (("detach", "d"), ("ignore-paused",))
@@ -47,16 +51,32 @@ def main(invocation: Invocation) -> int:
         )
     wanted = _wanted(options, document.get("process") or {})
     process = Spec.from_dict({"ociVersion": "1.0.2", "process": wanted}, source="exec").process or Process()
-    handler = _handler(process, int(state["pid"]), document)
-    python = interpreter.for_handler(handler)
-    what = Description(handler=handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=process.env)
+    pid, is_root = int(state["pid"]), os.geteuid() == 0
+    chosen = _choose(process, pid, document)
+    python = interpreter.for_handler(chosen.handler)
+    env = home.environment(process, wanted.get("user"), chosen.program.files)
+    compiled, brought = _compiled(chosen, document) if is_root or chosen.is_the_containers(document) else (None, None)
+    what = Description(handler=chosen.handler, rootfs=staging.ROOTFS, cwd=process.cwd, env=env, compiled=compiled)
     derived = staging.engine_process(wanted, python, what.variables(python.path))
+    mark = str(document.get("mark"))
+    # In no root but the staged one: a program of the image's is never taken for the interpreter.
+    derived["args"][0] = namespace_root.door(mark) + derived["args"][0]
     with tempfile.NamedTemporaryFile("w", dir=record.directory, prefix="exec-", encoding="ascii") as file:
         json.dump(derived, file)
         file.flush()
         command = [*native.global_options, "exec", *_options(options), "--process", file.name, record.identifier]
-        child = spec_substitution.in_child(lambda: native.become(command), lambda error: report(error, invocation))
-        return native.wait(child)
+        with contextlib.ExitStack() as stack:
+            visitor = None
+            if is_root:  # else nothing covers it
+                visitor = stack.enter_context(namespace_root.uncovered(pid, mark, brought))
+
+            def become() -> NoReturn:
+                if visitor is not None:
+                    namespace_root.replace(pid, visitor, record.root)
+                native.become(command)
+
+            child = spec_substitution.in_child(become, lambda error: report(error, invocation))
+            return native.wait(child)
 
 
 def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:
@@ -101,16 +121,48 @@ def _user(text: str | None, more: list[str] | None, container: dict[str, Any]) -
     return user
 
 
-def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
-    """Return the reference of the handler's class for a program in a running container."""
+@attrs.frozen(kw_only=True)
+class _Chosen:
+    """What is to run, and on what.
+
+    Args:
+        program: The program.
+        engine: The engine's name.
+        handler: The handler's class, ``module:qualified.name``.
+        compiled: What the engine has made of it; None where it compiles when it runs.
+    """
+
+    program: Program
+    engine: str
+    handler: str
+    compiled: Compiled | None
+
+    def is_the_containers(self, document: dict[str, Any]) -> bool:
+        """Whether it is the container's own module, which is there compiled."""
+        return (
+            self.compiled is not None
+            and self.compiled.module == document.get("compiled")
+            and self.engine == document.get("engine")
+        )
+
+
+def _compiled(chosen: _Chosen, document: dict[str, Any]) -> tuple[tuple[str, str] | None, Path | None]:
+    """What the engine's process is told of a compiled module, and the host's file that has to be brought there for that."""
+    if chosen.compiled is None:
+        return None, None
+    if chosen.is_the_containers(document):
+        return (chosen.compiled.module, staging.COMPILED), None
+    return (chosen.compiled.module, staging.EXECUTED), chosen.compiled.file
+
+
+def _choose(process: Process, container: int, document: dict[str, Any]) -> _Chosen:
+    """The engine for a program of a container's, one of whose processes is known."""
     dispatcher = Dispatcher()
     rootfs = Path(f"/proc/{container}/root{staging.ROOTFS}")
     try:
+        program = module_choice.of_process(process, rootfs)
         selection = module_choice.choose(
-            dispatcher,
-            module_choice.of_process(process, rootfs),
-            named=document.get("named"),
-            group=ContainersGroup(container),
+            dispatcher, program, named=document.get("named"), group=ContainersGroup(container), compiles=True
         )
     except (EntrypointError, InvalidModule) as error:
         message = error.message
@@ -122,7 +174,12 @@ def _handler(process: Process, container: int, document: dict[str, Any]) -> str:
             hint=None,
         )
         raise
-    return dispatcher.registry.reference(selection.handler.name)
+    return _Chosen(
+        program=program,
+        engine=selection.handler.name,
+        handler=dispatcher.registry.reference(selection.handler.name),
+        compiled=module_choice.compiled_for(selection.handler, program),
+    )
 
 
 def _options(options: Options) -> list[str]:

@@ -35,6 +35,7 @@ _IGNORED = (
 
 def main() -> NoReturn:
     """Run the guest, and exit with its status."""
+    os.chdir("/")  # from the guest's working directory, which the native runtime has made
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no status is told

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from wasmoci import compiled
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
@@ -11,9 +9,10 @@ from wasmoci.dispatch.selection import Selection, Wasm, select
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.isolation import Isolation
 from wasmoci.limits import Limits
-from wasmoci.oci.filesystem import GuestFiles
+from wasmoci.oci.guest_files import GuestFiles
 from wasmoci.oci.program import GuestProgram
 from wasmoci.oci.spec import Spec
+from wasmoci.runtime.host_view import on_host
 from wasmoci.stdio import Stdio
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Group
     from wasmoci.oci.bundle import Bundle
-    from wasmoci.oci.spec import Mount, Process
+    from wasmoci.oci.spec import Process
     from wasmoci.wasm.module import Module
 
 
@@ -33,11 +32,11 @@ class Program:
 
     Args:
         module: Its module.
-        rootfs: The guest's root, a host path.
+        files: Where it was looked for: the guest's files, as far as they are on the host.
     """
 
     module: Module
-    rootfs: Path
+    files: GuestFiles
 
 
 @attrs.frozen
@@ -59,7 +58,8 @@ def of_bundle(bundle: Bundle) -> Program:
     Raises:
         WasmociError: It isn't there, or can't be run on any engine.
     """
-    return Program(GuestProgram.read(_on_host(bundle.spec), bundle.rootfs).module, bundle.rootfs)
+    found = GuestProgram.read(on_host(bundle.spec), bundle.rootfs)
+    return Program(found.module, found.files)
 
 
 def of_process(process: Process, rootfs: Path) -> Program:
@@ -72,7 +72,8 @@ def of_process(process: Process, rootfs: Path) -> Program:
     Raises:
         WasmociError: It isn't there, or can't be run on any engine.
     """
-    return Program(GuestProgram.read(Spec(process=process), rootfs).module, rootfs)
+    found = GuestProgram.read(Spec(process=process), rootfs)
+    return Program(found.module, found.files)
 
 
 def choose(
@@ -96,7 +97,7 @@ def choose(
     """
     workload = Wasm(
         module=program.module,
-        files=GuestFiles(rootfs=program.rootfs, read_only=False, cwd="/"),
+        files=GuestFiles(rootfs=program.files.rootfs, read_only=False, cwd="/"),
         stdio=Stdio.inherit(),
         limits=Limits(),
         isolation=Isolation.INLINE,
@@ -119,21 +120,3 @@ def compiled_for(handler: EngineHandler, program: Program) -> Compiled | None:
     # Of a text the engine's process compiles what is assembled of it.
     module = handler.assemble(program.module) if isinstance(handler, BaseHandler) else program.module
     return Compiled(module.digest, file)
-
-
-def _on_host(spec: Spec) -> Spec:
-    """Return a spec without mounts that have no files on the host yet, and without a working directory on one of them."""
-    kept = tuple(mount for mount in spec.mounts if _is_bind(mount))
-    process = spec.process
-    if process is not None and any(_covers(mount, process.cwd) for mount in spec.mounts if not _is_bind(mount)):
-        process = attrs.evolve(process, cwd="/")
-    return attrs.evolve(spec, mounts=kept, process=process)
-
-
-def _is_bind(mount: Mount) -> bool:
-    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
-
-
-def _covers(mount: Mount, path: str) -> bool:
-    place = posixpath.normpath("/" + mount.destination.lstrip("/"))
-    return posixpath.normpath(path).startswith(place.rstrip("/") + "/") or posixpath.normpath(path) == place

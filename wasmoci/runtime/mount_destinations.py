@@ -39,7 +39,7 @@ class Destinations:
         Raises:
             InvalidMount: Its destination is the root, or a loop of links.
         """
-        place = self._resolve(mount["destination"])
+        place = self.resolve(mount["destination"])
         if place == "/":
             raise InvalidMount(f"$.mounts: {mount['destination']!r} is the root itself, which $.root gives")
         options = mount.get("options") or ()
@@ -47,7 +47,15 @@ class Destinations:
         self._sources[place] = mount.get("source") if is_bind else None
         return place
 
-    def _resolve(self, destination: str) -> str:
+    def resolve(self, destination: str) -> str:
+        """The absolute guest path that a path leads to, without symbolic links.
+
+        Args:
+            destination: The path.
+
+        Raises:
+            InvalidMount: It is a loop of links.
+        """
         place, links = "/", 0
         remaining = destination.split("/")[::-1]
         while remaining:

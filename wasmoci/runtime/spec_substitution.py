@@ -52,14 +52,20 @@ def _enter_user_namespace() -> None:
         ) from None
 
 
-def directory(path: str) -> None:
-    """Mount a tmpfs over a directory of the host."""
+def directory(path: str, owner: tuple[int, int] | None = None) -> None:
+    """Mount a tmpfs over a directory of the host.
+
+    Args:
+        path: The directory.
+        owner: The user and group of the tmpfs; None for this process's.
+    """
     # With devices: where a spec mounts nothing on /dev, the native runtime makes them in the root.
-    _mount("tmpfs", path, "tmpfs", _MS_NOSUID, "mode=755")
+    options = "mode=755" if owner is None else f"mode=755,uid={owner[0]},gid={owner[1]}"
+    _mount("tmpfs", path, "tmpfs", _MS_NOSUID, options)
 
 
 def cover(path: str, source: str) -> None:
-    """Mount a file over another one."""
+    """Mount a file or directory over another one."""
     _mount(source, path, None, _MS_BIND)
 
 

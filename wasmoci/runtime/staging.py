@@ -13,8 +13,11 @@ import posixpath
 
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
+from wasmoci.errors import UnsupportedWorkload
 from wasmoci.oci.annotations import OPENING, decides
 from wasmoci.oci.filesystem import KERNEL_FILESYSTEMS
+from wasmoci.oci.init_program import stepped_over
+from wasmoci.runtime import closed_paths
 from wasmoci.runtime.mount_destinations import Destinations
 from wasmoci.wasi.kernel_filesystems import Devices
 
@@ -31,9 +34,13 @@ ROOTFS = "/.container"
 COMPILED = "/.compiled"
 """Where the guest's module is in it, compiled."""
 
-_MEMBERS = frozenset({"process", "root", "mounts", "annotations"})
+EXECUTED = "/.executed"
+"""Where the module of an ``exec`` is, compiled, for that one alone; for all others an empty file."""
+
+_MEMBERS = frozenset({"process", "root", "mounts", "annotations", "linux", "hooks"})
 _OF_ROOT = frozenset({"path", "readonly"})
 _OF_PROCESS = frozenset({"args", "env", "cwd", "capabilities", "noNewPrivileges"})
+_IN_CONTAINER = "startContainer"
 _KERNEL_PLACES = ("/proc", "/sys", "/dev")
 _SAFE = ("nosuid", "nodev")
 _NOTHING: tuple[str, ...] = ()
@@ -75,11 +82,20 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
         document: The caller's ``config.json``, which is valid.
         stage: What it gets in addition.
     """
+    _refuse_hooks(document.get("hooks"))
     derived = _plain(document, _MEMBERS)
     derived["process"] = engine_process(derived["process"], stage.interpreter, stage.variables)
     readonly = bool(derived["root"].get("readonly"))
     derived["root"] = {**_plain(derived["root"], _OF_ROOT), "path": str(stage.root), "readonly": True}
-    derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, readonly=readonly)]
+    destinations = Destinations(stage.rootfs)
+    derived["mounts"] = [*_mounts(document.get("mounts") or (), stage, destinations)]
+    derived["process"]["cwd"] = _beneath_rootfs(destinations.resolve(document["process"].get("cwd") or "/"))
+    linux = document.get("linux") or {}
+    closed = closed_paths.translated(linux, destinations, ROOTFS, readonly=readonly)
+    if linux or closed:
+        # An empty list where there was one: without it a native runtime may have places of its own.
+        given: dict[str, list[str]] = {name: [] for name in closed_paths.MEMBERS & linux.keys()}
+        derived["linux"] = {**_plain(linux, closed_paths.MEMBERS), **given, **closed}
     annotations = derived.get("annotations") or {}
     # The engine's sandbox is the container, which no annotation opens.
     dropped = {key for key in annotations if key in OPENING or (not stage.keep_annotations and decides(key))}
@@ -98,7 +114,7 @@ def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variabl
     """
     return {
         **_plain(process, _OF_PROCESS),
-        "args": [*interpreter.command, *process["args"]],
+        "args": [*interpreter.command, *stepped_over(process["args"])],
         "env": list(variables),
         "cwd": "/",
         "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},
@@ -114,22 +130,38 @@ def _plain(document: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]
     }
 
 
-def _mounts(mounts: Iterable[Mapping[str, Any]], stage: Stage, *, readonly: bool) -> Iterable[Mapping[str, Any]]:
+def _refuse_hooks(hooks: object) -> None:
+    """Refuse hooks that are programs of the container's: there is no native process in it that could become one.
+
+    Raises:
+        UnsupportedWorkload: There is one.
+    """
+    for name, entries in hooks.items() if isinstance(hooks, dict) else ():
+        if name.partition("\0")[0].casefold() == _IN_CONTAINER.casefold() and entries:
+            raise UnsupportedWorkload(
+                f"$.hooks.{_IN_CONTAINER}: such a hook is a native program of the container's files, and would run with the engine's",
+                hint="use createRuntime, createContainer or poststart, which run with the host's files",
+            )
+
+
+def _beneath_rootfs(place: str) -> str:
+    return ROOTFS if place == "/" else ROOTFS + place
+
+
+def _mounts(
+    mounts: Iterable[Mapping[str, Any]], stage: Stage, destinations: Destinations
+) -> Iterable[Mapping[str, Any]]:
     outer = [dict(mount) for mount in mounts if _is_the_kernels(mount)]
     if all(_normal(mount["destination"]) != "/proc" for mount in outer):
         outer.append(_PROC)
     yield from outer
     yield _SCRATCH
-    rootfs = _bind(str(stage.rootfs), ROOTFS, "rbind", "rw")
-    yield rootfs
-    destinations, devices = Destinations(stage.rootfs), Devices()
+    yield _bind(str(stage.rootfs), ROOTFS, "rbind", "rw")
+    devices = Devices()
     for mount in mounts:
         if _is_seen(mount) and not _holds_the_kernels(mount, devices):
             place = destinations.add(mount)
             yield {**mount, "destination": ROOTFS + place}
-    if readonly:
-        # At the end: until then the native runtime makes mount points in it, as it does for any container.
-        yield {**rootfs, "options": ["bind", "remount", "ro", *_SAFE]}
     # Above all others: wherever a mount of the container's has come to lie, the engine is what we have put there.
     for path in stage.interpreter.directories:
         yield _bind(path, path, "bind", "ro")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.base import Workload
     from wasmoci.oci.entrypoint import Entrypoint
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.stdio import Stdio
     from wasmoci.wasm.module import Module
     from wasmoci_command.program import Found, Program

@@ -13,7 +13,7 @@ from wasmoci_command.program import Program
 
 if TYPE_CHECKING:
     from wasmoci.oci.entrypoint import Entrypoint
-    from wasmoci.oci.filesystem import GuestFiles
+    from wasmoci.oci.guest_files import GuestFiles
     from wasmoci.wasm.module import Module
     from wasmoci_command.handler import Call, Ending
 

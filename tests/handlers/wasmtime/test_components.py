@@ -10,7 +10,7 @@ import pytest
 
 from wasmoci.errors import EntrypointError, UnsupportedModule, UnsupportedWorkload
 from wasmoci.limits import Limits
-from wasmoci.oci.filesystem import GuestFiles, GuestMount
+from wasmoci.oci.guest_files import GuestFiles, GuestMount
 from wasmoci.result import ExitReason
 from wasmoci.stdio import Stdio
 from wasmoci.wasm.module import Module

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from wasmoci.oci.filesystem import GuestMount
+    from wasmoci.oci.guest_files import GuestMount
 
 
 @contextlib.contextmanager

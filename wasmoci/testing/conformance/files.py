@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from wasmoci.errors import InvalidSpec, UnsupportedWorkload, WasmociError
+from wasmoci.errors import UnsupportedWorkload, WasmociError
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.stdio import Stdio
 from wasmoci.testing.conformance.base import Conformance, ended
@@ -58,12 +58,12 @@ class Files(Conformance):
         output = run.output("files", "read", "name", files={"/name": "in the root"})
         assert output == b"in the root", f"'name' reads {output!r}; expected the root's file"
 
-    def test_missing_working_directory_is_refused(self, run: Runner) -> None:
-        """A ``process.cwd`` that doesn't exist is an error before the guest runs."""
+    def test_missing_working_directory_is_made(self, run: Runner) -> None:
+        """A ``process.cwd`` that doesn't exist is created, as runc and crun do."""
         made = run.bundle("return", cwd="/gone")
         (made.rootfs / "gone").rmdir()
-        with pytest.raises(InvalidSpec, match="cwd"):
-            run.execute(made)
+        run.execute(made)
+        assert (made.rootfs / "gone").is_dir(), "process.cwd wasn't there, and isn't after the run; it is to be made"
 
     def test_missing_root_is_refused(self, run: Runner) -> None:
         """A root file system that doesn't exist is an error that names it, before the guest runs."""
