@@ -77,6 +77,22 @@ def test_environment_is_split_at_the_first_mark(variable: str, pair: tuple[str, 
     assert of("/x", env=("Z=1", variable, "Z=2")).env == (("Z", "1"), pair, ("Z", "2"))
 
 
+@pytest.mark.parametrize(
+    ("cwd", "given", "found"),
+    [
+        ("/", ("A=b",), (("A", "b"),)),
+        ("/", ("PWD=/x", "A=b"), (("PWD", "/"), ("A", "b"))),
+        ("/srv//.", ("A=b",), (("A", "b"), ("PWD", "/srv"))),
+        ("/srv", ("PWD=/x", "A=b"), (("PWD", "/srv"), ("A", "b"))),
+    ],
+)
+def test_the_working_directory_is_in_the_environment(
+    cwd: str, given: tuple[str, ...], found: tuple[tuple[str, str], ...]
+) -> None:
+    """Go and others believe in ``PWD`` without looking."""
+    assert of("/x", env=given, cwd=cwd).env == found
+
+
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), min_size=1))
 def test_arguments_are_unchanged(args: list[str]) -> None:
     """Any argument arrives as it is."""

@@ -12,7 +12,7 @@ from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.host.file_cache import Cache, state_of
-from wasmoci.oci.filesystem import GuestFiles, plan
+from wasmoci.oci.filesystem import GuestFiles, normalised, plan
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.open_tree import Namespace
@@ -22,9 +22,10 @@ from wasmoci.wasm.module import FuncType, Module, ModuleKind, read_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.oci.spec import Spec
+    from wasmoci.oci.spec import Process, Spec
 
 _SHOWN = 8  # names that a message lists
+_CWD_VARIABLE = "PWD"
 
 modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
@@ -40,7 +41,7 @@ class Entrypoint:
         program: ``args[0]`` without the function: a guest path, as the spec has it.
         function: The exported function to call; None for the default (``_start``, for a component ``wasi:cli/run``).
         argv: What the guest gets as its arguments, the first of them :attr:`program`.
-        env: The environment, in order, split at the first ``=``.
+        env: The environment, in order, split at the first ``=``; with the working directory as ``PWD``, where that isn't ``/``.
         cwd: The working directory, an absolute guest path.
     """
 
@@ -71,7 +72,7 @@ class Entrypoint:
             program=program,
             function=function or None,
             argv=(program, *process.args[1:]),
-            env=tuple(_split(variable) for variable in process.env),
+            env=_environment(process),
             cwd=process.cwd,
         )
 
@@ -162,6 +163,18 @@ def _read(descriptor: int, program: str) -> Module:
         data = read_bytes(descriptor, source=program)
         return modules.get((program, data), len(data), lambda: Module.from_bytes(data, source=program))
     return modules.get((program, *state), status.st_size, lambda: Module.read(descriptor, source=program))
+
+
+def _environment(process: Process) -> tuple[tuple[str, str], ...]:
+    """The environment, with ``PWD`` for those that take it for the working directory without looking, as Go does."""
+    variables = [_split(variable) for variable in process.env]
+    cwd = normalised(process.cwd)
+    has_one = any(name == _CWD_VARIABLE for name, _ in variables)
+    if has_one:
+        variables = [(name, cwd if name == _CWD_VARIABLE else value) for name, value in variables]
+    elif cwd != "/":
+        variables.append((_CWD_VARIABLE, cwd))
+    return tuple(variables)
 
 
 def _split(variable: str) -> tuple[str, str]:

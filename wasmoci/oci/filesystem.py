@@ -139,10 +139,15 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
     return GuestFiles(
         rootfs=rootfs,
         read_only=spec.root is not None and spec.root.readonly,
-        cwd=posixpath.normpath("/" + (spec.process.cwd if spec.process else "/").lstrip("/")),
+        cwd=normalised(spec.process.cwd if spec.process else "/"),
         mounts=tuple(mounts.values()),
         omitted=tuple(omitted),
     )
+
+
+def normalised(path: str) -> str:
+    """An absolute guest path without what it can be written without."""
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _destination(mount: Mount, where: str) -> str:

@@ -92,7 +92,7 @@ class Location:
         parent: What was opened to get here.
     """
 
-    __slots__ = ("_parent", "fd", "layer", "name", "position", "spelled")
+    __slots__ = ("_parent", "fd", "from_root", "layer", "name", "position", "spelled")
 
     def __init__(self, fd: int, name: bytes, position: Position, layer: Layer, parent: Place | None = None) -> None:
         self.fd = fd
@@ -102,6 +102,8 @@ class Location:
         #: The name as the guest spelled it: for a call that never follows the last component, with a slash if there
         #: was one, for the kernel to judge.
         self.spelled = name
+        #: It wasn't found where the path starts, but from the root of the tree.
+        self.from_root = False
         self._parent = parent
 
     def is_link(self) -> bool:

@@ -168,8 +168,13 @@ class Wasi:
             Rights.DIRECTORY,
             Rights.DIRECTORY | Rights.FILE,
             guest_path=_text("preopen", preopen.guest_path),
-            fallback=root if preopen.fallback else None,
+            root=self._root(resolver) if preopen.fallback else None,
+            root_literals=preopen.root_literals,
         )
+
+    @staticmethod
+    def _root(resolver: Resolver) -> Directory:
+        return Directory(resolver.namespace.root, resolver, Rights.DIRECTORY, Rights.DIRECTORY | Rights.FILE)
 
 
 def _text(what: str, value: str | bytes) -> bytes:

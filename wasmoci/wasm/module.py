@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
+    from wasmoci.wasm.c_library import CLibrary
 
 __all__ = [
     "WEBASSEMBLY_2",
@@ -151,6 +152,17 @@ class Module:
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def c_library(self) -> CLibrary:
+        """What is known of the C library in a core module.
+
+        Raises:
+            InvalidModule: The code or the data are damaged.
+        """
+        from wasmoci.wasm.c_library import CLibrary, c_library  # noqa: PLC0415  most guests start in /
+
+        return CLibrary() if self._head is None else c_library(self.data, self._head, source=self.source)
 
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""

@@ -62,7 +62,10 @@ class Guest:
                     raise
                 return wasi_host.trapped(error.message, (), refused=0, limits=self._workload.limits)
             with self._calls as calls:
-                self._wasi.bind(_Memory(runtime, calls))
+                calls.address = runtime.memory_address()
+                memory = _Memory(runtime, calls)
+                wasi_host.tell_directory(self._workload, memory)
+                self._wasi.bind(memory)
                 for index, item in enumerate(self._imports):
                     runtime.link(item.module, item.name, ENTRY, calls.number(index))
                 try:

@@ -10,6 +10,8 @@ import mmap
 import struct
 from typing import NamedTuple, TypeAlias
 
+from wasmoci.wasi.spelling import LOOKED_AT
+
 _SIZE = struct.Struct("<I")
 _IOVEC = struct.Struct("<II")
 _PAGE = 65536
@@ -134,6 +136,15 @@ class Mirror:
         spans = []
         for item in reads_of(name):
             spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
+        return spans
+
+    def in_front(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
+        """What stands in front of the paths of a call, by which the host may have to tell how they were spelled."""
+        spans = []
+        for item in reads_of(name) if name.startswith("path_") else ():
+            pointer = arguments[item.address] & _U32
+            start = max(0, pointer - LOOKED_AT)
+            spans += self._span(start, pointer - start)
         return spans
 
     def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:

@@ -92,23 +92,26 @@ class Sandboxed:
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, wasi_host.max_pages(workload.limits)
         calls = wasi_host.functions_to_call(workload)
+        greets = wasi_host.directory_to_tell(workload) is not None
         return self._rewritten.get(
-            (module.digest, pages, calls), len(module.data), lambda: _fetch(module, pages, calls)
+            (module.digest, pages, calls, greets), len(module.data), lambda: _fetch(module, pages, calls, greets=greets)
         )
 
 
-def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
+def _fetch(module: Module, pages: int | None, calls: tuple[str, ...], *, greets: bool = False) -> bytes:
     def make() -> bytes:
         from wasmoci.handlers._wasmer.tunnel import tunnel  # noqa: PLC0415
         from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most modules are known
 
         limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
-        return tunnel(limited, calls, original=module.data, source=module.source)
+        return tunnel(limited, calls, greets=greets, original=module.data, source=module.source)
 
-    return compiled.fetch(_key(module, pages, calls), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
+    return compiled.fetch(
+        _key(module, pages, calls, greets=greets), make=make, dump=bytes, load=lambda path: Path(path).read_bytes()
+    )
 
 
-def _key(module: Module, pages: int | None, calls: tuple[str, ...]) -> compiled.Key:
+def _key(module: Module, pages: int | None, calls: tuple[str, ...], *, greets: bool = False) -> compiled.Key:
     version = wasi_host.rewriter("wasmer-sdk", _SDK)
-    configuration = ", ".join(filter(None, (wasi_host.memory_bound(pages), *calls)))
+    configuration = ", ".join(filter(None, (wasi_host.memory_bound(pages), *calls, "greets" if greets else "")))
     return compiled.Key(module.digest, "wasmer", version, configuration)

@@ -68,13 +68,25 @@ class Service:
         entrypoint: Its arguments and environment.
         wasi: Its host.
         pipe: The way to it.
+        first: Addresses and bytes to be written into the guest's memory at the end of its first call.
+        looks: Whether the host looks at what stands in front of the guest's paths.
 
     Attributes:
         refused: How often its limit has refused it memory, as far as it has told.
         is_cut: Whether it has ended in the middle of a call.
     """
 
-    def __init__(self, entrypoint: Entrypoint, wasi: Wasi, pipe: Pipe) -> None:
+    def __init__(
+        self,
+        entrypoint: Entrypoint,
+        wasi: Wasi,
+        pipe: Pipe,
+        *,
+        first: Iterable[tuple[int, bytes]] = (),
+        looks: bool = False,
+    ) -> None:
+        self._first = list(first)
+        self._looks = looks
         self._functions = wasi.functions()
         self._pipe = pipe
         self._mirror = Mirror(
@@ -147,6 +159,8 @@ class Service:
         with _sense():
             self._fetch(self._mirror.read(name, arguments), gathered=gathered)
             self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
+            if self._looks:
+                self._fetch(self._mirror.in_front(name, arguments), gathered=False)
         if flags & POSTED:
             self._post(arguments)
             return
@@ -184,6 +198,9 @@ class Service:
         self._check_process()
         view = self._mirror.view()
         parts: list[bytes | bytearray | memoryview] = []
+        while self._first:
+            address, content = self._first.pop(0)
+            parts += (COMMAND.pack(WRITE, address, len(content), 0, _NO_BYTES), content)
         for start, size in spans:
             end = start + size
             if start < SCRATCH:

@@ -51,7 +51,9 @@ def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
 
 
 def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
-    service = Service(workload.entrypoint, wasi, process)
+    told = wasi_host.directory_to_tell(workload)
+    looks = workload.files.cwd != "/"
+    service = Service(workload.entrypoint, wasi, process, first=told or (), looks=looks)
     limits = workload.limits
     try:
         service.run()

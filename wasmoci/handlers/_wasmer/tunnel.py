@@ -26,15 +26,17 @@ _WORDS = SCRATCH // 8
 _MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
 _MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
+_GREETING = "sched_yield"
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
 
 
-def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str) -> bytes:
+def tunnel(data: bytes, calls: tuple[str, ...], *, greets: bool = False, original: bytes, source: str) -> bytes:
     """Rewrite a module.
 
     Args:
         data: A core module that imports functions of WASI and nothing else; with its memory limited or not.
         calls: The exported functions, without parameters, that its entry function shall call.
+        greets: Whether the guest is to call its host once before it runs, for what that has to tell it.
         original: The module before its memory was limited.
         source: Its name, for messages.
 
@@ -59,13 +61,14 @@ def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str)
         refused=len(before.globals) if limited else None,
         growers=range(imports + before.functions, imports + head.functions),
     )
-    return _Rewriting(data, head, layout, source).apply(calls)
+    return _Rewriting(data, head, layout, source, greets=greets).apply(calls)
 
 
 class _Rewriting:
     """The edits of one module."""
 
-    def __init__(self, data: bytes, head: CoreHead, layout: Layout, source: str) -> None:
+    def __init__(self, data: bytes, head: CoreHead, layout: Layout, source: str, *, greets: bool) -> None:
+        self._greets = greets
         self._data = data
         self._head = head
         self._layout = layout
@@ -81,6 +84,7 @@ class _Rewriting:
             *(self._wrapper(index) for index in layout.growers),
             self._call("fd_write"),
             self._entry(calls),
+            *([self._call(_GREETING)] if self._greets else ()),
         ]
         code = change_code(data, head, [references.in_code()], source=self._source)
         added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED)]
@@ -142,7 +146,10 @@ class _Rewriting:
         wanted = [(exported[name], results[name]) for name in calls]
         if (start := self._start()) is not None:
             wanted.insert(0, (start, 0))
-        return self._type(""), asm.entry([(self._layout.moved(index), drops) for index, drops in wanted])
+        wanted = [(self._layout.moved(index), drops) for index, drops in wanted]
+        if self._greets:
+            wanted.insert(0, (self._layout.greeting, 1))
+        return self._type(""), asm.entry(wanted)
 
     def _type(self, params: str, results: str = "") -> int:
         entry = asm.function_type(params, results)
@@ -187,7 +194,8 @@ class _Rewriting:
         helpers = asm.Helpers._fields
         imports = (item.name for item in self._head.imports)
         wrappers = ("memory.grow" for _ in self._layout.growers)
-        for number, name in enumerate((*helpers, *imports, *wrappers, "write", "entry"), self._layout.helpers):
+        own = ("write", "entry", *(["greeting"] if self._greets else ()))
+        for number, name in enumerate((*helpers, *imports, *wrappers, *own), self._layout.helpers):
             yield number, f"wasmoci.{name}"
 
     def _exported(self) -> dict[str, int]:

@@ -31,7 +31,8 @@ class Path:
             view = self._host.view()
             where = region(view, stat, FILESTAT.size)
             directory = self._directory(fd, Rights.PATH_FILESTAT_GET)
-            location = directory.locate(memory.path(view, path, path_len), follow=_follow(flags))
+            start, name = _start(directory, view, path, path_len)
+            location = start.locate(name, follow=_follow(flags))
             try:
                 where[:] = filestat.pack(location.status())
             finally:
@@ -47,7 +48,8 @@ class Path:
         try:
             filestat.check_flags(fst_flags)
             directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
-            location = directory.locate(memory.path(self._host.view(), path, path_len), follow=_follow(flags))
+            start, name = _start(directory, self._host.view(), path, path_len)
+            location = start.locate(name, follow=_follow(flags))
             try:
                 _refuse_read_only(location)
                 filestat.set_times(location.name, fst_flags, atim, mtim, dir_fd=location.fd)
@@ -61,7 +63,8 @@ class Path:
         """Make a directory."""
         try:
             directory = self._changing(fd, Rights.PATH_CREATE_DIRECTORY)
-            location = directory.locate_new(memory.path(self._host.view(), path, path_len))
+            start, name = _start(directory, self._host.view(), path, path_len)
+            location = start.locate_new(name)
             try:
                 _refuse_read_only(location)
                 if location.layer.name is not None:
@@ -77,7 +80,8 @@ class Path:
         """Remove an empty directory."""
         try:
             directory = self._changing(fd, Rights.PATH_REMOVE_DIRECTORY)
-            location = directory.locate_old(memory.path(self._host.view(), path, path_len))
+            start, name = _start(directory, self._host.view(), path, path_len)
+            location = start.locate_old(name)
             try:
                 _refuse_read_only(location)
                 _refuse_kept(directory, location)
@@ -92,7 +96,8 @@ class Path:
         """Remove what isn't a directory."""
         try:
             directory = self._changing(fd, Rights.PATH_UNLINK_FILE)
-            location = directory.locate_old(memory.path(self._host.view(), path, path_len))
+            start, name = _start(directory, self._host.view(), path, path_len)
+            location = start.locate_old(name)
             try:
                 _refuse_read_only(location)
                 _refuse_kept(directory, location)
@@ -109,7 +114,8 @@ class Path:
             view = self._host.view()
             result = region(view, size, SIZE.size)
             where = region(view, buf, buf_len)
-            location = self._directory(fd, Rights.PATH_READLINK).locate(memory.path(view, path, path_len))
+            start, name = _start(self._directory(fd, Rights.PATH_READLINK), view, path, path_len)
+            location = start.locate(name)
             try:
                 target = os.readlink(location.name, dir_fd=location.fd)
             finally:
@@ -130,7 +136,8 @@ class Path:
             target = memory.path(view, old_path, old_path_len)
             if target.startswith(b"/"):
                 return Errno.PERM
-            location = directory.locate_new(memory.path(view, new_path, new_path_len))
+            start, name = _start(directory, view, new_path, new_path_len)
+            location = start.locate_new(name)
             try:
                 _refuse_read_only(location)
                 location.refuse_new()
@@ -158,9 +165,11 @@ class Path:
             target = self._changing(new_fd, Rights.PATH_LINK_TARGET)
             if old_flags:
                 return Errno.INVAL
-            old = source.locate(memory.path(view, old_path, old_path_len))
+            start, name = _start(source, view, old_path, old_path_len)
+            old = start.locate(name)
             try:
-                new = target.locate_new(memory.path(view, new_path, new_path_len))
+                start, name = _start(target, view, new_path, new_path_len)
+                new = start.beside(old).locate_new(name)
                 try:
                     _refuse_read_only(old, new)
                     _refuse_crossing(old, new)
@@ -182,9 +191,11 @@ class Path:
             view = self._host.view()
             source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
             target = self._changing(new_fd, Rights.PATH_RENAME_TARGET)
-            old = source.locate_old(memory.path(view, old_path, old_path_len))
+            start, name = _start(source, view, old_path, old_path_len)
+            old = start.locate_old(name)
             try:
-                new = target.locate_new(memory.path(view, new_path, new_path_len))
+                start, name = _start(target, view, new_path, new_path_len)
+                new = start.beside(old).locate_new(name)
                 try:
                     _refuse_read_only(old, new)
                     _refuse_kept(source, old)
@@ -211,6 +222,12 @@ class Path:
         if directory.resolver.namespace.immutable:
             raise Refusal(Errno.PERM)
         return directory
+
+
+def _start(directory: Directory, view: memoryview, pointer: int, length: int) -> tuple[Directory, bytes]:
+    """Read a path, and give the directory that it starts from and the path."""
+    path = memory.path(view, pointer, length)
+    return directory.meant(view, pointer, path), path
 
 
 def _follow(flags: int) -> bool:
