@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PAGE = 65536  # bytes
 _NAME_AT, _UNUSED = 128, 1024  # addresses: below the first the tunnel to wasmer has its messages
+_OF_MEMORY = ("unreachable", "out of bounds memory access", "out of memory")
 _KEPT_MODULES = 32
 _KEPT_BYTES = 128 << 20  # of modules as they came
 
@@ -174,12 +175,8 @@ def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
 
 
 def functions_to_call(workload: Workload) -> tuple[str, ...]:
-    """The exports to call, in order: a reactor's ``_initialize`` comes before the function of it that is wanted."""
-    function = workload.entrypoint.function or "_start"
-    initialize = workload.module.export("_initialize")
-    if function in ("_start", "_initialize") or initialize is None or initialize.kind != "func":
-        return (function,)
-    return ("_initialize", function)
+    """The exports to call, in order; see :meth:`wasmoci.oci.entrypoint.Entrypoint.functions`."""
+    return workload.entrypoint.functions(workload.module)
 
 
 def imported_functions(module: Module) -> tuple[Import, ...]:
@@ -225,9 +222,13 @@ def exited(code: int, *, refused: int, limits: Limits) -> Outcome:
     return Outcome.exited(code, note)
 
 
-def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: Limits) -> Outcome:
-    """The outcome of a guest that trapped, after so many refusals of memory by its limit."""
-    if refused:
+def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: Limits, died: bool = False) -> Outcome:
+    """The outcome of a guest that trapped, after so many refusals of memory by its limit.
+
+    It has died of them by a trap that comes of a lack of memory: ``unreachable``, where its allocator or its language gives up, a heap of
+    wasmtime's that is full, or an access out of bounds, where it goes on without what it was refused. ``died`` says that the trap was a refusal itself.
+    """
+    if refused and limits.memory is not None and (died or any(trap in message for trap in _OF_MEMORY)):
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
 

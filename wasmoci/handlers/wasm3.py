@@ -75,6 +75,7 @@ class Wasm3Handler(BaseHandler):
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
         from wasmoci.handlers._wasm3 import guest, preparation, stack  # noqa: F401, PLC0415
+        from wasmoci.wasm import element_bounds, instructions  # noqa: F401, PLC0415
 
         wasi_host.preload()
         wasi_host.rewriter("pywasm3", _FILE)

@@ -13,6 +13,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.host.file_cache import Cache, state_of
 from wasmoci.oci.filesystem import GuestFiles, normalised, plan
+from wasmoci.oci.texts import check_guest_text
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.open_tree import Namespace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.spec import Process, Spec
 
 _SHOWN = 8  # names that a message lists
+_FIRST = "_initialize"
+_DEFAULTS = ("", "_start")
 _CWD_VARIABLE = "PWD"
 
 modules = Cache(count=32, cost=128 << 20)
@@ -39,7 +42,8 @@ class Entrypoint:
 
     Args:
         program: ``args[0]`` without the function: a guest path, as the spec has it.
-        function: The exported function to call; None for the default (``_start``, for a component ``wasi:cli/run``).
+        function: The exported function to call, which may have an empty name; None for the default (:func:`default_functions`, for a
+            component ``wasi:cli/run``).
         argv: What the guest gets as its arguments, the first of them :attr:`program`.
         env: The environment, in order, split at the first ``=``; with the working directory as ``PWD``, where that isn't ``/``.
         cwd: The working directory, an absolute guest path.
@@ -56,21 +60,26 @@ class Entrypoint:
         """Read a spec's process.
 
         Raises:
-            InvalidSpec: There is no process, or it has no arguments.
+            InvalidSpec: There is no process, it has no arguments, or what it has is no text for a guest.
         """
         process = spec.process
         if process is None or not process.args:
             missing = "$.process" if process is None else "$.process.args"
             raise InvalidSpec("is missing; a program to run was expected", path=missing)
+        for index, argument in enumerate(process.args):
+            check_guest_text(argument, f"$.process.args[{index}]")
+        for index, variable in enumerate(process.env):
+            check_guest_text(variable, f"$.process.env[{index}]")
+        check_guest_text(process.cwd, "$.process.cwd")
         program, mark, function = process.args[0].partition("#")
-        if not program or (mark and not function):
+        if not program:
             raise InvalidSpec(
                 f"found {process.args[0]!r}; a path, or a path and a function as in /app.wasm#main, was expected",
                 path="$.process.args[0]",
             )
         return cls(
             program=program,
-            function=function or None,
+            function=function if mark else None,
             argv=(program, *process.args[1:]),
             env=_environment(process),
             cwd=process.cwd,
@@ -105,14 +114,16 @@ class Entrypoint:
         """
         if module.kind is not ModuleKind.CORE:
             return
-        name = self.function or "_start"
+        if not (functions := self.functions(module)):
+            return
+        name = functions[-1]
         export = module.export(name)
         if export is None or export.kind != "func":
             hint = None
             if self.function is None:
                 hint = "a program exports _start; to call a function of a library, name it: /lib.wasm#function"
-            functions = sorted(export.name for export in module.exports if export.kind == "func")
-            shown = ", ".join(functions[:_SHOWN]) or "no function at all"
+            exported = sorted(export.name for export in module.exports if export.kind == "func")
+            shown = ", ".join(exported[:_SHOWN]) or "no function at all"
             raise EntrypointError(f"{module.source}: exports no function {name!r}; it exports {shown}", hint=hint)
         signature = export.type
         if isinstance(signature, FuncType) and signature.params:
@@ -120,6 +131,12 @@ class Entrypoint:
                 f"{module.source}: the function {name!r} takes {len(signature.params)} parameters;"
                 " one without parameters was expected"
             )
+
+    def functions(self, module: Module) -> tuple[str, ...]:
+        """The exports of a core module to call, in order: ``_initialize``, when it is there, and then the one that is wanted."""
+        if self.function is None:
+            return default_functions(module)
+        return _with_first(module, self.function)
 
     def candidates(self) -> tuple[str, ...]:
         """The absolute guest paths where the program may be, in the order in which they are tried."""
@@ -130,6 +147,27 @@ class Entrypoint:
         search = dict(self.env).get("PATH") or DEFAULT_PATH
         directories = [*search.split(":"), self.cwd]
         return tuple(posixpath.join(self.cwd, directory, self.program) for directory in directories)
+
+
+def default_functions(module: Module) -> tuple[str, ...]:
+    """The exports of a core module to call, in order, when none is named.
+
+    As wasmtime does: ``_initialize``, when it is there; the one with the empty name, or else ``_start``. A module that has neither, but
+    a start function, has run when it is instantiated.
+    """
+    name = next((name for name in _DEFAULTS if _has(module, name)), None)
+    if name is None:
+        return () if module.start else _DEFAULTS[-1:]
+    return _with_first(module, name)
+
+
+def _with_first(module: Module, name: str) -> tuple[str, ...]:
+    return (_FIRST, name) if name != _FIRST and _has(module, _FIRST) else (name,)
+
+
+def _has(module: Module, name: str) -> bool:
+    export = module.export(name)
+    return export is not None and export.kind == "func"
 
 
 def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
+from wasmoci.oci.texts import check_guest_text, check_host_path
 from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.file_tree import Mount as TreeMount
 from wasmoci.wasi.kernel_filesystems import Devices
@@ -111,13 +112,18 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
 
     Raises:
         InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
+        InvalidSpec: A path is no text for a guest, or no path of the host.
     """
     mounts: dict[str, GuestMount] = {}
     above: set[str] = set()  # the directories that lead to them
     omitted: list[tuple[str, str]] = []
     devices = Devices()
+    if spec.process is not None:
+        check_guest_text(spec.process.cwd, "$.process.cwd")
     for index, mount in enumerate(spec.mounts):
         where = f"$.mounts[{index}]"
+        check_guest_text(mount.destination, f"{where}.destination")
+        check_host_path(mount.source or "", f"{where}.source")
         destination = _destination(mount, where)
         if mount.type in KERNEL_FILESYSTEMS and not _is_bind(mount):
             omitted.append((destination, mount.type or ""))

@@ -27,7 +27,7 @@ from wasmoci.wasm.module import Module
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TESTS = """from wasmoci import registry
+_TESTS = """from wasmoci.dispatch import registry
 from wasmoci.testing import HandlerConformance
 
 

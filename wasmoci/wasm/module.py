@@ -164,6 +164,17 @@ class Module:
 
         return CLibrary() if self._head is None else c_library(self.data, self._head, source=self.source)
 
+    @cached_property
+    def elements_fit(self) -> bool:
+        """Whether the tables of a core module have room for its elements; else it traps when it is instantiated.
+
+        Raises:
+            InvalidModule: The elements are damaged.
+        """
+        from wasmoci.wasm.element_bounds import elements_fit  # noqa: PLC0415  not every engine has to know
+
+        return self._head is None or elements_fit(self.data, self._head, source=self.source)
+
     def export(self, name: str) -> Export | None:
         """The export of that name, or None."""
         return self._by_name.get(name)

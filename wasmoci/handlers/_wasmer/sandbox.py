@@ -15,6 +15,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
 from wasmoci.handlers.capabilities import Capability
+from wasmoci.oci.entrypoint import default_functions
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
@@ -27,7 +28,6 @@ _found = importlib.util.find_spec("wasmer_sdk")
 if _found is None:
     raise ImportError("there is no module wasmer_sdk")
 _SDK = str(_found.origin)
-_START = "_start"
 
 CAPABILITIES = frozenset(
     {
@@ -77,13 +77,14 @@ class Sandboxed:
         The SDK keeps compiled code by itself; kept here is the module as a command is written again for it. That is no file for
         another process, which needs the SDK's cache all the same.
         """
-        if module.export(_START) is not None:
-            _fetch(module, wasi_host.max_pages(limits), (_START,))
+        calls = default_functions(module)
+        if all(module.export(name) is not None for name in calls):
+            _fetch(module, wasi_host.max_pages(limits), calls)
         return None
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
-        return compiled.locate(_key(module, wasi_host.max_pages(limits), (_START,)))
+        return compiled.locate(_key(module, wasi_host.max_pages(limits), default_functions(module)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
