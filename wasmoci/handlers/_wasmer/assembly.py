@@ -182,7 +182,13 @@ def gather(*, send: int) -> bytes:
 
 
 def shim(
-    params: str, number: int, reads: Iterable[tuple[int, int, int, bool]], *, has_result: bool, to: Helpers
+    params: str,
+    number: int,
+    reads: Iterable[tuple[int, int, int, bool]],
+    *,
+    has_result: bool,
+    to: Helpers,
+    before: bytes = b"",
 ) -> bytes:
     """A function of WASI: put the arguments where the header has them, from 40 on, and have the call answered.
 
@@ -193,6 +199,7 @@ def shim(
             and whether the records are vectors.
         has_result: Whether it returns an errno.
         to: The functions to call.
+        before: Code to begin with.
     """
     reads = tuple(reads)
     local = len(params)
@@ -214,6 +221,7 @@ def shim(
     )
     return _function(
         1,
+        before,
         together + _set(local),
         _call(to.save) + _arguments(params),
         _number(number) + _get(local) + _number(GATHERED_BIT) + _SHL + _OR + _call(to.head),
@@ -223,8 +231,11 @@ def shim(
     )
 
 
-def posting(number: int, credit: int, most: int, call: int, *, to: Helpers) -> bytes:
-    """``fd_write``: to descriptors 1 and 2 without waiting for the host, up to so many bytes ahead; else by ``call``."""
+def posting(number: int, credit: int, call: int, *, to: Helpers) -> bytes:
+    """``fd_write``: to descriptors 1 and 2 without waiting for the host, up to so many bytes ahead; else by ``call``.
+
+    The global ``credit`` has how many bytes are left, and the next one how many there are when the host has answered.
+    """
     fd, vectors, count, written, length = range(5)
     left = _global_get(credit)
     return _function(
@@ -243,9 +254,15 @@ def posting(number: int, credit: int, most: int, call: int, *, to: Helpers) -> b
         _get(written) + _get(length) + _store(0),
         _number(0) + _RETURN,
         _END,
-        _number(most) + _global_set(credit),
+        _global_get(credit + 1) + _global_set(credit),
         _get(fd) + _get(vectors) + _get(count) + _get(written) + _call(call),
     )
+
+
+def no_posting(credit: int, *, always: bool) -> bytes:
+    """Have the host asked about each write from now on: always, or when the first parameter is descriptor 1 or 2."""
+    code = b"".join(_number(0) + _global_set(number) for number in (credit, credit + 1))
+    return code if always else _get(0) + _number(1) + _SUB + _number(1) + _LE_U + _IF + code + _END
 
 
 def _arguments(params: str) -> bytes:
