@@ -130,6 +130,10 @@ class Wasi:
         """Say where the guest's memory is; until then, every pointer is out of bounds."""
         self._host.view = memory.view
 
+    def is_writable_file(self, fd: int) -> bool:
+        """Whether a descriptor of the guest's is a regular file that it may write to."""
+        return self._table.is_writable_file(fd)
+
     def close(self) -> None:
         """Close everything that was opened for the guest and by it. May be called again."""
         self._table.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from wasmoci.errors import EngineCrashed
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmer.messages import (
+    AHEAD,
     CALL_SIZE,
     COMMAND,
     GATHERED,
@@ -38,6 +39,7 @@ _ARGUMENTS = {
     name: struct.Struct("<" + "".join({"i32": "i4x", "i64": "q"}[kind] for kind in signature.params))
     for name, signature in FUNCTIONS.items()
 }
+_TELLING = frozenset({"fd_write", "fd_pwrite", "fd_sync", "fd_datasync", "fd_close"})  # that a posted write has failed
 _MAX_PAGES = (1 << 21) - 1
 _MOST_COMMANDS = 4096 // COMMAND.size
 _PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
@@ -87,6 +89,7 @@ class Service:
     ) -> None:
         self._first = list(first)
         self._looks = looks
+        self._wasi = wasi
         self._functions = wasi.functions()
         self._pipe = pipe
         self._mirror = Mirror(
@@ -164,10 +167,19 @@ class Service:
         if flags & POSTED:
             self._post(arguments)
             return
-        errno = self._failed.pop(arguments[0], 0) if name == "fd_write" else 0
+        failed = self._failed.pop(arguments[0], 0) if name in _TELLING else 0
         with _sense():
-            errno = errno or self._functions[name].call(*arguments) or 0
-        self._return(errno, [] if errno else self._mirror.written(name, arguments))
+            # What was closed is closed, whatever has failed before.
+            errno = failed if failed and name == "fd_write" else self._functions[name].call(*arguments) or 0
+        errno = errno or failed
+        if errno:
+            self._return(errno, [])
+            return
+        if name == "fd_renumber" and arguments[0] in self._failed:
+            self._failed[arguments[1]] = self._failed.pop(arguments[0])
+        spans = self._mirror.written(name, arguments)
+        is_file = name == "path_open" and self._wasi.is_writable_file(self._mirror.number(arguments[-1]))
+        self._return(AHEAD if is_file else 0, spans)
 
     def _post(self, arguments: tuple[int, ...]) -> None:
         """Write all, as the guest takes for done; after a failure nothing more, until it has been told."""

@@ -27,7 +27,8 @@ _MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
 _MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
 _GREETING = "sched_yield"
-_CHANGING = frozenset({"fd_close", "fd_fdstat_set_rights", "fd_renumber"})  # what a write to a descriptor gives
+_OUTPUTS = 1 << 1 | 1 << 2
+_CHANGING = {"fd_close": 1, "fd_fdstat_set_rights": 1, "fd_renumber": 2}  # what a write to so many descriptors gives
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
 
 
@@ -88,7 +89,7 @@ class _Rewriting:
             *([self._call(_GREETING)] if self._greets else ()),
         ]
         code = change_code(data, head, [references.in_code()], source=self._source)
-        added = [*[asm.GLOBAL_I64] * _WORDS, *[asm.global_i32(_MOST_POSTED)] * 2]
+        added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED), asm.global_i32(_OUTPUTS)]
         edits = [
             *self._replace_imports(),
             *append_to(data, head, FUNCTION, [unsigned(kind) for kind, _ in functions]),
@@ -105,7 +106,7 @@ class _Rewriting:
 
     @property
     def _credit(self) -> int:
-        """The first of two globals: how many bytes the guest may write ahead, and how many after an answer."""
+        """The first of two globals: how many bytes the guest may write ahead; and to which descriptors."""
         return len(self._head.globals) + _WORDS
 
     # Functions, each as its type and its body.
@@ -125,7 +126,7 @@ class _Rewriting:
     def _shim(self, name: str) -> tuple[int, bytes]:
         if name != "fd_write":
             return self._call(name)
-        body = asm.posting(NUMBERS[name], self._credit, self._layout.write, to=self._layout.to)
+        body = asm.posting(NUMBERS[name], self._credit, _MOST_POSTED, self._layout.write, to=self._layout.to)
         return self._type("iiii", "i"), body
 
     def _call(self, name: str) -> tuple[int, bytes]:
@@ -134,9 +135,12 @@ class _Rewriting:
         params = "".join(letters[kind] for kind in signature.params)
         results = "".join(letters[kind] for kind in signature.results)
         reads = [(item.address, item.number, item.record, isinstance(item, Vectors)) for item in reads_of(name)]
-        # What becomes of descriptors 1 and 2 then, the guest doesn't know.
-        before = asm.no_posting(self._credit, always=name == "fd_renumber") if name in _CHANGING else b""
-        body = asm.shim(params, NUMBERS[name], reads, has_result=bool(results), to=self._layout.to, before=before)
+        ahead = self._credit + 1
+        code = {
+            "before": asm.no_posting(ahead, _CHANGING.get(name, 0)),
+            "behind": asm.opening(ahead, len(params) - 1) if name == "path_open" else b"",
+        }
+        body = asm.shim(params, NUMBERS[name], reads, has_result=bool(results), to=self._layout.to, **code)
         return self._type(params, results), body
 
     def _wrapper(self, index: int) -> tuple[int, bytes]:
