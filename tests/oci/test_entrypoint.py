@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.guests import assembled
 from tests.support.leak_check import no_descriptor_left
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, InvalidSpec, WasmociError
 from wasmoci.oci.entrypoint import Entrypoint, first_bytes
@@ -18,6 +19,7 @@ from wasmoci.oci.spec import Mount, Process, Spec
 from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EMPTY = b"\0asm\1\0\0\0"
@@ -33,6 +35,7 @@ def of(*args: str, **process: Any) -> Entrypoint:
     [
         ("/app.wasm", "/app.wasm", None),
         ("/app.wasm#main", "/app.wasm", "main"),
+        ("/app.wasm#", "/app.wasm", ""),
         ("app#a#b", "app", "a#b"),
         ("/ä b.wasm#wasi:cli/run@0.2.0#run", "/ä b.wasm", "wasi:cli/run@0.2.0#run"),
     ],
@@ -43,7 +46,7 @@ def test_function_is_cut_from_the_program(first: str, program: str, function: st
     assert (found.program, found.function, found.argv) == (program, function, (program, "#x", "", "a b"))
 
 
-@pytest.mark.parametrize("first", ["", "#", "#main", "/app.wasm#"])
+@pytest.mark.parametrize("first", ["", "#", "#main"])
 def test_program_that_is_none(first: str) -> None:
     """A program and, if there is a mark, a function are needed."""
     with pytest.raises(InvalidSpec) as caught:
@@ -52,6 +55,25 @@ def test_program_that_is_none(first: str) -> None:
         f"$.process.args[0]: found {first!r}; a path, or a path and a function as in /app.wasm#main, was expected"
     )
     assert caught.value.message == expected
+
+
+@pytest.mark.parametrize("bad", ["\0", "x\0y", "\ud800", "x\udcff"])
+@pytest.mark.parametrize(
+    ("process", "path"),
+    [
+        (lambda bad: Process(args=(f"/x{bad}",)), "$.process.args[0]"),
+        (lambda bad: Process(args=("/x", bad)), "$.process.args[1]"),
+        (lambda bad: Process(args=("/x",), env=("A=b", f"C={bad}")), "$.process.env[1]"),
+        (lambda bad: Process(args=("/x",), env=(f"{bad}A=",)), "$.process.env[0]"),
+        (lambda bad: Process(args=("/x",), cwd=f"/{bad}"), "$.process.cwd"),
+    ],
+)
+def test_texts_that_no_guest_can_have(bad: str, process: Callable[[str], Process], path: str) -> None:
+    """A spec that was made in Python is refused as one that was read is."""
+    with pytest.raises(InvalidSpec, match="was expected") as caught:
+        Entrypoint.of(Spec(process=process(bad)))
+    assert caught.value.path == path
+    caught.value.message.encode()
 
 
 @pytest.mark.parametrize(("spec", "path"), [(Spec(), "$.process"), (Spec(process=Process()), "$.process.args")])
@@ -75,6 +97,22 @@ def test_nothing_to_run(spec: Spec, path: str) -> None:
 def test_environment_is_split_at_the_first_mark(variable: str, pair: tuple[str, str]) -> None:
     """Nothing is trimmed, and the order is kept."""
     assert of("/x", env=("Z=1", variable, "Z=2")).env == (("Z", "1"), pair, ("Z", "2"))
+
+
+@pytest.mark.parametrize(
+    ("cwd", "given", "found"),
+    [
+        ("/", ("A=b",), (("A", "b"),)),
+        ("/", ("PWD=/x", "A=b"), (("PWD", "/"), ("A", "b"))),
+        ("/srv//.", ("A=b",), (("A", "b"), ("PWD", "/srv"))),
+        ("/srv", ("PWD=/x", "A=b"), (("PWD", "/srv"), ("A", "b"))),
+    ],
+)
+def test_the_working_directory_is_in_the_environment(
+    cwd: str, given: tuple[str, ...], found: tuple[tuple[str, str], ...]
+) -> None:
+    """Go and others believe in ``PWD`` without looking."""
+    assert of("/x", env=given, cwd=cwd).env == found
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), min_size=1))
@@ -297,6 +335,35 @@ def test_entry_function_that_cannot_be_called(first: str, message: str) -> None:
     with pytest.raises(EntrypointError) as caught:
         of(first).check_function(MODULE)
     assert (caught.value.message, caught.value.exit_status) == (message, 126)
+
+
+@pytest.mark.parametrize(
+    ("exports", "default", "named"),
+    [
+        (("_start",), ("_start",), ("run",)),
+        (("_start", ""), ("",), ("run",)),
+        (("_initialize", ""), ("_initialize", ""), ("_initialize", "run")),
+        (("_initialize", "_start"), ("_initialize", "_start"), ("_initialize", "run")),
+        (("_initialize",), ("_start",), ("_initialize", "run")),
+        ((), ("_start",), ("run",)),
+    ],
+)
+def test_functions_to_call(exports: tuple[str, ...], default: tuple[str, ...], named: tuple[str, ...]) -> None:
+    """As wasmtime's program does."""
+    functions = "".join(f'(func (export "{name}"))' for name in exports)
+    module = Module.from_bytes(assembled(f"(module {functions})"))
+    assert of("/app.wasm").functions(module) == default
+    assert of("/app.wasm#run").functions(module) == named
+    assert of("/app.wasm#_initialize").functions(module) == ("_initialize",)
+
+
+def test_a_start_function_is_enough() -> None:
+    """Such a module has nothing to be called, but a function that is named has to be there."""
+    module = Module.from_bytes(assembled("(module (func $f) (start $f))"))
+    assert of("/app.wasm").functions(module) == ()
+    of("/app.wasm").check_function(module)
+    with pytest.raises(EntrypointError, match="exports no function ''"):
+        of("/app.wasm#").check_function(module)
 
 
 def test_module_without_any_function() -> None:

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
-from wasmoci.errors import InvalidMount
+from wasmoci.errors import InvalidMount, InvalidSpec
 from wasmoci.oci.filesystem import plan
 from wasmoci.oci.guest_files import GuestFiles, GuestMount
 from wasmoci.oci.spec import Mount, Process, Root, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,6 +36,22 @@ def bind(source: Path | str, destination: str, *options: str) -> Mount:
 def tmpfs(destination: str, *options: str) -> Mount:
     """A tmpfs."""
     return Mount(destination=destination, source="tmpfs", type="tmpfs", options=options)
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (lambda bad: Spec(process=Process(cwd=f"/{bad}")), "$.process.cwd"),
+        (lambda bad: Spec(mounts=(tmpfs(f"/{bad}"),)), "$.mounts[0].destination"),
+        (lambda bad: Spec(mounts=(tmpfs("/t"), bind(f"/tmp/{bad}", "/x"))), "$.mounts[1].source"),
+    ],
+)
+@pytest.mark.parametrize("bad", ["\0", "x\0y", "\ud800"])
+def test_paths_that_are_none(spec: Callable[[str], Spec], path: str, bad: str) -> None:
+    """A spec that was made in Python is refused as one that was read is."""
+    with pytest.raises(InvalidSpec, match="was expected") as caught:
+        plan(spec(bad), Path("/rootfs"))
+    assert caught.value.path == path
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ CAUGHT = {
     "SignalHandlerLeft": ({"signal_handlers_are_left_alone"}, "a signal handler was changed by the run"),
     "BacktraceLost": ({"trap_has_a_backtrace"}, "the result of a trap has no backtrace"),
     "MessageLost": ({"trap_has_a_message"}, "a trap has no message"),
-    "TrapReportedAsExit": ({"trap_is_reported_as_a_trap"}, "expected TRAPPED with 134"),
+    "TrapReportedAsExit": (
+        {"trap_is_reported_as_a_trap", "segment_out_of_bounds_is_a_trap"},
+        "expected TRAPPED with 134",
+    ),
     "StdinIgnored": ({"stdin_and_stdout_are_exact"}, "the guest was given"),
     "StderrMerged": ({"stdout_and_stderr_are_apart"}, "expected what was written to it alone"),
     "OutputBeforeATrapLost": ({"output_before_a_trap_arrives"}, "what was written before the trap is lost"),

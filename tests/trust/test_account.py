@@ -213,6 +213,19 @@ def test_calls_of_the_host_at_the_end_of_the_stack(
     assert (done.returncode, done.stdout) == (0, "TRAPPED\n"), done.stderr
 
 
+@pytest.mark.parametrize("name", ["wasmtime", "wasmer", "wasm3"])
+def test_a_process_with_a_small_stack(make_bundle: Callable[..., Path], name: str) -> None:
+    """A guest that recurses traps, also on the main thread of a process that has 512 KiB."""
+    usable(name)
+    made = make_bundle('(module (memory (export "memory") 1) (func $f (export "_start") (call $f) (call $f)))')
+    program = f"import wasmoci; print(wasmoci.run({str(made)!r}, engine={name!r}, isolation='inline').reason.name)"
+    shell = 'ulimit -S -s 512; exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable, program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "TRAPPED\n"), done.stderr
+
+
 def test_runs_within_runs_have_a_stack_of_their_own(make_bundle: Callable[..., Path]) -> None:
     """A function that takes a guest's output may run a guest, whose output is taken by one that does, and so on."""
     usable("wasmtime")

@@ -100,8 +100,8 @@ def world() -> Iterator[tuple[Guest, Path]]:
             max_descriptors=32,
         )
         with guest:
-            guest.open("file")
-            guest.directory("directory")
+            guest.open("file", directory=4)
+            guest.directory("directory", directory=4)
             guest.memory = SmallMemory()
             guest.wasi.bind(guest.memory)
             yield guest, around

@@ -18,6 +18,7 @@ from wasmoci.wasi.open_tree import OpenTree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Any
 
 
 @pytest.fixture
@@ -47,10 +48,12 @@ def start(hosts: Path, root: Path, use_openat2: bool) -> Iterator[Callable[..., 
     """Starts guests on the root with some mounts, by their sources' names."""
     guests = []
 
-    def start(*mounts: tuple[str, str] | tuple[str, str, bool], cwd: str = "/", read_only: bool = False) -> Guest:
+    def start(
+        *mounts: tuple[str, str] | tuple[str, str, bool], cwd: str = "/", read_only: bool = False, **options: Any
+    ) -> Guest:
         placed = [Mount(hosts / source, *rest) for source, *rest in mounts]
         tree = FileTree(root, read_only, placed)
-        guests.append(Guest(preopens=tree.preopens(cwd), use_openat2=use_openat2))
+        guests.append(Guest(preopens=tree.preopens(cwd, **options), use_openat2=use_openat2))
         return guests[-1]
 
     yield start
@@ -112,15 +115,28 @@ def test_a_link_leads_out_of_a_mount_into_the_tree(start: Callable[..., Guest]) 
     assert outcome(guest, "../etc/passwd", directory=4) == "PERM"
 
 
-def test_preopens_of_a_container(start: Callable[..., Guest]) -> None:
-    """The root, the mounted directories, and the current directory last."""
-    guest = start(("data", "/srv/data"), ("single", "/etc/single"), cwd="/work")
-    names = []
+@pytest.mark.parametrize(
+    ("cwd", "told", "names"),
+    [
+        ("/", False, [b"/", b"/srv/data"]),
+        ("/work", False, [b".", b"/", b"."]),
+        ("/work", True, [b".", b"/", b"/srv/data"]),
+    ],
+)
+def test_preopens_of_a_container(
+    start: Callable[..., Guest],
+    cwd: str,
+    told: bool,  # noqa: FBT001
+    names: list[bytes],
+) -> None:
+    """The current directory first, and last where the host has to find out what is meant; the mounts where names can't be confused."""
+    guest = start(("data", "/srv/data"), ("single", "/etc/single"), cwd=cwd, told=told)
+    found = []
     for fd in range(3, 7):
         if guest.name("fd_prestat_get", fd, 0) == "SUCCESS":
             assert guest.name("fd_prestat_dir_name", fd, 8, guest.number(4)) == "SUCCESS"
-            names.append(guest.get(8, guest.number(4)))
-    assert names == [b"/", b"/srv/data", b"."]
+            found.append(guest.get(8, guest.number(4)))
+    assert found == names
 
 
 @pytest.mark.parametrize("cwd", ["/", "//", "/.", "/work/.."])
@@ -146,7 +162,7 @@ def test_the_root_as_current_directory_needs_no_preopen(root: Path, cwd: str) ->
 def test_what_is_not_found_from_the_current_directory_is_looked_up_from_the_root(
     start: Callable[..., Guest], path: str, expected: str
 ) -> None:
-    """The C library sends absolute paths to the preopen ``.`` without their slash."""
+    """A program may hand over a copy of its path without the slash."""
     guest = start(("data", "/srv/data"), cwd="/work")
     assert outcome(guest, path, directory=5) == expected
     errno = guest.name("path_filestat_get", 5, 1, *guest.text(path), 0)
@@ -156,7 +172,7 @@ def test_what_is_not_found_from_the_current_directory_is_looked_up_from_the_root
 def test_every_function_falls_back(start: Callable[..., Guest], root: Path) -> None:
     """What is to be there is looked for, and what is to be made goes where its parent is."""
     guest = start(cwd="/work")
-    cwd = 4
+    cwd = 5
     text = guest.text
 
     def both(old: str, new: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -173,11 +189,11 @@ def test_every_function_falls_back(start: Callable[..., Guest], root: Path) -> N
     assert (root / "work/file").exists()
     old, new = both("etc/file", "moved")
     assert guest.name("path_rename", cwd, *old, cwd, *new) == "SUCCESS"
-    assert (root / "work/moved").exists()
-    old, new = both("moved", "etc/linked")
+    assert (root / "moved").exists(), "what was found from the root stays there"
+    old, new = both("moved", "linked")
     assert guest.name("path_link", cwd, 0, *old, cwd, *new) == "SUCCESS"
-    assert (root / "etc/linked").exists()
-    assert guest.name("path_unlink_file", cwd, *text("etc/linked")) == "SUCCESS"
+    assert (root / "linked").exists()
+    assert guest.name("path_unlink_file", cwd, *text("linked")) == "SUCCESS"
     old, new = both("anything", "etc/link")
     assert guest.name("path_symlink", *old, cwd, *new) == "SUCCESS"
     assert guest.name("path_readlink", cwd, *text("etc/link"), 0, 100, 128) == "SUCCESS"
@@ -189,7 +205,49 @@ def test_every_function_falls_back(start: Callable[..., Guest], root: Path) -> N
 def test_only_the_current_directory_falls_back(start: Callable[..., Guest]) -> None:
     """Another descriptor of the same directory doesn't."""
     guest = start(cwd="/work")
-    assert outcome(guest, "etc/passwd", directory=guest.directory(".", directory=4)) == "NOENT"
+    assert outcome(guest, "etc/passwd", directory=3) == "NOENT"
+    assert outcome(guest, "etc/passwd", directory=guest.directory(".", directory=5)) == "NOENT"
+
+
+@pytest.mark.parametrize(
+    ("in_front", "place"),
+    [
+        (b"\0/", "root"),
+        (b"\0//", "root"),
+        (b"--file=/", "root"),
+        (b"file:///", "root"),
+        (b"\0-o/", "root"),
+        (b"\0", "work"),
+        (b"\0./", "work"),
+        (b"\0etc/", "work"),
+        (b"\0/srv/data/", "work"),
+        (b"\0-o/etc/", "work"),
+    ],
+)
+def test_a_path_that_was_spelled_with_a_slash_starts_in_the_root(
+    start: Callable[..., Guest], root: Path, in_front: bytes, place: str
+) -> None:
+    """The C library hands over the program's own text, without the slash; a slash behind a name was not the first."""
+    for directory in (root, root / "work"):
+        (directory / "same").write_text(directory.name)
+    guest = start(cwd="/work")
+    address, size = guest.text(in_front + b"same")
+    where = address + len(in_front), size - len(in_front)
+    assert guest.name("path_open", 5, 1, *where, 0, EVERYTHING, 0, 0, 0) == "SUCCESS"
+    assert guest.name("fd_read", guest.number(0), *guest.iovs((8, 4)), 4) == "SUCCESS"
+    assert guest.get(8, 4).decode() == place
+    assert guest.name("path_unlink_file", 5, *where) == "SUCCESS"
+    assert (root / "same").exists() == (place == "work")
+    assert (root / "work/same").exists() == (place == "root")
+
+
+def test_the_root_itself_is_known_by_where_its_name_is(start: Callable[..., Guest], root: Path) -> None:
+    """The C library has ``.`` among its own data for ``/``."""
+    guest = start(cwd="/work", root_literals=(1, 9))
+    for pointer, expected in ((4, root), (16, root / "work")):
+        guest.put(pointer, b".")
+        assert guest.name("path_filestat_get", 5, 0, pointer, 1, 64) == "SUCCESS"
+        assert guest.number(72, 8) == expected.stat().st_ino
 
 
 def test_mounts_are_listed(start: Callable[..., Guest], hosts: Path) -> None:

@@ -206,6 +206,20 @@ def test_many_functions() -> None:
     assert instance.read(REFUSED_EXPORT) == 25 * count
 
 
+@pytest.mark.parametrize(
+    ("written", "limited"),
+    [
+        (b"\x08\x01\x10", b"\x09\x01\x14\x10"),
+        (b"\x09\x01\x1e\x10", b"\x09\x01\x14\x10"),
+        (b"\x00\x01", b"\x01\x01\x14"),
+    ],
+)
+def test_the_size_of_a_page_stays(written: bytes, limited: bytes) -> None:
+    """A memory may say that its pages have the usual size."""
+    before, after = (module(memories=vector(memory)) for memory in (written, limited))
+    assert limit_memory(before, LIMIT) == after
+
+
 def test_too_much_from_the_beginning() -> None:
     """A module that begins with more than it may have has its own error, with both numbers."""
     with pytest.raises(InitialMemoryTooLarge, match=r"app.wasm: begins with 30 pages .* limit is 20 pages"):

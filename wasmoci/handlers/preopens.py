@@ -45,7 +45,8 @@ class Preopen:
 def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> AbstractContextManager[list[Preopen]]:
     """Return the preopens: ``/``, the mounted directories, and the working directory as ``.`` if it isn't ``/``.
 
-    With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
+    The working directory comes first, for those who take the first one for it, and once more at the end, for the C library of WASI:
+    that takes the last one of ``.`` and ``/``, for absolute paths, too, unless another preopen's name is the beginning of
     the path. Where that can't be made good later, the directories in ``/`` are preopened by their names, but for those
     that the working directory has, too.
 
@@ -92,7 +93,7 @@ def _with_directory(files: GuestFiles, found: list[Preopen], *, by_name: bool) -
                 for name in sorted(_names(found[0]) - taken):
                     with contextlib.suppress(*FAILURES):  # it is no directory
                         found.append(opened(f"/{name}", f"/{name}"))
-            yield [*found, cwd]
+            yield [cwd, *found, cwd]
 
 
 def _refuse_kernel_files(directories: list[Preopen]) -> None:

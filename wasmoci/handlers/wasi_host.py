@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from wasmoci.determinism import Determinism
     from wasmoci.handlers.base import Workload
     from wasmoci.limits import Limits
-    from wasmoci.wasi import Stream, VirtualClocks, Wasi
+    from wasmoci.wasi import Memory, Preopen, Stream, VirtualClocks, Wasi
     from wasmoci.wasm.module import Import, Module
 
 _PAGE = 65536  # bytes
+_NAME_AT, _UNUSED = 128, 1024  # addresses: below the first the tunnel to wasmer has its messages
+_OF_MEMORY = ("unreachable", "out of bounds memory access", "out of memory")
 _KEPT_MODULES = 32
 _KEPT_BYTES = 128 << 20  # of modules as they came
 
@@ -75,13 +77,58 @@ def open_wasi(workload: Workload) -> Wasi:
     return wasi.Wasi(
         args=workload.entrypoint.argv,
         env=workload.entrypoint.env,
-        preopens=workload.files.tree.preopens(workload.files.cwd),
+        preopens=_preopens(workload),
         stdin=streams.stdin,
         stdout=_output(streams.stdout),
         stderr=_output(streams.stderr),
         clocks=None if determinism is None else _clocks(determinism),
         random=os.urandom if determinism is None else _random(determinism),
     )
+
+
+def _preopens(workload: Workload) -> list[Preopen]:
+    files, module = workload.files, workload.module
+    if files.cwd == "/":
+        return files.tree.preopens()
+    library = module.c_library
+    # The C library's own literal "." can't be told from one of the program's, but the program asks for / because it is told to.
+    asks_for_root = any(argument and not argument.strip("/") for argument in workload.entrypoint.argv)
+    return files.tree.preopens(
+        files.cwd,
+        told=library.resolves and directory_to_tell(workload) is not None,
+        root_literals=(library.begin, library.end) if asks_for_root else (0, 0),
+    )
+
+
+def directory_to_tell(workload: Workload) -> list[tuple[int, bytes]] | None:
+    """What is to be written into a guest's memory before it runs, for its C library to know the working directory.
+
+    The name comes into the first KiB, where linkers put nothing, or the last that a stack would come to.
+
+    Returns:
+        Addresses and bytes; None where nothing is to be told, or nobody can be.
+    """
+    cwd, library = workload.files.cwd, workload.module.c_library if workload.files.cwd != "/" else None
+    if library is None or library.directory is None:
+        return None
+    name = os.fsencode(cwd) + b"\0"
+    if _NAME_AT + len(name) > min(_UNUSED, library.begin):
+        return None
+    return [(_NAME_AT, name), (library.directory, _NAME_AT.to_bytes(4, "little"))]
+
+
+def tell_directory(workload: Workload, memory: Memory) -> None:
+    """Tell a guest's C library the working directory; see :func:`directory_to_tell`.
+
+    Args:
+        workload: The guest.
+        memory: Its memory, its data in place.
+    """
+    view = None
+    for address, content in directory_to_tell(workload) or ():
+        view = memory.view() if view is None else view
+        if address + len(content) <= len(view):
+            view[address : address + len(content)] = content
 
 
 def _clocks(determinism: Determinism) -> VirtualClocks:
@@ -98,6 +145,7 @@ def preload() -> None:
     """Import the WASI host, which a run otherwise does on demand."""
     with wasi.Wasi():
         importlib.import_module("wasmoci.wasi.syscalls")
+        importlib.import_module("wasmoci.wasm.c_library")
 
 
 def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
@@ -122,12 +170,8 @@ def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
 
 
 def functions_to_call(workload: Workload) -> tuple[str, ...]:
-    """Return the exports to call, in order: a reactor's ``_initialize`` comes before the requested function."""
-    function = workload.entrypoint.function or "_start"
-    initialize = workload.module.export("_initialize")
-    if function in ("_start", "_initialize") or initialize is None or initialize.kind != "func":
-        return (function,)
-    return ("_initialize", function)
+    """Return the exports to call, in order; see :meth:`wasmoci.oci.entrypoint.Entrypoint.functions`."""
+    return workload.entrypoint.functions(workload.module)
 
 
 def imported_functions(module: Module) -> tuple[Import, ...]:
@@ -173,9 +217,13 @@ def exited(code: int, *, refused: int, limits: Limits) -> Outcome:
     return Outcome.exited(code, note)
 
 
-def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: Limits) -> Outcome:
-    """Return the outcome of a guest that trapped, given how often its limit refused memory."""
-    if refused:
+def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: Limits, died: bool = False) -> Outcome:
+    """The outcome of a guest that trapped, after so many refusals of memory by its limit.
+
+    It has died of them by a trap that comes of a lack of memory: ``unreachable``, where its allocator or its language gives up, a heap of
+    wasmtime's that is full, or an access out of bounds, where it goes on without what it was refused. ``died`` says that the trap was a refusal itself.
+    """
+    if refused and limits.memory is not None and (died or any(trap in message for trap in _OF_MEMORY)):
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
 

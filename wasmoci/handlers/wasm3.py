@@ -75,7 +75,8 @@ class Wasm3Handler(BaseHandler):
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
-        from wasmoci.handlers._wasm3 import guest, preparation  # noqa: F401, PLC0415  the engine
+        from wasmoci.handlers._wasm3 import guest, preparation, stack  # noqa: F401, PLC0415  the engine
+        from wasmoci.wasm import element_bounds, instructions  # noqa: F401, PLC0415
 
         wasi_host.preload()
         wasi_host.rewriter("pywasm3", _FILE)

@@ -116,6 +116,10 @@ class WasmtimeHandler(BaseHandler):
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
         """See :meth:`BaseHandler.check`."""
+        if module.kind is ModuleKind.COMPONENT and entrypoint.function is None:
+            from wasmoci.handlers._wasmtime.interfaces import check_command  # noqa: PLC0415  most are core modules
+
+            check_command(module)
         super().check(module, entrypoint, files)
         if module.kind is ModuleKind.COMPONENT and determinism.current() is not None:
             raise UnsupportedWorkload(

@@ -12,9 +12,10 @@ from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidInput, InvalidSpec
 from wasmoci.host.file_cache import Cache, state_of
-from wasmoci.oci.filesystem import plan
+from wasmoci.oci.filesystem import normalised, plan
 from wasmoci.oci.guest_files import GuestFiles
 from wasmoci.oci.init_program import stepped_over
+from wasmoci.oci.texts import check_guest_text
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.open_tree import OpenTree
@@ -24,9 +25,12 @@ from wasmoci.wasm.module import FuncType, Module, ModuleKind, read_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasmoci.oci.spec import Spec
+    from wasmoci.oci.spec import Process, Spec
 
 _SHOWN = 8  # names in a message
+_FIRST = "_initialize"
+_DEFAULTS = ("", "_start")
+_CWD_VARIABLE = "PWD"
 
 modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
@@ -40,9 +44,10 @@ class Entrypoint:
 
     Args:
         program: ``args[0]`` without the function, behind an init: a guest path, as the spec has it.
-        function: The exported function to call; None for the default (``_start``, for a component ``wasi:cli/run``).
+        function: The exported function to call, which may have an empty name; None for the default (:func:`default_functions`, for a
+            component ``wasi:cli/run``).
         argv: The arguments of the guest, beginning with :attr:`program`.
-        env: The environment, in order, split at the first ``=``.
+        env: The environment, in order, split at the first ``=``; with the working directory as ``PWD``, where that isn't ``/``.
         cwd: The working directory, an absolute guest path.
     """
 
@@ -57,24 +62,29 @@ class Entrypoint:
         """Read a spec's process.
 
         Raises:
-            InvalidSpec: There is no process, or it has no arguments.
+            InvalidSpec: There is no process, it has no arguments, or what it has is no text for a guest.
         """
         process = spec.process
         if process is None or not process.args:
             missing = "$.process" if process is None else "$.process.args"
             raise InvalidSpec("is missing; a program to run was expected", path=missing)
+        for index, argument in enumerate(process.args):
+            check_guest_text(argument, f"$.process.args[{index}]")
+        for index, variable in enumerate(process.env):
+            check_guest_text(variable, f"$.process.env[{index}]")
+        check_guest_text(process.cwd, "$.process.cwd")
         args = stepped_over(process.args)
         program, mark, function = args[0].partition("#")
-        if not program or (mark and not function):
+        if not program:
             raise InvalidSpec(
                 f"found {args[0]!r}; a path, or a path and a function as in /app.wasm#main, was expected",
                 path="$.process.args[0]",
             )
         return cls(
             program=program,
-            function=function or None,
+            function=function if mark else None,
             argv=(program, *args[1:]),
-            env=tuple(_split(variable) for variable in process.env),
+            env=_environment(process),
             cwd=process.cwd,
         )
 
@@ -107,14 +117,16 @@ class Entrypoint:
         """
         if module.kind is not ModuleKind.CORE:
             return
-        name = self.function or "_start"
+        if not (functions := self.functions(module)):
+            return
+        name = functions[-1]
         export = module.export(name)
         if export is None or export.kind != "func":
             hint = None
             if self.function is None:
                 hint = "a program exports _start; to call a function of a library, name it: /lib.wasm#function"
-            functions = sorted(export.name for export in module.exports if export.kind == "func")
-            shown = ", ".join(functions[:_SHOWN]) or "no function at all"
+            exported = sorted(export.name for export in module.exports if export.kind == "func")
+            shown = ", ".join(exported[:_SHOWN]) or "no function at all"
             raise EntrypointError(f"{module.source}: exports no function {name!r}; it exports {shown}", hint=hint)
         signature = export.type
         if isinstance(signature, FuncType) and signature.params:
@@ -122,6 +134,12 @@ class Entrypoint:
                 f"{module.source}: the function {name!r} takes {len(signature.params)} parameters;"
                 " one without parameters was expected"
             )
+
+    def functions(self, module: Module) -> tuple[str, ...]:
+        """The exports of a core module to call, in order: ``_initialize``, when it is there, and then the one that is wanted."""
+        if self.function is None:
+            return default_functions(module)
+        return _with_first(module, self.function)
 
     def candidates(self) -> tuple[str, ...]:
         """Return the absolute guest paths of the program, in the order in which they are tried."""
@@ -132,6 +150,27 @@ class Entrypoint:
         search = dict(self.env).get("PATH") or DEFAULT_PATH
         directories = [*search.split(":"), self.cwd]
         return tuple(posixpath.join(self.cwd, directory, self.program) for directory in directories)
+
+
+def default_functions(module: Module) -> tuple[str, ...]:
+    """The exports of a core module to call, in order, when none is named.
+
+    As wasmtime does: ``_initialize``, when it is there; the one with the empty name, or else ``_start``. A module that has neither, but
+    a start function, has run when it is instantiated.
+    """
+    name = next((name for name in _DEFAULTS if _has(module, name)), None)
+    if name is None:
+        return () if module.start else _DEFAULTS[-1:]
+    return _with_first(module, name)
+
+
+def _with_first(module: Module, name: str) -> tuple[str, ...]:
+    return (_FIRST, name) if name != _FIRST and _has(module, _FIRST) else (name,)
+
+
+def _has(module: Module, name: str) -> bool:
+    export = module.export(name)
+    return export is not None and export.kind == "func"
 
 
 def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
@@ -165,6 +204,18 @@ def _read(descriptor: int, program: str) -> Module:
         data = read_bytes(descriptor, source=program)
         return modules.get((program, data), len(data), lambda: Module.from_bytes(data, source=program))
     return modules.get((program, *state), status.st_size, lambda: Module.read(descriptor, source=program))
+
+
+def _environment(process: Process) -> tuple[tuple[str, str], ...]:
+    """The environment, with ``PWD`` for those that take it for the working directory without looking, as Go does."""
+    variables = [_split(variable) for variable in process.env]
+    cwd = normalised(process.cwd)
+    has_one = any(name == _CWD_VARIABLE for name, _ in variables)
+    if has_one:
+        variables = [(name, cwd if name == _CWD_VARIABLE else value) for name, value in variables]
+    elif cwd != "/":
+        variables.append((_CWD_VARIABLE, cwd))
+    return tuple(variables)
 
 
 def _split(variable: str) -> tuple[str, str]:

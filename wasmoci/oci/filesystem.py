@@ -14,6 +14,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
 from wasmoci.oci.closed_paths import close
 from wasmoci.oci.guest_files import GuestFiles, GuestMount
+from wasmoci.oci.texts import check_guest_text, check_host_path
 from wasmoci.wasi.kernel_filesystems import Devices
 
 if TYPE_CHECKING:
@@ -34,13 +35,18 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
 
     Raises:
         InvalidMount: A source is missing, a destination is invalid, or the type is not supported for a guest.
+        InvalidSpec: A path is no text for a guest, or no path of the host.
     """
     mounts: dict[str, GuestMount] = {}
     above: set[str] = set()  # the directories that lead to them
     omitted: list[tuple[str, str]] = []
     devices = Devices()
+    if spec.process is not None:
+        check_guest_text(spec.process.cwd, "$.process.cwd")
     for index, mount in enumerate(spec.mounts):
         where = f"$.mounts[{index}]"
+        check_guest_text(mount.destination, f"{where}.destination")
+        check_host_path(mount.source or "", f"{where}.source")
         destination = _destination(mount, where)
         if mount.type in KERNEL_FILESYSTEMS and not _is_bind(mount):
             omitted.append((destination, mount.type or ""))
@@ -62,7 +68,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
     files = GuestFiles(
         rootfs=rootfs,
         read_only=spec.root is not None and spec.root.readonly,
-        cwd=posixpath.normpath("/" + (spec.process.cwd if spec.process else "/").lstrip("/")),
+        cwd=normalised(spec.process.cwd if spec.process else "/"),
         mounts=tuple(mounts.values()),
         omitted=tuple(omitted),
     )
@@ -70,6 +76,11 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
     if not isinstance(linux, dict) or not (linux.get("maskedPaths") or linux.get("readonlyPaths")):
         return files
     return close(files, linux)
+
+
+def normalised(path: str) -> str:
+    """An absolute guest path without what it can be written without."""
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _destination(mount: Mount, where: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 
-from wasmoci.wasi.abi import Errno, Rights
+from wasmoci.wasi.abi import Errno, Filetype, Rights
 from wasmoci.wasi.errno import Refusal
 
 MAX_DESCRIPTORS = 1024
@@ -88,6 +88,11 @@ class Table:
         if right & ~entry.rights:
             raise Refusal(entry.refusal(right))
         return entry
+
+    def is_writable_file(self, fd: int) -> bool:
+        """Tell whether a descriptor is a regular file that may be written."""
+        entry = self._entries.get(fd)
+        return entry is not None and entry.filetype == Filetype.REGULAR_FILE and bool(entry.rights & Rights.FD_WRITE)
 
     def add(self, entry: Descriptor) -> int:
         """Add a descriptor with the lowest free number, and return the number.

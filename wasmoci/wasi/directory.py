@@ -93,7 +93,7 @@ class Location:
         parent: The directory that was opened to get here.
     """
 
-    __slots__ = ("_parent", "fd", "layer", "name", "position", "spelled")
+    __slots__ = ("_parent", "fd", "from_root", "layer", "name", "position", "spelled")
 
     def __init__(self, fd: int, name: bytes, position: Position, layer: Layer, parent: Place | None = None) -> None:
         self.fd = fd
@@ -103,6 +103,8 @@ class Location:
         #: The name as the guest spelled it, for a call that never follows the last component: with its trailing slash,
         #: if any, so that the kernel can decide about that.
         self.spelled = name
+        #: It wasn't found where the path starts, but from the root of the tree.
+        self.from_root = False
         self._parent = parent
 
     def __enter__(self) -> Location:

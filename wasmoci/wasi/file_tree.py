@@ -7,7 +7,7 @@ import os
 from wasmoci._startup.typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
     HostPath: TypeAlias = str | os.PathLike[str]
@@ -43,20 +43,32 @@ class FileTree(NamedTuple):
     read_only: bool = False
     mounts: Sequence[Mount] = ()
 
-    def preopens(self, cwd: str = "/") -> list[Preopen]:
-        """Return the preopens that a container has: ``/``, each mounted directory, then the current one.
+    def preopens(self, cwd: str = "/", *, told: bool = False, root_literals: tuple[int, int] = (0, 0)) -> list[Preopen]:
+        """Return the preopens that a container has: ``/`` and each mounted directory.
+
+        A current directory that isn't ``/`` is preopened as ``.``, before ``/`` for programs that take the first preopen for it. The C
+        library of WASI takes the last one of ``/`` and ``.``, and the longest name that a path begins with, and for both
+        it has cut the slash off the path. Unless the guest's library knows the current directory, ``.`` therefore comes once more
+        at the end, for the host to find out which of both was meant, and the mounts are reached through it only.
 
         Args:
-            cwd: Guest path of the current directory, preopened as ``.`` when it isn't ``/``.
+            cwd: Guest path of the current directory.
+            told: Whether the guest's C library knows the current directory, and asks for absolute paths only.
+            root_literals: See :class:`Preopen`.
         """
-        result = [Preopen.within(self, "/")]
+        root = Preopen.within(self, "/")
+        if os.path.normpath(cwd) in ("/", "//"):
+            return [root, *self._mounted()]
+        current = Preopen.within(self, cwd, guest_path=".")
+        if told:
+            return [current, root, *self._mounted()]
+        return [current, root, current._replace(fallback=True, root_literals=root_literals)]
+
+    def _mounted(self) -> Iterator[Preopen]:
         for index, mount in enumerate(self.mounts):
             is_covered = any(_is_beneath(mount.destination, later.destination) for later in self.mounts[index + 1 :])
             if not is_covered and os.path.isdir(mount.source):  # noqa: PTH112
-                result.append(Preopen.within(self, mount.destination))
-        if os.path.normpath(cwd) not in ("/", "//"):
-            result.append(Preopen.within(self, cwd, guest_path=".", fallback=True))
-        return result
+                yield Preopen.within(self, mount.destination)
 
 
 class Preopen(NamedTuple):
@@ -68,7 +80,9 @@ class Preopen(NamedTuple):
         read_only: Refuse every write.
         tree: The tree that the directory belongs to; without one it is a separate tree.
         position: Guest path of the directory in that tree.
-        fallback: Paths that don't exist from here are looked up from ``/`` of the tree; see :meth:`within`.
+        fallback: The guest may mean ``/`` of the tree by this directory; see :meth:`within`.
+        root_literals: The addresses from and up to which a path ``.`` means ``/`` of the tree, with ``fallback``: the C library
+            of WASI passes a literal of its own for ``/``.
     """
 
     host_path: HostPath
@@ -77,6 +91,7 @@ class Preopen(NamedTuple):
     tree: FileTree | None = None
     position: str = "/"
     fallback: bool = False
+    root_literals: tuple[int, int] = (0, 0)
 
     @classmethod
     def within(cls, tree: FileTree, position: str, *, guest_path: str | None = None, fallback: bool = False) -> Preopen:
@@ -86,10 +101,11 @@ class Preopen(NamedTuple):
             tree: The tree.
             position: Guest path of the directory in the tree.
             guest_path: The name for the guest; ``position`` by default.
-            fallback: A path that doesn't exist from here, or whose parent doesn't when it is to be created, is looked
-                up again from ``/``. Meant for the preopen ``.``: the C library of WASI cuts ``/`` and ``./`` off the
-                names of preopens and off every path alike, and with both ``/`` and ``.`` preopened asks the last of
-                them for everything, so ``/etc/passwd`` arrives here as ``etc/passwd``.
+            fallback: A path that the guest has spelled with a slash in front of it (:mod:`wasmoci.wasi.spelling`) is looked up
+                from ``/``. One that doesn't exist from here, or whose parent doesn't when it is to be created, is looked
+                up again from ``/``, because not every guest passes the text that it has spelled. Meant for the preopen ``.``: the C library of
+                WASI cuts ``/`` and ``./`` off the names of preopens and ``/`` off every path, and with both ``/`` and ``.`` preopened asks
+                the last of them for everything, so ``/etc/passwd`` arrives here as ``etc/passwd``.
         """
         return cls(tree.root, position if guest_path is None else guest_path, tree.read_only, tree, position, fallback)
 

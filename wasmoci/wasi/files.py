@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.wasi.abi import Errno, Filetype, Rights
+from wasmoci.wasi.abi import U32, Errno, Filetype, Rights
 from wasmoci.wasi.descriptors import Descriptor
+from wasmoci.wasi.spelling import is_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +64,11 @@ class Directory(Descriptor):
         place: The open directory.
         resolver: Resolves paths in its tree.
         guest_path: Its name for the guest, if it is preopened.
-        fallback: The directory in which to look up paths that don't exist here; see
-            :meth:`wasmoci.wasi.Preopen.within`.
+        root: The directory that the guest may mean by it as well; see :meth:`wasmoci.wasi.Preopen.within`.
+        root_literals: See :class:`wasmoci.wasi.Preopen`.
     """
 
-    __slots__ = ("_fallback", "guest_path", "listing", "place", "resolver")
+    __slots__ = ("_root", "_root_literals", "guest_path", "listing", "place", "resolver")
 
     def __init__(
         self,
@@ -77,14 +78,16 @@ class Directory(Descriptor):
         inheriting: int,
         *,
         guest_path: bytes | None = None,
-        fallback: Place | None = None,
+        root: Directory | None = None,
+        root_literals: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(Filetype.DIRECTORY, rights, inheriting)
         self.place = place
         self.resolver = resolver
         self.guest_path = guest_path
         self.listing: Listing | None = None
-        self._fallback = fallback
+        self._root = root
+        self._root_literals = root_literals
 
     def refusal(self, right: int) -> int:
         """Return the errno for using a directory as a file, or for a missing right."""
@@ -93,14 +96,34 @@ class Directory(Descriptor):
         # Older wasmtimes return PERM for truncating without the right to it; tests rely on that.
         return Errno.PERM if right & ~self.rights == Rights.PATH_FILESTAT_SET_SIZE else Errno.NOTCAPABLE
 
+    def meant(self, view: memoryview, pointer: int, path: bytes) -> Directory:
+        """Give the directory that the guest means by this one: itself, or ``/``.
+
+        Args:
+            view: The guest's memory.
+            pointer: Where the path begins there.
+            path: The path.
+        """
+        if self._root is None:
+            return self
+        pointer &= U32
+        if path == b".":
+            begin, end = self._root_literals
+            return self._root if begin <= pointer < end else self
+        return self._root if is_absolute(view, pointer) else self
+
+    def beside(self, location: Location) -> Directory:
+        """Give the directory that the guest means for what comes in the place of something that it has found by this one."""
+        return self._root if self._root is not None and location.from_root else self
+
     def open(self, path: bytes, flags: int, *, follow: bool, mode: int = 0) -> tuple[int, Position, Layer]:
         """Open the file at a path, like :meth:`Resolver.open`."""
         try:
             return self.resolver.open(self.place, path, flags, follow=follow, mode=mode)
         except FileNotFoundError:
-            if self._fallback is None:
+            if self._root is None:
                 raise
-            return self.resolver.open(self._fallback, path, flags, follow=follow, mode=mode)
+            return self._root.open(path, flags, follow=follow, mode=mode)
 
     def locate(self, path: bytes, *, follow: bool = False) -> Location:
         """Locate an existing file, like :meth:`Resolver.locate`."""
@@ -115,16 +138,19 @@ class Directory(Descriptor):
         return self._search(lambda place: self.resolver.locate_new(place, path), existing=False)
 
     def _search(self, find: Callable[[Place], Location], *, existing: bool) -> Location:
-        if self._fallback is None:
+        if self._root is None:
             return find(self.place)
         try:
             location = find(self.place)
         except FileNotFoundError:
-            return find(self._fallback)
-        if not existing or location.exists():
-            return location
-        location.close()
-        return find(self._fallback)
+            pass
+        else:
+            if not existing or location.exists():
+                return location
+            location.close()
+        location = find(self._root.place)
+        location.from_root = True
+        return location
 
     def close(self) -> None:
         """Close the directory."""

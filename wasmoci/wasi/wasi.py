@@ -130,6 +130,10 @@ class Wasi:
         """Set the guest's memory; until then, every pointer is out of bounds."""
         self._host.view = memory.view
 
+    def is_writable_file(self, fd: int) -> bool:
+        """Whether a descriptor of the guest's is a regular file that it may write to."""
+        return self._table.is_writable_file(fd)
+
     def close(self) -> None:
         """Close everything that was opened for the guest and by it. May be called again."""
         self._table.close()
@@ -168,8 +172,13 @@ class Wasi:
             Rights.DIRECTORY,
             Rights.DIRECTORY | Rights.FILE,
             guest_path=_text("preopen", preopen.guest_path),
-            fallback=root if preopen.fallback else None,
+            root=self._root(resolver) if preopen.fallback else None,
+            root_literals=preopen.root_literals,
         )
+
+    @staticmethod
+    def _root(resolver: Resolver) -> Directory:
+        return Directory(resolver.tree.root, resolver, Rights.DIRECTORY, Rights.DIRECTORY | Rights.FILE)
 
 
 def _text(what: str, value: str | bytes) -> bytes:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.wasm.reader import Reader
 
 PAGE = 65536
+_PAGE_LOG2 = 16
+_HAS_MAXIMUM, _HAS_PAGE_SIZE = 0b1, 0b1000  # flags of a memory
 MAX_REFUSALS = 10_000
 GROW_FUNCTION = "wasmoci.memory.grow"
 
@@ -151,8 +153,9 @@ class GrowthLimit:
             minimum = memory.limits.minimum
             room = self.max_pages - initial + minimum
             if _maximum(memory) > room:
-                flags = bytes([self.data[start] | 1])
-                edits.append(Edit(start, reader.pos, flags + unsigned(minimum) + unsigned(room)))
+                flags = self.data[start] | _HAS_MAXIMUM
+                page_size = unsigned(_PAGE_LOG2) if flags & _HAS_PAGE_SIZE else b""
+                edits.append(Edit(start, reader.pos, bytes([flags]) + unsigned(minimum) + unsigned(room) + page_size))
         return change_section(self.data, section, edits)
 
     def _function(self, number: int, counters: list[int]) -> bytes:

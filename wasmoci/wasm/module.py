@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
+    from wasmoci.wasm.c_library import CLibrary
 
 __all__ = [
     "WEBASSEMBLY_2",
@@ -145,6 +146,28 @@ class Module:
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
         return sha256.hexdigest(self.data)
+
+    @cached_property
+    def c_library(self) -> CLibrary:
+        """What is known of the C library in a core module.
+
+        Raises:
+            InvalidModule: The code or the data are damaged.
+        """
+        from wasmoci.wasm.c_library import CLibrary, c_library  # noqa: PLC0415  most guests start in /
+
+        return CLibrary() if self._head is None else c_library(self.data, self._head, source=self.source)
+
+    @cached_property
+    def elements_fit(self) -> bool:
+        """Whether the tables of a core module have room for its elements; else it traps when it is instantiated.
+
+        Raises:
+            InvalidModule: The elements are damaged.
+        """
+        from wasmoci.wasm.element_bounds import elements_fit  # noqa: PLC0415  not every engine has to know
+
+        return self._head is None or elements_fit(self.data, self._head, source=self.source)
 
     def export(self, name: str) -> Export | None:
         """Return the export with a name, or None."""

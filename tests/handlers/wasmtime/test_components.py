@@ -181,8 +181,8 @@ def test_working_directory(run: Run) -> None:
     ("cwd", "by_name", "names"),
     [
         ("/", True, ["/", "/data"]),
-        ("/work", False, ["/", "/data", "."]),
-        ("/work", True, ["/", "/data", "/etc", "/link", "/work", "."]),
+        ("/work", False, [".", "/", "/data", "."]),
+        ("/work", True, [".", "/", "/data", "/etc", "/link", "/work", "."]),
     ],
 )
 def test_preopens(

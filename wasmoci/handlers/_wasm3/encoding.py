@@ -8,7 +8,7 @@ destructors: without this change wasm3 would call the inner one.
 from __future__ import annotations
 
 from wasmoci.handlers._wasm3.names import PREFIX
-from wasmoci.wasm.core import DATA, EXPORT, MEMORY, read_head
+from wasmoci.wasm.core import DATA, ELEMENT, EXPORT, MEMORY, read_head
 from wasmoci.wasm.edits import Edit, apply, change_section, unsigned
 
 _FUNCTION = 0
@@ -37,14 +37,14 @@ def mark_exports(data: bytes, *, source: str) -> bytes:
 
 
 def without_memory(data: bytes, *, source: str) -> bytes:
-    """A module with an empty memory and without data, to be compiled and not run: so it takes no memory.
+    """A module with an empty memory, without data and elements, to be compiled and not run: so it takes no memory.
 
     Args:
         data: A core module that has been read, with one memory at most.
         source: Its name, for messages.
     """
     sections = read_head(data, source=source).sections
-    empty = {MEMORY: b"\x01\x00\x00", DATA: b"\x00"}
+    empty = {MEMORY: b"\x01\x00\x00", ELEMENT: b"\x00", DATA: b"\x00"}
     edits = [
         Edit(sections[number].header + 1, sections[number].end, unsigned(len(content)) + content)
         for number, content in empty.items()

@@ -9,14 +9,16 @@ from wasmoci.handlers import _interpreter, wasi_host
 from wasmoci.handlers._wasm3.calls import ENTRY, HOST_FAILED, Calls
 from wasmoci.handlers._wasm3.library import Runtime, Wasm3Error
 from wasmoci.handlers._wasm3.names import PREFIX
+from wasmoci.handlers.base import Outcome
 from wasmoci.wasi import ProcExit
 from wasmoci.wasm.memory_bound import REFUSED_EXPORT
 
 if TYPE_CHECKING:
-    from wasmoci.handlers.base import Outcome, Workload
+    from wasmoci.handlers.base import Workload
     from wasmoci.wasi import Wasi
 
 _OUT_OF_BOUNDS = "segment out of bounds"  # what wasm3 says when a module's data don't fit into its memory
+_ELEMENTS_OUT_OF_BOUNDS = "elements segment out of bounds"  # what wasm3 doesn't see
 _WRITABLE = 0x200  # PyBUF_WRITE
 _view = ctypes.pythonapi.PyMemoryView_FromMemory
 _view.restype, _view.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
@@ -53,6 +55,8 @@ class Guest:
             EngineError: Its calls would come to another interpreter, or one failed before it began.
         """
         _interpreter.require_reached("wasm3")
+        if not self._workload.module.elements_fit:
+            return Outcome.trapped(_ELEMENTS_OUT_OF_BOUNDS)
         runtime = Runtime(self._data, stack=stack)
         try:
             try:
@@ -62,7 +66,10 @@ class Guest:
                     raise
                 return wasi_host.trapped(error.message, (), refused=0, limits=self._workload.limits)
             with self._calls as calls:
-                self._wasi.bind(_Memory(runtime, calls))
+                calls.address = runtime.memory_address()
+                memory = _Memory(runtime, calls)
+                wasi_host.tell_directory(self._workload, memory)
+                self._wasi.bind(memory)
                 for index, item in enumerate(self._imports):
                     runtime.link(item.module, item.name, ENTRY, calls.number(index))
                 try:

@@ -64,6 +64,7 @@ def _load() -> ctypes.CDLL:
         "m3_FreeEnvironment": (None, c_void_p),
         "m3_NewRuntime": (c_void_p, c_void_p, c_uint32, c_void_p),
         "m3_FreeRuntime": (None, c_void_p),
+        "m3_GetMemory": (c_void_p, c_void_p, c_void_p, c_uint32),
         "m3_GetMemorySize": (c_uint32, c_void_p),
         "m3_ParseModule": (c_void_p, c_void_p, POINTER(c_void_p), c_char_p, c_uint32),
         "m3_FreeModule": (None, c_void_p),
@@ -203,6 +204,10 @@ class Runtime:
         """The guest's linear memory in bytes."""
         size: int = _library.m3_GetMemorySize(self._runtime)
         return size
+
+    def memory_address(self) -> int:
+        """Where that is now; 0 when there is none."""
+        return _library.m3_GetMemory(self._runtime, None, 0) or 0
 
     def read_global(self, name: str) -> int | None:
         """Return the value of an exported integer global, or None if there is no such global."""

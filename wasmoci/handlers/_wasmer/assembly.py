@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from wasmoci.handlers._wasmer.messages import GATHERED_BIT, POSTED_BIT
+from wasmoci.handlers._wasmer.messages import AHEAD, GATHERED_BIT, POSTED_BIT
 from wasmoci.wasm.edits import signed, unsigned
 
 if TYPE_CHECKING:
@@ -14,11 +14,12 @@ _TYPES = {"i": b"\x7f", "I": b"\x7e"}
 _UNREACHABLE, _END, _RETURN, _DROP = b"\x00", b"\x0b", b"\x0f", b"\x1a"
 _BLOCK, _LOOP, _IF = b"\x02\x40", b"\x03\x40", b"\x04\x40"
 _EQZ, _EQ, _NE = b"\x45", b"\x46", b"\x47"
-_ADD, _SUB, _AND, _OR, _SHL = b"\x6a", b"\x6b", b"\x71", b"\x72", b"\x74"
+_ADD, _SUB, _AND, _OR, _XOR, _SHL, _SHR_U = b"\x6a", b"\x6b", b"\x71", b"\x72", b"\x73", b"\x74", b"\x76"
 _MUL, _GE_S, _LT_U, _GT_U, _LE_U, _GE_U = b"\x6c", b"\x4e", b"\x49", b"\x4b", b"\x4d", b"\x4f"
 _ADD_64, _MUL_64, _SHL_64, _LE_U_64 = b"\x7c", b"\x7e", b"\x86", b"\x58"
 _EXTEND, _MEMORY_SIZE = b"\xad", b"\x3f\x00"
 _LOAD, _LOAD_64, _STORE, _STORE_64 = b"\x28", b"\x29", b"\x36", b"\x37"
+_TOLD = 32  # descriptors for which the guest knows whether it has to wait
 _ZERO = b"\x41\x00"  # the address that all offsets are from
 
 GLOBAL_I64 = b"\x7e\x01\x42\x00\x0b"
@@ -182,7 +183,14 @@ def gather(*, send: int) -> bytes:
 
 
 def shim(
-    params: str, number: int, reads: Iterable[tuple[int, int, int, bool]], *, has_result: bool, to: Helpers
+    params: str,
+    number: int,
+    reads: Iterable[tuple[int, int, int, bool]],
+    *,
+    has_result: bool,
+    to: Helpers,
+    before: bytes = b"",
+    behind: bytes = b"",
 ) -> bytes:
     """A function of WASI: put the arguments where the header has them, from 40 on, and have the call answered.
 
@@ -193,6 +201,8 @@ def shim(
             and whether the records are vectors.
         has_result: Whether it returns an errno.
         to: The functions to call.
+        before: Code to begin with.
+        behind: Code to end with, which may use a local behind the parameters.
     """
     reads = tuple(reads)
     local = len(params)
@@ -214,23 +224,27 @@ def shim(
     )
     return _function(
         1,
+        before,
         together + _set(local),
         _call(to.save) + _arguments(params),
         _number(number) + _get(local) + _number(GATHERED_BIT) + _SHL + _OR + _call(to.head),
         _get(local) + _IF + sends + _END if reads else b"",
         _call(to.answer),
-        b"" if has_result else _DROP,
+        behind if has_result else _DROP,
     )
 
 
 def posting(number: int, credit: int, most: int, call: int, *, to: Helpers) -> bytes:
-    """``fd_write``: to descriptors 1 and 2 without waiting for the host, up to so many bytes ahead; else by ``call``."""
+    """``fd_write``: without waiting for the host, up to so many bytes ahead, to descriptors for which that will do; else by ``call``.
+
+    The global ``credit`` has how many bytes are left. The next one has a bit for each of the first 32 descriptors.
+    """
     fd, vectors, count, written, length = range(5)
     left = _global_get(credit)
     return _function(
         1,
         _get(vectors) + _get(count) + _call(to.total) + _set(length),
-        _get(fd) + _number(1) + _SUB + _number(1) + _LE_U,
+        _get(fd) + _number(_TOLD) + _LT_U + _global_get(credit + 1) + _get(fd) + _SHR_U + _number(1) + _AND + _AND,
         _get(written) + _number(4) + _number(1) + _call(to.plain) + _AND,
         _get(length) + left + _LT_U + _AND,  # -1 is the greatest of all
         _IF,
@@ -245,6 +259,32 @@ def posting(number: int, credit: int, most: int, call: int, *, to: Helpers) -> b
         _END,
         _number(most) + _global_set(credit),
         _get(fd) + _get(vectors) + _get(count) + _get(written) + _call(call),
+    )
+
+
+def no_posting(ahead: int, parameters: int) -> bytes:
+    """Have the host asked from now on about each write to the descriptors that the first parameters give."""
+    return b"".join(
+        _global_get(ahead) + _number(1) + _get(position) + _SHL + _number(-1) + _XOR + _AND + _global_set(ahead)
+        for position in range(parameters)
+    )
+
+
+def opening(ahead: int, opened: int) -> bytes:
+    """``(answer) -> errno``, in a local of its own: when the answer says so, don't wait for writes to what was opened.
+
+    Args:
+        ahead: The global with a bit for each descriptor.
+        opened: The parameter with the address of the descriptor; the local comes behind it.
+    """
+    answer, fd = opened + 1, _get(opened) + _load(0)
+    return b"".join(
+        (
+            _set(answer) + _get(answer) + _number(AHEAD) + _AND + _IF,
+            fd + _number(_TOLD) + _LT_U + _IF,
+            _global_get(ahead) + _number(1) + fd + _SHL + _OR + _global_set(ahead),
+            _END + _END + _get(answer) + _number(AHEAD - 1) + _AND,
+        )
     )
 
 

@@ -82,7 +82,9 @@ def run(workload: Workload, artifact: bytes, wasi: Wasi) -> Outcome:
     try:
         workload.started()
         instance = wasmer.Instance(module, imports)
-        wasi.bind(_Memory(workload.module, instance))
+        memory = _Memory(workload.module, instance)
+        wasi_host.tell_directory(workload, memory)
+        wasi.bind(memory)
         if _has(instance, START_EXPORT):
             getattr(instance.exports, START_EXPORT)()
         for function in wasi_host.functions_to_call(workload):

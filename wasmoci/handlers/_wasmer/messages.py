@@ -5,8 +5,8 @@ first :data:`SCRATCH` bytes of its memory carry the messages meanwhile; what was
 call returns, and comes back with the result.
 
 A call, from the guest: the bytes 16 to 112 of its memory as they were; then :data:`HEADER`, in which ``first`` are the bytes
-0 to 16. With :data:`GATHERED` all that the function reads follows at once. With :data:`POSTED`, a write to descriptor 1 or 2,
-the guest waits for nothing: a failure is returned by the next write that isn't posted. Else, from the host, as often as it
+0 to 16. With :data:`GATHERED` all that the function reads follows at once. With :data:`POSTED`, a write to descriptor 1 or 2 or to a file,
+the guest waits for nothing: a failure is returned by the next write that isn't posted, or when the descriptor is synchronised or closed. Else, from the host, as often as it
 needs: :data:`COMMAND` with :data:`READ` (the guest sends ``size`` bytes from ``address``) or :data:`WRITE` (that many follow).
 At last :data:`RETURN`, with the result and the bytes 0 to 16, followed by the bytes 16 to 112.
 """
@@ -21,6 +21,9 @@ SCRATCH = 112
 NUMBERS = {name: number for number, name in enumerate(FUNCTIONS)}
 GATHERED_BIT, POSTED_BIT = 30, 29
 GATHERED, POSTED = 1 << GATHERED_BIT, 1 << POSTED_BIT
+AHEAD = 1 << 16
+"""Added to the result of ``path_open``: writes to what was opened may be posted."""
+
 REFUSED = 255
 """The number of a message that memory was refused; nothing is returned for it."""
 

@@ -10,6 +10,8 @@ import mmap
 import struct
 from typing import NamedTuple, TypeAlias
 
+from wasmoci.wasi.spelling import LOOKED_AT
+
 _SIZE = struct.Struct("<I")
 _IOVEC = struct.Struct("<II")
 _PAGE = 65536
@@ -136,6 +138,15 @@ class Mirror:
             spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
         return spans
 
+    def in_front(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
+        """What stands in front of the paths of a call, by which the host may have to tell how they were spelled."""
+        spans = []
+        for item in reads_of(name) if name.startswith("path_") else ():
+            pointer = arguments[item.address] & _U32
+            start = max(0, pointer - LOOKED_AT)
+            spans += self._span(start, pointer - start)
+        return spans
+
     def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
         """Return the regions to fetch next, which the vectors fetched first point to."""
         spans: list[Span] = []
@@ -154,7 +165,7 @@ class Mirror:
             elif isinstance(item, Counted):
                 spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
             elif isinstance(item, Used):
-                spans += self._span(arguments[item.address], item.record * self._number(arguments[item.number]))
+                spans += self._span(arguments[item.address], item.record * self.number(arguments[item.number]))
             elif isinstance(item, Vectors):
                 spans += self._filled(item, arguments)
             else:
@@ -171,7 +182,7 @@ class Mirror:
             count: How many.
             written: The address of how many bytes were written.
         """
-        done = self._number(written)
+        done = self.number(written)
         left = False
         for position, (start, size) in enumerate(self._vectors(address, count)):
             taken = min(size, done)
@@ -182,7 +193,7 @@ class Mirror:
 
     def _filled(self, item: Vectors, arguments: tuple[int, ...]) -> list[Span]:
         spans: list[Span] = []
-        left = 0 if item.used is None else self._number(arguments[item.used])
+        left = 0 if item.used is None else self.number(arguments[item.used])
         for address, size in self._vectors(arguments[item.address], arguments[item.number]):
             spans += self._span(address, min(size, left))
             left -= min(size, left)
@@ -192,7 +203,8 @@ class Mirror:
         spans = self._span(address, _IOVEC.size * (count & _U32))
         return [vector for start, size in spans for vector in _IOVEC.iter_unpack(self._bytes[start : start + size])]
 
-    def _number(self, address: int) -> int:
+    def number(self, address: int) -> int:
+        """What is at an address that the host has written to."""
         number: int = _SIZE.unpack_from(self._bytes, address & _U32)[0]
         return number
 

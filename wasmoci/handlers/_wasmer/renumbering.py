@@ -52,6 +52,11 @@ class Layout(NamedTuple):
         """``fd_write`` as any other function; the shim posts when it can."""
         return self.entry - 1
 
+    @property
+    def greeting(self) -> int:
+        """A call of the host before the guest runs, where there is one."""
+        return self.entry + 1
+
     def moved(self, index: int) -> int:
         """The new number of a function: a shim for an import, a wrapper for what grows memory."""
         if index < self.imports:

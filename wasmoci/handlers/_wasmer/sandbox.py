@@ -14,6 +14,7 @@ from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
+from wasmoci.oci.entrypoint import default_functions
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
@@ -26,7 +27,6 @@ _found = importlib.util.find_spec("wasmer_sdk")
 if _found is None:
     raise ImportError("there is no module wasmer_sdk")
 _SDK = str(_found.origin)
-_START = "_start"
 
 FEATURES = WEBASSEMBLY_2 | {
     Feature.RELAXED_SIMD,
@@ -64,13 +64,14 @@ class Sandboxed:
         The SDK keeps compiled code by itself; kept here is the module as a command is written again for it. That is no file for
         another process, which needs the SDK's cache all the same.
         """
-        if module.export(_START) is not None:
-            _fetch(module, wasi_host.max_pages(limits), (_START,))
+        calls = default_functions(module)
+        if all(module.export(name) is not None for name in calls):
+            _fetch(module, wasi_host.max_pages(limits), calls)
         return None
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
         """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
-        return compiled.locate(_key(module, wasi_host.max_pages(limits), (_START,)))
+        return compiled.locate(_key(module, wasi_host.max_pages(limits), default_functions(module)))
 
     def preload(self) -> None:
         """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
@@ -79,21 +80,24 @@ class Sandboxed:
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, wasi_host.max_pages(workload.limits)
         calls = wasi_host.functions_to_call(workload)
+        greets = wasi_host.directory_to_tell(workload) is not None
         return self._rewritten.get(
-            (module.digest, pages, calls), len(module.data), lambda: _fetch(module, pages, calls)
+            (module.digest, pages, calls, greets), len(module.data), lambda: _fetch(module, pages, calls, greets=greets)
         )
 
 
-def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
+def _fetch(module: Module, pages: int | None, calls: tuple[str, ...], *, greets: bool = False) -> bytes:
     def make() -> bytes:
         from wasmoci.handlers._wasmer.tunnel import limit_and_tunnel  # noqa: PLC0415  7 ms: most modules are known
 
-        return limit_and_tunnel(module.data, pages, calls, source=module.source)
+        return limit_and_tunnel(module.data, pages, calls, greets=greets, source=module.source)
 
-    return compiled.fetch(_key(module, pages, calls), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
+    return compiled.fetch(
+        _key(module, pages, calls, greets=greets), make=make, dump=bytes, load=lambda path: Path(path).read_bytes()
+    )
 
 
-def _key(module: Module, pages: int | None, calls: tuple[str, ...]) -> compiled.Key:
+def _key(module: Module, pages: int | None, calls: tuple[str, ...], *, greets: bool = False) -> compiled.Key:
     version = wasi_host.rewriter("wasmer-sdk", _SDK)
-    configuration = ", ".join(filter(None, (wasi_host.memory_bound(pages), *calls)))
+    configuration = ", ".join(filter(None, (wasi_host.memory_bound(pages), *calls, "greets" if greets else "")))
     return compiled.Key(module.digest, "wasmer", version, configuration)

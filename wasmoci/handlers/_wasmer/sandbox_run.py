@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MAX_FRAMES = 64
 _FAILED = "command execution failed: "
 _TRAP = "RuntimeError: "
+_NOT_INSTANTIATED = f"Failed to create the instance - {_TRAP}"
 
 
 def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
@@ -45,13 +46,24 @@ def run_in_sandbox(workload: Workload, data: bytes, wasi: Wasi) -> Outcome:
             process = stack.enter_context(SdkProcess(data, cache, memory))
             answer = process.beginning(time, workload.module.source)
         if "started" not in answer:
-            raise _refusal(answer.get("failed", "it ended before it began"), workload.module)
+            return _not_started(answer.get("failed", "it ended before it began"), workload)
         workload.started()
         return _serve(process, workload, wasi)
 
 
+def _not_started(message: str, workload: Workload) -> Outcome:
+    """The outcome of a guest that has trapped while its data and its elements were placed; whatever else it is, is an error."""
+    _, is_trap, trap = message.partition(_NOT_INSTANTIATED)
+    if not is_trap:
+        raise _refusal(message, workload.module)
+    workload.started()
+    return wasi_host.trapped(trap.partition("\n")[0], (), refused=0, limits=workload.limits)
+
+
 def _serve(process: SdkProcess, workload: Workload, wasi: Wasi) -> Outcome:
-    service = Service(workload.entrypoint, wasi, process)
+    told = wasi_host.directory_to_tell(workload)
+    looks = workload.files.cwd != "/"
+    service = Service(workload.entrypoint, wasi, process, first=told or (), looks=looks)
     limits = workload.limits
     try:
         service.run()

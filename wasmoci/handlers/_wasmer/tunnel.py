@@ -27,16 +27,22 @@ _WORDS = SCRATCH // 8
 _MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
 _MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
+_GREETING = "sched_yield"
+_OUTPUTS = 1 << 1 | 1 << 2
+_CHANGING = {"fd_close": 1, "fd_fdstat_set_rights": 1, "fd_renumber": 2}  # what a write to so many descriptors gives
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
 
 
-def limit_and_tunnel(data: bytes, pages: int | None, calls: tuple[str, ...], *, source: str) -> bytes:
+def limit_and_tunnel(
+    data: bytes, pages: int | None, calls: tuple[str, ...], *, greets: bool = False, source: str
+) -> bytes:
     """Limit a module's memory, and rewrite it: see :func:`tunnel`.
 
     Args:
         data: A core module that imports functions of WASI and nothing else.
         pages: The limit, in pages of 64 KiB; None for no limit.
         calls: As for :func:`tunnel`.
+        greets: As for :func:`tunnel`.
         source: As for :func:`tunnel`.
 
     Raises:
@@ -45,15 +51,16 @@ def limit_and_tunnel(data: bytes, pages: int | None, calls: tuple[str, ...], *, 
         UnsupportedModule: As by :func:`tunnel`.
     """
     limited = data if pages is None else limit_memory(data, pages, source=source)
-    return tunnel(limited, calls, original=data, source=source)
+    return tunnel(limited, calls, greets=greets, original=data, source=source)
 
 
-def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str) -> bytes:
+def tunnel(data: bytes, calls: tuple[str, ...], *, greets: bool = False, original: bytes, source: str) -> bytes:
     """Rewrite a module.
 
     Args:
         data: A core module that imports functions of WASI and nothing else; with its memory limited or not.
         calls: The exported functions, without parameters, that its entry function shall call.
+        greets: Whether the guest is to call its host once before it runs, for what that has to tell it.
         original: The module before its memory was limited.
         source: Its name, for messages.
 
@@ -78,13 +85,14 @@ def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str)
         refused=len(before.globals) if limited else None,
         growers=range(imports + before.functions, imports + head.functions),
     )
-    return _Rewriting(data, head, layout, source).apply(calls)
+    return _Rewriting(data, head, layout, source, greets=greets).apply(calls)
 
 
 class _Rewriting:
     """The edits of one module."""
 
-    def __init__(self, data: bytes, head: CoreHead, layout: Layout, source: str) -> None:
+    def __init__(self, data: bytes, head: CoreHead, layout: Layout, source: str, *, greets: bool) -> None:
+        self._greets = greets
         self._data = data
         self._head = head
         self._layout = layout
@@ -100,9 +108,10 @@ class _Rewriting:
             *(self._wrapper(index) for index in layout.growers),
             self._call("fd_write"),
             self._entry(calls),
+            *([self._call(_GREETING)] if self._greets else ()),
         ]
         code = change_code(data, head, [references.in_code()], source=self._source)
-        added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED)]
+        added = [*[asm.GLOBAL_I64] * _WORDS, asm.global_i32(_MOST_POSTED), asm.global_i32(_OUTPUTS)]
         edits = [
             *self._replace_imports(),
             *append_to(data, head, FUNCTION, [unsigned(kind) for kind, _ in functions]),
@@ -116,6 +125,11 @@ class _Rewriting:
         ]
         # All signatures are known by now. What comes at one place comes in the order of the sections.
         return apply(data, [*append_to(data, head, TYPE, self._types), *edits])
+
+    @property
+    def _credit(self) -> int:
+        """The first of two globals: how many bytes the guest may write ahead; and to which descriptors."""
+        return len(self._head.globals) + _WORDS
 
     # Functions, each as its type and its body.
 
@@ -134,8 +148,7 @@ class _Rewriting:
     def _shim(self, name: str) -> tuple[int, bytes]:
         if name != "fd_write":
             return self._call(name)
-        credit = len(self._head.globals) + _WORDS
-        body = asm.posting(NUMBERS[name], credit, _MOST_POSTED, self._layout.write, to=self._layout.to)
+        body = asm.posting(NUMBERS[name], self._credit, _MOST_POSTED, self._layout.write, to=self._layout.to)
         return self._type("iiii", "i"), body
 
     def _call(self, name: str) -> tuple[int, bytes]:
@@ -144,7 +157,12 @@ class _Rewriting:
         params = "".join(letters[kind] for kind in signature.params)
         results = "".join(letters[kind] for kind in signature.results)
         reads = [(item.address, item.number, item.record, isinstance(item, Vectors)) for item in reads_of(name)]
-        body = asm.shim(params, NUMBERS[name], reads, has_result=bool(results), to=self._layout.to)
+        ahead = self._credit + 1
+        code = {
+            "before": asm.no_posting(ahead, _CHANGING.get(name, 0)),
+            "behind": asm.opening(ahead, len(params) - 1) if name == "path_open" else b"",
+        }
+        body = asm.shim(params, NUMBERS[name], reads, has_result=bool(results), to=self._layout.to, **code)
         return self._type(params, results), body
 
     def _wrapper(self, index: int) -> tuple[int, bytes]:
@@ -161,7 +179,10 @@ class _Rewriting:
         wanted = [(exported[name], results[name]) for name in calls]
         if (start := self._start()) is not None:
             wanted.insert(0, (start, 0))
-        return self._type(""), asm.entry([(self._layout.moved(index), drops) for index, drops in wanted])
+        wanted = [(self._layout.moved(index), drops) for index, drops in wanted]
+        if self._greets:
+            wanted.insert(0, (self._layout.greeting, 1))
+        return self._type(""), asm.entry(wanted)
 
     def _type(self, params: str, results: str = "") -> int:
         entry = asm.function_type(params, results)
@@ -206,7 +227,8 @@ class _Rewriting:
         helpers = asm.Helpers._fields
         imports = (item.name for item in self._head.imports)
         wrappers = ("memory.grow" for _ in self._layout.growers)
-        for number, name in enumerate((*helpers, *imports, *wrappers, "write", "entry"), self._layout.helpers):
+        own = ("write", "entry", *(["greeting"] if self._greets else ()))
+        for number, name in enumerate((*helpers, *imports, *wrappers, *own), self._layout.helpers):
             yield number, f"wasmoci.{name}"
 
     def _exported(self) -> dict[str, int]:

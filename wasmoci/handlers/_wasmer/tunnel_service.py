@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from wasmoci.errors import EngineCrashed
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmer.messages import (
+    AHEAD,
     CALL_SIZE,
     COMMAND,
     GATHERED,
@@ -38,6 +39,7 @@ _ARGUMENTS = {
     name: struct.Struct("<" + "".join({"i32": "i4x", "i64": "q"}[kind] for kind in signature.params))
     for name, signature in FUNCTIONS.items()
 }
+_TELLING = frozenset({"fd_write", "fd_pwrite", "fd_sync", "fd_datasync", "fd_close"})  # that a posted write has failed
 _MAX_PAGES = (1 << 21) - 1
 _MOST_COMMANDS = 4096 // COMMAND.size
 _PAUSE = 0.001  # seconds until a stream that takes nothing now is tried again
@@ -68,13 +70,26 @@ class Service:
         entrypoint: Its arguments and environment.
         wasi: Its host.
         pipe: The way to it.
+        first: Addresses and bytes to be written into the guest's memory at the end of its first call.
+        looks: Whether the host looks at what stands in front of the guest's paths.
 
     Attributes:
         refused: How often its limit has refused it memory, as far as it has told.
         is_cut: Whether it has ended in the middle of a call.
     """
 
-    def __init__(self, entrypoint: Entrypoint, wasi: Wasi, pipe: Pipe) -> None:
+    def __init__(
+        self,
+        entrypoint: Entrypoint,
+        wasi: Wasi,
+        pipe: Pipe,
+        *,
+        first: Iterable[tuple[int, bytes]] = (),
+        looks: bool = False,
+    ) -> None:
+        self._first = list(first)
+        self._looks = looks
+        self._wasi = wasi
         self._functions = wasi.functions()
         self._pipe = pipe
         self._mirror = Mirror(
@@ -147,13 +162,24 @@ class Service:
         with _sense():
             self._fetch(self._mirror.read(name, arguments), gathered=gathered)
             self._fetch(self._mirror.read_next(name, arguments), gathered=gathered)
+            if self._looks:
+                self._fetch(self._mirror.in_front(name, arguments), gathered=False)
         if flags & POSTED:
             self._post(arguments)
             return
-        errno = self._failed.pop(arguments[0], 0) if name == "fd_write" else 0
+        failed = self._failed.pop(arguments[0], 0) if name in _TELLING else 0
         with _sense():
-            errno = errno or self._functions[name].call(*arguments) or 0
-        self._return(errno, [] if errno else self._mirror.written(name, arguments))
+            # What was closed is closed, whatever has failed before.
+            errno = failed if failed and name == "fd_write" else self._functions[name].call(*arguments) or 0
+        errno = errno or failed
+        if errno:
+            self._return(errno, [])
+            return
+        if name == "fd_renumber" and arguments[0] in self._failed:
+            self._failed[arguments[1]] = self._failed.pop(arguments[0])
+        spans = self._mirror.written(name, arguments)
+        is_file = name == "path_open" and self._wasi.is_writable_file(self._mirror.number(arguments[-1]))
+        self._return(AHEAD if is_file else 0, spans)
 
     def _post(self, arguments: tuple[int, ...]) -> None:
         """Write everything, as the guest assumes; after a failure nothing more until the guest has been told."""
@@ -184,6 +210,9 @@ class Service:
         self._check_process()
         view = self._mirror.view()
         parts: list[bytes | bytearray | memoryview] = []
+        while self._first:
+            address, content = self._first.pop(0)
+            parts += (COMMAND.pack(WRITE, address, len(content), 0, _NO_BYTES), content)
         for start, size in spans:
             end = start + size
             if start < SCRATCH:

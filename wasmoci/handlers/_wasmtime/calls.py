@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Failure
     from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.wasi import Signature
+    from wasmoci.wasm.module import Module
 
 _VALUE = 16  # bytes of a wasmtime_val_raw_t
 _RESULT = struct.Struct("<I")
@@ -168,6 +169,25 @@ def _exported(context: int, instance: wasmtime_instance_t, name: str) -> Any:
     text, item = name.encode(), wasmtime_extern_t()
     library.wasmtime_instance_export_get(context, ctypes.byref(instance), text, len(text), ctypes.byref(item))
     return item.of
+
+
+class InstanceMemory:
+    """The first memory that an instance exports.
+
+    Args:
+        context: A store's context.
+        instance: The instance.
+        module: What it is an instance of.
+    """
+
+    def __init__(self, context: int, instance: wasmtime_instance_t, module: Module) -> None:
+        self._context = context
+        self._instance = instance
+        self._name = next((export.name for export in module.exports if export.kind == "memory"), None)
+
+    def view(self) -> memoryview:
+        """The whole of it; empty where there is none."""
+        return memoryview(b"") if self._name is None else exported_memory(self._context, self._instance, self._name)
 
 
 def call(context: int, function: wasmtime_func_t, results: int) -> Failure | None:

@@ -116,6 +116,8 @@ def _call_core(
     else:
         with run.instantiating():
             instance, error = calls.instantiate(program, context)
+    if error is None:
+        wasi_host.tell_directory(workload, calls.InstanceMemory(context, instance, module))
     for name in wasi_host.functions_to_call(workload):
         if error is not None:
             break

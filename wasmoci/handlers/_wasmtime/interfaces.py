@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.errors import UnsupportedModule
+from wasmoci.errors import EntrypointError, UnsupportedModule
 
 if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
@@ -50,6 +50,20 @@ def check_imports(module: Module) -> None:
         raise UnsupportedModule(
             f"{module.source}: imports {', '.join(unknown[:_SHOWN])}{more}, which wasmtime doesn't provide",
             hint="a component gets WASI 0.2 (wasi:cli/command) and nothing else; was it built for another world?",
+        )
+
+
+def check_command(module: Module) -> None:
+    """Refuse a command of a newer WASI than 0.2.
+
+    Raises:
+        EntrypointError: It is one; the message names its interface.
+    """
+    newer = [export.name for export in module.exports if re.match(r"wasi:cli/run@(?!0\.2\.)", export.name)]
+    if newer and not any(export.name.startswith("wasi:cli/run@0.2.") for export in module.exports):
+        raise EntrypointError(
+            f"{module.source}: is a command of another WASI than 0.2: it exports {newer[0]}, and wasmtime's library runs wasi:cli/run@0.2",
+            hint="build it for wasi:cli/command@0.2 (the target wasm32-wasip2)",
         )
 
 

@@ -106,6 +106,6 @@ def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
             message=f"it used up its fuel of {limits.fuel} instructions",
             backtrace=frames,
         )
-    if run.memory is not None and any(part in text for part in _TABLES_REFUSED):
-        refused += 1
-    return wasi_host.trapped(message, frames, refused=refused, limits=limits)
+    no_table = run.memory is not None and any(part in text for part in _TABLES_REFUSED)
+    died = no_table or message.endswith(REFUSED)
+    return wasi_host.trapped(message, frames, refused=refused + no_table, limits=limits, died=died)

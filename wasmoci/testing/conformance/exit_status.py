@@ -89,6 +89,15 @@ class Traps(Conformance):
         found = (result.reason, result.exit_code)
         assert found == (ExitReason.TRAPPED, TRAPPED), f"a trap ({how}) gave {ended(result)}; expected TRAPPED with 134"
 
+    @pytest.mark.parametrize("what", ["data", "elements"])
+    def test_segment_out_of_bounds_is_a_trap(self, run: Runner, what: str) -> None:
+        """Data and elements for which there is no room in the memory or the table: TRAPPED with 134, before anything runs."""
+        result = run(f"{what}_outside")
+        found = (result.reason, result.exit_code)
+        assert found == (ExitReason.TRAPPED, TRAPPED), (
+            f"{what} out of bounds gave {ended(result)}; expected TRAPPED with 134"
+        )
+
     def test_trap_has_a_message(self, run: Runner) -> None:
         """The message is the engine's own, on one line, and distinguishes two traps."""
         messages = {how: run("trap", how).message for how in ("unreachable", "divide")}

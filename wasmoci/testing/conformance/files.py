@@ -32,12 +32,15 @@ class Files(Conformance):
 
     @pytest.mark.parametrize("cwd", ["/", "/work/inner"])
     def test_preopens_are_those_of_the_spec(self, run: Runner, tmp_path: Path, cwd: str) -> None:
-        """The preopens are ``/``, each mounted directory, and the working directory as ``.`` if it isn't ``/``; nothing else."""
+        """The preopens are ``/``, each mounted directory, and the working directory as ``.`` if it isn't ``/``; nothing else.
+
+        With a ``.`` the mounts may be reached through the root only: the C library of WASI can't tell ``/a`` and ``a`` apart.
+        """
         flags = ["ro"] if Capability.READ_ONLY in run.handler.capabilities else []
         mounts = [(_directory(tmp_path / name), f"/{name}", *options) for name, options in (("a", []), ("b", flags))]
         made = run.bundle("preopens", mounts=mounts, directories=["/a", "/b"], cwd=cwd)
         found = set((run.execute(made).stdout or b"").decode().splitlines())
-        expected = {"/", "/a", "/b"} if cwd == "/" else {"/", "/a", "/b", "."}
+        expected = {"/", "/a", "/b"} if cwd == "/" else {"/", "."}
         # Besides ".", the directories of the root may be preopened by name, for the C library of WASI.
         allowed = expected if cwd == "/" else expected | {f"/{path.name}" for path in made.rootfs.iterdir()}
         assert expected <= found <= allowed, f"the preopens are {sorted(found)}; expected {sorted(expected)}"

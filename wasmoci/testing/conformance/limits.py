@@ -123,6 +123,17 @@ class MemoryLimits(Conformance):
         message = run("grow", "trap", "64", limits=Limits(memory=8 * MIB)).message
         assert message == "", f"the message is {message!r}; the guest wasn't refused anything"
 
+    def test_another_trap_is_no_lack_of_memory(self, run: Runner) -> None:
+        """A guest that copes with a refusal, and then divides by zero, is TRAPPED, with a limit (``memory-limit``) and without."""
+        limits = [Limits()]
+        if Capability.MEMORY_LIMIT in run.handler.capabilities:
+            limits.append(Limits(memory=8 * MIB))
+        for each in limits:
+            result = run("divide", limits=each)
+            assert result.reason is ExitReason.TRAPPED, (
+                f"a division by zero with {each} gave {ended(result)}; expected TRAPPED"
+            )
+
     def test_guest_that_never_gives_up_is_ended(self, run: Runner) -> None:
         """A guest that requests memory again and again ends with OUT_OF_MEMORY. Needs ``memory-limit``."""
         run.claims(Capability.MEMORY_LIMIT)

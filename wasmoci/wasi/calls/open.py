@@ -70,7 +70,9 @@ class Open:
                 return Errno.NOTCAPABLE
             flags = _host_flags(oflags, rights, fdflags)
             self._table.check_room()
-            host_fd, position, layer = directory.open(name, flags, follow=bool(dirflags), mode=0o666)
+            host_fd, position, layer = directory.meant(view, path, name).open(
+                name, flags, follow=bool(dirflags), mode=0o666
+            )
             try:
                 self._table.check_host(host_fd)
                 status = os.fstat(host_fd)

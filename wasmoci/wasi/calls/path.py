@@ -33,7 +33,8 @@ class Path:
             view = self._host.view()
             where = region(view, stat, FILESTAT.size)
             directory = self._directory(fd, Rights.PATH_FILESTAT_GET)
-            with directory.locate(memory.path(view, path, path_len), follow=_follow(flags)) as location:
+            start, name = _start(directory, view, path, path_len)
+            with start.locate(name, follow=_follow(flags)) as location:
                 where[:] = filestat.pack(location.status())
         except FAILURES as failure:
             return errno_of(failure)
@@ -46,7 +47,8 @@ class Path:
         try:
             filestat.check_flags(fst_flags)
             directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
-            with directory.locate(memory.path(self._host.view(), path, path_len), follow=_follow(flags)) as location:
+            start, name = _start(directory, self._host.view(), path, path_len)
+            with start.locate(name, follow=_follow(flags)) as location:
                 _refuse_read_only(location)
                 filestat.set_times(location.name, fst_flags, atim, mtim, dir_fd=location.fd)
         except FAILURES as failure:
@@ -57,7 +59,8 @@ class Path:
         """Make a directory."""
         try:
             directory = self._changing(fd, Rights.PATH_CREATE_DIRECTORY)
-            with directory.locate_new(memory.path(self._host.view(), path, path_len)) as location:
+            start, name = _start(directory, self._host.view(), path, path_len)
+            with start.locate_new(name) as location:
                 _refuse_read_only(location)
                 if location.layer.name is not None:
                     return Errno.EXIST
@@ -80,7 +83,8 @@ class Path:
             view = self._host.view()
             result = region(view, size, SIZE.size)
             where = region(view, buf, buf_len)
-            with self._directory(fd, Rights.PATH_READLINK).locate(memory.path(view, path, path_len)) as location:
+            start, name = _start(self._directory(fd, Rights.PATH_READLINK), view, path, path_len)
+            with start.locate(name) as location:
                 target = os.readlink(location.name, dir_fd=location.fd)
             memory.check_utf8(target)
             piece = target[: len(where)]
@@ -98,7 +102,8 @@ class Path:
             target = memory.path(view, old_path, old_path_len)
             if target.startswith(b"/"):
                 return Errno.PERM
-            with directory.locate_new(memory.path(view, new_path, new_path_len)) as location:
+            start, name = _start(directory, view, new_path, new_path_len)
+            with start.locate_new(name) as location:
                 _refuse_read_only(location)
                 location.refuse_new()
                 os.symlink(target, location.spelled, dir_fd=location.fd)
@@ -123,14 +128,14 @@ class Path:
             target = self._changing(new_fd, Rights.PATH_LINK_TARGET)
             if old_flags:
                 return Errno.INVAL
-            with (
-                source.locate(memory.path(view, old_path, old_path_len)) as old,
-                target.locate_new(memory.path(view, new_path, new_path_len)) as new,
-            ):
-                _refuse_read_only(old, new)
-                _refuse_crossing(old, new)
-                new.refuse_new()
-                os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
+            start, name = _start(source, view, old_path, old_path_len)
+            with start.locate(name) as old:
+                start, name = _start(target, view, new_path, new_path_len)
+                with start.beside(old).locate_new(name) as new:
+                    _refuse_read_only(old, new)
+                    _refuse_crossing(old, new)
+                    new.refuse_new()
+                    os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -143,15 +148,15 @@ class Path:
             view = self._host.view()
             source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
             target = self._changing(new_fd, Rights.PATH_RENAME_TARGET)
-            with (
-                source.locate_old(memory.path(view, old_path, old_path_len)) as old,
-                target.locate_new(memory.path(view, new_path, new_path_len)) as new,
-            ):
-                _refuse_read_only(old, new)
-                _refuse_kept(source, old)
-                _refuse_kept(target, new)
-                _refuse_crossing(old, new)
-                os.rename(old.spelled, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd)
+            start, name = _start(source, view, old_path, old_path_len)
+            with start.locate_old(name) as old:
+                start, name = _start(target, view, new_path, new_path_len)
+                with start.beside(old).locate_new(name) as new:
+                    _refuse_read_only(old, new)
+                    _refuse_kept(source, old)
+                    _refuse_kept(target, new)
+                    _refuse_crossing(old, new)
+                    os.rename(old.spelled, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd)
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -159,7 +164,8 @@ class Path:
     def _remove(self, fd: int, right: int, path: int, path_len: int, remove: Callable[..., None]) -> int:
         try:
             directory = self._changing(fd, right)
-            with directory.locate_old(memory.path(self._host.view(), path, path_len)) as location:
+            start, name = _start(directory, self._host.view(), path, path_len)
+            with start.locate_old(name) as location:
                 _refuse_read_only(location)
                 _refuse_kept(directory, location)
                 remove(location.spelled, dir_fd=location.fd)
@@ -179,6 +185,12 @@ class Path:
         if directory.resolver.tree.immutable:
             raise Refusal(Errno.PERM)
         return directory
+
+
+def _start(directory: Directory, view: memoryview, pointer: int, length: int) -> tuple[Directory, bytes]:
+    """Read a path, and give the directory that it starts from and the path."""
+    path = memory.path(view, pointer, length)
+    return directory.meant(view, pointer, path), path
 
 
 def _follow(flags: int) -> bool:
