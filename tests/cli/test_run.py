@@ -169,7 +169,7 @@ def test_fuel(guest: Guest, make_bundle: Make) -> None:
         (["--volume", "/nowhere:/x"], 125, "/nowhere doesn't exist on the host"),
         (["--volume", "/data"], 125, "HOST:GUEST"),
         (["--workdir", "relative"], 125, "an absolute guest path was expected"),
-        (["--workdir", "/missing"], 125, "/missing"),
+        (["--workdir", "/app.wasm"], 125, "$.process.cwd"),
         (["--timeout", "0"], 125, "invalid duration '0'"),
         (["--memory", "64m"], 125, "'64m' is no size"),
         (["--fuel", "-1"], 125, "'-1' is no count"),
