@@ -1,8 +1,8 @@
-"""Times `wasmoci run` as a whole process, with a cold and a warm compile cache, beside the program `wasmtime` with its own.
+"""Times `wasmoci run` as a process, with a cold and a warm compile cache, and the program `wasmtime` with its own cache.
 
-Where there is a crun with wasmtime, which compiles each time, its time is beside them. The guests are a hello, resvg (4 MB) and yosys
-(69 MB), where their packages are installed; the larger two print their help or version. Cold is an empty cache directory for each run,
-of either program. `python -I -S -c pass` is the interpreter alone.
+A crun with wasmtime, which compiles each time, is measured as well if it is installed. The guests are a hello, resvg (4
+MB) and yosys (69 MB), if their packages are installed; the larger two print their help or version. "Cold" means an
+empty cache directory for each run, of either program. `python -I -S -c pass` is the interpreter alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COLD, WARM, NONE = "cold cache", "warm cache", "no cache"
 
 
 def guests(section: Section) -> dict[str, tuple[Path, list[str]]]:
-    """Programs and their arguments."""
+    """Return the programs and their arguments."""
     found: dict[str, tuple[Path, list[str]]] = {"hello": (build("hello"), [])}
     for name, (package, file, args, distribution) in PACKAGES.items():
         spec = importlib.util.find_spec(package)
@@ -45,7 +45,7 @@ def guests(section: Section) -> dict[str, tuple[Path, list[str]]]:
 
 
 def wasmtime_program(scratch: Path) -> Path | None:
-    """The program itself, and not the script in Python that a package may have put before it."""
+    """Return the path of the program itself, not of a Python script that a package may install in its place."""
     spec = importlib.util.find_spec("wasmtime_cli")
     if spec is not None and spec.origin is not None:
         packed = next(Path(spec.origin).parent.rglob("wasmtime"), None)
@@ -60,7 +60,7 @@ def wasmtime_program(scratch: Path) -> Path | None:
 
 
 def emptied(cache: Path, run: Callable[[], None]) -> Callable[[], None]:
-    """A run on an empty cache, of which the emptying is no part worth a word beside compiling."""
+    """Return a run with an empty cache; emptying it takes a negligible part of the time."""
 
     def cold() -> None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -71,7 +71,7 @@ def emptied(cache: Path, run: Callable[[], None]) -> Callable[[], None]:
 
 
 def contenders(wasm: Path, args: list[str], scratch: Path) -> dict[str, Callable[[], None]]:
-    """The commands that run a guest, by program and state of the cache."""
+    """Return the commands that run a guest, by program and state of the cache."""
     found: dict[str, Callable[[], None]] = {}
     bundle = write_bundle(scratch / "bundle", wasm, args=args)
     for state in (COLD, WARM, NONE):
@@ -115,7 +115,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="wasmoci-bench-") as scratch:
             commands = contenders(wasm, args, Path(scratch)) | {"python -I -S -c pass": interpreter}
             large = wasm.stat().st_size > 20_000_000
-            # Compiling for half a minute says as much in one round as in ten, and with an empty cache as with none.
+            # A compilation of half a minute doesn't need ten rounds.
             left_out = (CRUN, NONE) if large else (CRUN,)
             warm = {key: run for key, run in commands.items() if key.endswith((WARM, "pass"))}
             compiling = {key: run for key, run in commands.items() if key not in warm and not key.endswith(left_out)}

@@ -1,9 +1,9 @@
-"""Runs guests that only compute, through wasmoci and on the raw engine, whose result is checked.
+"""Runs guests that only compute, through wasmoci and on the raw engine, and checks their results.
 
-The sieve counts the primes below 4,000,000, the matrix product is one of doubles with a known trace, Collatz finds the longest sequence
-of a start below 300,000. What is measured is the whole run of a compiled module. By hand means wasmtime-py, and wasm3's own classes with
-the one function that the guests need to write their result. The same run on wasm3
-takes up to a tenth more or less from one time to the next, by hand as well, so there it has many short rounds.
+The sieve counts the primes below 4,000,000; the matrix product is of doubles and has a known trace; Collatz finds the
+longest sequence from a start below 300,000. The whole run of a compiled module is measured. "By hand" means
+wasmtime-py, and wasm3's own classes with the one function that the guests need to write their result. Times on wasm3
+vary by a tenth from one run to the next, by hand as well, so it has many short rounds.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def raw_wasmtime(wasm: Path, rounds: str) -> Callable[[], bytes]:
 
 
 def raw_wasm3(wasm: Path, rounds: str) -> Callable[[], bytes]:
-    """A run by hand on pywasm3, with a WASI of a few lines: arguments, one output, and nothing else."""
+    """A run by hand on pywasm3, with a minimal WASI: arguments and one output."""
     wasm3: Any = importlib.import_module("wasm3")
     data = wasm.read_bytes()
     arguments = [b"guest\0", rounds.encode() + b"\0"]
@@ -111,7 +111,7 @@ RAW = {"wasmtime": raw_wasmtime, "wasm3": raw_wasm3}
 
 
 def checked(run: Callable[[], bytes | None], expected: bytes) -> Callable[[], None]:
-    """A run whose result has to be right."""
+    """Return a run that checks the guest's output."""
 
     def wrapped() -> None:
         if (found := run()) != expected:
@@ -154,7 +154,7 @@ def main() -> None:
 
 
 def column(table: Table, index: int) -> list[float | None]:
-    """A table's column of numbers."""
+    """Return a table's column of numbers."""
     return [float(row[index]) for row in table.rows]
 
 

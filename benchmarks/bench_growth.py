@@ -1,8 +1,8 @@
-"""How a run's time and memory grow with what is in a bundle: files of the root, mounts, annotations, the module's size.
+"""Measures how a run's time and memory grow with a bundle: files in the root, mounts, annotations, the module's size.
 
-Three ways of running a small guest from its bundle's directory: inline in this process, `wasmoci run`, and `wasmoci-runtime run` over runc.
-All on wasmtime with a warm compile cache. Memory is the most that the process of `wasmoci run` had in memory until its guest ran. A factor is that of
-the largest to the smallest.
+A small guest is run from its bundle's directory in three ways: inline in this process, with `wasmoci run`, and with
+`wasmoci-runtime run` over runc; always on wasmtime with a warm compile cache. "Memory" is the peak of the process of
+`wasmoci run` until its guest runs. A factor is the value for the largest bundle divided by that for the smallest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(sys.executable).with_name("wasmoci")
 SIZES = {"files": (10, 1000, 20_000), "mounts": (1, 16, 128), "annotations": (1, 100, 5000), "MB of module": (1, 8, 64)}
-# What a run has to look at anyway, so that it may grow with it; each with why.
+# What a run has to process in any case, so that its time may grow; each with the reason.
 GROWS = {
     "mounts": "the guest gets each as a directory, and a container has them mounted by the kernel",
     "annotations": "the spec is read as a whole, for its form is checked",
@@ -35,7 +35,7 @@ GROWS = {
 
 
 def make(directory: Path, kind: str, size: int) -> Path:
-    """A bundle with so many of a kind."""
+    """Make a bundle with a number of one kind of item."""
     bundle = containers.wasm_bundle(directory, "sleep", "0")
     document = json.loads((bundle / "config.json").read_text())
     if kind == "files":
@@ -61,7 +61,7 @@ def make(directory: Path, kind: str, size: int) -> Path:
 
 
 def custom_section(size: int) -> bytes:
-    """A section that engines pass over, such as the compilers' debug information."""
+    """Return a section that engines ignore, such as the debug information of compilers."""
     content = b"\x07padding" + bytes(size)
     length, left = bytearray(), len(content)
     while left > 0x7F:
@@ -71,7 +71,7 @@ def custom_section(size: int) -> bytes:
 
 
 def peak(bundle: Path, cache: Path) -> float:
-    """The most that the process of `wasmoci run` had in memory until its guest ran, in MiB."""
+    """Return the peak memory of the process of `wasmoci run` until its guest runs, in MiB."""
     environment = {**os.environ, "WASMOCI_CACHE": str(cache)}
     command = [str(PROGRAM), "run", "--engine", "wasmtime", str(bundle), "600"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment) as process:
@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def contenders(bundles: dict[int, Path], cache: Path, *, with_runc: bool) -> dict[str, Callable[[], object]]:
-    """All ways of running all bundles."""
+    """Return all ways of running all bundles."""
     found: dict[str, Callable[[], object]] = {}
     for size, bundle in bundles.items():
         found[f"inline {size}"] = lambda bundle=bundle: wasmoci.run(bundle, engine="wasmtime").check()  # type: ignore[misc]

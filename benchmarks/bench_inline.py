@@ -1,7 +1,7 @@
-"""Runs a hello in this process, output captured, beside the same by hand on raw wasmtime-py.
+"""Runs a hello in this process with captured output, through wasmoci and by hand on raw wasmtime-py.
 
-The peer does all that can be done once beforehand: engine, linker, compiled module. For each run it makes a store with the
-arguments, an empty standard input, the root as ``/``, both outputs captured, and calls ``_start``.
+The peer does everything beforehand that can be done once: engine, linker, compiled module. For each run it creates a
+store with the arguments, an empty standard input, the root as ``/`` and captured outputs, and calls ``_start``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ AIM = 1.5
 
 
 def by_hand(wasm: Path, rootfs: Path, scratch: Path, *, files: bool) -> Callable[[], None]:
-    """The peer.
+    """Return a run on raw wasmtime-py.
 
     Args:
         wasm: The guest.
         rootfs: Its root.
-        scratch: Where its outputs go, if they go through files.
-        files: Whether the outputs go to files that are read afterwards, as wasmtime-py's own documentation has it, or to
-            functions, which is faster.
+        scratch: The directory for its outputs, if they are files.
+        files: Whether the outputs are files that are read afterwards, as in wasmtime-py's documentation, or
+        functions, which are faster.
     """
     import wasmtime  # noqa: PLC0415  an engine, which may be missing
 

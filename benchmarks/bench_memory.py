@@ -1,9 +1,9 @@
-"""Idle guests at once, inline in threads, in workers, and in containers: their memory, and the time until all of them run.
+"""Measures the memory of idle guests, inline in threads, in workers and in containers, and the time until all run.
 
-Each guest sleeps after it has written a line. Memory is the proportional set size of the processes that belong to the guests: a page that
-several of them share counts in part for each. Inline and in workers that includes the program that started them (0 guests), and in
-workers the server that forks them. Containers are created and started one after the other, two at a time, on a warm cache; beside
-them is the same with a native program over runc alone.
+Each guest sleeps after it has written a line. "Memory" is the proportional set size of the processes that belong to the
+guests: a page shared by several of them counts in part for each. Inline and in workers it includes the program that
+started them (0 guests), and in workers the server that forks them. Containers are created and started one after the
+other, two at a time, with a warm cache; a native program over runc alone is measured in the same way.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COUNTS, CONTAINERS = (1, 10, 100), (1, 10, 50)
 
 @contextlib.contextmanager
 def in_program(bundle: Path, engine: str, how: str, count: int) -> Iterator[set[int]]:
-    """Guests of one program, inline or in workers; its processes, once all guests run."""
+    """Start guests in one program, inline or in workers; yield its processes once all guests run."""
     command = [sys.executable, "-c", PROGRAM, str(bundle), engine, how, str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=measure.ROOT) as process:
         try:
@@ -61,7 +61,7 @@ def in_program(bundle: Path, engine: str, how: str, count: int) -> Iterator[set[
 
 @contextlib.contextmanager
 def in_containers(command: list[str], bundle: Path, count: int) -> Iterator[set[int]]:
-    """Containers of a runtime; their processes, once all guests run."""
+    """Start guests in containers of a runtime; yield their processes once all guests run."""
     names = [f"wasmoci-bench-{os.getpid()}-{next(NUMBERS)}" for _ in range(count)]
     reading, writing = os.pipe()
 
@@ -84,14 +84,14 @@ def in_containers(command: list[str], bundle: Path, count: int) -> Iterator[set[
 
 
 def await_lines(stream: IO[bytes] | None, count: int) -> None:
-    """Read so many lines."""
+    """Read a number of lines."""
     for _ in range(count):
         if stream is None or not stream.readline():
             raise RuntimeError("the guests ended early")
 
 
 def measured(guests: contextlib.AbstractContextManager[set[int]]) -> tuple[float, float]:
-    """Seconds until all run, and MiB."""
+    """Return the seconds until all run, and MiB."""
     began = time.perf_counter()
     with guests as pids:
         taken = time.perf_counter() - began
@@ -99,7 +99,7 @@ def measured(guests: contextlib.AbstractContextManager[set[int]]) -> tuple[float
 
 
 def native_idle(scratch: Path) -> Path:
-    """A bundle of a native program that idles."""
+    """Make a bundle of a native program that idles."""
     (scratch / "rootfs").mkdir(parents=True)
     (scratch / "idle.c").write_text(IDLE)
     subprocess.run(["cc", "-O2", "-static", "-o", scratch / "rootfs/app", scratch / "idle.c"], check=True)
@@ -151,7 +151,7 @@ def add(
     counts: tuple[int, ...],
     found: list[tuple[float, float]],
 ) -> None:
-    """Add rows, and what each further guest takes."""
+    """Add rows, with the memory of each further guest."""
     per_guest = (found[-1][1] - found[0][1]) / (counts[-1] - counts[0])
     for count, (taken, memory) in zip(counts, found, strict=True):
         row: list[Cell] = [name, count, taken, memory, per_guest if count == counts[-1] else ""]

@@ -1,8 +1,8 @@
-"""Times `wasmoci-runtime run` beside `runc run` and `crun run`, and `podman run` over each, of a hello, Wasm and native.
+"""Times `wasmoci-runtime run`, `runc run` and `crun run`, and `podman run` over each, with a hello in Wasm and native.
 
-Wasm containers have their module in the compile cache, but where it says that there is none. A crun that has wasmtime, where it is
-installed, compiles each time. The life of a native container is `create`, `start` and `delete`, through `wasmoci-runtime` and through
-the native runtime alone. Podman has a storage of its own, and no network for its containers.
+Wasm containers have their module in the compile cache, except where "no cache" is stated. A crun with wasmtime, if it
+is installed, compiles each time. The life of a native container is `create`, `start` and `delete`, through
+`wasmoci-runtime` and with the native runtime alone. Podman has a separate storage, and no network for its containers.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CRUN = "crun run with wasmtime, Wasm"
-LIMIT = 60  # milliseconds that it may cost to hand a native container on
+LIMIT = 60  # milliseconds that passing on a native container may cost
 
 
 def life(command: list[str], bundle: Path) -> Callable[[], None]:
-    """The life of a container, its end awaited by asking for its state."""
+    """Return the life of a container, whose end is awaited by polling its state."""
 
     def call(*arguments: str | Path) -> None:
         subprocess.run(
@@ -54,7 +54,7 @@ def life(command: list[str], bundle: Path) -> Callable[[], None]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and isn't waited for doesn't."""
+    """Return whether a process runs; a zombie doesn't."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -62,7 +62,7 @@ def alive(pid: int) -> bool:
 
 
 def bare(section: Section, scratch: Path, rounds: int) -> None:
-    """The runtimes by themselves."""
+    """Measure the runtimes by themselves."""
     wasm, native = containers.wasm_bundle(scratch / "wasm"), containers.native_bundle(scratch / "native")
     usable = containers.usable_natives(native)
     section.missing += [f"{name}: it can't run a container here" for name in containers.NATIVE if name not in usable]
@@ -106,12 +106,12 @@ def bare(section: Section, scratch: Path, rounds: int) -> None:
 
 
 def chart(name: str, title: str, times: dict[str, list[float]]) -> Chart:
-    """Bars of medians."""
+    """Return a bar chart of medians."""
     return Chart(name, title, "ms", list(times), {"": [measure.milliseconds(found) for found in times.values()]})
 
 
 def under_podman(section: Section, scratch: Path, rounds: int) -> None:
-    """The same images under Podman."""
+    """Measure the same images under Podman."""
     lacking = [name for name in ("podman", "buildah", "runc") if shutil.which(name) is None]
     if lacking:
         section.missing.append(f"podman run: {', '.join(lacking)} missing")
@@ -166,7 +166,7 @@ def main() -> None:
         section.finish(options.json)
         return
     rounds = 2 if options.quick else 15
-    # Podman takes no path for its state that is longer than 50 characters.
+    # Podman accepts no path for its state that is longer than 50 characters.
     with tempfile.TemporaryDirectory(prefix="wasmoci-") as temporary:
         bare(section, Path(temporary), rounds)
         (Path(temporary) / "podman").mkdir()

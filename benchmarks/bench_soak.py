@@ -1,4 +1,4 @@
-"""Runs a hello 10,000 times in this process and 2,000 times in workers, and looks at memory and descriptors on the way."""
+"""Runs a hello 10,000 times in this process and 2,000 times in workers, and records memory and descriptors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = 10
 
 
 def soak(table: Table, name: str, step: Callable[[], object], runs: int) -> list[float | None]:
-    """Take a number of steps, and note after each what this process holds; its memory in MiB."""
+    """Run a number of steps, recording this process's resources after each; return its memory in MiB."""
     kept: list[float | None] = []
     for number in range(1, STEPS + 1):
         step()

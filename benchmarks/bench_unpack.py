@@ -1,8 +1,8 @@
-"""Unpacks one image with wasmoci, and with umoci and skopeo beside it, in the same run.
+"""Unpacks one image with wasmoci, umoci and skopeo.
 
-The image has three layers, a third of it hard to compress, and a few thousand files of all sizes. ``umoci unpack`` does the
-same work: it verifies, decompresses and writes. ``skopeo copy`` to another layout only verifies and copies. Each is timed
-as a process of its own, from start to end, on a warm page cache; what it has made is removed afterwards, untimed.
+The image has three layers, a third of it hard to compress, and a few thousand files of all sizes. ``umoci unpack`` does
+the same work: it verifies, decompresses and writes. ``skopeo copy`` to another layout only verifies and copies. Each is
+timed as a process, from start to end, with a warm page cache; its output is removed afterwards, untimed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OURS = "wasmoci unpack"
 
 
 def make_image(directory: Path, megabytes: int, files: int) -> Path:
-    """Write the layout; sizes are spread as in a distribution's image, most files small and a few large."""
+    """Write the layout; sizes are distributed as in a typical image, with many small files and a few large ones."""
     chance = random.Random(7)  # noqa: S311
     words = [bytes(chance.choices(b"abcdefghijklmnopqrstuvwxyz _\n", k=chance.randint(3, 12))) for _ in range(4000)]
     weights = [chance.paretovariate(1.1) for _ in range(files)]

@@ -1,7 +1,7 @@
-"""Calls of WASI per second on each engine through wasmoci, and by hand on wasmtime-py beside them, with the same guest.
+"""Measures WASI calls per second on each engine through wasmoci, and by hand on wasmtime-py, with the same guest.
 
-Guests that open files get the WASI host of wasmoci, which is written in Python, on every engine; what it needs no file for, such as the
-clock, is wasmtime's own on wasmtime. Time counts from the entry function.
+Guests that open files use wasmoci's WASI host, which is written in Python, on every engine; calls that need no file,
+such as the clock, use wasmtime's own on wasmtime. Time counts from the entry function.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
 }
 """
 
-#: What is called, how often, and what is counted.
+#: The function, the number of calls, and the unit that is counted.
 CALLS = {
     "clock_time_get": 10_000,
     "fd_write": 10_000,
@@ -119,7 +119,7 @@ def populate(directory: Path) -> None:
 
 
 def runner(engine: str, bundle: Path) -> Callable[[str, int], float]:
-    """Give what runs the guest through wasmoci, and tells the seconds that it took."""
+    """Return a function that runs the guest through wasmoci, and returns the seconds that it took."""
     stdio = wasmoci.Stdio(stdin=b"", stdout=wasmoci.Stream.NULL, stderr=wasmoci.Stream.NULL)
 
     def run(what: str, count: int) -> float:
@@ -129,7 +129,7 @@ def runner(engine: str, bundle: Path) -> Callable[[str, int], float]:
 
 
 def wasmtime_runner(wasm: bytes, root: Path) -> Callable[[str, int], float]:
-    """Give what runs the guest by hand on wasmtime-py, with wasmtime's own WASI."""
+    """Return a function that runs the guest by hand on wasmtime-py, with wasmtime's own WASI."""
     wasmtime: Any = importlib.import_module("wasmtime")
 
     engine = wasmtime.Engine()

@@ -1,9 +1,10 @@
-"""Runs a hello in warm workers, beside `runc run` and `crun run` of a native one.
+"""Runs a hello in warm workers, and a native one with `runc run` and `crun run`.
 
-The native container is a static program that prints the same line, in namespaces of its own for processes, mounts, IPC and host
-name. On a host with hybrid cgroups, on which crun doesn't work, its time has the mount namespace in it in which it does: one or two
-milliseconds. wasm3 is no sandbox by itself, and its workers go to the jail; beside them are workers of wasm3 that stay outside of it.
-Each takes its turn within a round. Containers per second are counted with 1, 8 and 32 in flight, each asked for by a thread.
+The native container is a static program that prints the same line, with namespaces of its own for processes, mounts,
+IPC and host name. crun doesn't work on a host with hybrid cgroups; there its time includes the creation of the mount
+namespace in which it does, one or two milliseconds. wasm3 has no sandbox, so its workers are in the jail; workers of
+wasm3 outside the jail are measured as well. Each is measured once per round. Containers per second are counted with 1,
+8 and 32 concurrent threads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import wasmoci
 from benchmarks import containers, measure
 from benchmarks.report import Chart, Section, Table, Verdict
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.isolation.warm_servers import Servers
 
 if TYPE_CHECKING:
@@ -33,19 +35,18 @@ JAIL_AIM = 1.5
 
 
 def per_second(run: Callable[[], object], runs: int, in_flight: int) -> float:
-    """Runs that end in a second, with so many at a time."""
+    """Return the runs per second with a number of concurrent threads."""
     with ThreadPoolExecutor(in_flight) as executor:
         return runs / measure.seconds(lambda: list(executor.map(lambda _: run(), range(runs))))
 
 
 def outside(bundle: wasmoci.Bundle, servers: Servers) -> Callable[[], object]:
-    """Runs a hello on wasm3 in a warm worker that has the caller's rights."""
+    """Run a hello on wasm3 in a warm worker with the caller's privileges."""
     dispatcher = Dispatcher(servers=servers)
+    request = Request(bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS)
 
     def run() -> None:
-        with dispatcher.launch(
-            bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.PROCESS
-        ) as running:
+        with dispatcher.launch(request) as running:
             running.wait().check()
 
     return run
@@ -54,7 +55,7 @@ def outside(bundle: wasmoci.Bundle, servers: Servers) -> Callable[[], object]:
 def contenders(
     scratch: Path, pool: wasmoci.WorkerPool, servers: Servers, section: Section
 ) -> dict[str, Callable[[], object]]:
-    """What runs a hello once."""
+    """Return the ways to run a hello once."""
     bundle = wasmoci.Bundle.load(containers.wasm_bundle(scratch / "wasm"))
     native = containers.native_bundle(scratch / "native")
     available = {status.name for status in wasmoci.engines() if status.available}

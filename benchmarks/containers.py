@@ -1,4 +1,4 @@
-"""Bundles of a hello, Wasm and native, and the commands that run them."""
+"""Creates bundles of a hello, in Wasm and native, and the commands that run them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ HELLO = '#include <stdio.h>\nint main(void) { puts("Hello, World!"); return 0; }
 
 
 def write_bundle(directory: Path, program: str, annotations: dict[str, str] | None = None, *args: str) -> Path:
-    """Write a bundle around a program that is in its root already, complete enough for a native runtime."""
+    """Write a bundle around a program that is in its root, complete enough for a native runtime."""
     for name in ("proc", "dev"):
         (directory / "rootfs" / name).mkdir(parents=True, exist_ok=True)
     mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}]
     if not annotations:
-        # Of the containers that share a root each gets a /dev of its own, in which the runtimes make things.
+        # Containers that share a root get separate /dev directories, as the runtimes create files there.
         mounts.append({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"})
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
@@ -43,7 +43,7 @@ def write_bundle(directory: Path, program: str, annotations: dict[str, str] | No
 
 
 def wasm_bundle(directory: Path, guest: str | Path = "hello", *args: str) -> Path:
-    """A bundle of a guest: one of the tests', by its name, or a module's file."""
+    """Make a bundle of a guest, given by the name of one of the tests' guests or as a module's file."""
     (directory / "rootfs").mkdir(parents=True)
     wasm = guest if isinstance(guest, Path) else build(guest)
     shutil.copyfile(wasm, directory / "rootfs" / "app.wasm")
@@ -51,7 +51,7 @@ def wasm_bundle(directory: Path, guest: str | Path = "hello", *args: str) -> Pat
 
 
 def native_bundle(directory: Path) -> Path:
-    """A bundle of a static program that prints the same line as the guest ``hello``."""
+    """Make a bundle of a static program that prints the same line as the guest ``hello``."""
     (directory / "rootfs").mkdir(parents=True)
     source = directory / "hello.c"
     source.write_text(HELLO)
@@ -60,29 +60,29 @@ def native_bundle(directory: Path) -> Path:
 
 
 def native(name: str, *arguments: str | Path) -> list[str]:
-    """The command line of a native runtime."""
+    """Return the command line of a native runtime."""
     return [*(ONE_HIERARCHY if name == "crun" and HYBRID else []), name, *map(str, arguments)]
 
 
 def ours(name: str, *arguments: str | Path) -> list[str]:
-    """The command line of ``wasmoci-runtime`` over a native runtime."""
+    """Return the command line of ``wasmoci-runtime`` over a native runtime."""
     prefix = ONE_HIERARCHY if name == "crun" and HYBRID else []
     return [*prefix, str(RUNTIME), "--native-runtime", name, *map(str, arguments)]
 
 
 def runs(command: list[str], bundle: Path, *, succeeds: bool = True) -> Callable[[], None]:
-    """What runs a bundle as a container of its own, by a runtime's command line; see :func:`measure.command`."""
-    # The shell's number makes the container's name, of which each may be there once.
+    """Return a function that runs a bundle as a new container, by a runtime's command line; see :func:`measure.command`."""
+    # The container's name contains the shell's process id, because it has to be unique.
     script = 'exec "$@" run --bundle "$0" "wasmoci-bench-$$"'
     return measure.command("sh", "-c", script, bundle, *command, succeeds=succeeds)
 
 
 def crun_with_engine(bundle: Path, expected: bytes) -> Callable[[], None] | None:
-    """What runs a Wasm bundle in a crun that has wasmtime and compiles each time; None where there is no such crun.
+    """Return a function that runs a Wasm bundle in a crun with wasmtime, which compiles each time; None without such a crun.
 
     Args:
         bundle: The bundle.
-        expected: What the guest is known to write: crun fails, whatever the code, when a guest exits by itself.
+        expected: The guest's known output: crun always fails when a guest calls exit.
     """
     if shutil.which("crun") is None or os.geteuid() != 0:
         return None
@@ -96,5 +96,5 @@ def crun_with_engine(bundle: Path, expected: bytes) -> Callable[[], None] | None
 
 
 def usable_natives(bundle: Path) -> list[str]:
-    """The native runtimes that run a bundle here."""
+    """Return the native runtimes that can run a bundle here."""
     return [name for name in NATIVE if measure.works(runs(native(name), bundle))] if os.geteuid() == 0 else []

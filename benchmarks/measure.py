@@ -1,4 +1,4 @@
-"""What all benchmarks share: their options, pairs of measurements that take turns, processes that are timed, memory."""
+"""Shared functions of the benchmarks: options, alternating measurements, timed processes, memory."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ ROOT = Path(__file__).parent.parent
 
 
 class Options(argparse.Namespace):
-    """What every benchmark takes on its command line."""
+    """The command-line options of every benchmark."""
 
     quick: bool
     json: Path | None
+    beside: Path | None
 
 
-def options(description: str | None) -> Options:
+def options(description: str | None, configure: Callable[[argparse.ArgumentParser], None] = lambda _: None) -> Options:
     """Read the command line.
 
     Args:
         description: The script's docstring.
+        configure: Describes more options.
     """
     parser = argparse.ArgumentParser(description=(description or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="measure little, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="measure only a little, as a test")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file as well")
+    configure(parser)
     return parser.parse_args(namespace=Options())
 
 
@@ -44,12 +47,12 @@ def take_turns(
     beforehand: bool = True,
     tidy: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Time each contender once in every round, so that what else goes on hits all of them.
+    """Time each contender once in every round, so that other load affects all of them alike.
 
     Args:
-        contenders: What to call, by name.
-        rounds: How many rounds.
-        beforehand: Whether each is called once before it is timed, to fill caches.
+        contenders: The functions to call, by name.
+        rounds: The number of rounds.
+        beforehand: Whether each is called once before the measurement, to fill caches.
         tidy: Called after each call, untimed.
 
     Returns:
@@ -62,7 +65,7 @@ def take_turns(
     names = list(contenders)
     order = random.Random(0)  # noqa: S311  the same at each measurement
     for _ in range(rounds):
-        # Each has another one before it in each round: what that leaves to be cleared away, and in the caches, hits all of them.
+        # The order is shuffled in each round, so that each contender follows any other one.
         order.shuffle(names)
         for name in names:
             found[name].append(seconds(contenders[name]))
@@ -71,14 +74,14 @@ def take_turns(
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds that a call takes."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def ratio(ours: Sequence[float], peers: Sequence[float]) -> float:
-    """The median of what we take in a round, over what the peer takes in the same."""
+    """Return the median of the ratios of our time to the peer's within each round."""
     return statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
 
 
@@ -90,11 +93,11 @@ def milliseconds(times: Sequence[float]) -> float:
 def command(
     *arguments: str | Path, variables: Mapping[str, str] | None = None, succeeds: bool = True
 ) -> Callable[[], None]:
-    """What runs a command to its end, without input and with its output dropped.
+    """Return a function that runs a command to its end, without input and with its output discarded.
 
     Args:
         arguments: The command and its arguments.
-        variables: What is set in its environment.
+        variables: Additional environment variables.
         succeeds: Whether it has to succeed.
     """
 
@@ -113,7 +116,7 @@ def command(
 
 
 def works(run: Callable[[], object]) -> bool:
-    """Whether a command is there, and does what it is asked here."""
+    """Return whether a command exists and succeeds here."""
     try:
         run()
     except (OSError, subprocess.CalledProcessError):
@@ -122,7 +125,7 @@ def works(run: Callable[[], object]) -> bool:
 
 
 def descendants(pid: int) -> set[int]:
-    """The processes that a process has started, and those that they have, without itself."""
+    """Return the processes that a process has started, directly or indirectly."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
@@ -137,7 +140,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def memory(pids: Iterable[int]) -> float:
-    """The proportional set size of processes, in MiB: a page that several share counts for each in part."""
+    """Return the proportional set size of processes in MiB: a page that several share counts in part for each."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -148,10 +151,10 @@ def memory(pids: Iterable[int]) -> float:
 
 
 def resident() -> float:
-    """What this process has in memory, in MiB."""
+    """Return this process's resident memory in MiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
 
 
 def descriptors() -> int:
-    """How many descriptors this process has open."""
+    """Return the number of this process's open descriptors."""
     return len(list(Path("/proc/self/fd").iterdir()))

@@ -1,4 +1,4 @@
-"""Renders the results of the benchmarks as ``docs/benchmarks.md`` and pictures beside it.
+"""Renders the results of the benchmarks as ``docs/benchmarks.md``, with pictures next to it.
 
     python benchmarks/render.py RESULTS DOCS
 
@@ -35,18 +35,18 @@ ORDER = ("inline", "workers", "commands", "runtime", "compute", "wasi_calls", "m
 INTRODUCTION = """\
 # Benchmarks
 
-What wasmoci costs, beside what one would use in its place, measured in the same run on the same machine. This page is written by
-`nox -s benchmarks`; a ratio below 1 means that wasmoci is faster. One of them alone: `nox -s benchmarks -- bench_inline`; with
-`--quick` it is only shown that it works, and nothing is written.
+The cost of wasmoci, compared with the alternatives, measured in the same run on the same machine. `nox -s benchmarks` writes
+this page; a ratio below 1 means that wasmoci is faster. To run one benchmark alone: `nox -s benchmarks -- bench_inline`. With
+`--quick` the benchmarks are only tested, and nothing is written.
 """
 METHOD = """\
-Contenders take turns: each is measured once in every round, in an order by chance, so that whatever else the machine does hits all of them. Times are medians
+Contenders alternate: each is measured once in every round, in random order, so that other load affects all of them. Times are medians
 over the rounds; a ratio is the median of the ratios within a round. A peer that isn't installed is left out, and listed.
 """
 
 
 def machine() -> list[str]:
-    """The machine, and the versions of what was measured."""
+    """Describe the machine, and the versions of what was measured."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", cpuinfo)
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
@@ -63,13 +63,13 @@ def machine() -> list[str]:
 
 
 def packages(names: Iterable[str]) -> list[str]:
-    """Those that are installed, with their versions."""
+    """Return the installed packages, with their versions."""
     installed = {(item.metadata["Name"] or "").lower(): item.version for item in importlib.metadata.distributions()}
     return [f"{name} {installed[name]}" for name in names if name in installed]
 
 
 def first_line(program: str) -> str:
-    """What a program says of its version."""
+    """Return the version that a program prints."""
     if shutil.which(program) is None:
         return ""
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
@@ -103,7 +103,7 @@ def draw(chart: Chart, directory: Path) -> None:
 
 
 def draw_bars(axes: Axes, chart: Chart, series: dict[str, list[float | None]]) -> None:
-    """Horizontal bars, the first on top, each with its value."""
+    """Draw horizontal bars, the first on top, each with its value."""
     height = 0.8 / len(series)
     for index, (name, values) in enumerate(series.items()):
         places = [place + index * height for place, value in enumerate(values) if value is not None]
@@ -120,7 +120,7 @@ def draw_bars(axes: Axes, chart: Chart, series: dict[str, list[float | None]]) -
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """The first table: everything that has a peer."""
+    """Return the first table: everything that has a peer."""
     table = Table("", ["what", "wasmoci", "beside", "ratio", "aim"])
     for verdict in verdicts:
         aim = (
@@ -133,7 +133,7 @@ def summary(verdicts: list[Verdict]) -> str:
 
 
 def page(sections: list[Section]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [INTRODUCTION, summary([verdict for section in sections for verdict in section.verdicts])]
     parts += ["## Machine and method", "\n".join(f"- {line}" for line in machine()), METHOD]
     for section in sections:

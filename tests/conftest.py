@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
+from tests.support.heavy import ENGINES, left_out
 from tests.support.requirements import require
 
 if TYPE_CHECKING:
@@ -31,7 +32,13 @@ if os.environ.get("WASMOCI_TESTS_SESSION") != _SESSION:
     _CACHE = tempfile.TemporaryDirectory(prefix="wasmoci-tests-", ignore_cleanup_errors=True)
     os.environ.update(WASMOCI_CACHE=_CACHE.name, WASMOCI_TESTS_SESSION=_SESSION)
 
-ENGINES = ("wasmtime", "wasmer", "wasm3")
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this Python needn't repeat."""
+    left = left_out(items)
+    if left:
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,12 @@ import attrs
 import pytest
 
 import wasmoci
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.waiting import PATIENCE
 from wasmoci.dispatch.opening import adapt
 from wasmoci.errors import InvalidBundle, InvalidConfiguration, InvalidMount, InvalidSpec, WasmociError
 from wasmoci.oci.spec import Mount, Process, Root, Spec
+from wasmoci.options import GuestOptions
 from wasmoci.result import ExitReason, GuestFailed
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ def test_import_loads_next_to_nothing() -> None:
     """Importing wasmoci brings neither an engine nor anything else that costs time."""
     found = loaded_by("import wasmoci")
     assert found.isdisjoint(HEAVY)
-    assert {name for name in found if name.startswith("wasmoci")} == {"wasmoci"}
+    assert {name for name in found if name.startswith("wasmoci")} == {
+        "wasmoci",
+        "wasmoci._startup",
+        "wasmoci._startup.lazy",
+    }
 
 
 @pytest.mark.parametrize("name", ["Spec", "classify", "Bundle", "Dispatcher", "run", "explain", "engines"])
@@ -115,15 +120,20 @@ def bundle(**fields: Any) -> wasmoci.Bundle:
     return wasmoci.Bundle(Path("/b"), attrs.evolve(spec, **fields), Path("/b/rootfs"))
 
 
+def adapted(**wishes: Any) -> wasmoci.Bundle:
+    """The bundle with a caller's wishes."""
+    return adapt(bundle(), GuestOptions("", **wishes))
+
+
 def test_nothing_asked_nothing_changed() -> None:
     """Without wishes a bundle is run as it is."""
-    assert adapt(bundle()) == bundle()
+    assert adapted() == bundle()
 
 
 @pytest.mark.parametrize("args", [[], ["x"], ["a b", "", "ä"]])
 def test_args_follow_the_program(args: list[str]) -> None:
     """The caller's arguments replace the spec's, and the program stays."""
-    process = adapt(bundle(), args=args).spec.process
+    process = adapted(args=args).spec.process
     assert process is not None
     assert process.args == ("/app.wasm", *args)
 
@@ -140,7 +150,7 @@ def test_args_follow_the_program(args: list[str]) -> None:
 )
 def test_env_is_merged(env: Any, expected: tuple[str, ...]) -> None:
     """The caller's variables are set over the spec's, which keep their places."""
-    process = adapt(bundle(), env=env).spec.process
+    process = adapted(env=env).spec.process
     assert process is not None
     assert process.env == expected
 
@@ -157,7 +167,7 @@ def test_env_is_merged(env: Any, expected: tuple[str, ...]) -> None:
 )
 def test_volumes_come_on_top(volume: str, expected: tuple[str, str, tuple[str, ...]]) -> None:
     """A volume is a bind mount after the spec's own; a relative path is the caller's."""
-    mounts = adapt(bundle(), volumes=[volume]).spec.mounts
+    mounts = adapted(volumes=[volume]).spec.mounts
     assert mounts[0] == bundle().spec.mounts[0]
     assert [(m.source, m.destination, m.options, m.type) for m in mounts[1:]] == [(*expected, "bind")]
 
@@ -166,14 +176,14 @@ def test_volumes_come_on_top(volume: str, expected: tuple[str, str, tuple[str, .
 @pytest.mark.parametrize("root", [Root(path="rootfs"), Root(path="rootfs", readonly=True), None])
 def test_read_only_replaces_the_flag(read_only: bool, root: Root | None) -> None:  # noqa: FBT001
     """The caller's word on the root is the last."""
-    changed = adapt(bundle(root=root), read_only=read_only).spec.root
+    changed = adapt(bundle(root=root), GuestOptions("", read_only=read_only)).spec.root
     assert changed is not None
     assert changed.readonly is read_only
 
 
 def test_working_directory_is_replaced() -> None:
     """A directory is a guest path."""
-    process = adapt(bundle(), cwd="/other").spec.process
+    process = adapted(cwd="/other").spec.process
     assert process is not None
     assert (process.cwd, process.args) == ("/other", ("/app.wasm", "old"))
 
@@ -200,7 +210,7 @@ WRONG: list[tuple[dict[str, Any], type[WasmociError], str]] = [
 def test_wrong_argument(options: dict[str, Any], error: type[WasmociError], message: str) -> None:
     """An argument that can't be is refused by name, before anything runs."""
     with pytest.raises(error) as caught:
-        adapt(bundle(), **options)
+        adapted(**options)
     assert caught.value.message.startswith(message)
 
 

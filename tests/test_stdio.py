@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.isolation.puppet import Puppet
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci import isolation
 from wasmoci.isolation import Isolation
 from wasmoci.isolation.warm_servers import Servers
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.result import ExecutionResult
+
+pytestmark = pytest.mark.heavy
 
 REPOSITORY = Path(__file__).parents[1]
 

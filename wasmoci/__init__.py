@@ -7,10 +7,14 @@
     result = wasmoci.run("bundle/", timeout=5.0)
     result.check()
 
-The names below are loaded when they are first used: importing wasmoci loads no engine, and next to nothing else.
+The names below are loaded when they are first used: importing wasmoci loads no engine and hardly anything else.
 """
 
 from __future__ import annotations
+
+from wasmoci._startup import lazy
+
+__version__ = "0.1.0"
 
 TYPE_CHECKING = False  # the name that type checkers know, without an import
 if TYPE_CHECKING:
@@ -59,6 +63,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.classification import Detection as Detection
     from wasmoci.oci.classification import Kind as Kind
     from wasmoci.oci.spec import Spec as Spec
+    from wasmoci.options import RunOptions as RunOptions
+    from wasmoci.options import StartOptions as StartOptions
     from wasmoci.result import ExecutionResult as ExecutionResult
     from wasmoci.result import ExitReason as ExitReason
     from wasmoci.result import GuestFailed as GuestFailed
@@ -70,77 +76,52 @@ if TYPE_CHECKING:
     from wasmoci.wasm.module import Module as Module
     from wasmoci.worker_pool import WorkerPool as WorkerPool
 
-_HOMES = {
-    "Bundle": "wasmoci.oci.bundle",
-    "Capability": "wasmoci.handlers.capabilities",
-    "Capture": "wasmoci.stdio",
-    "Classification": "wasmoci.oci.classification",
-    "Detection": "wasmoci.oci.classification",
-    "Determinism": "wasmoci.determinism",
-    "Dispatcher": "wasmoci.dispatch.dispatcher",
-    "CompileLimitExceeded": "wasmoci.errors",
-    "DuplicateEngine": "wasmoci.errors",
-    "EngineCrashed": "wasmoci.errors",
-    "EngineError": "wasmoci.errors",
-    "EngineStatus": "wasmoci.dispatch.registry",
-    "EngineUnavailable": "wasmoci.errors",
-    "EntrypointError": "wasmoci.errors",
-    "EntrypointNotFound": "wasmoci.errors",
-    "ExecutionResult": "wasmoci.result",
-    "ExitReason": "wasmoci.result",
-    "Explanation": "wasmoci.dispatch.explanation",
-    "Feature": "wasmoci.wasm.module",
-    "GuestFailed": "wasmoci.result",
-    "GuestNotReady": "wasmoci.result",
-    "IntegrationError": "wasmoci.errors",
-    "InvalidBundle": "wasmoci.errors",
-    "InvalidConfiguration": "wasmoci.errors",
-    "InvalidInput": "wasmoci.errors",
-    "InvalidModule": "wasmoci.errors",
-    "InvalidMount": "wasmoci.errors",
-    "InvalidSpec": "wasmoci.errors",
-    "Isolation": "wasmoci.isolation",
-    "JailUnavailable": "wasmoci.errors",
-    "Kind": "wasmoci.oci.classification",
-    "Limits": "wasmoci.limits",
-    "Module": "wasmoci.wasm.module",
-    "NativeRefused": "wasmoci.errors",
-    "NativeRuntimeError": "wasmoci.errors",
-    "NativeRuntimeNotFound": "wasmoci.errors",
-    "NoSuitableEngine": "wasmoci.errors",
-    "RunningGuest": "wasmoci.isolation.running_guest",
-    "Settings": "wasmoci.dispatch.settings",
-    "Spec": "wasmoci.oci.spec",
-    "Stdio": "wasmoci.stdio",
-    "Stream": "wasmoci.stdio",
-    "UnknownEngine": "wasmoci.errors",
-    "UnsafePlace": "wasmoci.errors",
-    "UnsupportedModule": "wasmoci.errors",
-    "UnsupportedWorkload": "wasmoci.errors",
-    "WasmociError": "wasmoci.errors",
-    "WorkerPool": "wasmoci.worker_pool",
-    "classify": "wasmoci.api",
-    "deterministic": "wasmoci.determinism",
-    "engines": "wasmoci.api",
-    "explain": "wasmoci.api",
-    "run": "wasmoci.api",
-    "run_async": "wasmoci.api",
-    "start": "wasmoci.api",
-}
-
-__all__ = sorted(_HOMES)  # noqa: PLE0605  a list all the same
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415  which a native container doesn't need
-
-    value: object = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "api": ("classify", "engines", "explain", "run", "run_async", "start"),
+        "determinism": ("Determinism", "deterministic"),
+        "dispatch.dispatcher": ("Dispatcher",),
+        "dispatch.explanation": ("Explanation",),
+        "dispatch.registry": ("EngineStatus",),
+        "dispatch.settings": ("Settings",),
+        "errors": (
+            "CompileLimitExceeded",
+            "DuplicateEngine",
+            "EngineCrashed",
+            "EngineError",
+            "EngineUnavailable",
+            "EntrypointError",
+            "EntrypointNotFound",
+            "IntegrationError",
+            "InvalidBundle",
+            "InvalidConfiguration",
+            "InvalidInput",
+            "InvalidModule",
+            "InvalidMount",
+            "InvalidSpec",
+            "JailUnavailable",
+            "NativeRefused",
+            "NativeRuntimeError",
+            "NativeRuntimeNotFound",
+            "NoSuitableEngine",
+            "UnknownEngine",
+            "UnsafePlace",
+            "UnsupportedModule",
+            "UnsupportedWorkload",
+            "WasmociError",
+        ),
+        "handlers.capabilities": ("Capability",),
+        "isolation": ("Isolation",),
+        "isolation.running_guest": ("RunningGuest",),
+        "limits": ("Limits",),
+        "oci.bundle": ("Bundle",),
+        "oci.classification": ("Classification", "Detection", "Kind"),
+        "oci.spec": ("Spec",),
+        "options": ("RunOptions", "StartOptions"),
+        "result": ("ExecutionResult", "ExitReason", "GuestFailed", "GuestNotReady"),
+        "stdio": ("Capture", "Stdio", "Stream"),
+        "wasm.module": ("Feature", "Module"),
+        "worker_pool": ("WorkerPool",),
+    },
+)

@@ -1,4 +1,4 @@
-"""``python -m wasmoci``."""
+"""Runs the command: ``python -m wasmoci``."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Time and random bytes that are the same at every run.
+"""Gives guests the same time and the same random bytes in every run.
 
 ::
 
     with wasmoci.deterministic(seed=7):
         first, second = wasmoci.run("bundle/"), wasmoci.run("bundle/")
 
-What is chosen holds for the guests that are started in the context, wherever they run. It is kept in a context variable and
-not among the arguments of a handler, whose contract is older and the same for all engines.
+The choice applies to all guests that are started in the context, in whatever process they run. It is kept in a context variable
+instead of a handler's arguments, so that the contract of handlers is unchanged.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def _time(_instance: object, attribute: attrs.Attribute[Any], value: float) -> N
 
 @attrs.frozen(kw_only=True)
 class Determinism:
-    """What a guest is given in the place of time and chance.
+    """The deterministic time and random bytes of a guest.
 
     Args:
         time: The time of day when the guest starts, in seconds since 1970-01-01T00:00:00Z. From there it passes while the guest
             sleeps, which takes no time on the host, and with each look at a clock.
-        seed: What its random bytes follow from.
-        tick: Seconds that pass with each look at a clock, so that a guest that waits for a clock without sleeping goes on.
+        seed: The seed of its random bytes.
+        tick: Seconds that pass with each reading of a clock, so that a guest that polls a clock without sleeping continues.
     """
 
     time: float = attrs.field(default=EPOCH, validator=_time)
@@ -50,13 +50,13 @@ class Determinism:
 
 
 def current() -> Determinism | None:
-    """What the guests that are started now are given; None for the host's clocks and random generator."""
+    """Return the current choice for new guests; None for the host's clocks and random generator."""
     return _current.get()
 
 
 @contextlib.contextmanager
 def applied(determinism: Determinism | None) -> Iterator[None]:
-    """Give it to all guests that are started in the context."""
+    """Apply it to all guests that are started in the context."""
     token = _current.set(determinism)
     try:
         yield
@@ -66,15 +66,15 @@ def applied(determinism: Determinism | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deterministic(*, time: float = EPOCH, seed: int = 0, tick: float = 1e-6) -> Iterator[None]:
-    """Give all guests that are started in the context the same time and the same random bytes at every run.
+    """Give all guests that are started in the context the same time and the same random bytes in every run.
 
     Args:
         time: The time of day when a guest starts, in seconds since 1970-01-01T00:00:00Z.
-        seed: What its random bytes follow from.
-        tick: Seconds that pass with each look at a clock.
+        seed: The seed of its random bytes.
+        tick: Seconds that pass with each reading of a clock.
 
     Raises:
-        ValueError: A time is none that a guest's clock can tell.
+        ValueError: A time is out of the range of a guest's clock.
     """
     with applied(Determinism(time=time, seed=seed, tick=tick)):
         yield

@@ -1,4 +1,4 @@
-"""Every exception that wasmoci raises.
+"""Defines the exceptions that wasmoci raises.
 
 ::
 
@@ -69,7 +69,7 @@ class WasmociError(Exception):
         self.restate(message, hint=hint)
 
     def restate(self, message: str, *, hint: str | None) -> None:
-        """Say it in other words.
+        """Replace the message and the hint.
 
         Args:
             message: As at first.
@@ -168,13 +168,13 @@ class UnsupportedModule(WasmociError):
 
 
 class UnsupportedWorkload(WasmociError):
-    """An engine can't give what the spec or the caller asks for, such as a mount of a single file."""
+    """An engine doesn't support what the spec or the caller asks for, such as a mount of a single file."""
 
     exit_status = 126
 
 
 class EngineError(WasmociError):
-    """Something about an engine, before or beside the guest."""
+    """An error of an engine that isn't the guest's."""
 
 
 class UnknownEngine(EngineError):
@@ -217,7 +217,7 @@ class JailUnavailable(EngineError):
 
 
 class CompileLimitExceeded(WasmociError):
-    """Validating or compiling a module took more than it may: time, or memory. Nothing of the guest has run.
+    """Validating or compiling a module exceeded a limit of time or memory. Nothing of the guest has run.
 
     Args:
         message: Which module, which engine, and what it was refused.
@@ -233,7 +233,7 @@ class CompileLimitExceeded(WasmociError):
 
 
 class ImageError(WasmociError):
-    """Something about an image, its store or its registry."""
+    """An error with an image, its store or its registry."""
 
 
 class InvalidReference(ImageError):
@@ -272,7 +272,7 @@ class ImageLimitExceeded(ImageError):
 
 
 class StoreError(ImageError):
-    """The local store of images can't do what it was asked for."""
+    """The local store of images can't do what was requested."""
 
 
 class RegistryError(ImageError):
@@ -290,7 +290,7 @@ class RegistryError(ImageError):
 
 
 class RegistryDenied(RegistryError):
-    """The registry wants credentials (401), refuses these (403), or wants them sent where they don't belong."""
+    """The registry requires credentials (401), refuses them (403), or wants them sent to an untrusted host."""
 
 
 class IntegrationError(WasmociError):
@@ -319,7 +319,7 @@ class NativeRefused(WasmociError):
 
 
 class NativeRuntimeError(WasmociError):
-    """The native OCI runtime could not do what it was asked for."""
+    """The native OCI runtime could not do what was requested."""
 
 
 class NativeRuntimeNotFound(NativeRuntimeError):

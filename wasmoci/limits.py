@@ -1,4 +1,4 @@
-"""What a guest may use."""
+"""Defines the limits of a run: time, memory and fuel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+def positive(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    """See that a value is a number above 0, or None.
+
+    Raises:
+        TypeError: It isn't a number.
+        ValueError: It isn't more than 0.
+    """
     if value is None:
         return
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -20,8 +26,14 @@ def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float |
         raise ValueError(msg)
 
 
-def _positive_integer(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    _positive(instance, attribute, value)
+def positive_integer(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    """See that a value is an integer above 0, or None.
+
+    Raises:
+        TypeError: It isn't an integer.
+        ValueError: It isn't more than 0.
+    """
+    positive(instance, attribute, value)
     if isinstance(value, float):
         msg = f"{attribute.name} is {value!r}; an integer was expected, or None for no limit"
         raise TypeError(msg)
@@ -29,21 +41,21 @@ def _positive_integer(instance: object, attribute: attrs.Attribute[Any], value: 
 
 @attrs.frozen
 class Limits:
-    """Bounds on one run; None means no bound.
+    """The limits of one run; None means no limit.
 
     Args:
         time: Seconds of wall-clock time, from the start of the entry function.
         memory: Bytes of linear memory, all of the guest's memories together.
-        fuel: Instructions, as wasmtime counts them; only an engine with ``Capability.FUEL`` holds it.
+        fuel: Instructions, as wasmtime counts them; only an engine with ``Capability.FUEL`` can enforce it.
 
     Raises:
         TypeError: One isn't a number; or ``memory`` or ``fuel`` isn't an integer.
         ValueError: One isn't more than 0.
     """
 
-    time: float | None = attrs.field(default=None, validator=_positive)
-    memory: int | None = attrs.field(default=None, validator=_positive_integer)
-    fuel: int | None = attrs.field(default=None, validator=_positive_integer)
+    time: float | None = attrs.field(default=None, validator=positive)
+    memory: int | None = attrs.field(default=None, validator=positive_integer)
+    fuel: int | None = attrs.field(default=None, validator=positive_integer)
 
 
 NO_LIMITS = Limits()

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+import wasmoci
+from wasmoci import host, testing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -73,9 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "run",
     )
     if config.pluginmanager.has_plugin("pytester"):
-        from wasmoci.testing.engine_choice import load_handlers  # noqa: PLC0415
-
-        load_handlers()
+        testing.load_handlers()
     for name, default in _LIMITS.items():
         if config.getini(name) != default:
             _limit(config, name)
@@ -83,12 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     names = (*config.getoption("wasm_engine"), *config.getini(ENGINES_INI))
     if not names:
         return
-    from wasmoci.errors import UnknownEngine  # noqa: PLC0415
-    from wasmoci.testing.engine_choice import check_names  # noqa: PLC0415
-
     try:
-        check_names(names)
-    except UnknownEngine as error:
+        testing.check_names(names)
+    except wasmoci.UnknownEngine as error:
         raise pytest.UsageError(str(error)) from None
 
 
@@ -110,10 +109,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     report: pytest.TestReport = (yield).get_result()
     workbench = item.stash.get(_workbench, None)
     if workbench is not None and report.failed:
-        from wasmoci.testing.reports import sections  # noqa: PLC0415
-
         if report.when != "teardown":  # by then the guests are gone
-            report.sections.extend(sections(workbench.attempts))
+            report.sections.extend(testing.sections(workbench.attempts))
         item.stash[_failed] = True
 
 
@@ -122,11 +119,8 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     kinds = {type(left).__name__, type(right).__name__}
     if op != "==" or kinds != {"GuestRun"}:
         return None
-    from wasmoci.testing.guest_run import GuestRun  # noqa: PLC0415
-    from wasmoci.testing.reports import compare_runs  # noqa: PLC0415
-
-    if isinstance(left, GuestRun) and isinstance(right, GuestRun):
-        return [f"{left!r} == {right!r}", *compare_runs(left, right)]
+    if isinstance(left, testing.GuestRun) and isinstance(right, testing.GuestRun):
+        return [f"{left!r} == {right!r}", *testing.compare_runs(left, right)]
     return None
 
 
@@ -176,15 +170,14 @@ def wasm_image(_wasm_builder: Builder) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def wasm_c(_wasm_compiler: Compiler, pytestconfig: pytest.Config) -> Callable[..., Path]:
     """Compiles C: ``wasm_c("int main(void) { return 3; }")`` gives the module's path."""
-    from wasmoci.testing.compilers import CompileFailed, CompilerMissing  # noqa: PLC0415
 
     def compile_c(*sources: str | Path, flags: Sequence[str] = ()) -> Path:
         __tracebackhide__ = True
         try:
             return _wasm_compiler.compile(*sources, flags=flags)
-        except (CompilerMissing, CompileFailed) as error:
+        except (testing.CompilerMissing, testing.CompileFailed) as error:
             problem = error
-        if isinstance(problem, CompilerMissing):
+        if isinstance(problem, testing.CompilerMissing):
             _miss(pytestconfig, str(problem))
         pytest.fail(str(problem), pytrace=False)
 
@@ -196,28 +189,22 @@ def wasm_snapshot(request: pytest.FixtureRequest) -> Any:
     """Syrupy's ``snapshot`` for what guests do: ``assert wasm_run("app.wasm") == wasm_snapshot``; one for all engines."""
     if not request.config.pluginmanager.hasplugin("syrupy"):
         _miss(request.config, "snapshots need syrupy: pip install syrupy")
-    from wasmoci.testing.snapshots import GuestSnapshot  # noqa: PLC0415
-
-    return request.getfixturevalue("snapshot").use_extension(GuestSnapshot)
+    return request.getfixturevalue("snapshot").use_extension(testing.GuestSnapshot)
 
 
 @pytest.fixture(scope="session")
 def _wasm_compiler(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Compiler:
-    from wasmoci.testing.compilers import Compiler  # noqa: PLC0415
-
     try:
         directory = pytestconfig.cache.mkdir("wasm")
     except (AttributeError, OSError):  # left out by -p no:cacheprovider, or not writable
         directory = tmp_path_factory.mktemp("wasm")
-    return Compiler(pytestconfig.rootpath, directory, _compiler_command(pytestconfig) or None)
+    return testing.Compiler(pytestconfig.rootpath, directory, _compiler_command(pytestconfig) or None)
 
 
 @pytest.fixture
 def _wasm_builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wasm_c: Callable[..., Path]
 ) -> Iterator[Builder]:
-    from wasmoci.testing.building import Builder  # noqa: PLC0415
-
     made: list[Path] = []  # beside the test's own tmp_path, which may be bound into a guest
 
     def new_directory() -> Path:
@@ -226,18 +213,14 @@ def _wasm_builder(
         return made[0] / str(next(numbers))
 
     numbers = itertools.count(1)
-    yield Builder(request.config.rootpath, new_directory, wasm_c)
+    yield testing.Builder(request.config.rootpath, new_directory, wasm_c)
     if made and not request.node.stash.get(_failed, False):  # the files of a test that failed are to be looked at
-        from wasmoci.host.temporary_directory import discard  # noqa: PLC0415
-
-        discard(made[0])
+        host.discard(made[0])
 
 
 @pytest.fixture
 def _wasm_workbench(request: pytest.FixtureRequest, _wasm_builder: Builder) -> Iterator[Workbench]:
-    from wasmoci.testing.workbench import Workbench  # noqa: PLC0415
-
-    workbench = Workbench(
+    workbench = testing.Workbench(
         _wasm_builder,
         choices=lambda: _choices(request.config, request.node, all_if_none=True),
         timeout=_limit(request.config, TIMEOUT_INI),
@@ -252,10 +235,8 @@ def _wasm_workbench(request: pytest.FixtureRequest, _wasm_builder: Builder) -> I
 
 
 def _choices(config: pytest.Config, node: Any, *, all_if_none: bool = False) -> Sequence[EngineChoice]:
-    from wasmoci.testing.engine_choice import choose_engines  # noqa: PLC0415
-
     marker = node.get_closest_marker(ENGINES_MARKER)
-    return choose_engines(
+    return testing.choose_engines(
         config.getoption("wasm_engine"),
         config.getini(ENGINES_INI),
         None if marker is None else marker.args,
@@ -264,9 +245,7 @@ def _choices(config: pytest.Config, node: Any, *, all_if_none: bool = False) -> 
 
 
 def _limit(config: pytest.Config, name: str) -> Any:
-    from argparse import ArgumentTypeError  # noqa: PLC0415
-
-    from wasmoci.cli.options import seconds, size  # noqa: PLC0415
+    from wasmoci.cli.options import seconds, size  # noqa: PLC0415  5 ms of each session, most of which have no limits of their own
 
     text = config.getini(name).strip()
     if text == "0":
@@ -289,10 +268,8 @@ def _determinism(node: pytest.Item) -> Determinism | None:
     marker = node.get_closest_marker(DETERMINISTIC_MARKER)
     if marker is None:
         return None
-    from wasmoci.determinism import Determinism  # noqa: PLC0415
-
     try:
-        return Determinism(*marker.args, **marker.kwargs)
+        return wasmoci.Determinism(*marker.args, **marker.kwargs)
     except (TypeError, ValueError) as error:
         raise pytest.UsageError(f"{node.nodeid}: @pytest.mark.{DETERMINISTIC_MARKER}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""How a workload ended, and the errors that carry that."""
+"""Defines the result of a workload, and the errors that carry one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ExitReason(enum.Enum):
     TRAPPED = "trapped"
     """It did what WebAssembly forbids: an unreachable, a bad access, a stack too deep."""
     TIMED_OUT = "timed-out"
-    """It ran past the limit of wall-clock time."""
+    """It exceeded its limit of wall-clock time or fuel."""
     OUT_OF_MEMORY = "out-of-memory"
-    """It was refused memory by its limit, and died of that."""
+    """It failed because its limit refused memory."""
     SIGNALED = "signaled"
     """A signal stopped it."""
 
@@ -32,7 +32,7 @@ EXIT_OUT_OF_MEMORY = 137
 
 @attrs.frozen(kw_only=True)
 class ExecutionResult:
-    """What is known of a guest after its end.
+    """The result of a guest.
 
     Args:
         exit_code: The guest's own code with ``EXITED``, else 134, 124, 137 or 128 + the signal's number. Not cut to 8 bits:
@@ -66,7 +66,7 @@ class ExecutionResult:
 
     @property
     def exit_status(self) -> int:
-        """The code as a process can give it: 8 bits, and 0 for nothing but a guest that exited with 0."""
+        """The exit status for a process: 8 bits, and 0 only for a guest that exited with 0."""
         status = self.exit_code & 0xFF
         return 255 if status == 0 and not self.ok else status
 
@@ -112,10 +112,10 @@ class GuestFailed(WasmociError):
 
 
 class GuestNotReady(WasmociError):
-    """What was waited for in a guest did not come: it ended before, or the time to wait was over.
+    """Waiting for a guest failed: it ended before, or the wait timed out.
 
     Args:
-        message: What was waited for, why it didn't come, and the end of the output.
+        message: What was awaited, why the wait failed, and the end of the output.
         stdout: The standard output so far, as far as it is kept.
         stderr: The standard error so far.
         result: The result of a guest that has ended; None while it runs.

@@ -1,4 +1,4 @@
-"""Where a guest's standard streams come from and go to.
+"""Describes and opens a guest's standard streams.
 
 A :class:`Stdio` is a description and can be used for many runs. :meth:`Stdio.open` turns it into :class:`Streams` for one
 run: descriptors and sinks of our own. ``sys.stdin`` and its like are never touched.
@@ -7,6 +7,7 @@ run: descriptors and sinks of our own. ``sys.stdin`` and its like are never touc
 from __future__ import annotations
 
 import enum
+import fcntl
 import os
 import select
 import threading
@@ -30,7 +31,7 @@ class Stream(enum.Enum):
     INHERIT = "inherit"
     """The same descriptor of this process (0, 1 or 2)."""
     NULL = "null"
-    """Reads find the end, writes vanish."""
+    """Reads return the end at once, writes are discarded."""
 
 
 def _is_count(_instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -40,7 +41,7 @@ def _is_count(_instance: object, attribute: attrs.Attribute[Any], value: int) ->
 
 @attrs.frozen
 class Capture:
-    """Keep what is written, for the result.
+    """Capture what is written, for the result.
 
     Args:
         limit: Bytes to keep; what comes after them is dropped, and the result says so.
@@ -90,7 +91,7 @@ class Stdio:
 
     @classmethod
     def capture(cls, stdin: Source = b"", *, limit: int = CAPTURE_LIMIT) -> Stdio:
-        """Give the guest an input, keep its outputs.
+        """Return an input with captured outputs.
 
         Args:
             stdin: What it reads.
@@ -100,7 +101,7 @@ class Stdio:
 
     @classmethod
     def null(cls) -> Stdio:
-        """Nothing to read, and outputs that vanish."""
+        """Return an empty input and outputs that are discarded."""
         return cls(stdin=Stream.NULL, stdout=Stream.NULL, stderr=Stream.NULL)
 
     def open(self) -> AbstractContextManager[Streams]:
@@ -137,7 +138,7 @@ class Sink:
         """Whether captured output was dropped."""
 
     def write(self, data: bytes | memoryview) -> None:
-        """Take a chunk, all of it.
+        """Write a chunk completely.
 
         Raises:
             OSError: The descriptor doesn't take it.
@@ -161,7 +162,7 @@ class Sink:
 
     @property
     def captured(self) -> bytes | None:
-        """What was kept; None when nothing was to be kept."""
+        """The captured output; None if it isn't captured."""
         return None if self._limit is None else b"".join(self._chunks)
 
 
@@ -252,17 +253,15 @@ class _Opening:
         return descriptor
 
     def _spooled(self, data: bytes) -> int:
-        """A descriptor at the beginning of bytes: a file without a name, which no reader can block on."""
+        """Return a descriptor to read bytes from: an unnamed file, which never blocks."""
         if hasattr(os, "memfd_create"):
-            import fcntl  # noqa: PLC0415  only here
-
             descriptor = self._kept(os.memfd_create("wasmoci-stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
             _write(descriptor, data)
             # Memory of this kind no limit counts: it is to be read, and never to grow.
             seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
         else:
-            import tempfile  # noqa: PLC0415  only here, and it costs milliseconds
+            import tempfile  # noqa: PLC0415  5 ms of each start, and only needed here
 
             with tempfile.TemporaryFile(buffering=0) as file:
                 descriptor = self._kept(os.dup(file.fileno()))

@@ -6,35 +6,32 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from wasmoci import signatures
 from wasmoci.dispatch.dispatcher import Dispatcher
-from wasmoci.dispatch.opening import asks_for_wasm, opened
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.handlers.capabilities import Capability
-from wasmoci.isolation import Isolation
-from wasmoci.isolation.async_supervisor import attend
+from wasmoci.isolation.async_supervisor import supervise
 from wasmoci.isolation.handler_import import reference_of
-from wasmoci.isolation.semaphore import Turns
+from wasmoci.isolation.semaphore import Semaphore
 from wasmoci.isolation.warm_servers import OnlyForked, Servers
-from wasmoci.limits import Limits
-from wasmoci.stdio import Stdio
+from wasmoci.options import RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from wasmoci.dispatch.opening import Environment
-    from wasmoci.isolation.child_process import Running
-    from wasmoci.oci.bundle import Bundle
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.result import ExecutionResult
-    from wasmoci.stdio import Source
 
 
 class WorkerPool:
     """Runs guests in a bounded number of worker processes. A context manager; safe to use from several threads.
 
-    Its workers are forked from a warm server of the pool's own, which is started, with its engines loaded, at the beginning of
-    the context, and gone at its end, with any guest that still runs. A run beyond the pool's size waits for its turn.
+    Its workers are forked from the pool's own warm server. Entering the context starts the server and loads its engines; leaving it
+    ends the server and any running guests. A run beyond the pool's size waits for a free worker.
 
     Args:
-        size: Workers at a time; None for one for each processor that this process may use.
+        size: The maximum number of workers; None for the number of processors that this process may use.
         engines: The engines to load, and to choose from where none is named; None for the user's settings, each loaded when it
             is first used.
 
@@ -50,7 +47,7 @@ class WorkerPool:
         if self.size < 1:
             raise ValueError(f"size is {size!r}; expected 1 or more, or None for one worker a processor")
         self._engines = engines
-        self._turns = Turns(self.size)
+        self._slots = Semaphore(self.size)
         self._servers = Servers(eager=True)
         self._dispatcher = Dispatcher(engines, servers=self._servers)
         self._is_open = False
@@ -72,110 +69,40 @@ class WorkerPool:
         self._is_open = False
         self._servers.close()
 
-    def run(
-        self,
-        bundle: str | os.PathLike[str] | Bundle,
-        *,
-        engine: str | None = None,
-        args: Sequence[str] | None = None,
-        env: Environment | None = None,
-        volumes: Iterable[str] = (),
-        cwd: str | None = None,
-        read_only: bool | None = None,
-        stdin: Source = b"",
-        stdio: Stdio | None = None,
-        timeout: float | None = None,
-        memory: int | None = None,
-        fuel: int | None = None,
-        isolation: Isolation | str | None = None,
-        platform: str | None = None,
-        native: bool = False,
-    ) -> ExecutionResult:
-        """Run a bundle or an image to its end in a worker, once it is its turn; the arguments are those of :func:`wasmoci.run`.
+    @signatures.method(RunOptions)
+    def run(self, options: RunOptions) -> ExecutionResult:
+        """Run a bundle or an image to its end in a worker, once one is free; see :func:`wasmoci.run`.
 
-        The time limit counts from the start of the guest, as ever, and not while it waits for its turn.
+        ``isolation`` is ``process`` or ``jail``, or None for the one that the engine is trusted with. The time limit counts from the
+        start of the guest, as ever, and not while it waits for its turn.
 
         Raises:
             RuntimeError: The pool isn't open.
             WasmociError: As of :func:`wasmoci.run`.
         """
-        with self._turns.turn():
+        with self._slots.slot():
             self._check()
-            with (
-                opened(
-                    bundle,
-                    args=args,
-                    env=env,
-                    volumes=volumes,
-                    cwd=cwd,
-                    read_only=read_only,
-                    image=lambda: {"platform": platform},
-                ) as loaded,
-                self._dispatcher.launch(
-                    loaded,
-                    engine=engine,
-                    stdio=Stdio.capture(stdin) if stdio is None else stdio,
-                    limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                    isolation=None if isolation is None else Isolation(isolation),
-                    wasm=asks_for_wasm(platform) or None,
-                    native=native,
-                ) as running,
-            ):
+            with self._launched(options, self._dispatcher) as running:
                 return running.wait()
 
-    async def run_async(
-        self,
-        bundle: str | os.PathLike[str] | Bundle,
-        *,
-        engine: str | None = None,
-        args: Sequence[str] | None = None,
-        env: Environment | None = None,
-        volumes: Iterable[str] = (),
-        cwd: str | None = None,
-        read_only: bool | None = None,
-        stdin: Source = b"",
-        stdio: Stdio | None = None,
-        timeout: float | None = None,
-        memory: int | None = None,
-        fuel: int | None = None,
-        isolation: Isolation | str | None = None,
-        platform: str | None = None,
-        native: bool = False,
-    ) -> ExecutionResult:
+    @signatures.method(RunOptions)
+    async def run_async(self, options: RunOptions) -> ExecutionResult:
         """The same as :meth:`run` in a task of asyncio or trio; see :func:`wasmoci.run_async`.
 
         Raises:
             RuntimeError: The pool isn't open, or no event loop runs.
             WasmociError: As of :func:`wasmoci.run`.
         """
-
-        @contextlib.contextmanager
-        def launch() -> Iterator[Running]:
-            with (
-                opened(
-                    bundle,
-                    args=args,
-                    env=env,
-                    volumes=volumes,
-                    cwd=cwd,
-                    read_only=read_only,
-                    image=lambda: {"platform": platform},
-                ) as loaded,
-                Dispatcher(self._engines, servers=OnlyForked(self._servers)).launch(
-                    loaded,
-                    engine=engine,
-                    stdio=Stdio.capture(stdin) if stdio is None else stdio,
-                    limits=Limits(time=timeout, memory=memory, fuel=fuel),
-                    isolation=None if isolation is None else Isolation(isolation),
-                    wasm=asks_for_wasm(platform) or None,
-                    native=native,
-                ) as running,
-            ):
-                yield running
-
-        async with self._turns.turn_async():
+        async with self._slots.slot_async():
             self._check()
-            return await attend(launch())
+            dispatcher = Dispatcher(self._engines, servers=OnlyForked(self._servers))
+            return await supervise(self._launched(options, dispatcher))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _launched(options: RunOptions, dispatcher: Dispatcher) -> Iterator[ChildProcess]:
+        with opened(options) as bundle, dispatcher.launch(Request.of(options, bundle, options.streams)) as running:
+            yield running
 
     def _check(self) -> None:
         if not self._is_open:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Make = Callable[..., Path]
     Guest = Callable[..., Path]
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("toolchain", TOOLCHAINS)
 def test_hello(engine: str, toolchain: str, guest: Guest, make_bundle: Make) -> None:
@@ -171,8 +173,8 @@ def test_fuel(guest: Guest, make_bundle: Make) -> None:
         (["--workdir", "relative"], 125, "an absolute guest path was expected"),
         (["--workdir", "/app.wasm"], 125, "$.process.cwd"),
         (["--timeout", "0"], 125, "invalid duration '0'"),
-        (["--memory", "64m"], 125, "'64m' is no size"),
-        (["--fuel", "-1"], 125, "'-1' is no count"),
+        (["--memory", "64m"], 125, "invalid size '64m'"),
+        (["--fuel", "-1"], 125, "invalid count '-1'"),
         (["--isolation", "vm"], 125, "invalid choice: 'vm'"),
         (["--unknown"], 125, "--unknown"),
     ],

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 
 def stop(number: signal.Signals, *args: str | Path, **variables: str) -> tuple[int, bytes, bytes]:
     """Call ``wasmoci run``, send a signal once the guest has begun, and give status, output and errors."""

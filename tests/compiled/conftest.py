@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wasmoci import compiled
+from wasmoci.compiled import code_cache
 from wasmoci.text import log
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the cache warns of."""
     told: list[str] = []
     monkeypatch.setattr(log, "_listeners", [told.append])
-    monkeypatch.setattr(compiled, "_warnings", [])
+    monkeypatch.setattr(code_cache, "_warnings", [])
     return told
 
 

@@ -13,6 +13,7 @@ import wasmoci
 from tests.cli.command import wasmoci as command
 from tests.conftest import usable
 from wasmoci import compiled
+from wasmoci.compiled import code_cache
 from wasmoci.dispatch import registry
 from wasmoci.handlers.contract import Precompiling
 
@@ -152,7 +153,7 @@ def test_provided(
     given.chmod(0o644)
     for file in cache.iterdir():
         file.unlink()
-    monkeypatch.setattr(compiled, "_provided", {})
+    monkeypatch.setattr(code_cache, "_provided", {})
     compiled.provide(module.digest, given)
     assert execute(fresh(engine), hello, limits).stdout == b"Hello, World!\n"
     assert list(cache.iterdir()) == []
@@ -163,7 +164,7 @@ def test_a_provided_file_that_fits_nothing(
 ) -> None:
     """A given file that the engine can't load is left alone."""
     (tmp_path / "given").write_bytes(b"no code")
-    monkeypatch.setattr(compiled, "_provided", {})
+    monkeypatch.setattr(code_cache, "_provided", {})
     compiled.provide(wasmoci.Module.read(hello / "rootfs" / "app.wasm").digest, tmp_path / "given")
     assert execute(fresh(wasmtime), hello).stdout == b"Hello, World!\n"
     assert not cache.exists()
@@ -193,10 +194,10 @@ def test_warm(cache: Path, hello: Path, engine: str) -> None:
 
 @pytest.mark.parametrize("variables", [{"WASMOCI_CACHE": "off"}, {"WASMOCI_CACHE_SIZE": "1"}], ids=["off", "full"])
 def test_warm_in_vain(hello: Path, engine: str, tmp_path: Path, variables: dict[str, str]) -> None:
-    """A script is told that nothing could be kept."""
+    """A script is told that nothing could be stored."""
     env = {"WASMOCI_CACHE": str(tmp_path / "empty"), **variables}
     result = command("cache", "warm", "--engine", engine, str(hello), env=env)
-    assert (result.returncode, result.stdout.decode()) == (1, f"{engine}: nothing could be kept\n")
+    assert (result.returncode, result.stdout.decode()) == (1, f"{engine}: nothing could be stored\n")
     document = json.loads(command("cache", "warm", "--json", "--engine", engine, str(hello), env=env).stdout)
     assert document["file"] is None
 

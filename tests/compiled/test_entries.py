@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci import compiled
+from wasmoci.compiled import code_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +223,7 @@ def test_provided(tmp_path: Path, cache: Path, counter: Counter, monkeypatch: py
     given = tmp_path / "given"
     given.write_bytes(b"from outside")
     given.chmod(0o666)
-    monkeypatch.setattr(compiled, "_provided", {})
+    monkeypatch.setattr(code_cache, "_provided", {})
     compiled.provide("m", given)
     assert counter.get() == b"from outside"
     assert counter.get("other") == b"other" * 100

@@ -9,7 +9,9 @@ import attrs
 import pytest
 
 from tests.support.handlers import FULL, Handlers, Recorder
+from wasmoci import native
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import (
     EntrypointError,
@@ -24,7 +26,6 @@ from wasmoci.errors import (
 )
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import Limits
-from wasmoci.native import runtimes
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Detection, Kind
 from wasmoci.result import ExecutionResult, ExitReason
@@ -107,7 +108,7 @@ def test_annotation_names_an_engine_of_the_dispatchers(bundle: Callable[..., Bun
     """Which names mean Wasm is up to the registry that a dispatcher was given."""
     loaded = bundle(annotations={"run.oci.handler": "wasm3"})
     kinds = [
-        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(loaded).kind
+        Dispatcher(settings=Settings(), registry=Handlers(Recorder(name))).classify(Request(loaded)).kind
         for name in ("wasm3", "wasmtime")
     ]
     assert kinds == [Kind.WASM, Kind.NATIVE]
@@ -147,7 +148,7 @@ def test_native_goes_to_the_native_runtime(bundle: Callable[..., Bundle], monkey
         calls.append((bundle, runtime, stdio, limits))
         return answer
 
-    monkeypatch.setattr(runtimes, "run", run)
+    monkeypatch.setattr(native, "run", run)
     loaded, stdio, limits = bundle(annotations={}), Stdio.null(), Limits(time=2.0)
     dispatcher = Dispatcher(settings=Settings(native_runtime="youki"), registry=Handlers())
     assert dispatcher.run(loaded, stdio=stdio, limits=limits) is answer

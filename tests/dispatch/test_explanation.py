@@ -13,6 +13,7 @@ import wasmoci
 from tests.support.handlers import FULL, Handlers, Recorder
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.explanation import Explanation, explain_bundle
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import InvalidBundle, InvalidSpec
 from wasmoci.handlers.capabilities import Capability
@@ -40,7 +41,7 @@ def explain(make_bundle: Callable[..., Path]) -> Callable[..., Explanation]:
         bundle = Bundle.load(make_bundle(options.pop("wasm", PROGRAM), **options))
         registry = Handlers(*(handlers or (Recorder("wasm3"), Recorder("wasmtime"))))
         return explain_bundle(
-            bundle, Dispatcher(**{"settings": Settings(), "registry": registry, **(dispatcher or {})}), **asked
+            Request(bundle, **asked), Dispatcher(**{"settings": Settings(), "registry": registry, **(dispatcher or {})})
         )
 
     return call
@@ -318,7 +319,7 @@ def test_any_files_can_be_explained(tmp_path: Path, mounts: list[dict[str, Any]]
     spec = Spec.from_dict({**document, "annotations": {"run.oci.handler": "wasm3"}}, directory=str(tmp_path))
     dispatcher = Dispatcher(settings=Settings(native_runtime="sh"), registry=Handlers(Recorder("wasm3")))
     bundle = Bundle(tmp_path, spec, rootfs)
-    explained = explain_bundle(bundle, dispatcher)
+    explained = explain_bundle(Request(bundle), dispatcher)
     assert (explained.runs_on is None) is bool(explained.problem)
     if explained.runs_on == "wasm3":
         assert dispatcher.run(bundle).ok

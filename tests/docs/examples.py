@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tests.support.guests import CACHE
+from tests.support.guests import zig_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,5 +117,5 @@ def _environment() -> dict[str, str]:
         if name == "WASMOCI_CACHE" or not name.startswith(("WASMOCI_", "PYTEST_", "COV_"))
     }
     paths = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable), os.environ["PATH"]]  # noqa: PTH120
-    # The compiler's cache is the tests' own, so that what it needs for a target is made once.
-    return {**kept, "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "PATH": ":".join(paths)}
+    # What the compiler needs for a target is made once for all tests.
+    return {**kept, **zig_environment(), "PATH": ":".join(paths)}

@@ -15,6 +15,8 @@ from tests.support.guests import build
 from tests.support.requirements import require
 from tests.trust.bombs import nested_loops
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if examples(page)]
 

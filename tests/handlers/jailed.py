@@ -59,5 +59,5 @@ class JailedWasmtime(_Jailed):
         super().__init__(WasmtimeHandler())
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
-        """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
+        """See :meth:`wasmoci.handlers.contract.Interruptible.interrupts`."""
         return bool(self._inner.interrupts(module, stdio))  # type: ignore[attr-defined]

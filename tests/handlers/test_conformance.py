@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
+pytestmark = pytest.mark.heavy
+
 _EIO = 29  # of WASI
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import BaseHandler
     from wasmoci.result import ExecutionResult
 
+pytestmark = pytest.mark.heavy
+
 MIB = 1 << 20
 EPIPE = 64  # WASI's
 

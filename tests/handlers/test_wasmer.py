@@ -96,22 +96,34 @@ def test_a_guest_that_overflows_its_stack_in_the_host_traps(
 
 
 @only_sandboxed
-def test_an_sdk_that_dies_costs_an_error(
+@pytest.mark.parametrize(
+    ("program", "message", "signal", "stderr"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "by signal 11", 11, ""),
+        ("raise SystemExit('nothing works')", "ended with 1", None, "nothing works\n"),
+    ],
+    ids=["killed", "failed"],
+)
+def test_an_sdk_that_ends_costs_an_error(
     handler: WasmerHandler,
     guest: Callable[..., Path],
     make_bundle: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    message: str,
+    signal: int | None,
+    stderr: str,
 ) -> None:
-    """The process of the SDK is not ours: when it is killed, the caller hears of it."""
+    """The process of the SDK is not ours: how it ended is in the error, with what it wrote to its standard error."""
     usable("wasmer")
-    from wasmoci.handlers._wasmer import process  # noqa: PLC0415  as the handler
+    from wasmoci.handlers._wasmer import sdk_process  # noqa: PLC0415  as the handler
 
-    monkeypatch.setattr(process, "_BOOT", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(sdk_process, "_BOOT", program)
     bundle = Bundle.load(make_bundle(guest("hello")))
-    with pytest.raises(EngineCrashed, match="by signal 11") as caught:
+    with pytest.raises(EngineCrashed, match=message) as caught:
         handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
 
-    assert caught.value.signal == 11
+    assert (caught.value.signal, caught.value.stderr) == (signal, stderr)
 
 
 @only_sandboxed
@@ -185,28 +197,9 @@ def test_atomic_instructions_run(handler: WasmerHandler, make_bundle: Callable[.
 
 
 @only_sandboxed
-def test_an_sdk_that_fails_tells_why(
-    handler: WasmerHandler,
-    guest: Callable[..., Path],
-    make_bundle: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What it wrote to its standard error is in the error."""
-    usable("wasmer")
-    from wasmoci.handlers._wasmer import process  # noqa: PLC0415  as the handler
-
-    monkeypatch.setattr(process, "_BOOT", "raise SystemExit('nothing works')")
-    bundle = Bundle.load(make_bundle(guest("hello")))
-    with pytest.raises(EngineCrashed, match="ended with 1") as caught:
-        handler.execute(bundle.spec, bundle.rootfs, stdio=Stdio.capture())
-
-    assert caught.value.stderr == "nothing works\n"
-
-
-@only_sandboxed
 def test_the_cache_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made so that nobody else can put code into it."""
-    from wasmoci.handlers._wasmer.cache import cache_root  # noqa: PLC0415
+    from wasmoci.handlers._wasmer.sdk_cache import cache_root  # noqa: PLC0415
 
     monkeypatch.delenv("WASMOCI_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -221,7 +214,7 @@ def test_the_sdk_compiles_a_module_once(
 ) -> None:
     """Whoever starts a new module has it for itself until the SDK has compiled it; of one that it knows nobody waits."""
     usable("wasmer")
-    from wasmoci.handlers._wasmer.cache import cache_root, compiling  # noqa: PLC0415
+    from wasmoci.handlers._wasmer.sdk_cache import cache_root, compiling  # noqa: PLC0415
     from wasmoci.handlers.wasmer import WasmerHandler  # noqa: PLC0415  without what it has in memory
 
     monkeypatch.setenv("WASMOCI_CACHE", str(tmp_path / "cache"))
@@ -243,7 +236,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str
 ) -> None:
     """A directory with other permissions, a link or a file in its place: a temporary one is used, and removed."""
-    from wasmoci.handlers._wasmer.cache import cache_root  # noqa: PLC0415
+    from wasmoci.handlers._wasmer.sdk_cache import cache_root  # noqa: PLC0415
 
     place = tmp_path / "wasmoci" / "wasmer"
     place.parent.mkdir()

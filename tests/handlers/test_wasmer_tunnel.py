@@ -14,8 +14,8 @@ from tests.support.requirements import require
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers._wasmer.messages import GATHERED, HEADER, NUMBERS, SCRATCH
 from wasmoci.handlers._wasmer.regions import ACCESS, Mirror
-from wasmoci.handlers._wasmer.service import Service
 from wasmoci.handlers._wasmer.tunnel import tunnel
+from wasmoci.handlers._wasmer.tunnel_service import Service
 from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.wasi import FUNCTIONS, Preopen, Wasi
 from wasmoci.wasm.module import Module

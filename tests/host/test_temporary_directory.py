@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.waiting import settled
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 
 
 def test_is_removed_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guest may leave files, and directories that nobody may enter."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with scratch_directory("test-") as directory:
+    with guest_temporary_directory("test-") as directory:
         (directory / "inner").mkdir()
         (directory / "inner" / "file").write_text("x")
         (directory / "inner").chmod(0)
@@ -28,7 +28,7 @@ def test_is_removed_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.Monke
 def test_leaves_no_process_and_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits beside the directory is gone with it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with nothing_left(), scratch_directory("test-"):
+    with nothing_left(), guest_temporary_directory("test-"):
         pass
 
 
@@ -36,15 +36,15 @@ def test_is_removed_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Where there is no shell, this process does it alone."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("wasmoci.host.temporary_directory._SHELL", "/nowhere/sh")
-    with scratch_directory("test-") as directory:
+    with guest_temporary_directory("test-") as directory:
         assert directory.is_dir()
     assert list(tmp_path.iterdir()) == []
 
 
 _KILLED = """
 import os, signal, tempfile
-from wasmoci.host.temporary_directory import scratch_directory
-with scratch_directory("test-") as directory:
+from wasmoci.host.temporary_directory import guest_temporary_directory
+with guest_temporary_directory("test-") as directory:
     (directory / "file").touch()
     print(directory, flush=True)
     signal.pause()

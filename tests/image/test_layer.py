@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image.making import make_layout, member, tar, tree
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, UnsafeLayer
 from wasmoci.image import UnpackLimits, open_image, unpack
-from wasmoci.image.layer import LayerApplier
-from wasmoci.image.tar import TarReader
-from wasmoci.image.unpack_limits import Budget
+from wasmoci.image.layers.layer import LayerApplier
+from wasmoci.image.streams.tar import TarReader
+from wasmoci.image.streams.unpack_limits import Budget
 
 if TYPE_CHECKING:
     from pathlib import Path

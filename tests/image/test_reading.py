@@ -31,7 +31,7 @@ from tests.image.making import (
 )
 from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, WasmociError
 from wasmoci.image import open_image, unpack
-from wasmoci.image.decompress import zstd_module
+from wasmoci.image.streams.decompress import zstd_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -459,7 +459,9 @@ def test_no_archives(tmp_path: Path, kind: str, data: bytes) -> None:
 def test_interrupted_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unpack that is interrupted leaves nothing behind, and the next one succeeds."""
     layout = good(tmp_path / "layout")
-    monkeypatch.setattr("wasmoci.image.layer_entry.os.fchmod", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "wasmoci.image.layers.layer_entry.os.fchmod", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         unpacked(f"oci:{layout}", tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["layout"]
@@ -472,7 +474,9 @@ def test_killed_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = good(tmp_path / "layout")
 
     def work() -> None:
-        monkeypatch.setattr("wasmoci.image.layer_entry.os.fchmod", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(
+            "wasmoci.image.layers.layer_entry.os.fchmod", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        )
         unpacked(f"oci:{layout}", tmp_path / "bundle")
 
     assert in_child(work) == -signal.SIGKILL

@@ -9,7 +9,7 @@ import pytest
 from tests.image.making import WASM, make_layout, member, tar
 from wasmoci.errors import InvalidReference
 from wasmoci.image import Name, Reference, looks_like_image, parse_name, parse_reference, parse_target
-from wasmoci.image.reference import local_name
+from wasmoci.image.content.reference import local_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
-import random
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,55 +13,16 @@ import pytest
 
 from tests.image.children import in_child
 from tests.image.fake_registry import FakeRegistry, serve
-from tests.image.making import WASM, digest, make_layout, member, tar
-from tests.support.requirements import require
+from tests.image.making import digest
+from tests.image.registries import NOISE, get, options
 from wasmoci.errors import ImageError, InvalidImage, RegistryDenied, RegistryError
 from wasmoci.image import Credential, RegistryOptions, Store, as_bundle, open_image, parse_target, pull, push
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-NOISE = random.Random(1).randbytes(300_000)  # noqa: S311
 
-
-@pytest.fixture(autouse=True)
-def _needs_client() -> None:
-    require(importlib.util.find_spec("urllib3"), "urllib3 is missing: pip install 'wasmoci[image]'")
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", lambda _: None)
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Path:
-    """A layout of one image with a layer that doesn't compress."""
-    layer = tar(member("hello.wasm", data=WASM), member("noise", data=NOISE))
-    return make_layout(tmp_path / "layout", layer, packed=False)
-
-
-@pytest.fixture
-def registry(layout: Path) -> Iterator[FakeRegistry]:
-    """A registry that has the image as ``me/image:1``."""
-    with serve(FakeRegistry()) as found:
-        found.add(layout, "1")
-        yield found
-
-
-def options(**more: Any) -> RegistryOptions:
-    """What a registry on loopback needs."""
-    return RegistryOptions(plain_http=True, timeout=60, **more)
-
-
-def get(registry: FakeRegistry, name: str = "/me/image:1", **more: Any) -> str:
-    """Pull the image; return its digest."""
-    return pull(registry.host + name, registry=options(**more)).descriptor.digest
+pytestmark = pytest.mark.usefixtures("registry_client", "no_pauses")
 
 
 def test_pull(registry: FakeRegistry) -> None:
@@ -126,7 +85,7 @@ def test_a_bad_part_is_fetched_again(registry: FakeRegistry) -> None:
 def test_failures_that_pass(registry: FakeRegistry, retry_after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that failed for the moment is made again, after the time that the registry asks for."""
     waited: list[float] = []
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", waited.append)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", waited.append)
     registry.fail, registry.retry_after = 2, retry_after
     get(registry, retries=2, parallel=1)
     assert len(waited) % 2 == 0

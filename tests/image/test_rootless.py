@@ -18,18 +18,9 @@ import pytest
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
 from wasmoci.host.removal import remove_tree
-from wasmoci.image import (
-    Store,
-    as_bundle,
-    building,
-    bundle_unpacking,
-    container_rootfs,
-    open_image,
-    pull,
-    store,
-    transfer,
-    unpack,
-)
+from wasmoci.image import Store, as_bundle, building, open_image, pull, transfer, unpack
+from wasmoci.image.running import bundle_unpacking
+from wasmoci.image.storage import container_rootfs, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ import pytest
 from tests.image.making import make_layout, member, tar
 from wasmoci.errors import InvalidImage, InvalidMount
 from wasmoci.image import Volume, Wishes, as_bundle, open_image, unpack
-from wasmoci.image.rootfs import Rootfs
-from wasmoci.image.users import User, look_up
+from wasmoci.image.layers.rootfs import Rootfs
+from wasmoci.image.layers.users import User, look_up
 from wasmoci.oci.spec import Spec
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:w:/srv:/bin/sh\n"

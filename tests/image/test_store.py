@@ -14,7 +14,8 @@ import pytest
 from tests.image.children import in_child
 from tests.image.making import WASM, make_layout, member, tar, tree
 from wasmoci.errors import ImageNotFound, InvalidImage
-from wasmoci.image import Pruned, Store, as_bundle, container_rootfs, open_image, pull
+from wasmoci.image import Pruned, Store, as_bundle, open_image, pull
+from wasmoci.image.storage import container_rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

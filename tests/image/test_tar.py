@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.image.making import member, tar
 from tests.support.requirements import require
 from wasmoci.errors import ImageError, InvalidImage
-from wasmoci.image.byte_stream import parse_number
-from wasmoci.image.tar import Entry, Kind, TarReader
+from wasmoci.image.streams.byte_stream import parse_number
+from wasmoci.image.streams.tar import Entry, Kind, TarReader
 
 if TYPE_CHECKING:
     from pathlib import Path

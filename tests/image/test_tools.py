@@ -33,7 +33,11 @@ from wasmoci.image import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the tools keep owners only as root")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.smoke,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the tools keep owners only as root"),
+]
 
 # me:pass, by bcrypt
 USERS = "me:$2a$04$cYbF4m7S1g8gRvCJvGTBFuqYGO5pShhxiN/atsjkHLBTBrh7cNKtK\n"
@@ -188,7 +192,7 @@ def test_run_by_podman(tools: Tools, guest: Callable[..., Path], tmp_path: Path)
     runtime.write_text(
         "#!/bin/sh\n"
         'bundle=; previous=; for word in "$@"; do [ "$previous" = --bundle ] && bundle=$word; previous=$word; done\n'
-        f'[ -n "$bundle" ] && cp "$bundle/config.json" {seen}\nexec runc "$@"\n'
+        f'[ -n "$bundle" ] && cp "$bundle/config.json" {seen} && exit 1\nexec runc "$@"\n'
     )
     runtime.chmod(0o755)
     with build(guest("hello"), destination="/hello.wasm", cmd=["given"]) as built:

@@ -30,7 +30,7 @@ def test_print(tmp_path: Path, target: str) -> None:
     else:
         assert str(RUNTIME) in json.dumps(toml.loads(text))
     if target != "kubernetes":
-        assert f"for {file(tmp_path, target)}; --write puts it there" in result.stderr.decode()
+        assert f"for {file(tmp_path, target)}; install it with --write" in result.stderr.decode()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -39,7 +39,7 @@ def test_write(tmp_path: Path) -> None:
     path = file(tmp_path, "containerd", "version = 2\n")
     arguments = ("config", "containerd", "--write", "--root", tmp_path, "--runtime", RUNTIME)
     lines = wasmoci(*arguments).stdout.decode().splitlines()
-    assert lines[:2] == [f"{path}: changed", f"{path}.wasmoci-backup: what was there before"]
+    assert lines[:2] == [f"{path}: changed", f"{path}.wasmoci-backup: the backup"]
     assert "systemctl restart containerd" in lines[2]
     assert wasmoci(*arguments).stdout.decode() == f"{path}: unchanged\n"
 
@@ -50,7 +50,7 @@ def test_user(tmp_path: Path) -> None:
     path = tmp_path / ".config/containers/containers.conf.d/50-wasmoci.conf"
     assert result.stdout.decode().splitlines()[0] == f"{path}: written"
     warnings = [line for line in result.stderr.decode().splitlines() if line.startswith("wasmoci: warning: ")]
-    assert warnings[0] == f"wasmoci: warning: {RUNTIME} isn't there"
+    assert warnings[0] == f"wasmoci: warning: {RUNTIME}: doesn't exist"
     assert len(warnings) == 1 + (os.geteuid() == 0)
 
 
@@ -61,15 +61,15 @@ def test_runtime_in_path(tmp_path: Path) -> None:
 
 
 BAD = [
-    (["docker", "--name", "Upper"], "'Upper' is no name"),
+    (["docker", "--name", "Upper"], "invalid name 'Upper'"),
     (["docker", "--name", "-a"], "expected one argument"),
-    (["docker", "--name", "a" * 59], "is no name"),
-    (["docker", "--runtime", b"/\xff"], "is no UTF-8"),
+    (["docker", "--name", "a" * 59], "invalid name"),
+    (["docker", "--runtime", b"/\xff"], "a path in UTF-8 was expected"),
     (["docker", "--root", "/x", "--user"], "not allowed with argument"),
     (["containerd", "--config-version", "1"], "invalid choice"),
     (["nerdctl"], "invalid choice: 'nerdctl'"),
     (["kubernetes", "--write"], "there is no file to write"),
-    (["cri-o", "--user", "--runtime", "/x"], "a user has no configuration of their own"),
+    (["cri-o", "--user", "--runtime", "/x"], "users have no configuration of their own"),
 ]
 
 

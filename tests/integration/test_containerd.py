@@ -186,7 +186,7 @@ REFUSALS = [
     (
         f'version = 2\n\n[plugins."{V2}".containerd.runtimes.wasmoci]\n  runtime_type = "mine"\n',
         3,
-        "a runtime 'wasmoci' is there already",
+        "another runtime 'wasmoci' exists already",
     ),
     (f'version = 2\nplugins = {{ "{V2}" = {{ }} }}\n', 2, "the runtime can't be added"),
     (f'version = 2\n[plugins."{V2}"]\ncontainerd = {{ snapshotter = "x" }}\n', 3, "the runtime can't be added"),

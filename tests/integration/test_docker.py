@@ -67,10 +67,10 @@ def test_same_content_is_left_as_it_is_written(tmp_path: Path) -> None:
 REFUSALS = [
     ('{\n  "a": 1\n  "b": 2\n}', 3, "not JSON: "),
     ("[]", 1, "found no object"),
-    ('{\n "a": 1,\n "a": 2\n}', 3, "the key 'a' stands twice"),
-    ('{\n "runtimes": []\n}', 2, "'runtimes' is no object"),
-    ('{"runtimes": {\n "wasmoci": {"runtimeType": "x"}}}', 2, "the runtime 'wasmoci' is there already"),
-    ('{"runtimes": {\n\n "wasmoci-wasm": "x"}}', 3, "the runtime 'wasmoci-wasm' is there already"),
+    ('{\n "a": 1,\n "a": 2\n}', 3, "the key 'a' appears twice"),
+    ('{\n "runtimes": []\n}', 2, "found no object as 'runtimes'"),
+    ('{"runtimes": {\n "wasmoci": {"runtimeType": "x"}}}', 2, "the runtime 'wasmoci' exists already"),
+    ('{"runtimes": {\n\n "wasmoci-wasm": "x"}}', 3, "the runtime 'wasmoci-wasm' exists already"),
     (b'{"a":\n"\xff"}', 2, "not UTF-8"),
 ]
 

@@ -59,7 +59,7 @@ def test_crio(tmp_path: Path) -> None:
 
 def test_crio_for_a_user(tmp_path: Path) -> None:
     """CRI-O has no users."""
-    with pytest.raises(IntegrationError, match="a user has no configuration of their own"):
+    with pytest.raises(IntegrationError, match="users have no configuration of their own"):
         plan("cri-o", Request(runtime=RUNTIME, home=tmp_path))
 
 

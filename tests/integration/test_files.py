@@ -91,7 +91,7 @@ def test_changed_in_the_meantime(tmp_path: Path) -> None:
     path = file(tmp_path, "docker", "{}")
     planned = plan("docker", Request(runtime=RUNTIME, root=tmp_path))
     path.write_text('{"debug": true}')
-    with pytest.raises(IntegrationError, match="it was changed in the meantime"):
+    with pytest.raises(IntegrationError, match="the file has changed meanwhile"):
         install(planned)
     assert path.read_text() == '{"debug": true}'
 

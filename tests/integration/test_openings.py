@@ -118,7 +118,7 @@ def test_old_tables_by_hand(tmp_path: Path) -> None:
     """Tables that somebody added by hand as an earlier release printed them aren't touched, and the error has the reason."""
     fragment = plan("containerd", Request(runtime=RUNTIME, root=tmp_path)).fragment.replace(*OLD)
     file(tmp_path, "containerd", f"version = 2\n{fragment}")
-    with pytest.raises(IntegrationError, match="is there already") as caught:
+    with pytest.raises(IntegrationError, match="exists already") as caught:
         apply("containerd", tmp_path)
     assert "'run.oci.*'" in (caught.value.hint or "")
 

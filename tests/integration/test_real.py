@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="Podman needs root, or a machine that allows user namespaces")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.smoke,
+    pytest.mark.skipif(os.geteuid() != 0, reason="Podman needs root, or a machine that allows user namespaces"),
+]
 
 
 @pytest.fixture

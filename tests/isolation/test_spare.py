@@ -15,10 +15,11 @@ import pytest
 
 import wasmoci
 from tests.conftest import usable
-from tests.support.left import nothing_left
+from tests.support.leak_check import nothing_left
 from tests.support.requirements import require
 from tests.support.waiting import ended, wait_for
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.handlers.wasm3 import Wasm3Handler
 from wasmoci.isolation.handler_import import reference_of
 from wasmoci.isolation.jail import root
@@ -54,9 +55,8 @@ def bundle(make_bundle: Callable[..., Path], guest: Callable[..., Path]) -> wasm
 
 def run(servers: Servers, bundle: wasmoci.Bundle) -> tuple[int, int, str]:
     """Run a guest in the jail: its process, the server's, and what it wrote."""
-    launched = Dispatcher(servers=servers).launch(
-        bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.JAIL
-    )
+    asked = Request(bundle, engine="wasm3", stdio=wasmoci.Stdio.capture(), isolation=wasmoci.Isolation.JAIL)
+    launched = Dispatcher(servers=servers).launch(asked)
     with launched as running:
         server = int(Path(f"/proc/{running.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
         result = running.wait().check()

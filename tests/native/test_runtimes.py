@@ -18,7 +18,7 @@ import pytest
 
 import wasmoci
 from tests.support.containers import listed
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import PATIENCE
 from wasmoci.dispatch.dispatcher import Dispatcher

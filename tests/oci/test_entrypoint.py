@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci.errors import EntrypointError, EntrypointNotFound, InvalidModule, InvalidSpec, WasmociError
 from wasmoci.oci.entrypoint import Entrypoint, first_bytes
 from wasmoci.oci.filesystem import plan

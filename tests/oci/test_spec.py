@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from wasmoci.errors import InvalidSpec
 from wasmoci.oci.spec import Mount, Process, Root, Spec
 

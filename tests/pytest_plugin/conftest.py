@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import ENGINES, usable
-from tests.support.guests import CACHE
+from tests.support.guests import zig_environment
 from wasmoci.dispatch import registry
 from wasmoci.errors import EngineUnavailable
 
@@ -22,7 +22,8 @@ def _project(monkeypatch: pytest.MonkeyPatch) -> None:
         usable(engine)
     for name in ("WASMOCI_ENGINE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(CACHE / "zig"))
+    for name, value in zig_environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("CI", "1")  # differences are shown whole
 
 

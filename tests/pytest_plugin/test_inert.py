@@ -6,13 +6,18 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
+pytestmark = pytest.mark.heavy
 
-LIGHT = {"wasmoci", "wasmoci.pytest_plugin"}
+LIGHT = {
+    *("wasmoci", "wasmoci.pytest_plugin", "wasmoci.host", "wasmoci.testing"),
+    *("wasmoci._startup", "wasmoci._startup.lazy", "wasmoci._startup.typing"),
+}
 
 
 def test_imports_nothing(pytester: pytest.Pytester) -> None:

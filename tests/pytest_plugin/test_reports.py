@@ -214,7 +214,7 @@ def test_differences(first: dict[str, object], second: dict[str, object], expect
 def test_who_agrees() -> None:
     """The heading says who is alone."""
     runs = [made("a"), made("b", exit_code=1), made("c")]
-    assert report_differences(runs).startswith("the engines don't agree; a, c did it like this, and others like that:")
+    assert report_differences(runs).startswith("the engines don't agree; a, c have the same result, and others differ:")
 
 
 @pytest.mark.parametrize("ignore", ["stderr", "files", "/var"])

@@ -209,7 +209,7 @@ def test_limits(run: Callable[..., pytest.RunResult], guest: Callable[..., Path]
     ("ini", "expected"),
     [
         ("wasm_timeout = soon", "wasm_timeout: invalid duration 'soon': *expected*"),
-        ("wasm_memory = much", "wasm_memory: 'much' is no *expected*"),
+        ("wasm_memory = much", "wasm_memory: invalid size 'much': *expected*"),
         ("wasm_cc = clang '-O2", 'wasm_cc: "clang \'-O2" is no command line: No closing quotation'),
     ],
 )

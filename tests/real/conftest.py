@@ -15,21 +15,19 @@ from tests.real.containerd import Containerd
 from tests.real.leftovers import settled
 from tests.real.podman import Podman
 from tests.real.programs import RUNTIME, program
-from tests.support.requirements import SMOKE, require
+from tests.support.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks for markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what hasn't the marker ``smoke``, where that is enough."""
-    if not SMOKE:
-        return
+    """Have all tests here marked for what they need."""
     here = str(config.rootpath / "tests" / "real")
-    left_out = [item for item in items if str(item.path).startswith(here) and not item.get_closest_marker("smoke")]
-    config.hook.pytest_deselected(items=left_out)
-    kept = set(items) - set(left_out)
-    items[:] = [item for item in items if item in kept]
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker("real")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.real import programs
 from tests.real.images import PAUSE
 from tests.real.programs import RUNTIME, Done
 from tests.support.waiting import wait_for
-from wasmoci.integration.plan import ANNOTATIONS
+from wasmoci.integration.configuration_plan import ANNOTATIONS
 from wasmoci.integration.toml_edit import value
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from tests.conftest import usable
 from tests.runtime.containers import LIMIT, Runtime, over_each_native
 from tests.support.waiting import ended
 
+pytestmark = pytest.mark.heavy
+
 
 @over_each_native
 def test_a_life(runtime: Runtime) -> None:

@@ -19,6 +19,8 @@ from wasmoci.runtime import staging
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def container(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:

@@ -1,1 +1,1 @@
-"""What the tests share: guests compiled from source, bundles in one call, and skips that fail in CI."""
+"""Helpers of the tests: guests compiled from source, bundles in one call, and skips that fail in CI."""

@@ -1,4 +1,4 @@
-"""Writes OCI bundles."""
+"""Writes OCI bundles, Wasm and native."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def write_native_bundle(directory: Path, script: str, *, annotations: Mapping[st
     """Write a bundle that runs a shell script with the host's own programs, and return its directory.
 
     Args:
-        directory: Where; it is made.
+        directory: The directory to create.
         script: The script.
-        annotations: None of them by default.
+        annotations: The annotations; none by default.
     """
     (directory / "rootfs").mkdir(parents=True)
     host = [path for path in ("/bin", "/lib", "/lib64", "/usr") if Path(path).exists()]

@@ -1,4 +1,4 @@
-"""The containers that a native runtime knows of, those of other programs among them."""
+"""Lists the containers of a native runtime, including those of other programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ATTEMPTS = 100
 
 
 def listed(runtime: str | Path = "runc") -> list[dict[str, Any]]:
-    """What its ``list`` says, which fails when somebody else's container goes while it looks."""
+    """Return the output of ``list``, which fails when another program's container disappears meanwhile."""
     for _ in range(_ATTEMPTS):
         done = subprocess.run([runtime, "list", "--format", "json"], capture_output=True, check=False)
         if done.returncode == 0:

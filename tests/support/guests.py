@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -24,12 +25,12 @@ _DEBIAN = "apt install clang lld wasi-libc libclang-rt-dev-wasm32"
 
 
 def build(name: str, toolchain: str = "clang") -> Path:
-    """The ``.wasm`` file of a guest.
+    """Return the ``.wasm`` file of a guest.
 
     Args:
         name: The source's name in ``tests/guests``, without its suffix (``.c`` or ``.wat``).
-        toolchain: ``clang`` (Debian's, plain MVP code) or ``ziglang`` (today's LLVM: padded LEB128, bulk memory and more).
-            A text module is assembled by wasmtime, whatever is said here.
+        toolchain: ``clang`` (Debian's, plain MVP code) or ``ziglang`` (current LLVM: padded LEB128, bulk memory and more).
+            A text module is always assembled by wasmtime.
     """
     source = SOURCES / f"{name}.c"
     if source.exists():
@@ -43,17 +44,13 @@ def compile_c(source: Path, toolchain: str = "clang", *flags: str) -> Path:
     Args:
         source: The file.
         toolchain: See :func:`build`.
-        flags: More of the compiler's options.
+        flags: Further options for the compiler.
     """
     command = [*_compiler(toolchain), *_FLAGS, *flags]
     key = [_version(toolchain), *command[1:], source.read_text(encoding="utf-8")]
     target = _target(source, toolchain, key)
     if not target.exists():
-        environment = {
-            **os.environ,
-            "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"),
-            "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
-        }
+        environment = {**os.environ, **(zig_environment() if toolchain == "ziglang" else {})}
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             partial = Path(scratch, "guest.wasm")
             subprocess.run(
@@ -77,11 +74,41 @@ def assemble(source: Path) -> Path:
 
 
 def assembled(text: str) -> bytes:
-    """A module from its text."""
+    """Assemble a text, and return the module."""
     require(importlib.util.find_spec("wasmtime"), "guests in text form need wasmtime: pip install wasmtime")
     from wasmtime import wat2wasm  # noqa: PLC0415  an engine, which may be missing
 
     return bytes(wat2wasm(text))
+
+
+@functools.cache
+def zig_environment() -> dict[str, str]:
+    """Environment variables with which zig makes its C library for a target once, and not once for each Python.
+
+    It knows what it has made by the path of its sources, which is another one in each environment. Without zig there are none.
+    """
+    found = importlib.util.find_spec("ziglang")
+    if found is None:
+        return {}
+    library = CACHE / f"zig-{importlib.metadata.version('ziglang')}"
+    if not library.exists():
+        assert found.origin is not None
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            copy = Path(scratch, "lib")
+            shutil.copytree(Path(found.origin).with_name("lib"), copy, copy_function=_link)
+            with contextlib.suppress(OSError):  # another process was faster
+                copy.rename(library)
+    cache = str(CACHE / "zig")
+    return {"ZIG_LIB_DIR": str(library), "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+
+
+def _link(source: str, target: str) -> None:
+    """Make a hard link, or a copy where there can't be one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _target(source: Path, toolchain: str, key: list[str]) -> Path:

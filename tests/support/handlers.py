@@ -1,4 +1,4 @@
-"""Engine handlers and a registry of the tests' own, for what doesn't depend on an engine."""
+"""Engine handlers and a registry for tests that don't depend on an engine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FULL = frozenset(Capability) - {Capability.TEXT, Capability.WASI_02}
 
 
 class Recorder:
-    """A handler that keeps what it was asked, and runs nothing.
+    """A handler that records its arguments, and runs nothing.
 
     Args:
         name: Its name.
-        capabilities: What it claims.
-        refusal: What it has against any module, if anything.
+        capabilities: The capabilities that it claims.
+        refusal: The message with which it refuses any module, if any.
     """
 
     def __init__(
@@ -46,38 +46,38 @@ class Recorder:
         return True
 
     def validate(self, module: Module) -> None:  # noqa: ARG002
-        """Refuse as it was told to."""
+        """Refuse the module, if so configured."""
         if self._refusal is not None:
             raise self._refusal
 
     def execute(
         self, spec: Spec, rootfs: Path, *, stdio: Stdio = INHERIT, limits: Limits = NO_LIMITS
     ) -> ExecutionResult:
-        """Keep the question, and answer with 0."""
+        """Record the arguments, and return 0."""
         self.runs.append((spec, rootfs, stdio, limits))
         return ExecutionResult(exit_code=0, reason=ExitReason.EXITED, engine=self.name)
 
 
 class Wild(Recorder):
-    """An engine that is no sandbox by itself; a worker process, which makes one without arguments, validates for it."""
+    """An engine without a sandbox; a worker process, which creates one without arguments, validates for it."""
 
     def __init__(self, name: str = "wild", refusal: Exception | None = None) -> None:
         super().__init__(name, FULL - {Capability.SANDBOXED}, refusal=refusal)
 
 
 class Strict(Wild):
-    """One that calls any module invalid."""
+    """A handler that calls any module invalid."""
 
     def __init__(self) -> None:
         super().__init__("a", InvalidModule("truncated", source="/app.wasm", offset=3))
 
 
 class Handlers(Registry):
-    """A registry that holds what it is given.
+    """A registry with given handlers.
 
     Args:
         handlers: The handlers.
-        missing: The names of engines that are registered and not installed.
+        missing: The names of engines that are registered but not installed.
     """
 
     def __init__(self, *handlers: EngineHandler, missing: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Skips that are failures where everything has to be there."""
+"""Skips tests whose requirements are missing, and fails them instead where everything has to be installed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pytest
 
 REQUIRE_ALL = os.environ.get("WASMOCI_REQUIRE_ALL") == "1"
 
-SMOKE = os.environ.get("WASMOCI_REAL") == "smoke"
-"""Whether of long tests, that show the same on every Python, a part is enough."""
+_MODE, *WANTED = os.environ.get("WASMOCI_REAL", "all").split(",")
+
+SMOKE = _MODE == "smoke"
+"""Whether to run only a part of long tests whose results don't depend on the version of Python; see :mod:`tests.support.heavy`."""
 
 
 def require(present: object, reason: str) -> None:
-    """Go on when something is present; else skip the test, or fail it under ``WASMOCI_REQUIRE_ALL=1``.
+    """Continue when something is present; otherwise skip the test, or fail it with ``WASMOCI_REQUIRE_ALL=1``.
 
     Args:
-        present: The thing, as ``shutil.which("crun")`` or ``importlib.util.find_spec("wasm3")`` gives it.
+        present: A true value if it is present, such as ``shutil.which("crun")`` or ``importlib.util.find_spec("wasm3")``.
         reason: What is missing, and how to get it.
     """
     if present:

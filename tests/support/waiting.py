@@ -1,4 +1,4 @@
-"""Waits for what comes about by itself: long enough for a busy machine, and for ever for nothing."""
+"""Waits for conditions, long enough for a busy machine, but never forever."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Seen = TypeVar("Seen")
 
 
 def settled(look: Callable[[], Seen], wanted: Seen) -> Seen:
-    """What a function gives: what is wanted, once it does, or what it gives when there is no more patience.
+    """Poll a function until it returns a value, or the time is up; return its last result.
 
     Args:
-        look: Looks at something that changes.
-        wanted: What it is to become.
+        look: Called repeatedly.
+        wanted: The expected result.
     """
     deadline = time.monotonic() + PATIENCE
     while (seen := look()) != wanted and time.monotonic() < deadline:
@@ -33,14 +33,14 @@ def wait_for(what: str, holds: Callable[[], object]) -> None:
     """Wait until something holds.
 
     Args:
-        what: What is waited for, for the message when it never comes.
-        holds: Whether it is there.
+        what: What is waited for, for the message if it never happens.
+        holds: Whether it holds.
     """
-    assert settled(lambda: bool(holds()), wanted=True), f"waited in vain for {what}"
+    assert settled(lambda: bool(holds()), wanted=True), f"waited too long for {what}"
 
 
 def ended(pid: int) -> bool:
-    """Whether a process ends, which may be no child of ours."""
+    """Return whether a process has ended; it need not be a child of this one."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -137,5 +137,5 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     """A directory with something in it is refused."""
     bundle(tmp_path / "b", EMPTY)
 
-    with pytest.raises(InvalidBundle, match="is there already"):
+    with pytest.raises(InvalidBundle, match="exists already"):
         bundle(tmp_path / "b", EMPTY)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import usable
-from tests.support.once import once
+from tests.support.measured_once import once
 from tests.support.requirements import SMOKE
 from tests.testing.caught import ALSO, CAUGHT
 from tests.testing.failures import failures
+
+pytestmark = [pytest.mark.heavy, pytest.mark.smoke]
 
 HANDLERS = Path(__file__).with_name("wrong_handlers.py")
 

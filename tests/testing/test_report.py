@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import usable
 
+pytestmark = pytest.mark.heavy
+
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engines-compared.md"
 ENGINES = ("wasmtime", "wasmer", "wasm3")
 

@@ -23,8 +23,8 @@ _PACKAGE = str(Path(wasmoci.__file__).parent)
 _ENTRIES = {
     ("_wasmtime/calls.py", "called"),
     ("_wasm3/calls.py", "_called"),
-    ("_wasmer/embedding.py", "called"),
-    ("_wasmer/service.py", "_take_call"),
+    ("_wasmer/embedded_run.py", "called"),
+    ("_wasmer/tunnel_service.py", "_take_call"),
 }
 """Where the Python of a call-back begins, on each engine."""
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.runtime.containers import Runtime
 
+pytestmark = pytest.mark.heavy
+
 BOMB = bombs.nested_loops(1200)  # minutes
 LITTLE = {"memory": {"limit": 64 << 20}, "cpu": {"quota": 50_000, "period": 100_000}}
 

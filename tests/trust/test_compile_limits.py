@@ -29,6 +29,8 @@ from wasmoci.wasm.module import Module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 BOMB = bombs.nested_loops(1200)  # minutes
 COMPILERS = ("wasmtime", "wasmer")
 

@@ -23,9 +23,11 @@ from wasmoci.testing import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 MEMORY = Path("/dev/shm")
 CONFIG = {"Entrypoint": ["/deep.wasm"], "Labels": {"module.wasm.image/variant": "compat"}}
-LEVELS = [3000, 100_000]
+LEVELS = [pytest.param(3000, marks=pytest.mark.smoke), 100_000]
 NAME_TOO_LONG = 37  # of WASI
 
 
@@ -82,8 +84,8 @@ def test_on_a_tmpfs(place: Path, guest: Callable[..., Path], engine: str, levels
 
 _KILLED = """
 import os, signal, sys
-from wasmoci.host.temporary_directory import scratch_directory
-with scratch_directory("test-") as directory:
+from wasmoci.host.temporary_directory import guest_temporary_directory
+with guest_temporary_directory("test-") as directory:
     fd = os.open(directory, os.O_RDONLY)
     for _ in range(5000):
         os.mkdir("n" * 200, dir_fd=fd)
@@ -175,7 +177,7 @@ def test_changes_are_told_or_refused(place: Path, guest: Callable[..., Path]) ->
 def test_building_of_a_deep_tree(place: Path) -> None:
     """An image of a tree that is deeper than paths can be is refused by a typed error, and no traceback."""
     from wasmoci.errors import ImageError  # noqa: PLC0415
-    from wasmoci.image.layer_writer import Copy, write_layer  # noqa: PLC0415
+    from wasmoci.image.layers.layer_writer import Copy, write_layer  # noqa: PLC0415
 
     fd = os.open(place / "tmp", os.O_RDONLY)
     for _ in range(3000):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
 
+pytestmark = pytest.mark.heavy
+
 # What the guest calls, with arguments with which it succeeds; FD is a file that it has opened.
 FD = "(i32.load (i32.const 0x100))"
 CALLS = {

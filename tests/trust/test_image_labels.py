@@ -20,12 +20,14 @@ from tests.image.making import WASM, finish, make_layout, member, put_image, tar
 from tests.support.requirements import require
 from wasmoci.errors import InvalidImage
 from wasmoci.image import as_bundle, open_image, pull, unpack
-from wasmoci.image.native_confinement import CAPABILITIES
-from wasmoci.image.seccomp import profile
+from wasmoci.image.running.native_confinement import CAPABILITIES
+from wasmoci.image.running.seccomp import profile
 from wasmoci.oci.spec import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.heavy
 
 # (module (func (export "_start")))
 PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")

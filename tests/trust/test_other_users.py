@@ -21,22 +21,25 @@ import wasmoci
 from tests.image.children import in_child
 from tests.image.making import make_layout, member, tar
 from tests.support.bundles import write_native_bundle
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.requirements import require
 from tests.support.waiting import ended
 from wasmoci import compiled
 from wasmoci.compiled import directories, entries, eviction, inspection, lock
 from wasmoci.errors import StoreError, UnsafePlace
 from wasmoci.host import private_paths, temporary_directory, user_namespace
-from wasmoci.image import Store, image_detection, push, staging
-from wasmoci.image.image import open_file_reference
-from wasmoci.image.reference import Reference
+from wasmoci.image import Store, push
+from wasmoci.image.content.image import open_file_reference
+from wasmoci.image.content.reference import Reference
+from wasmoci.image.storage import image_detection, staging
 from wasmoci.integration import Outcome, Request, install, plan
 from wasmoci.runtime import leftovers, main, native_exec, started_processes, state_directories
 from wasmoci.runtime.record import Record, is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.heavy
 
 __all__ = ["compiled", "encodings", "entries", "eviction", "image_detection", "inspection", "native_exec"]
 """Imported now: after a change of user the interpreter's own files may be out of reach."""
@@ -98,7 +101,7 @@ def use_temporary(path: Path) -> None:
     before = tempfile.tempdir
     tempfile.tempdir = str(path / "wasmoci")
     try:
-        with temporary_directory.scratch_directory("test-"):
+        with temporary_directory.guest_temporary_directory("test-"):
             pass
     finally:
         tempfile.tempdir = before

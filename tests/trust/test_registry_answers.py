@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from tests.image.making import OCI_CONFIG, OCI_MANIFEST
+from tests.image.registries import ME, options
 from tests.support.requirements import require
-from tests.trust.registries import ME, options
 from wasmoci.errors import WasmociError
 from wasmoci.image import Store, pull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.heavy
 
 MANIFEST = (
     b'{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":10},"layers":[]}'
@@ -100,7 +102,7 @@ def server() -> Iterator[str]:
 def test_any_answer(server: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but an error of ours comes of it, and nothing stays in the store."""
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", lambda _: None)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", lambda _: None)
     chance = random.Random(seed)  # noqa: S311
     store = Store(tmp_path / "store")
     for _ in range(25):

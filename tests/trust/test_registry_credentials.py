@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.image.fake_registry import FakeRegistry, serve
+from tests.image.registries import BASIC, ME, get, options
 from tests.image.tools import certificate
-from tests.support.requirements import require
-from tests.trust.registries import BASIC, ME, get, image_in, options
 from wasmoci.errors import ImageError, InvalidReference, RegistryDenied, RegistryError
 from wasmoci.image import Credential, Name, Store, open_image, parse_target, pull, push
-from wasmoci.image.challenge import parse_challenges
-from wasmoci.image.credentials import find_credential
-from wasmoci.image.registry import Repository
+from wasmoci.image.registries.challenge import parse_challenges
+from wasmoci.image.registries.client import Repository
+from wasmoci.image.registries.credentials import find_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(autouse=True)
-def _needs_client() -> None:
-    require(importlib.util.find_spec("urllib3"), "urllib3 is missing: pip install 'wasmoci[image]'")
+pytestmark = pytest.mark.heavy
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", lambda _: None)
+pytestmark = pytest.mark.usefixtures("registry_client", "no_pauses")
 
 
 @pytest.fixture(scope="session")
@@ -43,20 +32,6 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tls")
     certificate(directory)
     return directory
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Path:
-    """An image."""
-    return image_in(tmp_path / "layout")
-
-
-@pytest.fixture
-def registry(layout: Path) -> Iterator[FakeRegistry]:
-    """A registry that has the image as ``me/image:1``."""
-    with serve(FakeRegistry()) as found:
-        found.add(layout, "1")
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from types import SimpleNamespace
@@ -12,46 +11,22 @@ import pytest
 
 from tests.image.fake_registry import FakeRegistry, Flood, serve
 from tests.image.making import OCI_INDEX, OCI_MANIFEST, digest, make_layout, member, tar
-from tests.support.requirements import require
-from tests.trust.registries import ME, get, image_in, options
+from tests.image.registries import ME, get, options
 from wasmoci.cli import main
 from wasmoci.errors import ImageError, ImageLimitExceeded, InvalidImage, RegistryError
 from wasmoci.image import Store, TransferLimits, UnpackLimits, open_image, parse_target, pull, push, unpack
-from wasmoci.image.staging import locked
+from wasmoci.image.storage.staging import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.heavy
 
 TAKEN = 40 << 20
 """Bytes of an endless answer that may be gone before it is given up: what is allowed, and what the kernel holds."""
 
 
-@pytest.fixture(autouse=True)
-def _needs_client() -> None:
-    require(importlib.util.find_spec("urllib3"), "urllib3 is missing: pip install 'wasmoci[image]'")
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASMOCI_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Path:
-    """An image."""
-    return image_in(tmp_path / "layout")
-
-
-@pytest.fixture
-def registry(layout: Path) -> Iterator[FakeRegistry]:
-    """A registry that has the image as ``me/image:1``."""
-    with serve(FakeRegistry()) as found:
-        found.add(layout, "1")
-        yield found
+pytestmark = pytest.mark.usefixtures("registry_client")
 
 
 def change(registry: FakeRegistry, **members: Any) -> None:
@@ -187,7 +162,7 @@ def test_no_room(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> Non
     """What the file system has no room for isn't begun."""
     found = os.statvfs("/")
     shape = SimpleNamespace(f_bavail=200_000 // found.f_frsize, f_frsize=found.f_frsize)
-    monkeypatch.setattr("wasmoci.image.transfer_limits.os.statvfs", lambda _: shape)
+    monkeypatch.setattr("wasmoci.image.registries.transfer_limits.os.statvfs", lambda _: shape)
     with pytest.raises(ImageError, match=r"are to come, and .* are free"):
         get(registry)
     assert len(registry.requests("blobs")) == 1
@@ -340,7 +315,7 @@ def test_failures_that_never_pass_have_a_time(registry: FakeRegistry) -> None:
 def test_times_to_wait_that_are_none(registry: FakeRegistry, wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A time to wait that is none is passed over, and none is longer than half a minute."""
     waited: list[float] = []
-    monkeypatch.setattr("wasmoci.image.registry.time.sleep", waited.append)
+    monkeypatch.setattr("wasmoci.image.registries.client.time.sleep", waited.append)
     registry.fail, registry.retry_after = 1, wait
     get(registry, retries=1)
     assert max(waited) <= 30

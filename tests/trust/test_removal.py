@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image.children import in_child
-from tests.support.left import no_descriptor_left
+from tests.support.leak_check import no_descriptor_left
 from tests.support.requirements import require
 from wasmoci.host.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.heavy
 
 MEMORY = Path("/dev/shm")
 SCALE = int(os.environ.get("WASMOCI_REMOVAL_SCALE", "1"))

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 EVIL = "a\nFORGED\r\nFORGED\x0bFORGED\x85FORGED\u2028FORGED\x1b[31m\x9b2J\x07\x08\x7f\u202etxt\u2066\u200f\ufeffz"
 """Line breaks of each kind, sequences that a terminal obeys, and characters that turn or hide what is read."""
 SHORT = EVIL[:42]

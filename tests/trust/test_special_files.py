@@ -18,8 +18,8 @@ from wasmoci.dispatch import settings_file
 from wasmoci.errors import ImageError, InvalidConfiguration, InvalidImage, InvalidInput, InvalidModule, InvalidReference
 from wasmoci.host.regular_file import open_regular, read_regular
 from wasmoci.image import Copy, build, looks_like_image, open_image, parse_reference
-from wasmoci.image.certificates import tls_context
-from wasmoci.image.credentials import find_credential
+from wasmoci.image.registries.certificates import tls_context
+from wasmoci.image.registries.credentials import find_credential
 from wasmoci.integration import files
 from wasmoci.oci.bundle import Bundle
 from wasmoci.wasm.module import Module

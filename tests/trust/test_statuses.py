@@ -16,15 +16,22 @@ from tests.conftest import usable
 from tests.trust.test_call_backs import WRITER
 from wasmoci import cli
 from wasmoci.errors import EngineCrashed, EngineError
-from wasmoci.isolation.worker_outcome import Ending
+from wasmoci.isolation.worker_outcome import WorkerOutcome
 from wasmoci.result import ExecutionResult, ExitReason
 from wasmoci.testing import bundle
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FULL = Path("/dev/full")
 RESULT = {"event": "result", "engine": "e", "duration": 0.5, "message": "", "backtrace": []}
+
+
+@pytest.fixture(autouse=True)
+def _own_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ``run`` has warnings told on its standard error, for the rest of its process."""
+    monkeypatch.setattr(log, "_listeners", [])
 
 
 @pytest.mark.parametrize("reason", [reason for reason in ExitReason if reason is not ExitReason.EXITED])
@@ -54,14 +61,14 @@ def test_status_of_a_bad_end(reason: ExitReason) -> None:
 def test_answers_of_a_worker(answer: dict[str, Any]) -> None:
     """What a worker says counts only where it makes sense, all of it."""
     with pytest.raises(EngineCrashed):
-        Ending(engine="e", answer=answer, status=0, duration=1.0).result()
+        WorkerOutcome(engine="e", answer=answer, status=0, duration=1.0).result()
 
 
 @pytest.mark.parametrize("status", [0, 1, -signal.SIGSEGV])
 def test_no_answer_of_a_worker(status: int) -> None:
     """A worker that ends with 0 and has said nothing has not run its guest to a good end."""
     with pytest.raises(EngineCrashed):
-        Ending(engine="e", answer=None, status=status, duration=1.0).result()
+        WorkerOutcome(engine="e", answer=None, status=status, duration=1.0).result()
 
 
 INIT = """
@@ -209,7 +216,7 @@ def serve(tmp_path: Path) -> Callable[[bytes, dict[str, Any]], Any]:
     """Serves a guest of wasmer's SDK that has said something, and gives its outcome."""
     pytest.importorskip("wasmer_sdk")
     usable("wasmer")
-    from wasmoci.handlers._wasmer import serving  # noqa: PLC0415
+    from wasmoci.handlers._wasmer import sandbox_run  # noqa: PLC0415
     from wasmoci.handlers.base import Workload  # noqa: PLC0415
     from wasmoci.limits import Limits  # noqa: PLC0415
     from wasmoci.oci.entrypoint import Entrypoint  # noqa: PLC0415
@@ -226,7 +233,7 @@ def serve(tmp_path: Path) -> Callable[[bytes, dict[str, Any]], Any]:
                 entrypoint=entrypoint, module=entrypoint.load(files), files=files, streams=streams,
                 limits=Limits(), started=lambda: None,
             )  # fmt: skip
-            return serving._serve(_Process(said, answer), workload, wasi)  # type: ignore[arg-type]
+            return sandbox_run._serve(_Process(said, answer), workload, wasi)  # type: ignore[arg-type]
 
     return call
 
@@ -263,12 +270,12 @@ def test_end_of_the_sdk_that_is_none(
 )  # fmt: skip
 def test_status_of_the_sdk_that_is_none(line: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A line that is cut short, or isn't what was agreed on, is an engine that crashed."""
-    from wasmoci.handlers._wasmer import process  # noqa: PLC0415
+    from wasmoci.handlers._wasmer import sdk_process  # noqa: PLC0415
 
     said = tmp_path / "said"
     said.write_bytes(line)
     monkeypatch.setattr(
-        process, "_BOOT", f"import os, sys\nos.write(int(sys.argv[1]), open({os.fspath(said)!r}, 'rb').read())"
+        sdk_process, "_BOOT", f"import os, sys\nos.write(int(sys.argv[1]), open({os.fspath(said)!r}, 'rb').read())"
     )
-    with process.SdkProcess(b"", tmp_path) as made, pytest.raises(EngineCrashed):
+    with sdk_process.SdkProcess(b"", tmp_path) as made, pytest.raises(EngineCrashed):
         made.status()

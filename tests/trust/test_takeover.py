@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     Run = Callable[..., ExecutionResult]
 
+pytestmark = pytest.mark.heavy
+
 _ROOT = Path(__file__).parents[2]
 _MEMORY = 16 << 20
 RESULT = {

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wasmoci import ExecutionResult
     from wasmoci.errors import WasmociError
 
+pytestmark = pytest.mark.heavy
+
 MODULE = '(module (memory (export "memory") 1) (func (export "_start")))'
 WAY_OUT = "choose another engine, or the isolation 'process'"
 

@@ -26,6 +26,8 @@ from wasmoci.testing import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 ISOLATIONS = [None, *(isolation.value for isolation in Isolation)]
 ILL_TYPED = '(module (func (export "_start") (drop (i32.add (i64.const 1) (i32.const 1)))))'
 

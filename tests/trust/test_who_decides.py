@@ -19,6 +19,7 @@ from tests.conftest import usable
 from tests.image.making import WASM, make_layout, member, tar
 from tests.support.bundles import write_native_bundle
 from tests.support.requirements import require
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidBundle, NativeRefused
 from wasmoci.image import as_bundle
 from wasmoci.isolation import Isolation
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.testing.workbench import Workbench
+
+pytestmark = pytest.mark.heavy
 
 # (module (func (export "_start")))
 PROGRAM = bytes.fromhex("0061736d0100000001040160000003020100070a01065f737461727400000a040102000b")
@@ -109,7 +112,10 @@ def _by_dispatcher(workload: str, **options: Any) -> object:
 
 def _by_launch(workload: str, **options: Any) -> object:
     platform = options.pop("platform", None)
-    with _loaded(workload) as bundle, wasmoci.Dispatcher().launch(bundle, wasm=bool(platform), **options) as running:
+    with (
+        _loaded(workload) as bundle,
+        wasmoci.Dispatcher().launch(Request(bundle, wasm=bool(platform), **options)) as running,
+    ):
         return running.wait()
 
 

@@ -61,7 +61,7 @@ class LoadsTooLittle(ImportsLate):
     """Says that it loads beforehand what it needs, and forgets something."""
 
     def preload(self) -> None:
-        """See :class:`wasmoci.handlers.base.Preloading`."""
+        """See :class:`wasmoci.handlers.contract.Preloading`."""
 
 
 class ReadsFile(ThirdParty):

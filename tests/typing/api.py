@@ -41,6 +41,7 @@ def running(bundle: str | Path) -> None:
     assert_type(result.message, str)
     assert_type(result.backtrace, tuple[str, ...])
     assert_type(result.check(), wasmoci.ExecutionResult)
+    assert_type(wasmoci.run(bundle=bundle, timeout=None), wasmoci.ExecutionResult)
     wasmoci.run(wasmoci.Bundle.load(bundle), env=["A=1"], stdin=Path("file"), fuel=1000)
     wasmoci.run(bundle, stdio=wasmoci.Stdio.inherit(), isolation=wasmoci.Isolation.INLINE)
     wasmoci.run(bundle, stdio=wasmoci.Stdio(stdin=wasmoci.Stream.NULL, stdout=print, stderr=wasmoci.Capture(1024)))
@@ -89,6 +90,11 @@ def mistakes(bundle: Path) -> None:
     wasmoci.run(bundle, timeout="5")  # type: ignore[arg-type]
     wasmoci.run(bundle, stdin="text")  # type: ignore[arg-type]
     wasmoci.run(bundle, "wasmtime")  # type: ignore[call-arg]
+    wasmoci.run(bundle, time=5)  # type: ignore[call-arg]
+    wasmoci.run()  # type: ignore[call-arg]
+    wasmoci.start(bundle, stdio=wasmoci.Stdio.null())  # type: ignore[call-arg]
+    wasmoci.explain(bundle, fuel="1")  # type: ignore[arg-type]
+    wasmoci.WorkerPool().run(bundle, engine=1)  # type: ignore[arg-type]
     wasmoci.Limits(memory="64Mi")  # type: ignore[arg-type]
 
 
@@ -101,7 +107,7 @@ def looking(bundle: Path) -> None:
     assert_type(decision, wasmoci.Classification)
     assert_type(decision.kind, wasmoci.Kind)
     assert_type(decision.engine, str | None)
-    explanation = wasmoci.explain(bundle, engine="wasmtime", timeout=1)
+    explanation = wasmoci.explain(bundle, engine="wasmtime", timeout=1, volumes=["/srv:/srv"])
     assert_type(explanation, wasmoci.Explanation)
     assert_type(explanation.to_dict(), dict[str, Any])
     assert_type(explanation.module, Mapping[str, Any])

@@ -97,21 +97,9 @@ class Guest:
         data = b"".join(a.to_bytes(4, "little") + n.to_bytes(4, "little") for a, n in regions)
         return self.put(at, data), len(regions)
 
-    def open(
-        self,
-        path: str | bytes,
-        oflags: int = 0,
-        rights: int = EVERYTHING,
-        *,
-        inheriting: int = EVERYTHING,
-        fdflags: int = 0,
-        directory: int = ROOT,
-        follow: bool = True,
-    ) -> int:
-        """Open a path; give the descriptor, and where that fails raise."""
-        errno = self.try_open(
-            path, oflags, rights, inheriting=inheriting, fdflags=fdflags, directory=directory, follow=follow
-        )
+    def open(self, path: str | bytes, oflags: int = 0, rights: int = EVERYTHING, **options: Any) -> int:
+        """Open a path; give the descriptor, and where that fails raise. The options are those of :meth:`try_open`."""
+        errno = self.try_open(path, oflags, rights, **options)
         assert errno == "SUCCESS", f"{path!r}: {errno}"
         return self.number(SCRATCH - 4)
 

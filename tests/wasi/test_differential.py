@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Case = Callable[[Guest], Any]
 
+pytestmark = pytest.mark.heavy
+
 populated = test_paths.populated
 
 

@@ -13,7 +13,7 @@ from tests.wasi.harness import EVERYTHING, READ, ROOT, WRITE, Guest
 from tests.wasi.test_paths import listing, outcome
 from wasmoci.errors import InvalidInput, InvalidMount
 from wasmoci.wasi import FileTree, Mount, Oflags, Preopen
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -401,6 +401,6 @@ def test_root_that_can_not_be_opened(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(InvalidInput, match="Too many open files"):
-            Namespace(FileTree(tmp_path))
+            OpenTree(FileTree(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,1 +1,1 @@
-"""What makes a start fast, and nothing else: see "Start-up" in docs/rationale.md, with what each part saves."""
+"""Makes processes start faster; "Start-up" in docs/rationale.md says what each part saves."""

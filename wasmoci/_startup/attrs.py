@@ -1,4 +1,4 @@
-"""attrs, for the modules that every start loads: type checkers see the package, and a running program :mod:`.data_classes`."""
+"""Replaces attrs in modules that every start loads: type checkers see attrs, a running program :mod:`.data_classes`."""
 
 from __future__ import annotations
 

@@ -1,23 +1,25 @@
-"""Frozen data classes as those of attrs, made without its cost: for the classes on the way of every start.
+"""Creates frozen data classes like those of attrs, without the cost of attrs, for classes that every start needs.
 
-attrs takes 15 ms to be imported, and as long again to write and compile the methods of the 45 classes that a run loads, most of which
-it makes a few of. Here the methods are written once for all classes, and only a class that is made often gets an ``__init__`` of its own.
+attrs takes 28 ms to be imported, and 15 ms to write and compile the methods of the 45 classes that a run loads, most of which it makes
+a few of. Here the methods are written once for all classes, and only a class that is made often gets an ``__init__`` of its own.
 
-It is used as ``attrs`` itself, which type checkers see in its place. For everybody else these *are* classes of attrs: what is not here is
-taken from there, and :func:`attrs.evolve`, :func:`attrs.asdict` and :func:`attrs.fields` take them.
+It is used as ``attrs`` itself, which type checkers see in its place. For everybody else these *are* classes of attrs: what somebody asks
+of one that isn't here, as its signature or its attributes, :mod:`.attrs_twin` has attrs make.
 """
 
 from __future__ import annotations
 
+import sys
 from operator import attrgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, NoReturn
+    import inspect
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
-_NOTHING: Any = object()
-_PATIENCE = 64  # objects, after which a class gets a faster __init__, whose making takes as long as that of so many
+NOTHING: Any = object()
+_PATIENCE = 64  # objects, after which a class gets a faster __init__, which takes as long to compile as creating these
 
 
 class Field:
@@ -34,7 +36,7 @@ class Field:
 
     def __init__(
         self,
-        default: Any = _NOTHING,
+        default: Any = NOTHING,
         *,
         factory: Callable[[], Any] | None = None,
         validator: Callable[[Any, Any, Any], None] | None = None,
@@ -42,7 +44,7 @@ class Field:
         repr: bool = True,  # noqa: A002  as attrs calls it
         eq: bool = True,
     ) -> None:
-        self.name = self.alias = ""
+        self.name = self.alias = self.annotation = ""
         self.default, self.factory, self.validator = default, factory, validator
         self.init, self.repr, self.eq = init, repr, eq
         self.kw_only = False
@@ -50,7 +52,7 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a value has to be given."""
-        return self.init and self.default is _NOTHING and self.factory is None
+        return self.init and self.default is NOTHING and self.factory is None
 
     def value(self) -> Any:
         """The value where none is given."""
@@ -77,20 +79,26 @@ def define(
     """See :func:`attrs.define`, and :func:`frozen`."""
 
     def decorate(cls: type) -> type:
-        fields = (*_inherited(cls), *_own(cls, kw_only=kw_only))
+        fields = _own(cls, kw_only=kw_only)
+        inherited: tuple[Field, ...] = getattr(cls, "_wasmoci_fields", ())
+        if inherited:
+            redefined = {item.name for item in fields}
+            fields = [*(item for item in inherited if item.name not in redefined), *fields]
         members: dict[str, Any] = {
-            "__init__": _first_init(cls, fields),
-            "__match_args__": tuple(item.name for item in fields if item.init and not item.kw_only),
-            "__wasmoci_fields__": fields,
-            "__attrs_attrs__": _AttrsFields(),
+            "__init__": _ready(_first_init(cls, fields), cls, fields),
+            "__match_args__": tuple([item.name for item in fields if item.init and not item.kw_only]),
+            "_wasmoci_fields": tuple(fields),
+            **_OF_ATTRS,
         }
         if eq and "__eq__" not in vars(cls):
-            equal, hashed = _comparing(fields)
+            equal, hashed = _comparing(cls, fields)
             members |= {"__eq__": equal, "__hash__": hashed if frozen else None}
         if frozen:
-            members |= {"__setattr__": _refuse, "__delattr__": _refuse}
+            members |= _FROZEN
         if repr and "__repr__" not in vars(cls):
-            members["__repr__"] = _repr
+            members["__repr__"] = vars(_Shown)["__repr__"]
+        if sys.version_info >= (3, 13):
+            members["__replace__"] = evolve
         for name, member in members.items():
             setattr(cls, name, member)
         return cls
@@ -100,7 +108,7 @@ def define(
 
 def evolve(instance: Any, /, **changes: Any) -> Any:
     """See :func:`attrs.evolve`."""
-    fields = getattr(instance, "__wasmoci_fields__", None)
+    fields = vars(type(instance)).get("_wasmoci_fields")
     if fields is None:
         import attrs  # noqa: PLC0415
 
@@ -111,31 +119,40 @@ def evolve(instance: Any, /, **changes: Any) -> Any:
     return type(instance)(**changes)
 
 
-class _AttrsFields:
-    """A class's attributes as attrs describes them, made when somebody asks."""
+class _OfAttrs:
+    """A member of a class as attrs makes it, once somebody asks for it."""
 
-    def __get__(self, _instance: object, owner: Any) -> Any:
-        import attrs  # noqa: PLC0415
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-        described = {}
-        for item in owner.__wasmoci_fields__:
-            default = attrs.NOTHING if item.default is _NOTHING else item.default
-            made = attrs.field(
-                default=default if item.factory is None else attrs.Factory(item.factory),
-                validator=item.validator,
-                init=item.init,
-                repr=item.repr,
-                eq=item.eq,
-                kw_only=item.kw_only,
-            )
-            described[item.name] = made
-        fields = attrs.fields(attrs.make_class(owner.__name__, described))
-        owner.__attrs_attrs__ = fields
-        return fields
+    def __get__(self, instance: object, owner: Any) -> Any:
+        from wasmoci._startup import attrs_twin  # noqa: PLC0415
+
+        member = getattr(attrs_twin.of(owner), self._name)
+        return member.__get__(instance, owner) if callable(member) else member
 
 
-def _inherited(cls: type) -> Sequence[Field]:
-    return getattr(cls, "__wasmoci_fields__", ())
+_OF_ATTRS = {name: _OfAttrs(name) for name in ("__attrs_attrs__", "__attrs_props__")}
+_FROZEN = {name: _OfAttrs(name) for name in ("__setattr__", "__delattr__")}
+
+
+class _Described:
+    """What :mod:`inspect` and :mod:`typing` find behind an ``__init__``: how attrs would have written it."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        import inspect  # noqa: PLC0415
+
+        from wasmoci._startup import attrs_twin  # noqa: PLC0415
+
+        return inspect.signature(attrs_twin.of(self._cls).__init__)
+
+    @property
+    def __globals__(self) -> Mapping[str, Any]:
+        return vars(sys.modules[self._cls.__module__])
 
 
 def _own(cls: type, *, kw_only: bool) -> list[Field]:
@@ -143,25 +160,30 @@ def _own(cls: type, *, kw_only: bool) -> list[Field]:
     for name, annotation in vars(cls).get("__annotations__", {}).items():
         if str(annotation).startswith(("ClassVar", "typing.ClassVar")):
             continue
-        given = vars(cls).get(name, _NOTHING)
+        given = vars(cls).get(name, NOTHING)
         item = given if isinstance(given, Field) else Field(given)
-        item.name, item.alias, item.kw_only = name, name.lstrip("_"), kw_only
+        item.name, item.alias, item.annotation, item.kw_only = name, name.lstrip("_"), annotation, kw_only
         fields.append(item)
-        if given is not _NOTHING:
+        if given is not NOTHING:
             delattr(cls, name)
     return fields
 
 
-def _first_init(cls: type, fields: tuple[Field, ...]) -> Callable[..., None]:
+def _first_init(cls: type, fields: Sequence[Field]) -> Callable[..., None]:
     """An ``__init__`` for the first few objects, which then gives its place to one that is faster."""
-    positional = [item.alias for item in fields if item.init and not item.kw_only]
-    names = {item.alias for item in fields if item.init}
-    required = {item.alias for item in fields if item.required}
     count = 0
+    expected: Any = None
 
     def __init__(self: Any, *args: Any, **given: Any) -> None:  # noqa: N807
-        nonlocal count
+        nonlocal count, expected
         count += 1
+        if expected is None:  # now and not before: most classes of a start get no object
+            expected = (
+                [item.alias for item in fields if item.init and not item.kw_only],
+                {item.alias for item in fields if item.init},
+                {item.alias for item in fields if item.required},
+            )
+        positional, names, required = expected
         from_position = dict(zip(positional, args, strict=False))
         complete = required <= from_position.keys() | given.keys()
         fits = len(args) <= len(positional) and given.keys() <= names and not from_position.keys() & given.keys()
@@ -179,44 +201,52 @@ def _first_init(cls: type, fields: tuple[Field, ...]) -> Callable[..., None]:
             if item.validator is not None:
                 item.validator(self, item, values[item.name])
 
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     return __init__
 
 
-def _compile(cls: type, fields: tuple[Field, ...]) -> Callable[..., None]:
-    """An ``__init__`` that is written for a class."""
-    scope: dict[str, Any] = {"NOTHING": _NOTHING}
-    parameters = ["self"]
-    keywords: list[str] = []
-    lines = ["    values = self.__dict__"]
-    for index, item in enumerate(fields):
-        scope[f"f{index}"] = item
-        value = f"f{index}.value()"
-        if item.init:
-            text = item.alias if item.required else f"{item.alias}=NOTHING"
-            (keywords if item.kw_only else parameters).append(text)
-            value = item.alias if item.required else f"{value} if {item.alias} is NOTHING else {item.alias}"
-        lines.append(f"    values[{item.name!r}] = {value}")
-    lines += [
-        f"    f{index}.validator(self, f{index}, values[{item.name!r}])"
-        for index, item in enumerate(fields)
-        if item.validator is not None
-    ]
-    star = ["*"] if keywords else []
-    source = f"def __init__({', '.join(parameters + star + keywords)}):\n" + "\n".join(lines)
-    exec(source, scope)  # noqa: S102  of names that are in our own source
-    init: Callable[..., None] = scope["__init__"]
-    init.__qualname__ = f"{cls.__qualname__}.__init__"
+def _ready(init: Callable[..., None], cls: type, fields: Sequence[Field]) -> Callable[..., None]:
+    """An ``__init__`` that introduces itself as that of attrs does."""
+    _named(init, cls)
+    init.__annotations__ = {"return": None, **{item.alias: item.annotation for item in fields if item.init}}
+    init.__wrapped__ = _Described(cls)  # type: ignore[attr-defined]
     return init
 
 
-def _refuse(_self: object, *_: object) -> NoReturn:
-    from attrs.exceptions import FrozenInstanceError  # noqa: PLC0415
+def _named(method: Any, cls: type) -> None:
+    """Give a method the names that it would have, had it been written in the class."""
+    name = cls.__qualname__
+    method.__module__ = cls.__module__
+    method.__qualname__ = f"{name}.{method.__name__}"
+    method.__doc__ = f"Method generated by attrs for class {name}."
+    method.__annotations__ = {}
 
-    raise FrozenInstanceError
+
+def _compile(cls: type, fields: Sequence[Field]) -> Callable[..., None]:
+    """An ``__init__`` that is written for a class."""
+    scope: dict[str, Any] = {"NOTHING": NOTHING}
+    parameters = ["self"]
+    keywords: list[str] = []
+    lines = ["    values = self.__dict__"]
+    checks = []
+    for index, item in enumerate(fields):
+        scope[f"f{index}"], scope[f"d{index}"] = item, item.default
+        value, check = f"f{index}.value()", f"    f{index}.validator(self, f{index}, values[{item.name!r}])"
+        if item.init:
+            text = item.alias if item.required else f"{item.alias}=d{index}"
+            (keywords if item.kw_only else parameters).append(text)
+            value = item.alias if item.factory is None else f"{value} if {item.alias} is NOTHING else {item.alias}"
+            if item.factory is None and not item.required:
+                check = f"    if {item.alias} is not d{index}:\n    {check}"
+        lines.append(f"    values[{item.name!r}] = {value}")
+        if item.validator is not None:
+            checks.append(check)
+    star = ["*"] if keywords else []
+    source = f"def __init__({', '.join(parameters + star + keywords)}):\n" + "\n".join(lines + checks)
+    exec(source, scope)  # noqa: S102  of names that are in our own source
+    return _ready(scope["__init__"], cls, fields)
 
 
-def _comparing(fields: tuple[Field, ...]) -> tuple[Callable[[Any, Any], Any], Callable[[Any], int]]:
+def _comparing(cls: type, fields: Sequence[Field]) -> tuple[Callable[[Any, Any], Any], Callable[[Any], int]]:
     """``__eq__`` and ``__hash__`` of a class."""
     names = [item.name for item in fields if item.eq]
     values: Callable[[Any], Any] = attrgetter(*names) if names else type
@@ -227,9 +257,16 @@ def _comparing(fields: tuple[Field, ...]) -> tuple[Callable[[Any, Any], Any], Ca
     def __hash__(self: Any) -> int:  # noqa: N807
         return hash(values(self))
 
+    for method in (__eq__, __hash__):
+        _named(method, cls)
     return __eq__, __hash__
 
 
-def _repr(self: Any) -> str:
-    shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in self.__wasmoci_fields__ if f.repr)
-    return f"{type(self).__qualname__.rpartition('>.')[2]}({shown})"
+class _Shown:
+    def __repr__(self: Any) -> str:
+        """Method generated by attrs."""
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in self._wasmoci_fields if f.repr)
+        return f"{type(self).__qualname__.rpartition('>.')[2]}({shown})"
+
+
+_Shown.__repr__.__annotations__.clear()

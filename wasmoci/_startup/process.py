@@ -1,6 +1,6 @@
-"""A process of our own: how it begins, and how it ends.
+"""Begins and ends a process of wasmoci: settings for a fast start, and an exit without the interpreter's cleanup.
 
-Imports nothing of ours, and next to nothing: it is on the way of every native container.
+It imports hardly anything, because it runs for every native container.
 """
 
 from __future__ import annotations

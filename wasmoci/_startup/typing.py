@@ -1,6 +1,6 @@
-"""What modules take of :mod:`typing` while they are loaded, without loading it: 3 ms of each Python that starts.
+"""Provides ``TYPE_CHECKING`` and ``NamedTuple`` without importing :mod:`typing`, which takes 3 ms of every start.
 
-Type checkers see the real thing: they take any name ``TYPE_CHECKING`` for true.
+Type checkers see :mod:`typing` itself: they treat any name ``TYPE_CHECKING`` as true.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The ``wasmoci`` command: it parses arguments and prints; what it does is done by the library.
+"""The ``wasmoci`` command: parses arguments, calls the library, and prints the results.
 
-One module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported when it runs, so that
-the command starts fast.
+There is one module for each sub-command (:class:`wasmoci.cli.parsing.Command`). What a sub-command needs is imported
+when it runs, so that the command starts fast.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from wasmoci import __version__
 from wasmoci._startup.process import begin, end
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.output import complain, prepare
@@ -21,44 +22,35 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 EXIT_ERROR = 125
-"""The status for an error of wasmoci itself, as Docker and Podman have it: it can't be mistaken for a guest's."""
+"""The status for an error of wasmoci itself, as with Docker and Podman, so that it isn't mistaken for a guest's."""
 
 DEBUG_VARIABLE = "WASMOCI_DEBUG"
 
 
 COMMANDS = {
-    "run": "run",
-    "explain": "explain",
-    "build": "build",
-    "pull": "pull",
-    "push": "push",
-    "images": "images",
-    "inspect": "inspect_",
-    "unpack": "unpack",
-    "rm": "rm",
-    "prune": "prune",
-    "cache": "cache",
-    "engines": "engines",
-    "doctor": "doctor",
-    "config": "config",
+    "run": "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 mean that it didn't run.",
+    "explain": "Explain what a run of a bundle, an image or a container of the runtime would do, without running it.",
+    "build": "Build an image from a WebAssembly module, reproducibly.",
+    "pull": "Copy an image from a registry, a layout or an archive into the local store.",
+    "push": "Copy an image to a registry, a layout or an archive.",
+    "images": "List the images in the local store.",
+    "inspect": "Print an image's manifest and config as JSON.",
+    "unpack": "Unpack an image into a bundle, which runc and crun accept as well.",
+    "rm": "Remove images from the local store.",
+    "prune": "Remove blobs, root file systems and interrupted transfers that no image needs from the local store.",
+    "cache": "Show, prune or fill the compile cache.",
+    "engines": "List the registered engines and their capabilities.",
+    "doctor": "Report what is installed, what is missing, and what to do about it.",
+    "config": "Print or install the configuration that makes Podman, containerd, CRI-O, Docker or Kubernetes use wasmoci-runtime.",
 }
-"""The sub-commands, in the order in which they are listed, and their modules."""
+"""The sub-commands in the order in which they are listed, each with one line about it."""
 
 
 def read(argv: Sequence[str]) -> Any:
-    """The options of a command line, and its sub-command's module as ``command``; where it is wrong, the command ends."""
-    if argv[:1] == ["run"]:
-        from wasmoci._startup import plain_arguments  # noqa: PLC0415
-        from wasmoci.cli import run  # noqa: PLC0415
+    """Parse a command line; return its options, with the sub-command's module as ``command``. Exit if it is invalid."""
+    from wasmoci.cli.parsing import parser  # noqa: PLC0415  9 ms of a start that asks for the version
 
-        options = plain_arguments.read(run.configure, argv[1:])
-        if options is not None:
-            options.command = run
-            return options
-    from wasmoci.cli.parsing import parser  # noqa: PLC0415  it takes as long as all the rest
-
-    # The modules of the other sub-commands need not be loaded.
-    return parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
+    return parser([name for name in argv[:1] if name in COMMANDS]).parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit as end:
-        # Only the help ends well. A handler that leaves so has not run its guest to its end.
+        # Only the help exits with 0. A handler that calls exit has not run its guest to its end.
         return end.code if isinstance(end.code, int) and (end.code or options is None) else EXIT_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -94,25 +86,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tell_version() -> int:
     """Print the version, and return the exit status."""
-    from wasmoci.dispatch.distributions import version  # noqa: PLC0415
-
-    print(f"wasmoci {version('wasmoci')}", flush=True)
+    print(f"wasmoci {__version__}", flush=True)
     return 0
 
 
 def program() -> NoReturn:
-    """Run the command as a process, and end it."""
+    """Run the command as a process, and exit."""
     begin()
     end(main())
 
 
 def _failure(error: Exception) -> int:
-    """Say what went wrong, and give the exit status for it."""
+    """Print an error, and return its exit status."""
     if isinstance(error, WasmociError):
         complain(error.message, error.hint)
         return error.exit_status
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough. Nothing is left to be flushed at the exit, either.
+        # The reader has closed our output, so there must be nothing to flush at the exit, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     if isinstance(error, OSError):

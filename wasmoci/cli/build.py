@@ -1,4 +1,4 @@
-"""``wasmoci build``: an image of a WebAssembly module."""
+"""``wasmoci build``: builds an image from a WebAssembly module."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import tidy
 from wasmoci.cli.options import add_compile_timeout, settled
 from wasmoci.cli.output import complain, say, tell
+from wasmoci.dispatch.registry import Registry
+from wasmoci.errors import ImageError, InvalidReference, WasmociError
+from wasmoci.image import Copy, Platform, Store, build, build_artifact, import_image, parse_target, push
+from wasmoci.image.content.label_allow_list import annotations_of
+from wasmoci.image.content.reference import local_name
+from wasmoci.isolation import preparation
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,23 +25,21 @@ if TYPE_CHECKING:
     from wasmoci.isolation.compile_bounds import Bounds
     from wasmoci.wasm.module import Module
 
-HELP = "Make an image of a WebAssembly module, the same one every time."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     parser.add_argument(
-        "--tag", "-t", metavar="NAME", help="call it this in the local store, and in an archive or layout"
+        "--tag", "-t", metavar="NAME", help="the image's name in the local store, an archive or a layout"
     )
     parser.add_argument(
-        "--output", "-o", metavar="TARGET", help="write it to oci:DIR[:TAG] or oci-archive:FILE[:TAG], not to the store"
+        "--output", "-o", metavar="TARGET", help="write to oci:DIR[:TAG] or oci-archive:FILE[:TAG] instead of the store"
     )
     parser.add_argument(
         "--copy",
         metavar="SRC:DST",
         action="append",
         default=[],
-        help="copy a host's file or directory to a guest path; may be repeated",
+        help="copy a file or directory of the host to a guest path; may be repeated",
     )
     parser.add_argument("--destination", metavar="PATH", help="the module's guest path (default: its name at the root)")
     parser.add_argument(
@@ -46,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ARGS",
         type=_words,
         default=(),
-        help="the arguments if the caller gives none: words or a JSON array",
+        help="the default arguments: words or a JSON array",
     )
     for option, short, help_text in (
         ("--env", "-e", "a variable"),
@@ -62,9 +66,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help=f"{help_text}; may be repeated",
         )
     parser.add_argument("--workdir", "-w", metavar="PATH", default="/", help="the working directory (default: /)")
-    parser.add_argument("--user", "-u", metavar="USER[:GROUP]", default="", help="who it runs as (default: root)")
+    parser.add_argument("--user", "-u", metavar="USER[:GROUP]", default="", help="the user to run as (default: root)")
     parser.add_argument(
-        "--platform", metavar="OS/ARCH", default="wasi/wasm", help="what it is for (default: wasi/wasm)"
+        "--platform", metavar="OS/ARCH", default="wasi/wasm", help="the image's platform (default: wasi/wasm)"
     )
     parser.add_argument(
         "--variant",
@@ -73,21 +77,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the annotation module.wasm.image/variant (default: compat)",
     )
     parser.add_argument(
-        "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="the layer's (default: gzip)"
+        "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of the layer (default: gzip)"
     )
     parser.add_argument(
-        "--artifact", action="store_true", help="make an artifact of the CNCF's layout, without a file system"
+        "--artifact", action="store_true", help="build an artifact of the CNCF's layout, without a file system"
     )
     add_compile_timeout(parser)
     parser.add_argument("module", metavar="FILE.wasm", type=Path, help="the module")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Build it, and say where it is and which engines run it."""
-    from wasmoci.errors import InvalidReference  # noqa: PLC0415
-    from wasmoci.image import Store, import_image, parse_target, push  # noqa: PLC0415
-    from wasmoci.image.reference import local_name  # noqa: PLC0415
-
+    """Build the image; print its name and which engines run it."""
     if options.tag is None and options.output is None:
         raise InvalidReference("the image needs a name or a target", hint="add --tag NAME or --output TARGET")
     name = None
@@ -111,9 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _warn(image: Image) -> None:
-    """Say what of an image's labels and annotations looks as if it had a say in how it runs, and has none."""
-    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
-
+    """Warn about labels and annotations that seem to control how the image runs, but are ignored."""
     for name in annotations_of(image).left_out:
         if name.startswith(("run.oci.", "module.wasm.")):
             complain(
@@ -123,8 +121,6 @@ def _warn(image: Image) -> None:
 
 
 def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
-    from wasmoci.image import Copy, Platform, build, build_artifact  # noqa: PLC0415
-
     if options.artifact:
         return build_artifact(options.module, annotations=dict(options.annotation))
     return build(
@@ -145,11 +141,7 @@ def _built(options: argparse.Namespace) -> AbstractContextManager[BuiltImage]:
 
 
 def _tell_engines(module: Module, bounds: Bounds) -> None:
-    """Say which of the engines here will run it, and why the others won't."""
-    from wasmoci.dispatch.registry import Registry  # noqa: PLC0415
-    from wasmoci.errors import WasmociError  # noqa: PLC0415
-    from wasmoci.isolation import preparation  # noqa: PLC0415
-
+    """Print which of the installed engines can run it, and why the others can't."""
     registry = Registry()
     fit, unfit = [], []
     for name in registry.names():
@@ -165,8 +157,6 @@ def _tell_engines(module: Module, bounds: Bounds) -> None:
 
 
 def _copy(text: str) -> tuple[Path, str]:
-    from wasmoci.errors import ImageError  # noqa: PLC0415
-
     source, colon, destination = text.rpartition(":")
     if not colon or not source:
         raise ImageError(f"copy {text!r}: expected SRC:DST")
@@ -180,7 +170,7 @@ def _words(text: str) -> tuple[str, ...]:
         except ValueError:
             found = None
         if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
-            raise argparse.ArgumentTypeError(f"{text!r} is no JSON array of strings")
+            raise argparse.ArgumentTypeError(f"invalid argument {text!r}: a JSON array of strings was expected")
         return tuple(found)
     try:
         return tuple(shlex.split(text))
@@ -191,5 +181,5 @@ def _words(text: str) -> tuple[str, ...]:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r}: NAME=VALUE expected")
+        raise argparse.ArgumentTypeError(f"invalid argument {text!r}: NAME=VALUE was expected")
     return name, value

@@ -1,13 +1,21 @@
-"""``wasmoci cache``: what has been compiled and kept."""
+"""``wasmoci cache``: shows, prunes or fills the compile cache."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, human, image_options, tidy
-from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, settled, size
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, count, run_options, settled, size
 from wasmoci.cli.output import say, say_json, say_lines, table
+from wasmoci.compiled.directories import MODULES, Unusable, find, limit
+from wasmoci.compiled.inspection import look, prune
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidInput, UnsupportedWorkload
+from wasmoci.handlers.contract import Keeping, Precompiling
+from wasmoci.isolation import preparation
+from wasmoci.oci.classification import Kind
 
 if TYPE_CHECKING:
     import argparse
@@ -15,21 +23,19 @@ if TYPE_CHECKING:
 
 _NOTHING_KEPT = 1  # the exit status
 
-HELP = "Show the compile cache, remove from it, or fill it."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands."""
     commands = parser.add_subparsers(title="commands", metavar="info|prune|warm", required=True)
-    info = commands.add_parser("info", help="show where it is and what is in it", allow_abbrev=False)
+    info = commands.add_parser("info", help="show where it is and its entries", allow_abbrev=False)
     add_json(info)
     info.set_defaults(action=_info)
     prune = commands.add_parser(
         "prune",
-        help="remove damaged entries, the rest of processes that died, and what is too much",
+        help="remove damaged entries, files of dead processes, and entries beyond the limit",
         allow_abbrev=False,
     )
-    prune.add_argument("--size", metavar="SIZE", type=size, help="leave at most so much; by default what is allowed")
+    prune.add_argument("--size", metavar="SIZE", type=size, help="the limit (default: the cache's own)")
     prune.add_argument("--all", "-a", action="store_true", help="remove everything")
     add_json(prune)
     prune.set_defaults(action=_prune)
@@ -38,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_choice(warm)
     add_compile_timeout(warm)
-    warm.add_argument("--fuel", metavar="N", type=count, help="for runs that limit the instructions")
+    warm.add_argument("--fuel", metavar="N", type=count, help="for runs with a fuel limit")
     add_image(warm)
     add_json(warm)
     warm.add_argument("bundle", metavar="BUNDLE|IMAGE", help=WORKLOAD_HELP)
@@ -52,8 +58,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.inspection import look  # noqa: PLC0415
-
     report = look()
     if options.json:
         say_json({**report._asdict(), "size": report.size})
@@ -74,9 +78,6 @@ def _rows(entries: Iterable[dict[str, object]]) -> Iterable[tuple[str, ...]]:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from wasmoci.compiled.directories import MODULES, Unusable, find, limit  # noqa: PLC0415
-    from wasmoci.compiled.inspection import prune  # noqa: PLC0415
-
     try:
         base = find()
         if base is None:
@@ -96,25 +97,17 @@ def _prune(options: argparse.Namespace) -> int:
 
 
 def _warm(options: argparse.Namespace) -> int:
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
-    from wasmoci.handlers.contract import Keeping, Precompiling  # noqa: PLC0415
-    from wasmoci.isolation import Isolation, preparation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
-    from wasmoci.oci.classification import Kind  # noqa: PLC0415
-
-    limits = Limits(time=options.timeout, memory=options.memory, fuel=options.fuel)
-    isolation = None if options.isolation is None else Isolation(options.isolation)
-    with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
+    asked = run_options(options, fuel=options.fuel)
+    with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         dispatcher = Dispatcher(settings=settled(options))
-        wasm = asks_for_wasm(options.platform) or None
-        classification = dispatcher.classify(bundle, engine=options.engine, isolation=isolation, wasm=wasm)
+        request = Request.of(asked, bundle, asked.streams)
+        classification = dispatcher.classify(request)
         if classification.kind is not Kind.WASM:
-            raise UnsupportedWorkload(f"{options.bundle}: is native, there is nothing to compile")
-        selection = dispatcher.select(bundle, classification, engine=options.engine, limits=limits, isolation=isolation)
+            raise UnsupportedWorkload(f"{options.bundle}: is native; a Wasm workload was expected")
+        selection = dispatcher.select(request, classification)
         handler = selection.handler
         if not isinstance(handler, Precompiling):
-            raise UnsupportedWorkload(f"{handler.name} makes nothing of a module that could be kept")
+            raise UnsupportedWorkload(f"{handler.name} has no compiled code that could be cached")
         module, limits = selection.workload.module, selection.workload.limits
         preparation.prepare(handler, module, limits, dispatcher.settings.bounds)
         file = handler.precompile(module, limits)
@@ -123,7 +116,7 @@ def _warm(options: argparse.Namespace) -> int:
     if options.json:
         say_json({"engine": handler.name, "module": module.digest, "file": None if file is None else str(file)})
     elif file is None:
-        say(f"{handler.name}: nothing could be kept")
+        say(f"{handler.name}: nothing could be stored")
     else:
         say(f"{handler.name}: {file}")
     return _NOTHING_KEPT if file is None else 0

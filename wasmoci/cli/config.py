@@ -1,4 +1,4 @@
-"""``wasmoci config``: the configuration of the programs that are to use ``wasmoci-runtime``."""
+"""``wasmoci config``: prints or installs the configuration of programs that use ``wasmoci-runtime``."""
 
 from __future__ import annotations
 
@@ -11,48 +11,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.output import complain, say, say_lines, tell
+from wasmoci.errors import IntegrationError
+from wasmoci.integration import PROGRAM, TARGETS, Outcome, Request, install, plan
 
 if TYPE_CHECKING:
     from wasmoci.integration import Plan
-
-HELP = (
-    "Print or install the configuration that makes Podman, containerd, CRI-O, Docker or Kubernetes use wasmoci-runtime."
-)
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    from wasmoci.integration import TARGETS  # noqa: PLC0415
-
-    parser.add_argument("--write", action="store_true", help="put it into its file, with a backup of what is there")
+    parser.add_argument("--write", action="store_true", help="write it to its file, after a backup of the existing one")
     parser.add_argument(
-        "--runtime", metavar="PATH", type=_path, help="where wasmoci-runtime is; by default next to this command"
+        "--runtime", metavar="PATH", type=_path, help="the path of wasmoci-runtime (default: next to this command)"
     )
     parser.add_argument(
-        "--name", metavar="NAME", type=_name, default="wasmoci", help="what the runtime is called; by default wasmoci"
+        "--name", metavar="NAME", type=_name, default="wasmoci", help="the runtime's name (default: wasmoci)"
     )
     parser.add_argument("--default", action="store_true", help="make it the default runtime")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--root", metavar="DIR", type=_path, help="configure the machine whose files are below DIR")
+    place.add_argument("--root", metavar="DIR", type=_path, help="configure the machine whose root directory is DIR")
     place.add_argument(
         "--user",
         action="store_true",
-        help="podman, containerd, docker: your own configuration; implied for podman by not being root",
+        help="podman, containerd, docker: configure it for this user only; the default for podman unless root",
     )
-    place.add_argument("--system", action="store_true", help="that of the whole machine")
+    place.add_argument("--system", action="store_true", help="configure it for the whole machine")
     parser.add_argument(
         "--systemd-cgroup",
         action=argparse.BooleanOptionalAction,
-        help="containerd: let systemd make cgroups, as the kubelet's cgroupDriver says; by default as for runc",
+        help="containerd: create cgroups through systemd, like the kubelet's cgroupDriver (default: as for runc)",
     )
     parser.add_argument(
         "--config-version",
         metavar="N",
         type=int,
         choices=(2, 3),
-        help="containerd: the version of a new file; by default 2",
+        help="containerd: the version of a new configuration file (default: 2)",
     )
     parser.add_argument(
         "--no-example", dest="example", action="store_false", help="kubernetes: leave out the example of a pod"
@@ -62,9 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print or install it."""
-    from wasmoci.integration import PROGRAM, Outcome, Request, install, plan  # noqa: PLC0415
-
-    # Kubernetes' objects name the runtime, and not where it is.
+    # Kubernetes' objects contain the runtime's name, but not its path.
     runtime = options.runtime or (Path(PROGRAM) if options.target == "kubernetes" else _installed())
     user = options.user or (options.target == "podman" and os.geteuid() != 0 and not (options.system or options.root))
     planned = plan(
@@ -81,16 +75,16 @@ def run(options: argparse.Namespace) -> int:
         ),
     )
     if options.root is None and planned.path is not None and not runtime.exists():
-        complain(f"{runtime} isn't there", kind="warning")
+        complain(f"{runtime}: doesn't exist", kind="warning")
     if options.user and options.target == "podman" and os.geteuid() == 0:
-        complain("as root, Podman reads no user's configuration", kind="warning")
+        complain("Podman doesn't read a user's configuration when it runs as root", kind="warning")
     for warning in planned.warnings:
         complain(warning, kind="warning")
     if options.write:
         done = install(planned)
         say(f"{planned.path}: {done.outcome.value}")
         if done.backup is not None:
-            say(f"{done.backup}: what was there before")
+            say(f"{done.backup}: the backup")
         for note in planned.notes if done.outcome is not Outcome.UNCHANGED else ():
             say(note)
     else:
@@ -99,20 +93,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(planned: Plan) -> None:
-    """Print what can be piped on, and beside it what is to be known."""
+    """Print the configuration to the standard output, and notes on it to the standard error."""
     say_lines(planned.fragment.removesuffix("\n"))
     if planned.path is not None:
-        there = ", where it is already" if planned.before == planned.after else "; --write puts it there"
+        there = ", which already contains it" if planned.before == planned.after else "; install it with --write"
         tell(f"for {planned.path}{there}")
     for note in planned.notes:
         tell(note)
 
 
 def _installed() -> Path:
-    """The runtime that belongs to this command."""
-    from wasmoci.errors import IntegrationError  # noqa: PLC0415
-    from wasmoci.integration import PROGRAM  # noqa: PLC0415
-
+    """Return the path of the runtime that is installed with this command."""
     directories = [Path(program).parent for program in (sys.argv[0], sys.executable) if program]
     for directory in directories:
         path = directory.absolute() / PROGRAM
@@ -121,24 +112,24 @@ def _installed() -> Path:
     found = shutil.which(PROGRAM)
     if found is None:
         raise IntegrationError(
-            f"{PROGRAM} is neither next to this command nor in PATH", hint="say where it is: --runtime PATH"
+            f"{PROGRAM} is neither next to this command nor in PATH", hint="give its path: --runtime PATH"
         )
     return Path(found).absolute()
 
 
 def _path(text: str) -> Path:
-    """A path, made absolute; the files that it is written to are UTF-8."""
+    """Parse a path, and make it absolute; it has to be UTF-8, as the files that contain it are."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no UTF-8, which configuration files are") from None
+        raise argparse.ArgumentTypeError(f"invalid path {text!r}: a path in UTF-8 was expected") from None
     return Path(os.path.abspath(text))  # noqa: PTH100  without following links
 
 
 def _name(text: str) -> str:
-    """A name that a RuntimeClass can have as well."""
+    """Parse a name, which has to be valid for a RuntimeClass as well."""
     if not _NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name; lower-case letters, digits and hyphens were expected, a hyphen neither first nor last"
+            f"invalid name {text!r}: lower-case letters, digits and hyphens were expected, without a hyphen at either end"
         )
     return text

@@ -1,4 +1,4 @@
-"""``wasmoci doctor``: what is here, what is missing, and what to do about it."""
+"""``wasmoci doctor``: reports what is installed, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import os
 import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from wasmoci.api import engines
 from wasmoci.cli.options import add_json
 from wasmoci.cli.output import say, say_json, table
+from wasmoci.dispatch.settings import Settings
+from wasmoci.errors import IntegrationError, InvalidConfiguration
+from wasmoci.integration import containerd, crio
+from wasmoci.isolation.jail.self_test import attempt
+from wasmoci.native.programs import RUNTIMES
+from wasmoci.native.runtimes import installed
+from wasmoci.wasi.syscalls import openat2_available
 
 if TYPE_CHECKING:
     import argparse
@@ -20,21 +29,19 @@ if TYPE_CHECKING:
 
     from wasmoci.native.runtimes import NativeRuntime
 
-HELP = "Say what is installed, what is missing, and what to do about it."
-
 OK, MISSING, PROBLEM = "ok", "missing", "problem"
 _STATE_WIDTH = 7
-_VERSION_LIMIT = 10  # seconds that another program may take to tell its version
+_VERSION_LIMIT = 10  # seconds that another program may take to print its version
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
         topic: ``host``, ``engines``, ``native runtimes``, ``integration`` or ``settings``.
-        name: The thing.
-        state: ``ok``; ``missing`` for what one can do without; ``problem``.
+        name: What was checked.
+        state: ``ok``, ``missing`` (for something optional) or ``problem``.
         detail: What was found.
         advice: What to do about it; empty when there is nothing to do.
     """
@@ -52,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the findings; the status is 1 when one is a problem."""
+    """Print the findings; return 1 if one is a problem."""
     findings = tuple(_findings())
     if options.json:
         say_json([attrs.asdict(finding) for finding in findings])
@@ -82,10 +89,6 @@ def _findings() -> Iterator[Finding]:
 
 
 def _host() -> Iterator[Finding]:
-    from importlib.metadata import version  # noqa: PLC0415
-
-    from wasmoci.wasi.syscalls import openat2_available  # noqa: PLC0415
-
     yield Finding(topic="host", name="wasmoci", state=OK, detail=version("wasmoci"))
     python = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable or 'an unknown place'}"
     yield Finding(topic="host", name="python", state=OK, detail=python)
@@ -104,7 +107,7 @@ def _host() -> Iterator[Finding]:
             topic="host",
             name="openat2",
             state=MISSING,
-            detail="paths are walked one component at a time, which is as safe and slower",
+            detail="paths are resolved one component at a time, which is as safe but slower",
             advice="it needs Linux 5.6 or later, and a seccomp profile that allows it",
         )
 
@@ -112,23 +115,17 @@ def _host() -> Iterator[Finding]:
 
 
 def _jail() -> Finding:
-    from wasmoci.isolation.jail.self_test import attempt  # noqa: PLC0415
-
     trial = attempt()
     if trial.problem:
-        advice = "without it an engine that is no sandbox by itself, such as wasm3, runs only with --isolation process or inline"
+        advice = "without it, an engine without a sandbox, such as wasm3, runs only with --isolation process or inline"
         return Finding(topic="host", name="jail", state=MISSING, detail=trial.problem, advice=advice)
     advice = (
-        ""
-        if trial.is_apart
-        else "with user namespaces a guest in the jail would not even see that other files are there"
+        "" if trial.is_apart else "with user namespaces, a guest in the jail couldn't even see that other files exist"
     )
     return Finding(topic="host", name="jail", state=OK, detail=trial.detail, advice=advice)
 
 
 def _engines() -> Iterator[Finding]:
-    from wasmoci.api import engines  # noqa: PLC0415
-
     statuses = engines()
     for status in statuses:
         if status.available:
@@ -150,9 +147,6 @@ def _engines() -> Iterator[Finding]:
 
 
 def _native_runtimes() -> Iterator[Finding]:
-    from wasmoci.native.programs import RUNTIMES  # noqa: PLC0415
-    from wasmoci.native.runtimes import installed  # noqa: PLC0415
-
     found = {runtime.name: runtime for runtime in installed()}
     for name, runtime in found.items():
         yield Finding(topic="native runtimes", name=name, state=OK, detail=f"{_version(runtime)} at {runtime.path}")
@@ -190,14 +184,11 @@ def _version(runtime: NativeRuntime) -> str:
 
 
 def integration(root: Path | None = None) -> Iterator[Finding]:
-    """What in the configuration of containerd and CRI-O lets a pod's author act on the host.
+    """Report what in the configuration of containerd and CRI-O gives authors of pods control of the host.
 
     Args:
-        root: The directory below which the machine's files are; None for this machine's own.
+        root: The machine's root directory; None for this machine.
     """
-    from wasmoci.errors import IntegrationError  # noqa: PLC0415
-    from wasmoci.integration import containerd, crio  # noqa: PLC0415
-
     for name, module in (("containerd", containerd), ("cri-o", crio)):
         try:
             found = module.openings(root)
@@ -206,7 +197,7 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
                 topic="integration",
                 name=name,
                 state=MISSING,
-                detail=f"its configuration can't be looked at: {error.message}",
+                detail=f"its configuration can't be checked: {error.message}",
                 advice=error.hint or "",
             )
             continue
@@ -216,14 +207,11 @@ def integration(root: Path | None = None) -> Iterator[Finding]:
 
 
 def _settings() -> Finding:
-    from wasmoci.dispatch.settings import Settings  # noqa: PLC0415
-    from wasmoci.errors import InvalidConfiguration  # noqa: PLC0415
-
     try:
         settings = Settings.load()
     except InvalidConfiguration as error:
         return Finding(
-            topic="settings", name="file", state=PROBLEM, detail=error.message, advice=error.hint or "mend the file"
+            topic="settings", name="file", state=PROBLEM, detail=error.message, advice=error.hint or "correct the file"
         )
     detail = f"{settings.source or 'no configuration file'}; engines: {', '.join(settings.engines)}"
     if settings.engine:

@@ -1,18 +1,19 @@
-"""``wasmoci engines``: what can run a guest here."""
+"""``wasmoci engines``: lists the registered engines and their capabilities."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wasmoci.api import engines
 from wasmoci.cli.options import add_json
 from wasmoci.cli.output import say_json, say_lines, table
+from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.jail.support import support
 
 if TYPE_CHECKING:
     import argparse
 
     from wasmoci.dispatch.registry import EngineStatus
-
-HELP = "List the engines that are registered, and what each can do here."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +23,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the engines."""
-    from wasmoci.api import engines  # noqa: PLC0415
-
     statuses = engines()
     if options.json:
         say_json([status.to_dict() for status in statuses])
@@ -40,10 +39,7 @@ def _row(status: EngineStatus) -> tuple[str, str, str, str, str]:
 
 
 def _place(status: EngineStatus) -> str:
-    """Where its guests run where nobody says otherwise."""
-    from wasmoci.handlers.capabilities import Capability  # noqa: PLC0415
-    from wasmoci.isolation.jail.support import support  # noqa: PLC0415
-
+    """Return where the engine's guests run by default."""
     if Capability.SANDBOXED in status.capabilities:
         return "inline"
     return "nowhere: no jail" if support().problem else "in the jail"

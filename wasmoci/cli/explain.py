@@ -1,4 +1,4 @@
-"""``wasmoci explain``: what a run would do, and why."""
+"""``wasmoci explain``: explains what a run would do, without running anything."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.cli.image_options import WORKLOAD_HELP, add_image, add_native, image_options, tidy
-from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, settled
+from wasmoci.cli.options import add_choice, add_compile_timeout, add_json, run_options, settled
 from wasmoci.cli.output import say, say_json, say_lines
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.explanation import explain_bundle
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
+from wasmoci.runtime.container_lookup import find
 
 if TYPE_CHECKING:
     import argparse
 
     from wasmoci.runtime.container_lookup import Container
-
-HELP = "Say what a run would do with a bundle, an image or a container of the runtime, and why; nothing of it runs."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_image(parser)
     add_native(parser)
     parser.add_argument(
-        "--runtime-root", metavar="DIR", help="where the native runtime keeps a container; by default the usual places"
+        "--runtime-root", metavar="DIR", help="where the native runtime keeps its containers (default: the usual ones)"
     )
     parser.add_argument(
-        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or the id of a container, or its beginning"
+        "bundle", metavar="BUNDLE|IMAGE|CONTAINER", help=f"{WORKLOAD_HELP}, or a container's id or the beginning of one"
     )
 
 
@@ -40,22 +43,10 @@ def run(options: argparse.Namespace) -> int:
     container = _container(options)
     if container is not None:
         options.bundle = str(container.bundle)
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.explanation import explain_bundle  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm, opened  # noqa: PLC0415
-    from wasmoci.isolation import Isolation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
-
-    with tidy(), opened(options.bundle, image=lambda: image_options(options)) as bundle:
+    asked = run_options(options, native=options.native)
+    with tidy(), opened(asked, image=lambda: image_options(options)) as bundle:
         explanation = explain_bundle(
-            bundle,
-            Dispatcher(settings=settled(options)),
-            engine=options.engine,
-            limits=Limits(time=options.timeout, memory=options.memory),
-            isolation=None if options.isolation is None else Isolation(options.isolation),
-            wasm=asks_for_wasm(options.platform) or None,
-            native=options.native,
-            made=container is not None,
+            Request.of(asked, bundle, asked.streams), Dispatcher(settings=settled(options)), made=container is not None
         )
     if options.json:
         what = {} if container is None else {"container": attrs.asdict(container, value_serializer=_plain)}
@@ -68,11 +59,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _container(options: argparse.Namespace) -> Container | None:
-    """The container that is meant; None where it is a bundle, or is to be looked for among images."""
+    """Return the container with an id; None if the argument is a bundle or may be an image."""
     if os.path.lexists(options.bundle):
         return None
-    from wasmoci.runtime.container_lookup import find  # noqa: PLC0415
-
     return find(options.bundle, options.runtime_root)
 
 

@@ -1,4 +1,4 @@
-"""Options that the sub-commands about images share, and what they do with signals and progress."""
+"""Options that the sub-commands for images share, the progress bar, and cleaning up after signals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from wasmoci import image
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.options import refusal, seconds, size
 from wasmoci.text.escape import one_line
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from wasmoci.image.model import Descriptor
-    from wasmoci.image.registry_options import RegistryOptions
-    from wasmoci.image.unpack_limits import UnpackLimits
+    from wasmoci.image.content.model import Descriptor
 
 REFERENCE_HELP = (
     "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], docker://NAME, containers-storage:NAME, "
@@ -32,21 +31,21 @@ _KILO = 1000
 
 
 def add_platform(parser: argparse.ArgumentParser) -> None:
-    """The platform to take from an index."""
+    """Add the option for the platform to take from an index."""
     parser.add_argument(
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
-        help="which of an index's images to take; by default one for Wasm, else one for this machine; wasi/* means Wasm "
-        "or an error",
+        help="the image to take from an index (default: one for Wasm, else one for this machine); "
+        "wasi/* accepts only Wasm",
     )
 
 
 def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
-    """How registries are talked to."""
+    """Add the options for registries."""
     group = parser.add_argument_group("registries")
-    group.add_argument("--creds", metavar="USER:PASSWORD", help="show these credentials to the registry that is named")
-    group.add_argument("--authfile", metavar="FILE", type=Path, help="look for credentials in this file only")
-    group.add_argument("--ca-file", metavar="FILE", type=Path, help="believe these certificates too (PEM)")
+    group.add_argument("--creds", metavar="USER:PASSWORD", help="the credentials for the registry in the image's name")
+    group.add_argument("--authfile", metavar="FILE", type=Path, help="search for credentials in this file only")
+    group.add_argument("--ca-file", metavar="FILE", type=Path, help="trust these certificate authorities as well (PEM)")
     group.add_argument("--insecure", action="store_true", help="don't verify the certificate of the registry's host")
     group.add_argument("--plain-http", action="store_true", help="use HTTP")
     if pulls:
@@ -55,70 +54,73 @@ def add_registry(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None
             metavar="HOST[/PREFIX]",
             action="append",
             default=[],
-            help="ask this registry first; may be repeated",
+            help="try this registry first; may be repeated",
         )
-        group.add_argument("--mirror-creds", metavar="USER:PASSWORD", help="show these credentials to the mirrors")
-    group.add_argument("--retries", metavar="N", type=_natural, default=3, help="try this often again (default: 3)")
+        group.add_argument("--mirror-creds", metavar="USER:PASSWORD", help="the credentials for the mirrors")
+    group.add_argument("--retries", metavar="N", type=_natural, default=3, help="the number of retries (default: 3)")
 
 
-def registry_options(options: argparse.Namespace) -> RegistryOptions:
-    """Return what :func:`add_registry` has read."""
-    from wasmoci.image.credentials import Credential  # noqa: PLC0415
-    from wasmoci.image.registry_options import RegistryOptions  # noqa: PLC0415
-    from wasmoci.image.transfer_limits import TransferLimits  # noqa: PLC0415
-
+def registry_options(options: argparse.Namespace) -> image.RegistryOptions:
+    """Return the options of :func:`add_registry`."""
     mirror_creds = getattr(options, "mirror_creds", None)
-    return RegistryOptions(
+    return image.RegistryOptions(
         plain_http=options.plain_http,
         insecure=options.insecure,
         ca_file=options.ca_file,
-        credential=None if options.creds is None else Credential.parse(options.creds),
+        credential=None if options.creds is None else image.Credential.parse(options.creds),
         authfile=options.authfile,
         mirrors=tuple(getattr(options, "mirror", ())),
         retries=options.retries,
-        mirror_credential=None if mirror_creds is None else Credential.parse(mirror_creds),
-        limits=TransferLimits(**{name: value for name, value in options.limit if name in _TRANSFER}),
+        mirror_credential=None if mirror_creds is None else image.Credential.parse(mirror_creds),
+        limits=image.TransferLimits(**{name: value for name, value in options.limit if name in _TRANSFER}),
     )
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Bounds on an image: on what it may unpack to, and on its transfer."""
+    """Add the options for the limits of unpacking and transferring an image."""
     parser.add_argument(
         "--limit",
         metavar="NAME=N",
         action="append",
         type=_limit,
         default=[],
-        help="bound what the image may become (size=SIZE, file=SIZE, entries=N, ratio=N), or what a registry may send "
+        help="limit the unpacked image (size=SIZE, file=SIZE, entries=N, ratio=N), or the transfer from a registry "
         "(blob=SIZE, pull=SIZE, documents=SIZE, layers=N, redirects=N, rate=SIZE, time=SECONDS); may be repeated",
     )
 
 
-def unpack_limits(options: argparse.Namespace) -> UnpackLimits:
-    """Return what :func:`add_limits` has read."""
-    from wasmoci.image.unpack_limits import UnpackLimits  # noqa: PLC0415
-
-    return UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
+def unpack_limits(options: argparse.Namespace) -> image.UnpackLimits:
+    """Return the limits from :func:`add_limits`."""
+    return image.UnpackLimits(**{name: value for name, value in options.limit if name in _UNPACK})
 
 
-def add_image(parser: argparse.ArgumentParser) -> None:
-    """What a sub-command that takes a bundle or an image wants to know about an image."""
+def add_image(parser: argparse.ArgumentParser, *, pulls: bool = True) -> None:
+    """Add the options for images to a sub-command that takes one.
+
+    Args:
+        parser: The sub-command's.
+        pulls: Whether it pulls images from registries.
+    """
     add_platform(parser)
     add_limits(parser)
-    add_registry(parser)
+    add_registry(parser, pulls=pulls)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the option to hide the progress of a transfer."""
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
 
 
 def add_native(parser: argparse.ArgumentParser) -> None:
-    """The word without which an image's program doesn't run natively."""
+    """Add the option that permits an image's program to run natively."""
     parser.add_argument(
-        "--native", action="store_true", help="let an image's program run natively if it isn't Wasm, held as by Podman"
+        "--native", action="store_true", help="permit an image's program to run natively, confined as by Podman"
     )
 
 
 def image_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what :func:`add_image` has read, as options of :func:`wasmoci.image.as_bundle`."""
+    """Return the options from :func:`add_image` as arguments for :func:`wasmoci.image.as_bundle`."""
     return {
-        "platform": options.platform,
         "limits": unpack_limits(options),
         "registry": registry_options(options),
     }
@@ -128,19 +130,21 @@ def _limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     read = (_UNPACK | _TRANSFER).get(name)
     if read is None:
-        raise refusal(f"{text!r}: NAME=N expected, with a name of {', '.join(_UNPACK | _TRANSFER)}")
+        raise refusal(
+            f"invalid limit {text!r}: NAME=N was expected, with one of the names {', '.join(_UNPACK | _TRANSFER)}"
+        )
     return name, read(value)
 
 
 def _natural(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise refusal(f"{text!r} is no whole number")
+        raise refusal(f"invalid number {text!r}: a whole number was expected")
     return int(text)
 
 
 def _positive(text: str) -> int:
     if not _natural(text):
-        raise refusal(f"{text!r} is not more than 0")
+        raise refusal(f"invalid number {text!r}: more than 0 was expected")
     return int(text)
 
 
@@ -164,7 +168,7 @@ _TRANSFER: dict[str, Callable[[str], float]] = {
 
 @contextlib.contextmanager
 def tidy() -> Iterator[None]:
-    """Let a signal to end be an exception meanwhile, so that nothing half-done stays behind."""
+    """Turn signals that end the process into exceptions meanwhile, so that nothing incomplete is left behind."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -211,7 +215,7 @@ class Bar:
 
 
 def human(count: float) -> str:
-    """A number of bytes, for people."""
+    """Format a number of bytes for display."""
     if count < _KILO:
         return f"{count:.0f} B"
     units = ("kB", "MB", "GB", "TB")
@@ -220,5 +224,5 @@ def human(count: float) -> str:
 
 
 def short(digest: str) -> str:
-    """The part of a digest that people look at."""
+    """Shorten a digest for display."""
     return one_line(digest.partition(":")[2][:12])

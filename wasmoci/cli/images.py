@@ -1,4 +1,4 @@
-"""``wasmoci images``: what the local store has."""
+"""``wasmoci images``: lists the images in the local store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import human, short
 from wasmoci.cli.options import add_json
 from wasmoci.cli.output import say_json, say_lines, table
+from wasmoci.errors import InvalidImage
+from wasmoci.image import Store
 
 if TYPE_CHECKING:
     import argparse
 
-    from wasmoci.image.store import Store, Stored
-
-HELP = "List the images in the local store."
+    from wasmoci.image.storage.store import Stored
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list."""
-    from wasmoci.image import Store  # noqa: PLC0415
-
     store = Store()
     found = [(image, _size(store, image)) for image in store.images()]
     if options.json:
@@ -50,8 +48,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _size(store: Store, image: Stored) -> int | None:
-    from wasmoci.errors import InvalidImage  # noqa: PLC0415
-
     try:
         with store.open(image.descriptor.digest) as opened:
             return sum(blob.size for blob in (opened.descriptor, opened.manifest.config, *opened.manifest.layers))

@@ -1,4 +1,4 @@
-"""``wasmoci inspect``: an image's manifest and config."""
+"""``wasmoci inspect``: prints an image's manifest and config."""
 
 from __future__ import annotations
 
@@ -6,34 +6,27 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
     registry_options,
     tidy,
     unpack_limits,
 )
 from wasmoci.cli.output import say_json
+from wasmoci.image import open_image
+from wasmoci.image.content.label_allow_list import annotations_of
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Print what is known about an image, as JSON."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
-    add_registry(parser)
+    add_image(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    from wasmoci.image import open_image  # noqa: PLC0415
-    from wasmoci.image.label_allow_list import annotations_of  # noqa: PLC0415
-
     limits, registry = unpack_limits(options), registry_options(options)
     with tidy(), open_image(options.image, platform=options.platform, limits=limits, registry=registry) as image:
         say_json(

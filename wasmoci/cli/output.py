@@ -1,4 +1,4 @@
-"""What the command prints, and how it stays readable."""
+"""Prints lines, tables, JSON and errors, with untrusted text escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAYOUT = "\t\n"
 
 
 def prepare() -> None:
-    """Make the process's streams fit for use, whatever they are."""
+    """Prepare the process's streams: encoding, and streams that the caller has closed."""
     for descriptor in range(3):
         _occupy(descriptor)
     for stream in (sys.stdout, sys.stderr):
@@ -26,9 +26,9 @@ def prepare() -> None:
 
 
 def _occupy(descriptor: int) -> None:
-    """Keep a standard stream that the caller closed from becoming the number of a file that is opened later.
+    """Keep the number of a standard stream that the caller closed from being reused for another file.
 
-    It stays as good as closed: reading from it, or writing to it, fails.
+    It behaves as if it were still closed: reading from it, or writing to it, fails.
     """
     try:
         os.fstat(descriptor)
@@ -40,30 +40,30 @@ def _occupy(descriptor: int) -> None:
 
 
 def say(text: object) -> None:
-    """Print a line. Names in it may be somebody else's: what isn't printable in them is escaped, line breaks too."""
+    """Print a line. What isn't printable in it is escaped, including line breaks, as names may be untrusted."""
     print(one_line(text))
 
 
 def say_lines(text: object) -> None:
-    """Print a text of several lines, in which whatever is somebody else's was escaped before."""
+    """Print a text of several lines, in which untrusted text has been escaped."""
     print(one_line(text, keep=_LAYOUT))
 
 
 def say_json(document: object) -> None:
     """Print a document as JSON."""
-    import json  # noqa: PLC0415  most commands don't
+    import json  # noqa: PLC0415  4 ms of each start, most of which print none
 
     print(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
 
 
 def complain(message: str, hint: str | None = None, kind: str = "error") -> None:
-    """Print an error to the standard error, and on the next line what to do about it; in both, what is quoted was escaped before."""
+    """Print an error, and its hint on the next line, to the standard error; untrusted text in them has been escaped."""
     text = f"wasmoci: {kind}: {message}" if kind else f"wasmoci: {message}"
     _to_stderr(one_line(f"{text}\n{hint}" if hint else text, keep=_LAYOUT))
 
 
 def tell(text: str) -> None:
-    """Print a line to the standard error, if there is one; see :func:`say`."""
+    """Print a line to the standard error, if it is open; see :func:`say`."""
     _to_stderr(one_line(text))
 
 
@@ -73,7 +73,7 @@ def _to_stderr(text: str) -> None:
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "") -> str:
-    """Rows as lines with aligned columns; the last column is as wide as it is."""
+    """Format rows as lines with aligned columns; the last column isn't padded."""
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1:] = [0]

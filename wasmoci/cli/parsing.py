@@ -12,18 +12,15 @@ from wasmoci.cli.output import complain
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from typing import Any, NoReturn
+
+_MODULES = {"inspect": "inspect_"}
+"""The modules that aren't named as their sub-commands."""
 
 
 class Command(Protocol):
-    """What a sub-command's module has.
-
-    Attributes:
-        HELP: One line about it.
-    """
-
-    HELP: str
+    """What a sub-command's module has."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the options and arguments."""
@@ -55,20 +52,21 @@ class _Version(argparse.Action):
         parser.exit(tell_version())
 
 
-def parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser for the command line.
+def parser(names: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser for the command line, which lists all sub-commands.
 
     Args:
-        names: The sub-commands that it is to know.
+        names: Those whose modules are loaded, and whose options it knows.
     """
     top = _Parser(
         prog="wasmoci", description="Runs WebAssembly workloads described as OCI containers.", allow_abbrev=False
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", prog=top.prog, required=True)
-    for name in names:
-        command = cast("Command", importlib.import_module(f"wasmoci.cli.{COMMANDS[name]}"))
-        sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        command.configure(sub)
-        sub.set_defaults(command=command)
+    for name, about in COMMANDS.items():
+        sub = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        if name in names:
+            command = cast("Command", importlib.import_module(f"wasmoci.cli.{_MODULES.get(name, name)}"))
+            command.configure(sub)
+            sub.set_defaults(command=command)
     return top

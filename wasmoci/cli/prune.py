@@ -1,4 +1,4 @@
-"""``wasmoci prune``: what nobody needs out of the local store."""
+"""``wasmoci prune``: removes from the local store what no image needs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import human
 from wasmoci.cli.output import say
+from wasmoci.image import Store
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Remove from the local store what no image needs: blobs, root file systems, the rest of pulls that were cut off."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove it, and say how much that was."""
-    from wasmoci.image import Store  # noqa: PLC0415
-
+    """Remove it, and print how much was removed."""
     pruned = Store().prune(everything=options.all)
     say(
         f"{pruned.images} images, {pruned.blobs} blobs ({human(pruned.bytes)}), {pruned.root_file_systems} root file systems removed"

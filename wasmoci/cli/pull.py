@@ -1,4 +1,4 @@
-"""``wasmoci pull``: an image into the local store."""
+"""``wasmoci pull``: copies an image into the local store."""
 
 from __future__ import annotations
 
@@ -6,40 +6,34 @@ from typing import TYPE_CHECKING
 
 from wasmoci.cli.image_options import (
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
+    add_quiet,
     registry_options,
     tidy,
     unpack_limits,
 )
 from wasmoci.cli.output import say
+from wasmoci.image import pull
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Get an image from a registry, a layout or an archive into the local store."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
-    parser.add_argument("--tag", "-t", metavar="NAME", help="call it this in the store")
-    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
-    add_registry(parser)
+    add_image(parser)
+    parser.add_argument("--tag", "-t", metavar="NAME", help="the image's name in the store")
+    add_quiet(parser)
     parser.add_argument(
         "image",
         metavar="IMAGE",
-        help="a name, which its registry is asked for, or oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], "
+        help="a name with its registry, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or "
         "containers-storage:NAME",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Pull it, and print its digest."""
-    from wasmoci.image import pull  # noqa: PLC0415
-
     with tidy(), Bar() as bar:
         stored = pull(
             options.image,

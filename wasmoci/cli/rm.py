@@ -1,15 +1,14 @@
-"""``wasmoci rm``: names out of the local store, and with the last name the image."""
+"""``wasmoci rm``: removes names from the local store and, with its last name, an image."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from wasmoci.cli.output import say
+from wasmoci.image import Store
 
 if TYPE_CHECKING:
     import argparse
-
-HELP = "Remove images from the local store."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove them, one after the other."""
-    from wasmoci.image import Store  # noqa: PLC0415
-
+    """Remove the images, one after the other."""
     store = Store()
     for name in options.images:
         removed = store.remove(name)

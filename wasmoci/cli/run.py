@@ -1,4 +1,4 @@
-"""``wasmoci run``: a bundle or an image, on this process's streams."""
+"""``wasmoci run``: runs a bundle or an image with this process's streams."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import signal
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.cli.image_options import WORKLOAD_HELP, Bar, add_image, add_native, image_options
-from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, settled
+from wasmoci.cli.options import REMAINDER, add_choice, add_compile_timeout, count, run_options, settled
 from wasmoci.cli.output import complain, tell
+from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.opening import opened
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import InvalidInput
+from wasmoci.result import ExitReason
 from wasmoci.text import log
 
 if TYPE_CHECKING:
@@ -20,9 +24,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from wasmoci.oci.bundle import Bundle
+    from wasmoci.options import RunOptions
     from wasmoci.result import ExecutionResult
-
-HELP = "Run a bundle or an image. The exit status is the guest's; 125, 126 and 127 say that it never ran."
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
     add_choice(parser)
     add_compile_timeout(parser)
-    parser.add_argument("--fuel", metavar="N", type=count, help="limit the instructions, on an engine that counts them")
+    parser.add_argument("--fuel", metavar="N", type=count, help="limit the instructions, on an engine that supports it")
     parser.add_argument("--env", "-e", metavar="NAME=VALUE", action="append", help="set a variable; may be repeated")
     parser.add_argument(
         "--volume",
@@ -47,11 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:GUEST[:ro]",
         action="append",
         default=[],
-        help="mount a host's directory or file; may be repeated",
+        help="mount a directory or file of the host; may be repeated",
     )
     parser.add_argument("--workdir", "-w", metavar="PATH", help="the working directory, an absolute guest path")
     parser.add_argument(
-        "--read-only", action="store_true", default=None, help="let the guest only read its root file system"
+        "--read-only", action="store_true", default=None, help="make the guest's root file system read-only"
     )
     add_image(parser)
     add_native(parser)
@@ -60,33 +63,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "args",
         metavar="ARG",
         nargs=REMAINDER,
-        help="arguments for the program, in place of the bundle's; of an image, in place of its Cmd",
+        help="arguments for the program, instead of the bundle's or the image's Cmd",
     )
-    args.required = False  # or argparse would name it among what is missing
+    args.required = False  # otherwise argparse would list it among the missing arguments
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the bundle, and return the guest's status."""
-    from wasmoci.dispatch.dispatcher import Dispatcher  # noqa: PLC0415
-    from wasmoci.dispatch.opening import asks_for_wasm  # noqa: PLC0415
-    from wasmoci.isolation import Isolation  # noqa: PLC0415
-    from wasmoci.limits import Limits  # noqa: PLC0415
-
-    isolation = None if options.isolation is None else Isolation(options.isolation)
-    wasm = asks_for_wasm(options.platform) or None
+    asked = run_options(
+        options,
+        args=[_unicode(arg) for arg in options.args] or None,
+        env=None if options.env is None else [_unicode(variable) for variable in options.env],
+        volumes=options.volume,
+        cwd=None if options.workdir is None else _unicode(options.workdir),
+        read_only=options.read_only,
+        fuel=options.fuel,
+        native=options.native,
+    )
     log.listen(lambda message: complain(message, kind="warning"))
     _listen(stop=True)
     try:
         with contextlib.ExitStack() as stack:
-            bundle = stack.enter_context(_opened(options))
-            result = Dispatcher(settings=settled(options)).run(
-                bundle,
-                engine=options.engine,
-                limits=Limits(time=options.timeout, memory=options.memory, fuel=options.fuel),
-                isolation=isolation,
-                ready=lambda: _listen(stop=False),
-                wasm=wasm,
-                native=options.native,
+            bundle = stack.enter_context(_opened(asked, options))
+            result = Dispatcher(settings=settled(options)).execute(
+                Request.of(asked, bundle, asked.streams), ready=lambda: _listen(stop=False)
             )
     except _Stopped as stopped:
         _die(stopped.number)
@@ -95,28 +95,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Bundle]:
-    """The bundle, or the image as one; a bar shows how far an image has come."""
-    from wasmoci.dispatch.opening import opened  # noqa: PLC0415
-
+def _opened(asked: RunOptions, options: argparse.Namespace) -> Iterator[Bundle]:
+    """Open the bundle, or the image as a bundle; a progress bar shows the transfer of an image."""
     with contextlib.ExitStack() as stack:
         with Bar() as bar:
-            bundle = stack.enter_context(
-                opened(
-                    options.bundle,
-                    args=[_unicode(arg) for arg in options.args] or None,
-                    env=None if options.env is None else [_unicode(variable) for variable in options.env],
-                    volumes=options.volume,
-                    cwd=None if options.workdir is None else _unicode(options.workdir),
-                    read_only=options.read_only,
-                    image=lambda: {**image_options(options), "progress": bar},
-                )
-            )
+            bundle = stack.enter_context(opened(asked, image=lambda: {**image_options(options), "progress": bar}))
         yield bundle
 
 
 def _unicode(text: str) -> str:
-    """What the caller typed, as the guest is to get it: UTF-8, whatever the locale says."""
+    """Decode an argument as the guest gets it: as UTF-8, whatever the locale is."""
     try:
         return os.fsencode(text).decode()
     except UnicodeDecodeError:
@@ -126,14 +114,14 @@ def _unicode(text: str) -> str:
 
 
 def _listen(*, stop: bool) -> None:
-    """Decide what a signal to end does.
+    """Set what the signals that end the command do.
 
-    Python's own handlers wait for the guest to return, which it may never do. So a signal ends the process by itself, and the
-    kernel ends a worker process with it. A native container would live on, and a lock on the compile cache would be left: there the
-    command ends first what it has begun.
+    Python's own handlers would wait for the guest to return, which it may never do. So a signal ends the process
+    directly, and the kernel ends a worker process with it. A native container would continue, and a lock on the compile
+    cache would be left: in these cases the command first ends what it has started.
     """
     for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:  # ignored by nohup, for example
             signal.signal(number, _stop if stop else signal.SIG_DFL)
 
 
@@ -142,16 +130,14 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _die(number: int) -> NoReturn:
-    """End by a signal, so that the caller sees it."""
+    """End by a signal, so that the parent process sees it."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    os._exit(128 + number)  # the first process of a PID namespace isn't ended by it
+    os._exit(128 + number)  # in case the signal is ignored, as for the first process of a PID namespace
 
 
 def _report(result: ExecutionResult) -> None:
-    """Say how a guest ended that didn't exit by itself."""
-    from wasmoci.result import ExitReason  # noqa: PLC0415
-
+    """Print how a guest ended, unless it exited by itself."""
     if result.reason is ExitReason.EXITED:
         return
     tell(

@@ -1,4 +1,4 @@
-"""``wasmoci unpack``: an image as a bundle."""
+"""``wasmoci unpack``: unpacks an image into a bundle."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from typing import TYPE_CHECKING
 from wasmoci.cli.image_options import (
     REFERENCE_HELP,
     Bar,
-    add_limits,
-    add_platform,
-    add_registry,
+    add_image,
     registry_options,
     tidy,
     unpack_limits,
 )
 from wasmoci.cli.output import complain
+from wasmoci.image import open_image, unpack
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "Unpack an image to a bundle, which runc and crun accept, too."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and arguments."""
-    add_platform(parser)
-    add_limits(parser)
+    add_image(parser)
     parser.add_argument(
-        "--no-owner", action="store_true", help="leave all files to the caller, as an ordinary user always does"
+        "--no-owner", action="store_true", help="make the caller the owner of all files (always so unless root)"
     )
     parser.add_argument(
         "--rootless",
         action="store_true",
         default=None,
-        help="make a spec for an ordinary user's runc; implied by being one",
+        help="write a spec for rootless runc (always so unless root)",
     )
-    add_registry(parser)
     parser.add_argument("image", metavar="IMAGE", help=REFERENCE_HELP)
-    parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle to make; nothing may be there yet")
+    parser.add_argument("bundle", metavar="DIR", type=Path, help="the bundle's directory, which must not exist yet")
 
 
 def run(options: argparse.Namespace) -> int:
     """Unpack it."""
-    from wasmoci.image import open_image, unpack  # noqa: PLC0415
-
     limits = unpack_limits(options)
     with (
         tidy(),

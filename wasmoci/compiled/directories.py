@@ -1,4 +1,4 @@
-"""Where caches of code are, and whether anybody else could have put something there."""
+"""Determines the directories of the code caches, and checks that nobody but the user can write to them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Unusable(Exception):
 
 
 def find() -> Path | None:
-    """The directory that all caches are in, be it there or not; None when they are switched off.
+    """Return the directory that contains all caches, whether it exists or not; None when caching is switched off.
 
     Raises:
-        Unusable: There is no place for it.
+        Unusable: No directory can be determined.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen == OFF:
@@ -47,10 +47,10 @@ def find() -> Path | None:
 
 
 def limit() -> int:
-    """The bytes that all entries may take together.
+    """Return the maximum size of all entries together, in bytes.
 
     Raises:
-        Unusable: The setting is no size.
+        Unusable: The setting is not a size.
     """
     text = os.environ.get(SIZE_VARIABLE)
     if not text:
@@ -63,14 +63,14 @@ def limit() -> int:
 
 
 def private(directory: Path, *, writable: bool = False) -> Path:
-    """Make a directory that nobody else can write to, nor to any above it, and give its path without links.
+    """Create a directory that nobody else can write to, nor to those above; return its path without symbolic links.
 
     Args:
         directory: Its host path.
-        writable: Whether it is of no use if we can't write to it.
+        writable: Whether a directory that we can't write to is an error.
 
     Raises:
-        Unusable: It can't be made, or somebody else could put things there.
+        Unusable: It can't be created, or another user could write to it.
     """
     descriptor, real = opened(directory)
     os.close(descriptor)
@@ -80,7 +80,7 @@ def private(directory: Path, *, writable: bool = False) -> Path:
 
 
 def opened(directory: Path) -> tuple[int, str]:
-    """The same directory's descriptor, which is the caller's to close, and its path without links.
+    """Return a descriptor of the same directory, which the caller has to close, and its path without symbolic links.
 
     Raises:
         Unusable: See :func:`private`.
@@ -94,5 +94,5 @@ def opened(directory: Path) -> tuple[int, str]:
 
 
 def reason(error: UnsafePlace) -> str:
-    """What is wrong with a place and what to do about it, in one line."""
+    """Describe a problem with a path and its remedy in one line."""
     return error.message if error.hint is None else f"{error.message}; {error.hint}"

@@ -1,4 +1,4 @@
-"""Bounds for a cache of code that an engine keeps by itself, in a directory beside our own."""
+"""Limits the size of the cache that an engine keeps in a directory next to ours."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WASMER = "wasmer"
 
 
 def trim(directory: Path, room: int) -> int:
-    """Remove the files that were used least recently, until the rest takes no more than so many bytes.
+    """Remove the least recently used files until the rest fits into a number of bytes.
 
     Args:
-        directory: The host path of the cache; it need not be there.
+        directory: The host path of the cache; it need not exist.
         room: Bytes that may stay.
 
     Returns:
-        The bytes that were removed.
+        The number of bytes removed.
     """
     total = removed = 0
     for _, size, path in sorted(_files(directory), reverse=True):

@@ -1,11 +1,12 @@
-"""The entries of the compile cache.
+"""Reads, checks and writes the entries of the compile cache.
 
-An entry is a file of code, which never changes, and beside it a record: the code's checksum, what the entry is for, and a
-stamp, by which the file is known again without reading it. The kernel sets the time of a file's last change (ctime), and no
-user can set it back. A file that doesn't fit its stamp, as one that was copied, is read and compared with its checksum; so is one
-that was stamped right after it changed, when a second change could have got the same time.
+An entry consists of a file of code, which never changes, and a record next to it: the code's checksum, what the entry
+is for, and a stamp, by which the unchanged file is recognised without reading it. The stamp contains the file's ctime,
+which the kernel sets and no user can set back. A file that doesn't match its stamp (because it was copied, for example)
+is read and compared with its checksum. So is a file that was stamped right after it changed, when a second change could
+have got the same time.
 
-All names are resolved beneath a descriptor of the directory that was checked.
+All names are resolved relative to a descriptor of the directory that was checked.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import os
 import stat
 import threading
 import time
+import zlib
 from pathlib import Path
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import directories
 from wasmoci.compiled.file_names import CODE, LOCK, PART, RECORD
+from wasmoci.compiled.lock import lock
 from wasmoci.errors import UnsafePlace
 from wasmoci.host.private_paths import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
     _T = TypeVar("_T")
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FORMAT = 1
 _MOST_RECORD = 1 << 16  # bytes
-_TICK = 100_000_000  # nanoseconds: more than between two times that a file system tells apart
+_TICK = 100_000_000  # nanoseconds; more than the timestamp resolution of any file system
 _DESCRIPTORS = "/proc/self/fd"
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -45,7 +49,7 @@ class Entries:
     Args:
         path: Its host path, without links.
         descriptor: Its descriptor, which is closed at the end.
-        warn: Told what is wrong with the cache.
+        warn: Called with a description of any problem with the cache.
     """
 
     def __init__(self, path: Path, descriptor: int, warn: Callable[[str], None]) -> None:
@@ -55,7 +59,7 @@ class Entries:
 
     @classmethod
     def open(cls, base: Path, warn: Callable[[str], None]) -> Entries:
-        """The entries below the directory of all caches, which is made if need be.
+        """Open the directory of the entries in the directory of all caches; it is created if necessary.
 
         Raises:
             Unusable: It can't be used.
@@ -70,11 +74,11 @@ class Entries:
         os.close(self.descriptor)
 
     def path(self, name: str) -> Path:
-        """The host path of an entry's code."""
+        """Return the host path of an entry's code."""
         return self._directory / (name + CODE)
 
     def has(self, name: str) -> bool:
-        """Whether there is an entry, good or not."""
+        """Return whether there is an entry, sound or not."""
         try:
             os.stat(name + RECORD, dir_fd=self.descriptor, follow_symlinks=False)
             os.stat(name + CODE, dir_fd=self.descriptor, follow_symlinks=False)
@@ -83,7 +87,7 @@ class Entries:
         return True
 
     def load(self, name: str, load: Callable[[str], _T | None]) -> _T | None:
-        """What a function makes of an entry's code; None where there is no good entry."""
+        """Return the result of a function that loads an entry's code; None where there is no sound entry."""
         try:
             with self._open(name + CODE) as code:
                 good = self._is_good(name, code)
@@ -100,13 +104,13 @@ class Entries:
     def store(
         self, name: str, code: bytes, about: Mapping[str, str], make_room: Callable[[Entries, int], object]
     ) -> None:
-        """Keep an entry, and remove others that there is no more room for; its lock has to be held.
+        """Store an entry, and remove others for which there is no more room. The entry's lock has to be held.
 
         Args:
             name: The entry's name.
             code: Its code.
-            about: What it is for, to be shown.
-            make_room: Removes other entries until the rest is within so many bytes.
+            about: What it is for, to be displayed.
+            make_room: Removes other entries until the rest fits into a number of bytes.
         """
         try:
             room = directories.limit()
@@ -115,7 +119,7 @@ class Entries:
             self._write(name + CODE, code)
             with self._open(name + CODE) as written:
                 stamp = _stamp(written)
-            self._record(name, {**about, "checksum": _crc32(code)}, stamp)
+            self._record(name, {**about, "checksum": zlib.crc32(code)}, stamp)
             make_room(self, room)
         except directories.Unusable as problem:
             self._warn(str(problem))
@@ -123,16 +127,18 @@ class Entries:
             self._warn(f"{self._directory}: an entry can't be written: {error.strerror}")
 
     def remove(self, name: str) -> None:
-        """Remove an entry; whoever has it open keeps it."""
+        """Remove an entry; processes that have it open keep it."""
         for suffix in (RECORD, CODE):
             with contextlib.suppress(OSError):
                 os.unlink(name + suffix, dir_fd=self.descriptor)
 
+    def lock(self, name: str, patience: float) -> AbstractContextManager[bool]:
+        """Hold a name's lock; see :func:`wasmoci.compiled.lock.lock`."""
+        return lock(self.descriptor, name + LOCK, patience=patience)
+
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
-        """Be the only one to make an entry; False when that can't be had, and nothing may be kept."""
-        from wasmoci.compiled.lock import lock  # noqa: PLC0415
-
+        """Hold the lock for writing an entry; yields False when it isn't available, and nothing may be stored."""
         with contextlib.ExitStack() as stack:
             try:
                 got = stack.enter_context(lock(self.descriptor, name + LOCK))
@@ -142,7 +148,7 @@ class Entries:
             yield got
 
     def record(self, name: str) -> dict[str, Any] | None:
-        """What is written about an entry; None when nothing good is."""
+        """Return the record of an entry; None when it is missing or malformed."""
         try:
             with self._open(name + RECORD) as descriptor:
                 record = json.loads(os.read(descriptor, _MOST_RECORD))
@@ -151,7 +157,7 @@ class Entries:
         return record if isinstance(record, dict) and record.get("format") == _FORMAT else None
 
     def is_sound(self, name: str) -> bool:
-        """Whether an entry's code is what was written, all of it read."""
+        """Return whether an entry's code matches its checksum, by reading all of it."""
         try:
             with self._open(name + CODE) as code:
                 record = self.record(name)
@@ -165,7 +171,7 @@ class Entries:
             return False
         stamp = _stamp(code)
         if _is_known(record.get("stamp"), stamp):
-            with contextlib.suppress(OSError):  # it was used now, for the eviction
+            with contextlib.suppress(OSError):  # mark it as used, for the eviction
                 os.utime(name + RECORD, dir_fd=self.descriptor, follow_symlinks=False)
             return True
         if record.get("checksum") != _checksum(code):
@@ -178,8 +184,9 @@ class Entries:
         self._write(name + RECORD, json.dumps({**record, "format": _FORMAT, "stamp": stamp}).encode())
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file, which appears whole or not at all."""
-        # A record may be written without the lock, by several that have all read the code; they write the same.
+        """Write a file atomically."""
+        # A record may be written without the lock, by several processes that have all read the same code; they write
+        # the same.
         part = f"{name}.{os.getpid()}-{threading.get_ident()}{PART}" if name.endswith(RECORD) else name + PART
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part, dir_fd=self.descriptor)
@@ -189,7 +196,8 @@ class Entries:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
-                # Others don't get through the directory. In a container, which is shown the file alone, another user reads it.
+                # Other users can't enter the directory. In a container, which gets only the file, another user has to
+                # read it.
                 os.fchmod(descriptor, _READABLE)
             finally:
                 os.close(descriptor)
@@ -201,7 +209,7 @@ class Entries:
 
     @contextlib.contextmanager
     def _open(self, name: str) -> Iterator[int]:
-        """A file of the cache, open; only a regular one that is the user's own, and that nobody else may write to."""
+        """Open a file of the cache. It has to be a regular file of the user's that nobody else may write to."""
         shown = str(self._directory / name)
         try:
             descriptor = open_file(name, self.descriptor, shown=shown)
@@ -222,14 +230,14 @@ class Entries:
 
 
 def _stamp(descriptor: int) -> list[int]:
-    """What a file is known by, and last when that was looked at; before its content is."""
+    """Return the file's stamp with the current time, taken before its content is read."""
     now = time.time_ns()
     status = os.fstat(descriptor)
     return [status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns, now]
 
 
 def _is_known(recorded: object, stamp: list[int]) -> bool:
-    """Whether a file has not changed since its recorded stamp, when its last change had long been over."""
+    """Return whether a file is unchanged since its recorded stamp, which was taken well after its last change."""
     if not isinstance(recorded, list) or recorded[:-1] != stamp[:-1] or not isinstance(recorded[-1], int):
         return False
     changed, looked = recorded[-2:]
@@ -239,12 +247,6 @@ def _is_known(recorded: object, stamp: list[int]) -> bool:
 def _checksum(descriptor: int) -> int:
     value = position = 0
     while data := os.pread(descriptor, 1 << 20, position):
-        value = _crc32(data, value)
+        value = zlib.crc32(data, value)
         position += len(data)
     return value
-
-
-def _crc32(data: bytes, value: int = 0) -> int:
-    import zlib  # noqa: PLC0415  most entries are known by their stamp
-
-    return zlib.crc32(data, value)

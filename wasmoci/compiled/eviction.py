@@ -1,4 +1,4 @@
-"""Keeping the compile cache within its bounds: what was used least recently goes first."""
+"""Keeps the compile cache within its limits by removing the least recently used entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_ENTRIES = 4096
 
 
 class Entry(NamedTuple):
-    """An entry as it takes room.
+    """The size and age of an entry.
 
     Args:
         name: Its name.
@@ -33,8 +33,8 @@ class Pruned(NamedTuple):
     """What was removed.
 
     Args:
-        entries: How many entries.
-        size: Bytes of their code, and of what was left over from processes that died.
+        entries: The number of entries.
+        size: The bytes of their code, and of files left behind by processes that died.
     """
 
     entries: int
@@ -42,7 +42,7 @@ class Pruned(NamedTuple):
 
 
 def listed(entries: Entries) -> list[Entry]:
-    """All entries, the one that was used last first."""
+    """Return all entries, the most recently used first."""
     used: dict[str, float] = {}
     sizes: dict[str, int] = {}
     with os.scandir(entries.descriptor) as found:
@@ -53,12 +53,13 @@ def listed(entries: Entries) -> list[Entry]:
                     used[name] = item.stat(follow_symlinks=False).st_mtime
                 elif suffix == CODE:
                     sizes[name] = item.stat(follow_symlinks=False).st_size
-    # Code without a record is of somebody who is about to write it, or who died: it is as old as can be.
+    # Code without a record belongs to a process that is about to write the record, or that died: treat it as the
+    # oldest.
     return sorted((Entry(name, size, used.get(name, 0)) for name, size in sizes.items()), key=lambda e: -e.used)
 
 
 def make_room(entries: Entries, room: int, most: int = MOST_ENTRIES) -> Pruned:
-    """Remove what processes that died have left over, and entries until the rest is within so many bytes and so many."""
+    """Remove what dead processes left behind, then the oldest entries until the limits of size and number are met."""
     total = removed = 0
     freed = _remove_leftovers(entries)
     for position, entry in enumerate(listed(entries)):
@@ -72,7 +73,7 @@ def make_room(entries: Entries, room: int, most: int = MOST_ENTRIES) -> Pruned:
 
 
 def prune(entries: Entries, room: int) -> Pruned:
-    """Remove what nobody can use: damaged entries, the rest of processes that died, and entries beyond the bound.
+    """Remove what nobody can use: damaged entries, files left behind by dead processes, and entries beyond the limit.
 
     Args:
         entries: The cache.
@@ -99,7 +100,7 @@ def _remove_leftovers(entries: Entries) -> int:
     freed = 0
     for file in os.listdir(entries.descriptor):  # noqa: PTH208  a descriptor
         if file.endswith((PART, LOCK)):
-            # A lock file that nobody holds is removed by being locked.
+            # Taking and releasing the lock removes a lock file that nobody holds.
             with contextlib.suppress(OSError), lock(entries.descriptor, _name(file) + LOCK, patience=0) as free:
                 if free and file.endswith(PART):
                     freed += os.stat(file, dir_fd=entries.descriptor, follow_symlinks=False).st_size

@@ -1,9 +1,9 @@
-"""What the files of the compile cache are called: an entry's name, and one of these."""
+"""The suffixes of the files in the compile cache, which follow an entry's name."""
 
 from __future__ import annotations
 
 CODE, RECORD = ".code", ".json"
 PART = ".part"
-"""Of a file that is being written."""
+"""A file that is being written."""
 LOCK = ".lock"
-"""Held by whoever makes an entry."""
+"""The lock of a process that compiles the entry."""

@@ -1,4 +1,4 @@
-"""What another process has compiled for this one, where there is no cache to put it in: in memory, until it is loaded."""
+"""Holds code that another process has compiled for this one in memory, where there is no cache on disk."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 _MOST = 16
-"""Entries that may wait to be loaded; the oldest one is given up for the next."""
+"""The maximum number of entries that wait to be loaded; the oldest one is dropped for the next."""
 
 _held: dict[str, int] = {}  # names, and descriptors of files in memory
 _lock = threading.Lock()
 
 
 def names() -> KeysView[str]:
-    """The names of the entries that are here."""
+    """Return the names of the entries that are held."""
     return _held.keys()
 
 
 def put(name: str, data: bytes) -> None:
-    """Hold an entry.
+    """Hold an entry in memory.
 
     Args:
         name: Its name.
@@ -51,7 +51,7 @@ def put(name: str, data: bytes) -> None:
 
 
 def take(name: str, load: Callable[[str], _T | None]) -> _T | None:
-    """What a function makes of an entry's code, which isn't held any longer then; None where it isn't here."""
+    """Return the result of a function that loads an entry's code, and drop the entry; None where it isn't held."""
     with _lock:
         descriptor = _held.pop(name, None)
     if descriptor is None:

@@ -1,4 +1,4 @@
-"""Looking at the compile cache, and removing things from it."""
+"""Reports on the compile cache, and prunes it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SHOWN = ("engine", "version", "configuration", "module")
 
 
 class Report(NamedTuple):
-    """What is known of the compile cache.
+    """The state of the compile cache.
 
     Args:
         directory: Its host path; None when there is none.
         problem: Why there is none; empty when it is usable.
-        limit: The bytes that it may take.
-        entries: Its entries, the one that was used last first: ``engine``, ``version``, ``configuration``, ``module`` (a digest),
-            ``size`` in bytes, ``used`` in seconds since the epoch, and the ``file``.
+        limit: Its maximum size in bytes.
+        entries: Its entries, the most recently used first: ``engine``, ``version``, ``configuration``, ``module`` (a
+            digest), ``size`` in bytes, ``used`` in seconds since the epoch, and the ``file``.
     """
 
     directory: str | None
@@ -38,7 +38,7 @@ class Report(NamedTuple):
 
 
 def look() -> Report:
-    """Look at the cache. One that isn't there yet is made."""
+    """Report on the cache. It is created if it doesn't exist."""
     try:
         base, room = find(), limit()
         if base is None:
@@ -51,11 +51,11 @@ def look() -> Report:
 
 
 def prune(base: Path, room: int) -> Pruned:
-    """Remove what nobody can use, and what goes beyond a bound.
+    """Remove what nobody can use, and what exceeds a limit.
 
     Args:
         base: The directory of all caches.
-        room: Bytes that may stay of our own, and of each that an engine keeps by itself.
+        room: Bytes that may stay in our own cache, and in each cache that an engine keeps by itself.
 
     Raises:
         Unusable: The cache can't be used.

@@ -1,4 +1,4 @@
-"""Locks between processes, that a process which dies lets go of."""
+"""Locks between processes that are released when their holder dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 600.0
-"""Seconds to wait for whoever has a lock; a compiler may take minutes, but one that is stopped must not stop all others."""
+"""Seconds to wait for the lock. A compiler may take minutes, but one that is stopped must not stop all others."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT
 _SHORTEST, _LONGEST = 0.001, 0.05  # seconds between two attempts
@@ -24,7 +24,7 @@ _SHORTEST, _LONGEST = 0.001, 0.05  # seconds between two attempts
 
 @contextlib.contextmanager
 def lock(directory: int, name: str, *, patience: float = PATIENCE) -> Iterator[bool]:
-    """Hold a lock file, which is gone afterwards; False when somebody else holds it for too long.
+    """Hold a lock file, which is removed afterwards; yields False when another process holds it for too long.
 
     Args:
         directory: The descriptor of the directory that the file is in.
@@ -47,7 +47,7 @@ def lock(directory: int, name: str, *, patience: float = PATIENCE) -> Iterator[b
     finally:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=directory)
-        # Not by closing alone: a child that was forked in the meantime has the descriptor, too.
+        # Closing alone is not enough: a child that was forked meanwhile has the descriptor, too.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
@@ -59,7 +59,7 @@ def _attempt(directory: int, name: str) -> int | None:
         raise OSError(errno.EPERM, error.message) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The file may have been removed by its holder after it was opened here.
+        # Its holder may have removed the file after it was opened here.
         if _is_there(directory, name, descriptor):
             return descriptor
     except BlockingIOError:

@@ -1,33 +1,31 @@
-"""The flow of a run: classify the bundle, choose what runs it, run it."""
+"""Classifies a bundle, selects the engine or the native runtime for it, and runs it."""
 
 from __future__ import annotations
 
 import contextlib
 
 from wasmoci import isolation as isolations
-from wasmoci._startup import attrs
+from wasmoci import native as natives
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch import registry
+from wasmoci.dispatch import native_consent, registry
+from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
-from wasmoci.limits import Limits
+from wasmoci.limits import NO_LIMITS, Limits
 from wasmoci.oci.classification import Classification, Kind, classify
 from wasmoci.oci.program import GuestProgram, in_hand
-from wasmoci.stdio import Stdio
+from wasmoci.stdio import INHERIT, Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from wasmoci.dispatch.registry import Registry
     from wasmoci.isolation import Isolation
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
-
-INHERIT = Stdio.inherit()
-NO_LIMITS = Limits()
 
 
 class Dispatcher:
@@ -59,7 +57,7 @@ class Dispatcher:
     # No functools.cached_property, which takes a lock for it on old Pythons: that is much of a small run.
     @property
     def settings(self) -> Settings:
-        """The settings that apply."""
+        """The settings."""
         if self._settings is None:
             self._settings = Settings.load()
         return self._settings
@@ -71,51 +69,31 @@ class Dispatcher:
             self._registry = registry.default()
         return self._registry
 
-    def classify(
-        self,
-        bundle: Bundle,
-        *,
-        engine: str | None = None,
-        isolation: Isolation | None = None,
-        wasm: bool | None = None,
-        native: bool = False,
-        quiet: bool = False,
-    ) -> Classification:
-        """Decide whether a bundle is Wasm or native; see :func:`wasmoci.oci.classification.classify`. The arguments are those of :meth:`run`."""
-        asked = bool(wasm) or engine is not None or (isolation is not None and wasm is None)
+    def classify(self, request: Request, *, quiet: bool = False) -> Classification:
+        """Decide whether what is to be run is Wasm or native; see :func:`wasmoci.oci.classification.classify`."""
+        bundle = request.bundle
         # What would be refused doesn't run natively, which is what a warning says.
-        refused = asked or (bundle.image is not None and not native)
+        refused = request.means_wasm or (bundle.image is not None and not request.native)
         return classify(
             bundle.spec,
             bundle.rootfs,
             handlers=self.registry.names,
             detection=self.settings.detection,
             forced=self._forced,
-            wasm=asked,
+            wasm=request.means_wasm,
             quiet=quiet or refused,
         )
 
-    def check_native(
-        self,
-        bundle: Bundle,
-        classification: Classification,
-        *,
-        engine: str | None = None,
-        isolation: Isolation | None = None,
-        wasm: bool | None = None,
-        native: bool = False,
-    ) -> None:
-        """See that a native workload may run; the arguments are those of :meth:`run`.
+    def check_native(self, request: Request, classification: Classification) -> None:
+        """Check that a native workload may run.
 
         Raises:
             NativeRefused: It may not.
         """
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415  a Wasm run doesn't need it
-
-        asked = native_consent.asked_for(engine, isolation, wasm=wasm)
-        if not asked and self._engines is not None and not native:
+        asked = native_consent.asked_for(request)
+        if not asked and self._engines is not None and not request.native:
             asked = f"the choice among the engines {', '.join(self._engines)}"
-        native_consent.check(bundle, classification, asked=asked, native=native)
+        native_consent.check(request, classification, asked=asked)
 
     def run(
         self,
@@ -125,7 +103,6 @@ class Dispatcher:
         stdio: Stdio = INHERIT,
         limits: Limits = NO_LIMITS,
         isolation: Isolation | None = None,
-        ready: Callable[[], None] | None = None,
         wasm: bool | None = None,
         native: bool = False,
     ) -> ExecutionResult:
@@ -140,22 +117,27 @@ class Dispatcher:
             wasm: Whether a native workload is refused; False says that the isolation doesn't mean it. A dispatcher that was given
                 engines refuses one, too, unless it is ``native``.
             native: Whether a native workload of an image may run; that of a bundle may, unless Wasm is asked for.
-            ready: Called when a guest is next to start, its engine chosen and its module compiled.
 
         Raises:
             WasmociError: It could not be run; see :mod:`wasmoci.errors`.
         """
-        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
-        if classification.kind is Kind.NATIVE:
-            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
-            from wasmoci.native.runtimes import run  # noqa: PLC0415
+        return self.execute(Request(bundle, engine, stdio, limits, isolation, wasm, native))
 
+    def execute(self, request: Request, *, ready: Callable[[], None] | None = None) -> ExecutionResult:
+        """See :meth:`run`.
+
+        Args:
+            request: What is to be run.
+            ready: Called when a guest is next to start, its engine chosen and its module compiled.
+        """
+        bundle, stdio = request.bundle, request.stdio
+        classification = self.classify(request)
+        if classification.kind is Kind.NATIVE:
+            self.check_native(request, classification)
             with _explained(bundle, classification):
-                return run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                return natives.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
-        selection = self.select(
-            bundle, classification, program, engine=engine, stdio=stdio, limits=limits, isolation=isolation, runs=True
-        )
+        selection = self.select(request, classification, program, runs=True)
         if ready is not None:
             ready()
         token = in_hand.set(program)
@@ -178,55 +160,28 @@ class Dispatcher:
             in_hand.reset(token)
 
     @contextlib.contextmanager
-    def launch(
-        self,
-        bundle: Bundle,
-        *,
-        engine: str | None = None,
-        stdio: Stdio = INHERIT,
-        limits: Limits = NO_LIMITS,
-        isolation: Isolation | None = None,
-        wasm: bool | None = None,
-        native: bool = False,
-    ) -> Iterator[Running]:
+    def launch(self, request: Request) -> Iterator[ChildProcess]:
         """Start a bundle, Wasm or native, in a process of its own, which is gone at the end of the context.
 
         Args:
-            bundle: As for :meth:`run`.
-            engine: As for :meth:`run`.
-            stdio: As for :meth:`run`.
-            limits: As for :meth:`run`.
-            isolation: ``PROCESS`` or ``JAIL``, which means that it is Wasm; None for the one that the engine is trusted with.
-            wasm: As for :meth:`run`.
-            native: As for :meth:`run`.
+            request: What is to be run; its isolation is ``PROCESS`` or ``JAIL``, or None for the one that the engine is trusted with.
 
         Raises:
-            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`Running.finish`.
+            WasmociError: It could not be run, which may show itself at its end alone: in :meth:`ChildProcess.finish`.
         """
-        classification = self.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, native=native)
+        bundle, stdio = request.bundle, request.stdio
+        classification = self.classify(request)
         if classification.kind is Kind.NATIVE:
-            self.check_native(bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native)
-            from wasmoci.native.runtimes import launch  # noqa: PLC0415
-
+            self.check_native(request, classification)
             with contextlib.ExitStack() as stack:
                 with _explained(bundle, classification):
                     container = stack.enter_context(
-                        launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=limits)
+                        natives.launch(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
                     )
                 yield container
             return
         program = GuestProgram.read(bundle.spec, bundle.rootfs)
-        selection = self.select(
-            bundle,
-            classification,
-            program,
-            engine=engine,
-            stdio=stdio,
-            limits=limits,
-            isolation=isolation,
-            apart=True,
-            runs=True,
-        )
+        selection = self.select(request, classification, program, apart=True, runs=True)
         try:
             with isolations.launch(
                 selection.handler,
@@ -245,59 +200,59 @@ class Dispatcher:
             raise
 
     def _suggest(self, error: UnsupportedModule | UnsupportedWorkload, selection: Selection) -> None:
-        """Have an engine's refusal tell which other engine may take the workload."""
+        """Add other suitable engines to an engine's refusal."""
         if error.hint is None:
             suggest(error, selection.workload, self.registry, selection.handler.name)
 
     def select(
         self,
-        bundle: Bundle,
+        request: Request,
         classification: Classification,
         program: GuestProgram | None = None,
         *,
-        engine: str | None = None,
-        stdio: Stdio = INHERIT,
-        limits: Limits = NO_LIMITS,
-        isolation: Isolation | None = None,
         apart: bool = False,
         thorough: bool = False,
         runs: bool = False,
     ) -> Selection:
-        """Choose the engine for a bundle that is Wasm; the arguments are those of :meth:`run`, of :class:`Wasm` and of :func:`select`.
+        """Choose the engine for what is Wasm; the arguments are those of :class:`Wasm` and of :func:`select`.
 
         Its program is read, unless it is given; where it ``runs`` next, it may be compiled at the same go.
 
         Raises:
             WasmociError: None fits, or the program can't be run on any.
         """
-        program = program or GuestProgram.read(bundle.spec, bundle.rootfs)
-        workload = Wasm(
+        program = program or GuestProgram.read(request.bundle.spec, request.bundle.rootfs)
+        workload = self.workload(request, program, apart=apart, runs=runs)
+        named = self.named(classification, request.engine)
+        order, first = (self.order(), self.first) if named is None else ((), None)
+        return select(workload, self.registry, named=named, order=order, first=first, thorough=thorough)
+
+    def workload(self, request: Request, program: GuestProgram, *, apart: bool = False, runs: bool = False) -> Wasm:
+        """What the choice of an engine depends on."""
+        return Wasm(
             module=program.module,
             files=program.files,
-            stdio=stdio,
-            limits=effective(limits, bundle),
-            isolation=isolation,
+            stdio=request.stdio,
+            limits=request.effective_limits,
+            isolation=request.isolation,
             apart=apart,
             bounds=self.settings.bounds,
             runs=runs,
         )
-        named = self.named(classification, engine)
-        order, first = (self.order(), self.first) if named is None else ((), None)
-        return select(workload, self.registry, named=named, order=order, first=first, thorough=thorough)
 
     def named(self, classification: Classification, engine: str | None = None) -> str | None:
-        """The engine that somebody asked for by name: the caller, else the spec, else the environment."""
+        """Return the engine that is named by the caller, else by the spec, else by the environment."""
         restricted = self._engines is not None
         return engine or classification.engine or (None if restricted else self.settings.engine)
 
     @property
     def first(self) -> str:
-        """The engine that the list of the caller, or of the user's settings, begins with: whoever wrote it has named that one."""
+        """Return the first engine in the list of the caller or of the user's settings, which counts as named."""
         engines = self.settings.engines if self._engines is None else self._engines
         return next(iter(engines), "")
 
     def order(self) -> tuple[str, ...]:
-        """The engines to try where none was named: those of the settings, then all others that are registered."""
+        """Return the engines to try when none is named: those in the settings, then all other registered ones."""
         if self._engines is not None:
             return self._engines
         registered = self.registry.names()
@@ -307,18 +262,9 @@ class Dispatcher:
 
 @contextlib.contextmanager
 def _explained(bundle: Bundle, classification: Classification) -> Iterator[None]:
-    """Have a refusal of the native runtime's spec tell which annotation would have made the workload Wasm."""
+    """Add the annotation that would have made the workload Wasm to a refusal of its native spec."""
     try:
         yield
     except NativeRefused as error:
-        from wasmoci.dispatch import native_consent  # noqa: PLC0415
-
         native_consent.explain(error, bundle, classification)
         raise
-
-
-def effective(limits: Limits, bundle: Bundle) -> Limits:
-    """The caller's limits, with the spec's memory limit where they have none."""
-    if limits.memory is not None or bundle.spec.memory_limit is None:
-        return limits
-    return attrs.evolve(limits, memory=bundle.spec.memory_limit)

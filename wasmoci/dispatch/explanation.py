@@ -1,4 +1,4 @@
-"""A decision that explains itself: every rule, every engine, and what the guest would see."""
+"""Explains a decision: every rule, every engine, and what the guest would see."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from wasmoci.dispatch.annotation_hints import Missing, missing, misspelt
-from wasmoci.dispatch.dispatcher import Dispatcher, effective
-from wasmoci.dispatch.selection import Candidate, Wasm, explored
+from wasmoci.dispatch.selection import Candidate, explored
 from wasmoci.errors import CompileLimitExceeded, NativeRefused, WasmociError
-from wasmoci.limits import Limits
-from wasmoci.native.checks import check_mounts, check_seccomp
-from wasmoci.native.runtimes import find
+from wasmoci.integration import Missing, missing, misspelt
+from wasmoci.native import check_mounts, check_seccomp, find
 from wasmoci.oci.classification import RULES, Classification, Kind
 from wasmoci.oci.entrypoint import Entrypoint
 from wasmoci.oci.program import GuestProgram
-from wasmoci.stdio import Stdio
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wasmoci.isolation import Isolation
+    from wasmoci.dispatch.dispatcher import Dispatcher
+    from wasmoci.dispatch.request import Request
+    from wasmoci.limits import Limits
     from wasmoci.oci.bundle import Bundle
     from wasmoci.oci.filesystem import GuestFiles
 
 
 @attrs.frozen(kw_only=True)
 class RuleOutcome:
-    """What became of a rule.
+    """The outcome of a rule.
 
     Args:
         row: Its number in the table.
@@ -44,7 +42,7 @@ class RuleOutcome:
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """The whole decision about a bundle; ``str`` gives it as text, :meth:`to_dict` as data.
+    """The whole decision about a bundle; ``str`` returns it as text, :meth:`to_dict` as data.
 
     Args:
         bundle: The bundle's directory, a host path.
@@ -85,34 +83,19 @@ class Explanation:
         return "\n".join(map(one_line, _lines(self)))
 
 
-def explain_bundle(
-    bundle: Bundle,
-    dispatcher: Dispatcher,
-    *,
-    engine: str | None = None,
-    limits: Limits | None = None,
-    isolation: Isolation | None = None,
-    wasm: bool | None = None,
-    native: bool = False,
-    made: bool = False,
-) -> Explanation:
-    """Decide as a run would, and keep every step; nothing of the workload runs.
+def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = False) -> Explanation:
+    """Decide like a run, and record every step, without running anything.
 
     Args:
-        bundle: The bundle.
+        request: What would be asked of the dispatcher.
         dispatcher: What would run it.
-        engine: The engine that the caller would name.
-        limits: The limits that the caller would give.
-        isolation: Where the caller would want it.
-        wasm: Whether the caller would ask for Wasm in another way.
-        native: Whether the caller would allow a native workload of an image.
         made: Whether a native runtime has made it already, so that its namespaces are no matter of ours.
 
     Raises:
         WasmociError: The settings or the annotations contradict each other.
     """
-    limits = limits or Limits()
-    classification = dispatcher.classify(bundle, engine=engine, isolation=isolation, wasm=wasm, quiet=True)
+    bundle = request.bundle
+    classification = dispatcher.classify(request, quiet=True)
     explanation = Explanation(
         bundle=str(bundle.path),
         classification=classification,
@@ -123,9 +106,7 @@ def explain_bundle(
     if classification.kind is Kind.NATIVE:
         explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
         try:
-            dispatcher.check_native(
-                bundle, classification, engine=engine, isolation=isolation, wasm=wasm, native=native
-            )
+            dispatcher.check_native(request, classification)
         except NativeRefused as error:
             return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
         return _explain_native(explanation, bundle, dispatcher, made=made)
@@ -143,22 +124,13 @@ def explain_bundle(
             "imports": sorted({item.module for item in module.imports}),
             "features": sorted(feature.value for feature in module.features),
         },
-        guest=_guest(bundle, files, effective(limits, bundle)),
+        guest=_guest(bundle, files, request.effective_limits),
     )
     try:
-        selection = dispatcher.select(
-            bundle, classification, program, engine=engine, limits=limits, isolation=isolation, thorough=True
-        )
+        selection = dispatcher.select(request, classification, program, thorough=True)
     except WasmociError as error:
-        workload = Wasm(
-            module=module,
-            files=files,
-            stdio=Stdio.inherit(),
-            limits=effective(limits, bundle),
-            isolation=isolation,
-            bounds=dispatcher.settings.bounds,
-        )
-        named = dispatcher.named(classification, engine)
+        workload = dispatcher.workload(request, program)
+        named = dispatcher.named(classification, request.engine)
         names = dispatcher.order() if named is None else (named,)
         return attrs.evolve(
             explanation,

@@ -1,38 +1,37 @@
-"""Who has allowed a native workload: nobody who asked for Wasm, and for an image's only a caller who says so."""
+"""Refuses native workloads when the caller asked for Wasm, and those of images unless the caller permits them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from wasmoci.dispatch.annotation_hints import missing, misspelt
+from wasmoci import integration
+from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import NativeRefused
 
 if TYPE_CHECKING:
-    from wasmoci.isolation import Isolation
+    from wasmoci.dispatch.request import Request
     from wasmoci.oci.bundle import Bundle
     from wasmoci.oci.classification import Classification
 
 _SHOWN = 10
-"""How many of the annotations that don't count are named: an image may have any number of them."""
+"""The number of ignored annotations in a message, as an image may have any number of them."""
 
 
-def check(bundle: Bundle, classification: Classification, *, asked: str, native: bool) -> None:
-    """See that a native workload may run.
+def check(request: Request, classification: Classification, *, asked: str) -> None:
+    """Check that a native workload may run.
 
     Args:
-        bundle: Its bundle.
+        request: What is to be run.
         classification: Why it is native.
         asked: What the caller asked for that means Wasm, in words; empty for nothing.
-        native: Whether the caller has said that a native workload is welcome.
 
     Raises:
         NativeRefused: The caller asked for Wasm; or it is an image's, and nobody said that it may.
     """
+    bundle = request.bundle
     name = bundle.path if bundle.image is None else bundle.image.reference
     found = f"{name}: the workload is native, as {classification.reason}"
     if asked:
         raise explain(NativeRefused(f"{found}; {asked} means Wasm"), bundle, classification)
-    if bundle.image is not None and not native:
+    if bundle.image is not None and not request.native:
         error = NativeRefused(f"{found}; a native program of an image isn't run without a word of the caller's")
         explain(error, bundle, classification)
         word = "if you trust the image, allow it: --native, or native=True"
@@ -40,25 +39,21 @@ def check(bundle: Bundle, classification: Classification, *, asked: str, native:
         raise error
 
 
-def asked_for(engine: str | None, isolation: Isolation | None, *, wasm: bool | None) -> str:
-    """What a caller asked for that means Wasm, in words; empty for nothing.
-
-    Args:
-        engine: The engine that was named.
-        isolation: Where the guest was to run.
-        wasm: Whether Wasm was asked for in another way; False where the isolation isn't the caller's choice.
-    """
-    if engine is not None:
-        return f"the engine {engine!r}"
-    if isolation is not None and wasm is None:
-        return f"the isolation {isolation.value!r}"
-    return "the platform" if wasm else ""
+def asked_for(request: Request) -> str:
+    """Describe what the caller asked for that requires Wasm; empty for nothing."""
+    if request.engine is not None:
+        return f"the engine {request.engine!r}"
+    if request.isolation is not None and request.wasm is None:
+        return f"the isolation {request.isolation.value!r}"
+    return "the platform" if request.wasm else ""
 
 
 def explain(error: NativeRefused, bundle: Bundle, classification: Classification) -> NativeRefused:
-    """Have a refusal tell which annotation is missing or misspelt, where one may be; returns it."""
-    hints = [f"the annotation {found!r} may be meant to be {meant!r}" for found, meant in misspelt(bundle.spec)]
-    lack = missing(bundle, classification)
+    """Add missing or misspelt annotations to a refusal as a hint; return the refusal."""
+    hints = [
+        f"the annotation {found!r} may be meant to be {meant!r}" for found, meant in integration.misspelt(bundle.spec)
+    ]
+    lack = integration.missing(bundle, classification)
     if lack is not None:
         hints.append(f"{lack.reason}: {lack.fixes[0].what}: {lack.fixes[0].line}")
     if bundle.image is not None:

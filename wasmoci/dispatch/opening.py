@@ -1,4 +1,4 @@
-"""What a caller names and wants, made into a bundle that can be run."""
+"""Turns what a caller passes (a bundle, a path or an image, with options) into a bundle to run."""
 
 from __future__ import annotations
 
@@ -7,46 +7,32 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from wasmoci import image as images
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidBundle, InvalidMount, InvalidSpec
+from wasmoci.host import private_paths
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.json_reader import Node
 from wasmoci.oci.spec import CONFIG, Mount, Process, Root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from typing import Any, TypeAlias
+    from typing import Any
+
+    from wasmoci.options import Environment, GuestOptions
 
 
 _LAYOUT = "oci-layout"
-"""The file that makes a directory an image's."""
-
-Environment: TypeAlias = "Mapping[str, str] | Iterable[str]"
-"""Variables, as a mapping or as ``NAME=value`` strings."""
+"""The file that marks a directory as an image layout."""
 
 
-def opened(
-    workload: str | os.PathLike[str] | Bundle,
-    *,
-    args: Sequence[str] | None = None,
-    env: Environment | None = None,
-    volumes: Iterable[str] = (),
-    cwd: str | None = None,
-    read_only: bool | None = None,
-    image: Callable[[], Mapping[str, Any]] = dict,
-) -> AbstractContextManager[Bundle]:
+def opened(options: GuestOptions, *, image: Callable[[], Mapping[str, Any]] = dict) -> AbstractContextManager[Bundle]:
     """A bundle of a bundle or an image, with a caller's wishes over its spec, for as long as the context lasts.
 
     Args:
-        workload: A bundle, the host path of one, or a reference to an image.
-        args: Of a bundle the program's arguments, in place of the spec's; the program itself stays. Of an image what takes the
-            place of its ``Cmd``, as with Podman.
-        env: Variables to set, over the spec's.
-        volumes: Bind mounts on top of the spec's: ``HOST:GUEST`` or ``HOST:GUEST:ro``.
-        cwd: The working directory, an absolute guest path, in place of the spec's.
-        read_only: Whether the guest may only read its root, in place of the spec's flag.
+        options: What is named, and the wishes.
         image: Called when it is an image: gives more of the options of :func:`wasmoci.image.as_bundle`.
 
     Raises:
@@ -55,40 +41,28 @@ def opened(
         InvalidSpec: The spec, or one of the wishes, is wrong.
         InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
     """
-    for name, value in (("args", args), ("env", env), ("volumes", volumes)):
-        if isinstance(value, str):
-            raise TypeError(f"{name} is the string {value!r}; a sequence of strings was expected")
+    workload = options.bundle
     bundle = workload if isinstance(workload, Bundle) else _bundle(workload)
     if bundle is not None:
-        adapted = adapt(bundle, args=args, env=env, volumes=volumes, cwd=cwd, read_only=read_only)
-        return contextlib.nullcontext(adapted)
+        return contextlib.nullcontext(adapt(bundle, options))
     return _unpacked(
         os.fspath(workload),  # type: ignore[arg-type]
-        lambda unpacked: adapt(unpacked, env=env, volumes=volumes, cwd=cwd),
-        args=args,
-        read_only=read_only,
+        attrs.evolve(options, args=None, read_only=None),
+        args=options.args,
+        read_only=options.read_only,
+        platform=options.platform,
         **image(),
     )
 
 
-def asks_for_wasm(platform: object) -> bool:
-    """Whether a platform that a caller names, as ``wasi/wasm`` or as :class:`wasmoci.image.Platform`, can only be one for Wasm."""
-    if platform is None:
-        return False
-    system, _, architecture = str(platform).lower().partition("/")
-    return system.startswith("wasi") or architecture.startswith("wasm")
-
-
 @contextlib.contextmanager
-def _unpacked(reference: str, adapted: Callable[[Bundle], Bundle], **options: Any) -> Iterator[Bundle]:
-    from wasmoci.image import as_bundle  # noqa: PLC0415  a bundle is run without any of it
-
-    with as_bundle(reference, **options) as unpacked:
-        yield adapted(unpacked)
+def _unpacked(reference: str, wishes: GuestOptions, **options: Any) -> Iterator[Bundle]:
+    with images.as_bundle(reference, **options) as unpacked:
+        yield adapt(unpacked, wishes)
 
 
 def _bundle(workload: str | os.PathLike[str]) -> Bundle | None:
-    """The bundle in a directory; None for a reference to an image."""
+    """Return the bundle in a directory; None for a reference to an image."""
     unchanged = Bundle.unchanged(workload)
     if unchanged is not None:
         return unchanged
@@ -119,31 +93,20 @@ def _is_image(workload: str | os.PathLike[str]) -> bool:
                 hint=f"name the image: oci:{name}; or remove {_LAYOUT}, which no bundle has",
             )
         if not os.path.isabs(name):  # noqa: PTH117
-            from wasmoci.host.private_paths import check_named  # noqa: PLC0415  most bundles are named by all of their path
-
-            check_named(name)
+            private_paths.check_named(name)
         return False
-    from wasmoci.image import looks_like_image  # noqa: PLC0415
-
-    return looks_like_image(name)
+    return images.looks_like_image(name)
 
 
-def adapt(
-    bundle: Bundle,
-    *,
-    args: Sequence[str] | None = None,
-    env: Environment | None = None,
-    volumes: Iterable[str] = (),
-    cwd: str | None = None,
-    read_only: bool | None = None,
-) -> Bundle:
-    """A bundle with a caller's wishes over its spec; the arguments are those of :func:`run`.
+def adapt(bundle: Bundle, options: GuestOptions) -> Bundle:
+    """A bundle with a caller's wishes over its spec.
 
     Raises:
         InvalidSpec: A variable isn't ``NAME=value``, the working directory isn't absolute, or a text can't be one.
         InvalidMount: A volume isn't ``HOST:GUEST[:ro]``.
     """
-    if args is None and env is None and cwd is None and read_only is None and not volumes:
+    args, env, cwd, read_only = options.args, options.env, options.cwd, options.read_only
+    if args is None and env is None and cwd is None and read_only is None and not options.volumes:
         return bundle
     spec = bundle.spec
     process = spec.process or Process()
@@ -157,7 +120,7 @@ def adapt(
         process = attrs.evolve(process, cwd=cwd)
     if process != (spec.process or Process()):
         spec = attrs.evolve(spec, process=process)
-    mounts = tuple(_volume(text) for text in volumes)
+    mounts = tuple(_volume(text) for text in options.volumes)
     if mounts:
         spec = attrs.evolve(spec, mounts=spec.mounts + mounts)
     if read_only is not None:
@@ -178,7 +141,7 @@ def _merge(variables: tuple[str, ...], env: Environment) -> tuple[str, ...]:
 
 
 def _text(value: str, place: str) -> str:
-    """A text of the caller's, held to the same rules as one of a spec's."""
+    """Check a text of the caller by the rules for texts in a spec."""
     return Node(value, source=None, path=place).string()
 
 

@@ -1,8 +1,7 @@
-"""Which engine handlers there are: the only module that knows stevedore.
+"""Lists the registered engine handlers, and loads them.
 
-Handlers are registered as entry points of the group :data:`GROUP`, ours like anybody's. Names are listed without importing
-an engine, and a plug-in that is broken harms no other. stevedore takes as long to import as a guest to run, so it is asked only where
-the entry points aren't plain files in directories of the path.
+All handlers, including our own, are registered as entry points of the group :data:`GROUP`. Names are listed without importing
+an engine, and a broken plug-in doesn't affect the others.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ import threading
 
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch import distributions
+from wasmoci.dispatch import known_handlers
 from wasmoci.errors import DuplicateEngine, EngineError, EngineUnavailable, UnknownEngine
 from wasmoci.handlers.capabilities import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
+    from wasmoci.dispatch.known_handlers import Known
     from wasmoci.handlers.contract import EngineHandler
 
 GROUP = "wasmoci.handlers"
@@ -32,7 +31,7 @@ _CONTRACT = ("name", "capabilities", "validate", "execute")  # of EngineHandler
 
 @attrs.frozen(kw_only=True)
 class EngineStatus:
-    """What is known of a registered engine.
+    """The status of a registered engine.
 
     Args:
         name: The name to ask for it by.
@@ -63,7 +62,7 @@ class EngineStatus:
 class Registry:
     """The handlers of one entry-point group.
 
-    Handlers are loaded when they are first asked for, and kept. Safe to use from several threads.
+    Handlers are loaded on first use, and kept. Safe to use from several threads.
 
     Args:
         group: The group's name.
@@ -75,39 +74,39 @@ class Registry:
         self._loaded: dict[str, EngineHandler | EngineError] = {}
 
     @functools.cached_property
-    def _entry_points(self) -> dict[str, list[distributions.Point]]:
-        found: dict[str, list[distributions.Point]] = {}
-        for point in _listed(self.group):
-            others = found.setdefault(point.name, [])
+    def _known(self) -> dict[str, list[Known]]:
+        found: dict[str, list[Known]] = {}
+        for handler in known_handlers.listed(self.group):
+            others = found.setdefault(handler.name, [])
             # A distribution that is on the path twice, as an editable one may be, is no conflict.
-            if all(point.value != other.value for other in others):
-                others.append(point)
+            if all(handler.reference != other.reference for other in others):
+                others.append(handler)
         return found
 
     def names(self) -> tuple[str, ...]:
-        """The names of all handlers, sorted; no engine is imported."""
-        return tuple(sorted(self._entry_points))
+        """Return the names of all handlers, sorted, without importing an engine."""
+        return tuple(sorted(self._known))
 
     def reference(self, name: str) -> str:
-        """Where a handler's class is, as ``module:qualified.name``.
+        """Return the reference of a handler's class, as ``module:qualified.name``.
 
         Raises:
             UnknownEngine: No handler has the name.
             DuplicateEngine: Two distributions register it.
         """
-        points = self._entry_points.get(name)
-        if not points:
-            known = ", ".join(self.names()) or "none"
-            raise UnknownEngine(f"no engine is called {name!r}; registered are: {known}", hint=self._usable_hint())
-        if len(points) > 1:
+        known = self._known.get(name)
+        if not known:
+            names = ", ".join(self.names()) or "none"
+            raise UnknownEngine(f"no engine is called {name!r}; registered are: {names}", hint=self._usable_hint())
+        if len(known) > 1:
             owners = " and ".join(
-                f"{_distribution(self.group, point) or 'an unknown distribution'} ({point.value})" for point in points
+                f"{handler.distribution or 'an unknown distribution'} ({handler.reference})" for handler in known
             )
             raise DuplicateEngine(f"the engine {name!r} is registered by {owners}", hint="uninstall one of them")
-        return points[0].value
+        return known[0].reference
 
     def load(self, name: str) -> EngineHandler:
-        """A handler, ready for use.
+        """Load a handler.
 
         Raises:
             UnknownEngine: No handler has the name.
@@ -146,20 +145,20 @@ class Registry:
         return loaded
 
     def _hint(self, name: str, reference: str) -> str:
-        distribution = _distribution(self.group, self._entry_points[name][0])
+        distribution = self._known[name][0].distribution
         if distribution.partition(" ")[0] == _OWN_DISTRIBUTION:
             return f"install it with: pip install 'wasmoci[{name}]'"
         return f"it comes from {distribution or 'an unknown distribution'}, at {reference}"
 
     def status(self, name: str) -> EngineStatus:
-        """What is known of one handler; loads its engine.
+        """Return the status of one handler, which loads its engine.
 
         Raises:
             UnknownEngine: No handler has the name.
         """
-        if name not in self._entry_points:
+        if name not in self._known:
             self.reference(name)
-        distribution = _distribution(self.group, self._entry_points[name][0])
+        distribution = self._known[name][0].distribution
         try:
             handler = self.load(name)
         except EngineError as error:
@@ -175,7 +174,7 @@ class Registry:
         )
 
     def statuses(self) -> tuple[EngineStatus, ...]:
-        """What is known of all handlers, by name; loads their engines."""
+        """Return the status of all handlers, by name, which loads their engines."""
         return tuple(self.status(name) for name in self.names())
 
     def _usable_hint(self) -> str | None:
@@ -184,7 +183,7 @@ class Registry:
 
 
 def _problem(handler: Any, name: str, reference: str) -> str:
-    """What a handler lacks of the contract, as words; empty when it keeps it."""
+    """Describe how a handler violates the contract; empty when it doesn't."""
     missing = [part for part in _CONTRACT if getattr(handler, part, None) is None]
     if missing:
         return f"{reference} has no {' and no '.join(missing)}"
@@ -197,17 +196,6 @@ def _problem(handler: Any, name: str, reference: str) -> str:
     return ""
 
 
-def _listed(group: str) -> Iterable[distributions.Point]:
-    """All entry points of a group; no module that they name is imported."""
-    found = distributions.scan(group)
-    if found is not None:
-        return found
-    from stevedore import NamedExtensionManager  # noqa: PLC0415  it takes longer than many a guest
-
-    manager: NamedExtensionManager[Any] = NamedExtensionManager(group, names=[], invoke_on_load=False)
-    return [distributions.Point(point.name, point.value) for point in manager.list_entry_points()]
-
-
 def _resolve(reference: str) -> Any:
     """What an entry point names."""
     module, _, qualified = reference.partition(":")
@@ -215,17 +203,6 @@ def _resolve(reference: str) -> Any:
     for name in filter(None, qualified.split(".")):
         found = getattr(found, name)
     return found
-
-
-def _distribution(group: str, point: distributions.Point) -> str:
-    """The distribution that an entry point comes from, with its version."""
-    import importlib.metadata  # noqa: PLC0415  only for people
-
-    for distribution in importlib.metadata.distributions():
-        for other in distribution.entry_points:
-            if (other.group, other.name, other.value) == (group, point.name, point.value):
-                return f"{distribution.metadata['Name']} {distribution.version}"
-    return ""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Which engine runs a workload, and why not the others."""
+"""Selects the engine for a workload, and records why the others were not selected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KIND_NEEDS = {
 
 @attrs.frozen(kw_only=True)
 class Wasm:
-    """A Wasm workload, as far as the choice of an engine depends on it.
+    """The part of a Wasm workload that the choice of an engine depends on.
 
     Args:
         module: Its module.
@@ -67,7 +67,7 @@ class Wasm:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What an engine has to offer."""
+        """The capabilities that an engine has to have."""
         needs = {KIND_NEEDS[self.module.kind]}
         if self.files.has_file_mounts:
             needs.add(Capability.FILE_MOUNTS)
@@ -81,14 +81,14 @@ class Wasm:
 
     @property
     def wishes(self) -> frozenset[Capability]:
-        """What makes an engine the better choice: without it the workload runs, with a difference that is documented."""
+        """The capabilities that an engine should have: without them the workload runs with documented differences."""
         writable = not self.files.read_only or any(not mount.read_only for mount in self.files.mounts)
         return frozenset({Capability.LIVE_FILES}) if writable else frozenset()
 
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """An engine that was looked at.
+    """An engine that was considered.
 
     Args:
         engine: Its name.
@@ -175,7 +175,7 @@ def select(
 def explored(
     workload: Wasm, registry: Registry, order: Iterable[str], first: str | None = None
 ) -> tuple[Candidate, ...]:
-    """Each engine with what it says to a workload, for one that none is chosen for; the arguments are those of :func:`select`."""
+    """Return all engines with their verdicts, when none fits; the arguments are those of :func:`select`."""
     candidates: list[Candidate] = []
     verdict = ""
     for name in trust.in_order(registry, order, first):
@@ -191,7 +191,7 @@ def explored(
 
 
 def _look(workload: Wasm, registry: Registry, name: str) -> Candidate:
-    """See :func:`consider`, but for the word of an engine that validates: it is final."""
+    """Like :func:`consider`, but the verdict of an engine that validates is final."""
     try:
         check(registry.load(name), workload)
     except InvalidModule as error:
@@ -204,13 +204,13 @@ def _look(workload: Wasm, registry: Registry, name: str) -> Candidate:
 
 
 def _chosen(fitting: list[Candidate], workload: Wasm, registry: Registry, first: str | None) -> Candidate:
-    """The engine with all there is to wish for, among those that are to be trusted where there are such."""
+    """Return the engine with all desired capabilities, preferably a trusted one."""
     trusted = [one for one in fitting if one.engine == first or trust.is_sandbox(registry, one.engine)] or fitting
     return next((one for one in trusted if workload.wishes <= registry.load(one.engine).capabilities), trusted[0])
 
 
 def consider(workload: Wasm, registry: Registry, name: str) -> Candidate:
-    """Whether an engine could run a workload, and why not.
+    """Return whether an engine could run a workload, and why not.
 
     Raises:
         CompileLimitExceeded: To find out took more than it may; it would on other engines.
@@ -227,7 +227,7 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
     Raises:
         UnsupportedWorkload: It lacks a capability that is needed.
         UnsupportedModule: It can't run the module.
-        EngineError: Its handler failed over the question.
+        EngineError: Its handler failed.
     """
     _check_needs(handler, workload)
     with _failures_of(handler):
@@ -236,7 +236,7 @@ def check(handler: EngineHandler, workload: Wasm) -> None:
 
 
 def suggest(error: UnsupportedModule | UnsupportedWorkload, workload: Wasm, registry: Registry, name: str) -> None:
-    """Add to an engine's refusal which other engines could run the workload."""
+    """Add the engines that could run the workload to an engine's refusal."""
     others = []
     workload = attrs.evolve(workload, runs=False)
     for other in registry.names():
@@ -277,7 +277,7 @@ def _named(workload: Wasm, registry: Registry, name: str, *, thorough: bool) -> 
 
 
 def _is_compiled_ahead(handler: EngineHandler, workload: Wasm, place: Isolation) -> bool:
-    """Whether the module is compiled before its run in the jail, where there is no cache."""
+    """Return whether the module is compiled before its run in the jail, where there is no cache."""
     return (
         workload.runs
         and place is Isolation.JAIL
@@ -286,7 +286,7 @@ def _is_compiled_ahead(handler: EngineHandler, workload: Wasm, place: Isolation)
 
 
 def _assemble(handler: EngineHandler, workload: Wasm) -> None:
-    """Have a text looked at within its bounds first: where it can run depends on what is assembled of it."""
+    """Assemble a text within its limits first, as the choice of the process depends on the resulting module."""
     if workload.module.kind is ModuleKind.TEXT:
         preparation.validate(handler, workload.module, workload.bounds)
 
@@ -300,7 +300,7 @@ def _validate(handler: EngineHandler, workload: Wasm, place: Isolation) -> None:
 
 
 class _failures_of:  # noqa: N801  a context manager that is named as a function is, for each run: a generator takes longer
-    """A handler's own exceptions as errors of the engine's, which harm no other."""
+    """Converts a handler's unexpected exceptions to errors of its engine, so that other engines can still be tried."""
 
     def __init__(self, handler: EngineHandler) -> None:
         self._handler = handler

@@ -1,4 +1,4 @@
-"""The user's own settings: a configuration file, and environment variables over it."""
+"""Reads the user's settings from a configuration file and environment variables."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DEFAULT_ENGINES = ("wasmtime", "wasmer", "wasm3")
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What a user has settled for all runs.
+    """The user's settings for all runs.
 
     Args:
         engine: The engine to use where neither the caller nor the spec names one (``WASMOCI_ENGINE``).
         engines: The engines to try, in order, where none is named.
-        detection: What makes a workload Wasm when no annotation speaks of it.
+        detection: What makes a workload Wasm when no annotation decides.
         native_runtime: The native OCI runtime's name or host path; None to find one.
         compile_timeout: Seconds that validating and compiling a module may take; None for no limit
             (``WASMOCI_COMPILE_TIMEOUT``).
@@ -53,7 +53,7 @@ class Settings:
 
     @property
     def bounds(self) -> Bounds:
-        """What validating and compiling a module may use."""
+        """The limits on validating and compiling a module."""
         if self.compile_timeout == DEFAULT_TIME and self.compile_memory == DEFAULT_MEMORY:
             return DEFAULT
         return Bounds(time=self.compile_timeout, memory=self.compile_memory)

@@ -1,6 +1,6 @@
-"""The configuration file as such: where it is, and what is in it. What its values mean is up to :mod:`wasmoci.dispatch.settings`.
+"""Finds and parses the configuration file; :mod:`wasmoci.dispatch.settings` interprets its values.
 
-Nothing heavy is imported: a native container that ``wasmoci-runtime`` hands on needs one value of it at most.
+It imports nothing heavy, because a native container that ``wasmoci-runtime`` passes on needs at most one of its values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEYS = ("engines", "detection", "native_runtime", "compile_timeout", "compile_me
 
 
 def locate(environment: Mapping[str, str]) -> str | None:
-    """The host path of the configuration file that applies; None when there is none.
+    """Return the host path of the configuration file; None when there is none.
 
     Args:
         environment: Environment variables. The file that ``WASMOCI_CONFIG`` names is taken whether or not it is there.
@@ -40,7 +40,7 @@ def locate(environment: Mapping[str, str]) -> str | None:
 
 
 def read(file: str) -> dict[str, Any]:
-    """The keys of a configuration file and their values, which are not looked at.
+    """Return the keys of a configuration file with their unchecked values.
 
     Args:
         file: A host path.
@@ -73,7 +73,7 @@ def read(file: str) -> dict[str, Any]:
 
 
 def _check(file: str, status: os.stat_result) -> None:
-    """Refuse a file that another user has written, and nobody has named: it says which program makes containers, also root's."""
+    """Refuse a file of another user's that wasn't named explicitly, as it determines which program root runs."""
     if os.environ.get(FILE_VARIABLE) == file:
         return
     from wasmoci.errors import InvalidConfiguration

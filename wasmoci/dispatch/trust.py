@@ -1,4 +1,4 @@
-"""Tiers of trust: an engine that is a sandbox by itself comes before any other, and none of the others for want of being asked for."""
+"""Orders engines by trust: those with a sandbox come first, and the others only if the user asks for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def in_order(registry: Registry, order: Iterable[str], first: str | None = None) -> Iterator[str]:
-    """Engines in the order in which they are looked at: those that are sandboxes by themselves before all others.
+    """Yield engines in the order in which to try them: those with a sandbox before all others.
 
     Args:
         registry: Where the handlers are; one is loaded only when it is its turn.
         order: The names in order of preference.
-        first: The engine that is looked at first, whatever it is.
+        first: The engine to try first, with or without a sandbox.
     """
     others = []
     for name in order:
@@ -30,7 +30,7 @@ def in_order(registry: Registry, order: Iterable[str], first: str | None = None)
 
 
 def is_sandbox(registry: Registry, name: str) -> bool:
-    """Whether an engine is a sandbox by itself; one that can't be loaded is told of where it stands in the order."""
+    """Return whether an engine has a sandbox; one that can't be loaded counts, and is reported in its place."""
     try:
         return Capability.SANDBOXED in registry.load(name).capabilities
     except EngineError:

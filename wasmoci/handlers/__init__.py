@@ -1,1 +1,1 @@
-"""Engine handlers: one module an engine, and the contract that they keep."""
+"""Contains the engine handlers, one module for each engine, and their contract."""

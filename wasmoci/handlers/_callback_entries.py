@@ -1,4 +1,4 @@
-"""The C side of a call-back into Python: whatever becomes of the Python function, the engine hears of a failure unless it has answered.
+"""Creates machine code through which an engine calls Python, so that it learns of any failure of the callback.
 
 A call-back of ctypes that raises, or that can't even be entered (no memory for its arguments, no recursion left, a signal's handler
 that raises first), gives the engine whatever lies on the stack: NULL, which is success, or an address of nothing, which the engine
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Marked(enum.Enum):
-    """Which parameter points to the memory with the mark."""
+    """The position of the parameter that points to the memory with the mark."""
 
     FIRST = 0
     THIRD = 1
@@ -37,7 +37,7 @@ class Marked(enum.Enum):
 
 @attrs.frozen
 class Entry:
-    """One call-back.
+    """One callback.
 
     Args:
         function: A ctypes call-back without a result; it sets the mark when it has answered. The caller keeps it as long as the entry.
@@ -146,7 +146,7 @@ def _machine() -> type[_X86 | _Arm]:
 
 
 def addresses(entries: Sequence[Entry]) -> list[int]:
-    """Make entries, for the rest of the process.
+    """Create entry points, which live as long as the process.
 
     Args:
         entries: What they call.
@@ -169,7 +169,7 @@ def addresses(entries: Sequence[Entry]) -> list[int]:
 
 
 def reader() -> int:
-    """Make a function that only reads: ``f(a, b, c)`` stores ``a[1]`` in ``*b`` and ``a[2]`` in ``*c``, and returns ``a[0]``.
+    """Create a function that only reads memory: ``f(a, b, c)`` stores ``a[1]`` in ``*b`` and ``a[2]`` in ``*c``, and returns ``a[0]``.
 
     Raises:
         ImportError: As :func:`addresses`.
@@ -178,7 +178,7 @@ def reader() -> int:
 
 
 def _made(code: bytes) -> int:
-    """The address of code, in memory that stays as long as the process: an engine may know it for as long."""
+    """Return the address of the code, in memory that is never freed, as an engine may keep it."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     size = ctypes.c_size_t(-(-len(code) // mmap.PAGESIZE) * mmap.PAGESIZE)

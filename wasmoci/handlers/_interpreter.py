@@ -1,4 +1,4 @@
-"""Which Python interpreter an engine's call-backs reach. A process may have several, as a program has that embeds Python (mod_wsgi).
+"""Checks which Python interpreter of the process an engine's callbacks reach, where a program embeds several.
 
 ctypes enters a call-back with the thread state that Python keeps for the calling thread. Up to Python 3.11 that is the first one that
 the thread has had, whichever interpreter it runs now; on a thread that is the engine's own it is one of the main interpreter's. A
@@ -23,19 +23,19 @@ for _function in (_current, _of_call_backs, _interpreter, _main):
 
 
 def reached() -> bool:
-    """Whether a call-back that is made on this thread comes to this interpreter, and to this thread's state in it."""
+    """Return whether callbacks made on this thread reach this interpreter, with this thread's state."""
     here: int = _current()
     return bool(here == _of_call_backs())
 
 
 def is_main() -> bool:
-    """Whether this is the main interpreter, to which call-backs come that an engine makes on threads of its own."""
+    """Return whether this is the main interpreter, which an engine's callbacks on its own threads reach."""
     here: int = _interpreter()
     return bool(here == _main())
 
 
 def require_reached(engine: str) -> None:
-    """Refuse to run a guest whose calls of the host would come to another interpreter.
+    """Refuse to run a guest whose calls of the host would reach another interpreter.
 
     Args:
         engine: Its name.
@@ -48,5 +48,5 @@ def require_reached(engine: str) -> None:
 
 
 def refusal(engine: str, reason: str) -> EngineError:
-    """The error of an engine that can't run a guest in this interpreter."""
+    """Return the error for an engine that can't run a guest in this interpreter."""
     return EngineError(f"{engine} can't run a guest in this sub-interpreter: {reason}", hint=_HINT)

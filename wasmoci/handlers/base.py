@@ -1,4 +1,4 @@
-"""What engine handlers have in common: a base class for them.
+"""Provides the base class of engine handlers.
 
 :class:`~wasmoci.handlers.contract.EngineHandler` is the whole contract. :class:`BaseHandler` keeps it for an engine that can call a module's function
 with a :class:`Workload`: a subclass gives ``name``, ``capabilities``, ``features``, :meth:`~BaseHandler.provides` and
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def from_reference(reference: str) -> EngineHandler:
-    """A handler, made in a process of its own from where its class is.
+    """Create a handler from the reference of its class, in another process.
 
     Args:
         reference: ``module:qualified.name``.
@@ -107,13 +107,13 @@ class Outcome:
 
     @classmethod
     def timed_out(cls, limit: float | None) -> Outcome:
-        """The guest ran past its time limit of so many seconds."""
+        """The guest exceeded its time limit, in seconds."""
         message = f"it ran past its time limit of {limit:g} s" if limit else "it ran past its time limit"
         return cls(reason=ExitReason.TIMED_OUT, exit_code=EXIT_TIMED_OUT, message=message)
 
     @classmethod
     def out_of_memory(cls, limit: int | None, backtrace: tuple[str, ...] = (), detail: str = "") -> Outcome:
-        """The guest was refused memory by its limit of so many bytes, and died of it."""
+        """The guest failed because its limit, in bytes, refused memory."""
         message = f"it was refused memory by its limit of {limit} bytes" if limit else "it ran out of memory"
         if detail:
             message += f": {detail}"
@@ -139,8 +139,8 @@ class BaseHandler(ABC):
 
     @property
     def engine_version(self) -> str:
-        """The engine's distribution and its version; empty when no such thing is known."""
-        from importlib import metadata  # noqa: PLC0415  no run needs it
+        """Return the engine's distribution and version; empty when unknown."""
+        from importlib import metadata  # noqa: PLC0415  22 ms: no run needs it
 
         for package in self.packages:
             with contextlib.suppress(metadata.PackageNotFoundError):
@@ -149,18 +149,18 @@ class BaseHandler(ABC):
 
     @abstractmethod
     def provides(self, module: str, name: str) -> bool:
-        """Whether the engine, or its WASI host, gives a core module the function ``module.name``."""
+        """Return whether the engine, or its WASI host, provides a core module with the function ``module.name``."""
 
     @abstractmethod
     def run(self, workload: Workload) -> Outcome:
-        """Call the entry function, and say how it ended.
+        """Call the entry function, and return how it ended.
 
         Raises:
             WasmociError: It could not be started.
         """
 
     def assemble(self, module: Module) -> Module:
-        """A module in the text format as a binary one, by an engine with ``Capability.TEXT``; any other as it is."""
+        """Assemble a module in the text format, by an engine with ``Capability.TEXT``; return any other unchanged."""
         return module
 
     def validate(self, module: Module) -> None:
@@ -238,7 +238,7 @@ class BaseHandler(ABC):
                 )
 
     def remember(self, spec: Spec, rootfs: Path, limits: Limits) -> None:
-        """Keep a container's program at hand for the processes that are forked from this one, and start no thread.
+        """Keep a container's program in memory for processes that are forked from this one, without starting threads.
 
         Args:
             spec: The container's spec.
@@ -253,7 +253,7 @@ class BaseHandler(ABC):
         self.recall(Entrypoint.of(spec).load(files), limits)
 
     def recall(self, module: Module, limits: Limits) -> None:  # noqa: ARG002  what there is to do, an engine knows
-        """Keep what a run of a module needs, as far as it can be had without compiling and without a thread that stays."""
+        """Load what a run of a module needs, as far as possible without compiling and without leaving threads behind."""
         _ = module.digest
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:

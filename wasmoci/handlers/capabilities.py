@@ -1,4 +1,4 @@
-"""What a handler offers, and what a workload needs."""
+"""Defines the capabilities of handlers, which workloads may need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Capability(enum.Enum):
-    """One thing that an engine handler can do. Wasm features are counted apart: :class:`wasmoci.wasm.module.Feature`."""
+    """A capability of an engine handler. Wasm features are separate: :class:`wasmoci.wasm.module.Feature`."""
 
     __hash__ = (
         object.__hash__

@@ -1,6 +1,6 @@
-"""The contract of an engine handler, and the optional powers that one may have.
+"""Defines the contract of an engine handler, and its optional extensions.
 
-A run imports none of this: protocols take milliseconds to make and to check.
+A run doesn't import this module, because creating and checking protocols takes milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class EngineHandler(Protocol):
-    """What the registry and the dispatcher ask of an engine.
+    """The interface that the registry and the dispatcher require of an engine.
 
     Attributes:
         name: The name under which it is registered.
@@ -62,38 +62,38 @@ class EngineHandler(Protocol):
 
 @runtime_checkable
 class Preloading(Protocol):
-    """An optional power: less to do for each worker process that is forked."""
+    """An optional extension: reduces the work of each forked worker process."""
 
     def preload(self) -> None:
-        """Load what every run needs, and start no thread: a process is forked from this one for each run."""
+        """Load what every run needs, without starting threads, as a process is forked from this one for each run."""
 
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """An optional power: a time limit that holds without a process to kill."""
+    """An optional extension: enforces a time limit without killing a process."""
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
-        """Whether this module, with these streams, can always be stopped in-process: it can't block in the host."""
+        """Return whether this module, with these streams, can always be stopped in-process: it can't block in the host."""
 
 
 @runtime_checkable
 class Bounding(Protocol):
-    """An optional power: to say for which modules the engine doesn't bound what a guest has it hold.
+    """An optional extension: tells for which modules the engine doesn't limit the resources that a guest makes it use.
 
     That are descriptors, listings, and whatever else a guest can make and keep without memory of its own. Where it isn't bounded, a
     process of the guest's own is, unless the caller wants it inline. A handler without this method bounds it for every module.
     """
 
     def bounds(self, module: Module, limits: Limits) -> bool:
-        """Whether it is bounded for this module in the process that it runs in; memory is to be where there is a limit of it."""
+        """Return whether the resources for this module are limited in its process; memory counts if there is a memory limit."""
 
 
 @runtime_checkable
 class Precompiling(Protocol):
-    """An optional power: what the engine makes of a module is kept in the compile cache, see :mod:`wasmoci.compiled`."""
+    """An optional extension: stores compiled modules in the compile cache, see :mod:`wasmoci.compiled`."""
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """Compile a module for runs with certain limits, unless that was done before.
+        """Compile a module for runs with certain limits, unless it is in the cache.
 
         Args:
             module: The module.
@@ -111,7 +111,7 @@ class Precompiling(Protocol):
 
 @runtime_checkable
 class Keeping(Protocol):
-    """An optional power beside :class:`Precompiling`: what it keeps may be no file for another process."""
+    """An optional extension of :class:`Precompiling`, for an engine whose cache entries can't be used by another process."""
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """The entry of a module in the compile cache, a host path, be it for another process or not; None where there is none."""
+        """Return a module's entry in the compile cache, a host path; None where there is none."""

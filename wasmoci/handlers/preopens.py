@@ -1,4 +1,4 @@
-"""The directories that a guest has open from the start, for an engine with a WASI of its own."""
+"""Computes a guest's preopened directories, for an engine with its own WASI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.wasi import kernel_filesystems
 from wasmoci.wasi.errno import FAILURES
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.path_walk import components
 from wasmoci.wasi.resolver import Resolver
 
@@ -28,7 +28,7 @@ _HINT = "run a core module on an engine with wasmoci's WASI: wasmtime, wasmer or
 
 @attrs.frozen
 class Preopen:
-    """A directory that the guest has open from the start.
+    """A directory that is open when the guest starts.
 
     Args:
         guest: What the guest is told it is called.
@@ -43,7 +43,7 @@ class Preopen:
 
 
 def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> AbstractContextManager[list[Preopen]]:
-    """The preopens: ``/``, the mounted directories, and the working directory as ``.`` when it isn't ``/``.
+    """Return the preopens: ``/``, the mounted directories, and the working directory as ``.`` if it isn't ``/``.
 
     With a ``.``, the C library of WASI asks it for absolute paths, too, unless another preopen's name is the beginning of
     the path. Where that can't be made good later, the directories in ``/`` are preopened by their names, but for those
@@ -77,8 +77,8 @@ def preopens(files: GuestFiles, *, by_name: bool, opens: bool = True) -> Abstrac
 @contextlib.contextmanager
 def _with_directory(files: GuestFiles, found: list[Preopen], *, by_name: bool) -> Iterator[list[Preopen]]:
     """The same with the working directory."""
-    with contextlib.closing(Namespace(files.tree)) as namespace:
-        resolver, root = Resolver(namespace), namespace.root
+    with contextlib.closing(OpenTree(files.tree)) as tree:
+        resolver, root = Resolver(tree), tree.root
         with contextlib.ExitStack() as stack:
 
             def opened(guest: str, path: str) -> Preopen:
@@ -127,7 +127,7 @@ def _refuse_kernel_files(directories: list[Preopen]) -> None:
 
 
 def _names(preopen: Preopen) -> set[str]:
-    """What is in a directory and has a name in UTF-8, as a guest's paths have to be."""
+    """Return the names in a directory that are UTF-8, as a guest's paths have to be."""
     with contextlib.suppress(OSError):
         names = {path.name for path in Path(os.fsdecode(preopen.host)).iterdir()}
         return {name for name in names if name.encode(errors="ignore").decode() == name}

@@ -1,4 +1,4 @@
-"""What a run takes from the context that it is started in, beside the arguments of the contract: hooks, and limits on compiling."""
+"""Provides hooks and limits of a run through context variables, in addition to the contract's arguments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _on_load: contextvars.ContextVar[Callable[[Any, Module, Limits], None] | None] =
 
 @contextlib.contextmanager
 def on_start(function: Callable[[], None]) -> Iterator[None]:
-    """Have a function called at the start of each entry function that is executed in the context."""
+    """Register a function to be called when an entry function starts in the context."""
     token = _on_start.set(function)
     try:
         yield
@@ -38,7 +38,7 @@ def on_start(function: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_load(function: Callable[[Any, Module, Limits], None]) -> Iterator[None]:
-    """Have a function called for each module that is executed in the context, before its engine sees anything of it."""
+    """Register a function to be called for each module that is executed in the context, before its engine gets it."""
     token = _on_load.set(function)
     try:
         yield
@@ -47,12 +47,12 @@ def on_load(function: Callable[[Any, Module, Limits], None]) -> Iterator[None]:
 
 
 def loading() -> Callable[[Any, Module, Limits], None] | None:
-    """The function that is to be called for a module; see :func:`on_load`."""
+    """Return the function to be called for a module; see :func:`on_load`."""
     return _on_load.get()
 
 
 class Clock:
-    """Measures from the start of the entry function, and tells whoever waits for it; see :func:`on_start`."""
+    """Measures the time from the start of the entry function, and calls the hook; see :func:`on_start`."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -60,11 +60,11 @@ class Clock:
         self._tell = _on_start.get()
 
     def start(self) -> None:
-        """The entry function is called next."""
+        """Start the measurement, before the entry function is called."""
         self._began = time.monotonic()
         if self._tell is not None:
             self._tell()
 
     def elapsed(self) -> float:
-        """Seconds since then."""
+        """The seconds since the start."""
         return time.monotonic() - self._began

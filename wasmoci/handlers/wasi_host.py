@@ -1,4 +1,4 @@
-"""What the handlers share that give their guests :mod:`wasmoci.wasi`: the host of a workload, and how a run is judged."""
+"""Provides what handlers that use :mod:`wasmoci.wasi` share: a workload's host, and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
+from wasmoci import wasi, wasm  # which loads what of it is used: an engine may have a WASI of its own
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.compiled import identity
@@ -32,12 +33,12 @@ _KEPT_BYTES = 128 << 20  # of modules as they came
 
 
 def provides(module: str, name: str) -> bool:
-    """Whether the WASI host has the function ``module.name``."""
+    """Return whether the WASI host has the function ``module.name``."""
     return module in MODULES and name in FUNCTIONS
 
 
 def check_signatures(module: Module) -> None:
-    """Refuse a module that imports a function of WASI with another type than it has, or as something else.
+    """Refuse a module that imports a function of WASI with a wrong type or kind.
 
     Raises:
         UnsupportedModule: It does; the message names the import.
@@ -62,7 +63,7 @@ def check_memories(module: Module) -> None:
 
 
 def open_wasi(workload: Workload) -> Wasi:
-    """The WASI host of a workload, to be closed by the caller.
+    """Return the WASI host of a workload; the caller has to close it.
 
     Args:
         workload: Its arguments, environment, files, streams and determinism are the guest's.
@@ -70,10 +71,8 @@ def open_wasi(workload: Workload) -> Wasi:
     Raises:
         InvalidInput: The guest can't have them; see :class:`wasmoci.wasi.Wasi`.
     """
-    from wasmoci.wasi import Wasi  # noqa: PLC0415  an engine may have a WASI of its own
-
     streams, determinism = workload.streams, workload.determinism
-    return Wasi(
+    return wasi.Wasi(
         args=workload.entrypoint.argv,
         env=workload.entrypoint.env,
         preopens=workload.files.tree.preopens(workload.files.cwd),
@@ -86,27 +85,23 @@ def open_wasi(workload: Workload) -> Wasi:
 
 
 def _clocks(determinism: Determinism) -> VirtualClocks:
-    from wasmoci.wasi import VirtualClocks  # noqa: PLC0415
-
-    return VirtualClocks(round(determinism.time * 1e9), round(determinism.tick * 1e9))
+    return wasi.VirtualClocks(round(determinism.time * 1e9), round(determinism.tick * 1e9))
 
 
 def _random(determinism: Determinism) -> Callable[[int], bytes]:
-    from random import Random  # noqa: PLC0415  most runs don't need it
+    from random import Random  # noqa: PLC0415  0.8 ms of each start: few runs are deterministic
 
     return Random(determinism.seed).randbytes  # noqa: S311  it is to be foreseen
 
 
 def preload() -> None:
-    """Have the WASI host loaded, which a run otherwise does when it needs it."""
-    from wasmoci.wasi import Wasi  # noqa: PLC0415
-
-    with Wasi():
+    """Import the WASI host, which a run otherwise does on demand."""
+    with wasi.Wasi():
         importlib.import_module("wasmoci.wasi.syscalls")
 
 
 def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
-    """Run a guest with the WASI host of its workload; what a function raises that takes its output ends the run.
+    """Run a guest with the WASI host of its workload; an exception of a function that receives its output ends the run.
 
     Args:
         workload: See :func:`open_wasi`.
@@ -119,15 +114,15 @@ def with_wasi(workload: Workload, run: Callable[[Wasi], Outcome]) -> Outcome:
     streams = workload.streams
     streams = streams.with_outputs(_guarded(streams.stdout), _guarded(streams.stderr))
     try:
-        with open_wasi(attrs.evolve(workload, streams=streams)) as wasi:
-            return run(wasi)
+        with open_wasi(attrs.evolve(workload, streams=streams)) as host:
+            return run(host)
     except _OutputError as failure:
         errors = [failure.error]
     raise errors.pop()  # here, where it gets no other context than it has
 
 
 def functions_to_call(workload: Workload) -> tuple[str, ...]:
-    """The exports to call, in order: a reactor's ``_initialize`` comes before the function of it that is wanted."""
+    """Return the exports to call, in order: a reactor's ``_initialize`` comes before the requested function."""
     function = workload.entrypoint.function or "_start"
     initialize = workload.module.export("_initialize")
     if function in ("_start", "_initialize") or initialize is None or initialize.kind != "func":
@@ -141,7 +136,7 @@ def imported_functions(module: Module) -> tuple[Import, ...]:
 
 
 def new_cache() -> Cache:
-    """A cache for modules as they were prepared for an engine; the cost of one is its size in bytes as it came."""
+    """Create a cache of modules that are prepared for an engine; the cost of one is its original size in bytes."""
     return Cache(_KEPT_MODULES, _KEPT_BYTES)
 
 
@@ -156,14 +151,14 @@ def rewriter(package: str, file: str) -> str:
     ours = Path(__file__).parent
     written = max(
         source.stat().st_mtime_ns
-        for directory in (ours.parent / "binary", ours / "_wasm3", ours / "_wasmer")
+        for directory in (Path(wasm.__file__).parent, ours / "_wasm3", ours / "_wasmer")
         for source in directory.glob("*.py")
     )
     return f"{identity.version(package, file)}, {written}"
 
 
 def max_pages(limits: Limits) -> int | None:
-    """The limit of memory in pages of 64 KiB; None for no limit."""
+    """Return the memory limit in pages of 64 KiB; None for no limit."""
     return None if limits.memory is None else limits.memory // _PAGE
 
 
@@ -173,13 +168,13 @@ def memory_bound(pages: int | None) -> str:
 
 
 def exited(code: int, *, refused: int, limits: Limits) -> Outcome:
-    """The outcome of a guest that returned or asked to exit, after so many refusals of memory by its limit."""
+    """Return the outcome of a guest that returned or exited, given how often its limit refused memory."""
     note = f"it was refused memory {refused} times by its limit of {limits.memory} bytes" if refused else ""
     return Outcome.exited(code, note)
 
 
 def trapped(message: str, backtrace: tuple[str, ...], *, refused: int, limits: Limits) -> Outcome:
-    """The outcome of a guest that trapped, after so many refusals of memory by its limit."""
+    """Return the outcome of a guest that trapped, given how often its limit refused memory."""
     if refused:
         return Outcome.out_of_memory(limits.memory, backtrace, message)
     return Outcome.trapped(message, backtrace)
@@ -230,7 +225,7 @@ class _Output:
 
 
 class _OutputError(Exception):
-    """What a function raised that takes output; as it is the host might take it for an errno, or an engine for a trap."""
+    """Wraps an exception of a function that receives output, so that it isn't mistaken for an errno or a trap."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()

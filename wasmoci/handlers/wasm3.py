@@ -1,4 +1,4 @@
-"""The handler for wasm3, an interpreter that starts in microseconds: ``pywasm3`` with :mod:`wasmoci.wasi`.
+"""The handler for wasm3, an interpreter that starts in microseconds, on ``pywasm3`` with :mod:`wasmoci.wasi`.
 
 The interpreter is loaded for a run, and for a module that nobody has run before.
 """
@@ -12,6 +12,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasm3.location import extension_file
+from wasmoci.handlers._wasm3.stack import on_large_stack
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import NO_LIMITS
@@ -73,8 +74,8 @@ class Wasm3Handler(BaseHandler):
         self._valid.get(module.digest, 0, lambda: self._validate(module))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasm3 import guest, preparation, stack  # noqa: F401, PLC0415
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
+        from wasmoci.handlers._wasm3 import guest, preparation  # noqa: F401, PLC0415  the engine
 
         wasi_host.preload()
         wasi_host.rewriter("pywasm3", _FILE)
@@ -89,7 +90,6 @@ class Wasm3Handler(BaseHandler):
         """See :class:`BaseHandler`."""
         try:
             from wasmoci.handlers._wasm3.guest import Guest  # noqa: PLC0415  the engine
-            from wasmoci.handlers._wasm3.stack import on_large_stack  # noqa: PLC0415
         except ImportError as error:
             raise wasi_host.unloadable(self.name, error) from error
 
@@ -106,7 +106,7 @@ class Wasm3Handler(BaseHandler):
         return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`; what is kept is the module as wasm3 can read it."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`; the cache entry is the module prepared for wasm3."""
         self.validate(module)
         file = self.kept(module, limits)
         if file is None:
@@ -118,7 +118,7 @@ class Wasm3Handler(BaseHandler):
         return file
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return compiled.locate(_key(module, _pages(limits)))
 
     def _validate(self, module: Module) -> None:
@@ -142,10 +142,10 @@ def _key(module: Module, pages: int) -> compiled.Key:
 
 
 def _fetch(module: Module, pages: int) -> bytes:
-    """The module as wasm3 can read it, with a limit on its memory; with the highest one it has been tried."""
+    """Return the module prepared for wasm3, with a memory limit; it was tested with the highest one."""
 
     def make() -> bytes:
-        from wasmoci.handlers._wasm3.preparation import prepare  # noqa: PLC0415  most modules are known
+        from wasmoci.handlers._wasm3.preparation import prepare  # noqa: PLC0415  6 ms: most modules are known
 
         return prepare(module, pages, tried=pages == _MOST)
 

@@ -1,4 +1,4 @@
-"""The handler for wasmer, with the back end that is installed: ``wasmer`` 1.1 on Python 3.10, ``wasmer-sdk`` above."""
+"""The handler for wasmer, with the installed back end: ``wasmer`` 1.1 on Python 3.10, ``wasmer-sdk`` on later versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler
+from wasmoci.handlers.capabilities import Capability
 from wasmoci.limits import NO_LIMITS
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 
@@ -37,12 +38,22 @@ class WasmerHandler(BaseHandler):
 
     name = "wasmer"
     packages = (BackEnd.package,)
+    capabilities = frozenset(
+        {
+            Capability.WASI_PREVIEW1,
+            Capability.LIVE_FILES,
+            Capability.FILE_MOUNTS,
+            Capability.READ_ONLY,
+            Capability.MEMORY_LIMIT,
+            Capability.DETERMINISM,
+            Capability.SANDBOXED,
+        }
+    )
+    features = BackEnd.features
+    starts_processes = BackEnd.starts_processes
 
     def __init__(self) -> None:
         self._back_end = BackEnd()
-        self.capabilities = self._back_end.capabilities
-        self.features = self._back_end.features
-        self.starts_processes = self._back_end.starts_processes
 
     def provides(self, module: str, name: str) -> bool:
         """See :class:`BaseHandler`."""
@@ -55,7 +66,7 @@ class WasmerHandler(BaseHandler):
         wasi_host.check_memories(module)
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`."""
         self.validate(module)
         try:
             return self._back_end.precompile(module, limits)
@@ -63,11 +74,11 @@ class WasmerHandler(BaseHandler):
             raise UnsupportedModule(f"{module.source}: {error.message}") from None
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return self._back_end.kept(module, limits)
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
         wasi_host.preload()
         self._back_end.preload()
 

@@ -15,8 +15,10 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
+from wasmoci.handlers._wasmtime.interfaces import check_imports, holds_descriptors, holds_memory
 from wasmoci.handlers._wasmtime.location import library_file
 from wasmoci.handlers._wasmtime.refusals import FEATURES, features, unreadable
+from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.host.file_cache import Cache
@@ -97,8 +99,6 @@ class WasmtimeHandler(BaseHandler):
         assembled = self.assemble(module)
         super().validate(assembled)
         if assembled.kind is ModuleKind.COMPONENT:
-            from wasmoci.handlers._wasmtime.interfaces import check_imports  # noqa: PLC0415  most are core modules
-
             check_imports(assembled)
         else:
             wasi_host.check_signatures(assembled)
@@ -130,9 +130,7 @@ class WasmtimeHandler(BaseHandler):
             )
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:
-        """See :meth:`wasmoci.handlers.base.Interruptible.interrupts`."""
-        from wasmoci.handlers._wasmtime.waiting import never_waits  # noqa: PLC0415  most runs have no limits
-
+        """See :meth:`wasmoci.handlers.contract.Interruptible.interrupts`."""
         module = self.assemble(module)
         # Foreseen bytes are made in one go, however many.
         waiting = _WAITING if determinism.current() is None else _WAITING | {"random_get"}
@@ -140,16 +138,14 @@ class WasmtimeHandler(BaseHandler):
         return module.kind is ModuleKind.CORE and not calls_that_wait and never_waits(stdio)
 
     def bounds(self, module: Module, limits: Limits) -> bool:
-        """See :meth:`wasmoci.handlers.base.Bounding.bounds`."""
+        """See :meth:`wasmoci.handlers.contract.Bounding.bounds`."""
         module = self.assemble(module)
         if module.kind is not ModuleKind.COMPONENT:
             return True
-        from wasmoci.handlers._wasmtime.interfaces import holds_descriptors, holds_memory  # noqa: PLC0415  most are core modules
-
         return not holds_descriptors(module) and (limits.memory is None or not holds_memory(module))
 
     def precompile(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`."""
         module = self.assemble(module)
         self.validate(module)
         file = self.kept(module, limits)
@@ -159,7 +155,7 @@ class WasmtimeHandler(BaseHandler):
         return file
 
     def kept(self, module: Module, limits: Limits = NO_LIMITS) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         if (
             module.kind is ModuleKind.TEXT
             and module not in self._assembled
@@ -169,15 +165,8 @@ class WasmtimeHandler(BaseHandler):
         return compiled.locate(Needs.of(limits).key(self.assemble(module)))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmtime import (  # noqa: PLC0415
-            components,  # noqa: F401
-            execution,  # noqa: F401
-            hosted,  # noqa: F401
-            interfaces,  # noqa: F401
-            interruption,  # noqa: F401
-            memory,  # noqa: F401
-        )
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
+        from wasmoci.handlers._wasmtime import execution  # noqa: F401, PLC0415  the engine
 
         wasi_host.preload()
         for limits in (NO_LIMITS, Limits(time=1.0)):

@@ -1,4 +1,4 @@
-"""Keeping what was expensive to make."""
+"""Caches values that are computed from files, such as parsed modules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-SETTLED = 2_000_000_000  # nanoseconds, more than any file system's times are coarse
+SETTLED = 2_000_000_000  # nanoseconds; more than the timestamp resolution of any file system
 
 
 def state_of(status: os.stat_result) -> tuple[int, ...] | None:
-    """What tells a file's content from any that it had or gets: the key of what was made of it.
+    """Return a key that changes whenever a file's content does.
 
-    None for a file that has just changed: it may do so again without its times telling, and has to be read.
+    It is None for a file that has just changed: its content may change again within the same timestamp, so it has to be
+    read.
     """
     if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) < SETTLED:
         return None
@@ -29,14 +30,14 @@ def state_of(status: os.stat_result) -> tuple[int, ...] | None:
 
 
 class Cache:
-    """Keeps the values that were used last. Safe to use from several threads; each value is made once.
+    """A least-recently-used cache that threads can share; each value is computed once.
 
     Attributes:
-        made: How many values were made.
+        made: The number of values that were computed.
 
     Args:
-        count: How many values are kept at most.
-        cost: What they may cost together. The latest is kept at any cost.
+        count: The maximum number of values.
+        cost: The maximum of their total cost. The latest value is kept at any cost.
     """
 
     def __init__(self, count: int, cost: int) -> None:
@@ -47,7 +48,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, cost: int, make: Callable[[], _T]) -> _T:
-        """The value of a key; whoever asks first makes it, while others who ask for it wait."""
+        """Return the value of a key. The first caller computes it, while others that request it wait."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -64,7 +65,7 @@ class Cache:
         return value
 
     def known(self, key: Hashable) -> Any:
-        """The value of a key that was made before, and isn't being made; None when there is none."""
+        """Return the value of a key if it has been computed; else None."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:

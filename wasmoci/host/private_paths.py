@@ -1,15 +1,16 @@
-"""Directories and files of the user's own, which nobody else could have made, or could put something in the place of.
+"""Opens the user's own directories and files, after checking that no other user can have created or replaced them.
 
-The one check for all that is kept on the host and believed when it is read again: images, the state of containers, compiled code,
-temporary directories. It is made before anything is made or read:
+This is the one check for everything that is stored on the host and trusted when it is read again: images, the state of
+containers, compiled code, temporary directories. It runs before anything is created or read:
 
-* Every directory on the way belongs to root or the user, and nobody else may write to it, unless it is sticky, as ``/tmp`` is.
-* So does every symbolic link on the way, which is followed by hand.
-* The directory itself belongs to the user, nobody else may write to it, and it is no link.
-* A file in it is a regular one of the user's, under one name, and nobody else may write to it.
+* Every directory on the path belongs to root or the user, and nobody else may write to it, unless it is sticky, as
+  ``/tmp`` is.
+* So does every symbolic link on the path, which is resolved here and not by the kernel.
+* The directory itself belongs to the user, nobody else may write to it, and it is not a symbolic link.
+* A file in it is a regular file of the user's with a single link, and nobody else may write to it.
 
-The way is walked by descriptors, one name after the other, so what has been looked at is what is used. In a user namespace an owner
-that isn't mapped may be root, and passes for it above the directory itself.
+The path is walked by descriptors, one component at a time, so that what was checked is what is used. In a user
+namespace, an owner that isn't mapped may be root, and is treated as root for the directories above.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ def open_directory(path: str | os.PathLike[str], *, make: bool = True, mode: int
 
     Args:
         path: Its host path.
-        make: Whether to make it, and those above it, where they are missing.
-        mode: The permissions of one that is made. Those above it are the user's alone.
+        make: Whether to create it and its parents where they are missing.
+        mode: The permissions of a directory that is created. Its parents are accessible to the user alone.
 
     Returns:
-        Its descriptor, which is the caller's to close, and its path without symbolic links.
+        Its descriptor, which the caller has to close, and its path without symbolic links.
 
     Raises:
-        UnsafePlace: Somebody else could have put things there, or could do so. Nothing was made beneath such a place.
-        FileNotFoundError: It isn't there, and isn't to be made.
-        OSError: It can't be opened or made.
+        UnsafePlace: Another user could have written to it, or could do so. Nothing was created there.
+        FileNotFoundError: It doesn't exist, and ``make`` is false.
+        OSError: It can't be opened or created.
     """
     walk = _Walk(os.path.abspath(path), make=make, mode=mode)  # noqa: PTH100
     try:
@@ -58,26 +59,26 @@ def open_directory(path: str | os.PathLike[str], *, make: bool = True, mode: int
 
 
 def directory(path: str | os.PathLike[str], *, make: bool = True, mode: int = _ALONE) -> str:
-    """The path without symbolic links of a directory of the user's own; see :func:`open_directory`."""
+    """Return the path without symbolic links of a directory of the user's own; see :func:`open_directory`."""
     fd, real = open_directory(path, make=make, mode=mode)
     os.close(fd)
     return real
 
 
 def open_inner(name: str, directory_fd: int, *, shown: str) -> int:
-    """Open a directory of the user's own in one that is open and was checked; it is made where it is missing.
+    """Open a subdirectory of a directory that was opened and checked; it is created where it is missing.
 
     Args:
         name: Its name.
-        directory_fd: The descriptor of the other one.
-        shown: What it is called in an error.
+        directory_fd: The descriptor of the parent directory.
+        shown: The path to show in an error.
 
     Returns:
-        Its descriptor, which is the caller's to close.
+        Its descriptor, which the caller has to close.
 
     Raises:
-        UnsafePlace: Somebody else could have put things there, or could do so.
-        OSError: It can't be opened or made.
+        UnsafePlace: Another user could have written to it, or could do so.
+        OSError: It can't be opened or created.
     """
     try:
         fd = os.open(name, _LIST, dir_fd=directory_fd)
@@ -96,15 +97,16 @@ def open_inner(name: str, directory_fd: int, *, shown: str) -> int:
 
 
 def check_above(path: str | os.PathLike[str], *, group: bool = False) -> None:
-    """Check a directory in which the user makes others, as the one for temporary files, and all that are above it.
+    """Check a directory in which the user creates others, such as the temporary directory, and all those above it.
 
     Args:
         path: Its host path.
-        group: Whether the members of a directory's own group may write to it, as they may to what editors and people make.
+        group: Whether the members of a directory's group may write to it, as with directories that editors and people
+            create.
 
     Raises:
-        UnsafePlace: Somebody else could put things in the place of what is made there.
-        OSError: It can't be reached.
+        UnsafePlace: Another user could replace what is created there.
+        OSError: It can't be accessed.
     """
     walk = _Walk(os.path.abspath(path), make=False, mode=_ALONE, group=group)  # noqa: PTH100
     try:
@@ -116,16 +118,16 @@ def check_above(path: str | os.PathLike[str], *, group: bool = False) -> None:
 
 
 def check_named(text: str) -> None:
-    """Refuse what another user has put where a name is looked up among files first, which may be meant for something else.
+    """Refuse a file of another user's that hides a name which may be meant for something else.
 
-    In ``/tmp`` anybody can make a directory of an image's name. A path that can be nothing else is its caller's word, and so is what the
-    owner of the working directory has put there, where no others could.
+    In ``/tmp`` anybody can create a directory with the name of an image. A path that can't be anything but a path is
+    accepted, and so is what the owner of the working directory has put there, if nobody else can write to it.
 
     Args:
-        text: The name, and a path from the working directory, where there is something.
+        text: The name, which is also an existing path relative to the working directory.
 
     Raises:
-        UnsafePlace: It, or what is on the way there, belongs to another user.
+        UnsafePlace: The file, or a directory on the path, belongs to another user.
     """
     if text.startswith(_PATHS):
         return
@@ -136,7 +138,7 @@ def check_named(text: str) -> None:
         path = "/".join(parts[:count])
         try:
             status = os.lstat(path)
-        except OSError:  # whoever opens it is told
+        except OSError:  # opening it reports the error
             return
         if status.st_uid != owner and not is_trusted(status):
             raise UnsafePlace(
@@ -149,20 +151,20 @@ _PATHS = ("/", "./", "../")
 
 
 def open_file(name: str, directory_fd: int, flags: int = os.O_RDONLY, *, shown: str = "") -> int:
-    """Open a file in a directory that was checked. It never waits, whatever is there.
+    """Open a file in a directory that was checked. This never blocks, whatever kind of file it is.
 
     Args:
         name: The file's name.
         directory_fd: The descriptor of the directory.
-        flags: As for ``open(2)``; a file that is made is the user's alone.
-        shown: What the file is called in an error.
+        flags: As for ``open(2)``; a file that is created is accessible to the user alone.
+        shown: The path to show in an error.
 
     Returns:
-        Its descriptor, which is the caller's to close.
+        Its descriptor, which the caller has to close.
 
     Raises:
         UnsafePlace: It isn't a regular file of the user's own, or others may write to it.
-        FileNotFoundError: It isn't there.
+        FileNotFoundError: It doesn't exist.
         OSError: It can't be opened.
     """
     called = shown or name
@@ -183,14 +185,14 @@ def open_file(name: str, directory_fd: int, flags: int = os.O_RDONLY, *, shown: 
 
 
 def check_file(status: os.stat_result, shown: str) -> None:
-    """Refuse a file, which is open, that isn't a regular one of the user's own.
+    """Refuse an open file that isn't a regular file of the user's own.
 
     Args:
-        status: What the descriptor is.
-        shown: What it is called.
+        status: The result of ``fstat``.
+        shown: The path to show in an error.
 
     Raises:
-        UnsafePlace: It isn't.
+        UnsafePlace: It isn't a regular file of the user's own.
     """
     if not stat.S_ISREG(status.st_mode):
         raise UnsafePlace(f"{shown}: is not a regular file", hint=_REMOVE.format(shown))
@@ -203,12 +205,12 @@ _REMOVE = "look who made it, and remove it: {}"
 
 
 class _Walk:
-    """The way to a directory.
+    """Walks the path to a directory.
 
     Args:
         path: Its absolute path.
-        make: Whether to make what is missing.
-        mode: The permissions of the directory itself, where it is made.
+        make: Whether to create missing directories.
+        mode: The permissions of the directory itself, if it is created.
         group: Whether the members of a directory's group may write to it.
     """
 
@@ -224,14 +226,14 @@ class _Walk:
 
     @property
     def path(self) -> str:
-        """How far it has come, without symbolic links."""
+        """The path walked so far, without symbolic links."""
         return "/" + "/".join(self._names)
 
     def go(self, *, own: bool = True) -> None:
-        """Come to the directory, which stays open.
+        """Walk to the directory, and keep it open.
 
         Args:
-            own: Whether it has to be the user's own; else it is like those above it.
+            own: Whether it has to be the user's own; else the rules for the directories above apply.
         """
         self._check_above()
         while self._pending:
@@ -270,7 +272,7 @@ class _Walk:
             os.mkdir(name, mode, dir_fd=self.fd)
         except FileExistsError:
             return os.open(name, _PASS, dir_fd=self.fd)
-        if mode != _ALONE:  # which the umask may have taken from it
+        if mode != _ALONE:  # the umask may have removed permissions
             made = os.open(name, _LIST, dir_fd=self.fd)
             try:
                 if os.fstat(made).st_uid == os.geteuid():
@@ -331,7 +333,7 @@ def _check_mode(shown: str, status: os.stat_result, others: int = _WRITABLE_BY_O
 
 
 def is_trusted(status: os.stat_result) -> bool:
-    """Whether something belongs to root or the user; in a user namespace also if its owner isn't mapped, and may be root."""
+    """Return whether root or the user owns a file; an owner that isn't mapped in a user namespace may be root."""
     if status.st_uid in (0, os.geteuid()):
         return True
     return user_namespace.inside() and status.st_uid == _unmapped()

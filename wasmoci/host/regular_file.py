@@ -1,6 +1,7 @@
-"""Opens a file that somebody else named or made: a regular file, or an error at once.
+"""Opens a file that another party named or created, and raises an error at once if it isn't a regular file.
 
-Opening a FIFO waits for a writer, reading a terminal or a socket waits for somebody to send, and opening a device can do anything.
+Opening a FIFO waits for a writer, reading a terminal or a socket waits for input, and opening a device can have any
+effect.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ _KINDS = {
 
 
 def open_regular(path: str | Path, *, follow: bool = True) -> int:
-    """Open a regular file to be read; return its descriptor.
+    """Open a regular file for reading; return its descriptor.
 
     Args:
         path: A host path.
         follow: Whether the file itself may be a symbolic link.
 
     Raises:
-        OSError: It can't be opened, or is something else than a regular file; ``strerror`` says what.
+        OSError: It can't be opened, or isn't a regular file; ``strerror`` says what it is.
     """
-    # Looked at first, for opening a device can have an effect; and once more when it is open, for it may be another one by then.
+    # Checked before opening, because opening a device can have an effect; and again afterwards, because it may have
+    # been replaced.
     try:
         found = os.stat(path, follow_symlinks=follow)  # noqa: PTH116  pathlib is for who needs it
     except ValueError:
@@ -58,17 +60,18 @@ def read_regular(
     pipe: bool = False,
     check: Callable[[os.stat_result], None] | None = None,
 ) -> bytes:
-    """Return a regular file's content, or its first ``most + 1`` bytes where it is longer.
+    """Return a regular file's content, or its first ``most + 1`` bytes if it is longer.
 
     Args:
         path: A host path.
-        most: Bytes that such a file has at most.
+        most: The maximum size in bytes that such a file can have.
         follow: Whether the file itself may be a symbolic link.
-        pipe: Whether it may be a pipe that this process was given, as a shell's ``<(command)``; that is no FIFO of a file system.
-        check: Called with what the file that was opened is; raises to have it refused.
+        pipe: Whether it may be a pipe that this process was given, as by a shell's ``<(command)``; a FIFO in a file
+            system is refused.
+        check: Called with the ``stat`` result of the open file; raises an exception to refuse it.
 
     Raises:
-        OSError: It can't be read, or is something else than a regular file; ``strerror`` says what.
+        OSError: It can't be read, or isn't a regular file; ``strerror`` says what it is.
     """
     given = pipe and _is_given_pipe(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if given else open_regular(path, follow=follow)

@@ -1,18 +1,19 @@
-"""Removes a directory tree that somebody else has made, and may still be changing.
+"""Removes a directory tree that a guest or another user has created, and may still be changing.
 
-A guest decides what a tree looks like: how deep it is, how wide, what things are called and what their modes are. And it, or
-another user, may rename things in it while it is removed. So:
+A guest determines what a tree looks like: its depth and width, the names and modes in it. And the guest, or another
+user, may rename things in it while it is being removed. Therefore:
 
-* One directory is open at a time, and the tree's root. The way up is ``..``, which is believed only where it leads to the directory
-  that was come from; else the removal starts over at the root.
-* A name is looked up in the open directory, alone, and never followed. So neither a link nor a rename leads anywhere else.
-* What is a mount point, or on another file system, is an error and stays as it is: it may be the host's own.
-* A directory is listed while it is emptied, so its size doesn't matter. What is still in it afterwards has come meanwhile, and it is
-  listed again.
-* A directory of our own without permissions is given them.
-* What can't be removed is left; all else is removed, and the first error raised.
+* Only one directory and the tree's root are open at a time. The way up is ``..``, which is followed only if it leads to
+  the directory that the walk came from; otherwise the removal restarts at the root.
+* A name is looked up in the open directory only, and never followed, so neither a link nor a rename leads anywhere
+  else.
+* A mount point, or anything on another file system, is an error and is left alone: it may be the host's own.
+* A directory is listed while it is emptied, so its size doesn't matter. Files that are added meanwhile cause another
+  listing.
+* A directory of ours that lacks permissions gets them.
+* What can't be removed is left; everything else is removed, and the first error is raised.
 
-It imports nothing of the package, so that a process that does nothing else starts quickly.
+This module imports nothing else of the package, so that a process that only removes a tree starts quickly.
 """
 
 from __future__ import annotations
@@ -31,28 +32,29 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PASS = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 _REPLACED = (errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
-"""What is answered where a name has become that of another kind of file since it was read."""
+"""The errors that occur where a file of another kind has taken the name since it was read."""
 
-_MOST_AT_ONCE = 1024  # names of directories that are kept of one that holds more, until it is listed again
-_MOST_KEPT = 1 << 16  # the same of the whole tree
+_MOST_AT_ONCE = 1024  # subdirectories remembered per directory; a larger one is listed again
+_MOST_KEPT = 1 << 16  # the same for the whole tree
 _MOST_RETRIES = 200
 _MOST_FAILURES = 1000
-_SHOWN = 16  # components of a path in an error, from each of its ends
+_SHOWN = 16  # components of a path in an error, at either end
 
 
 def remove_tree(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> None:
     """Remove a file, a link, or a directory with everything in it.
 
-    Neither recursion nor a descriptor for each level: three descriptors and, for each level, some 300 bytes.
+    This uses neither recursion nor a descriptor per level: three descriptors and, for each level, about 300 bytes of
+    memory.
 
     Args:
         path: Its host path. The directories above it are the caller's, and links among them are followed.
         dir_fd: The descriptor of the directory that a relative path starts from.
 
     Raises:
-        FileNotFoundError: There is nothing.
-        OSError: Something in it can't be removed, such as a mount point or an immutable file, or somebody keeps adding to it.
-            Everything else is gone.
+        FileNotFoundError: The path doesn't exist.
+        OSError: Something in it can't be removed, such as a mount point or an immutable file, or another process keeps
+            adding files. Everything else is removed.
     """
     if not stat.S_ISDIR(os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode):
         os.unlink(path, dir_fd=dir_fd)
@@ -68,11 +70,12 @@ def remove_tree(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> N
 
 
 class _Level:
-    """A directory on the way from the root of the tree to the open one.
+    """A directory on the path from the root of the tree to the open one.
 
     Args:
         name: Its name in the one above.
-        status: What it is. The number of an inode may be another's when it is gone, but seldom another user's at once.
+        status: Its ``stat`` result. An inode number may be reused after a removal, but rarely by another user at the
+            same time.
     """
 
     __slots__ = ("again", "failed", "inode", "name", "owner", "pending")
@@ -81,9 +84,9 @@ class _Level:
         self.name = name
         self.inode = status.st_ino
         self.owner = status.st_uid
-        self.pending: list[tuple[str, int]] = []  # directories that have something in them, with their inodes
-        self.again = False  # whether there may be more than that
-        self.failed: set[str] | None = None  # what stays
+        self.pending: list[tuple[str, int]] = []  # subdirectories that aren't empty, with their inode numbers
+        self.again = False  # whether there may be more of them
+        self.failed: set[str] | None = None  # names that can't be removed
 
 
 class _Removal:
@@ -112,7 +115,7 @@ class _Removal:
                     pass
                 except OSError as error:
                     if error.errno in _NOT_EMPTY and not self._levels[0].failed:
-                        self._start_over()  # something has come meanwhile
+                        self._start_over()  # files have been added meanwhile
                         continue
                     self._error = self._error or error
                 break
@@ -124,7 +127,7 @@ class _Removal:
             raise self._error
 
     def _empty(self) -> None:
-        """Remove what is in the root of the tree."""
+        """Remove the contents of the root of the tree."""
         self._list()
         while True:
             level = self._levels[-1]
@@ -139,7 +142,7 @@ class _Removal:
                 return
 
     def _list(self) -> None:
-        """Remove what is in the open directory, but for directories that aren't empty."""
+        """Remove the contents of the open directory, except for directories that aren't empty."""
         level = self._levels[-1]
         level.again = False
         try:
@@ -156,14 +159,14 @@ class _Removal:
         try:
             is_directory = entry.is_dir(follow_symlinks=False)
             if is_directory:
-                # Tried before anything else: of a mount point the kernel says that it is one, whatever is in it.
+                # Tried first: for a mount point the kernel reports that it is one, whatever it contains.
                 os.rmdir(entry.name, dir_fd=self._fd)
             else:
                 os.unlink(entry.name, dir_fd=self._fd)
         except FileNotFoundError:
             pass
         except OSError as error:
-            # What is in a directory that has to stay may go all the same.
+            # The contents of a directory that has to stay may still be removed.
             if is_directory and error.errno in (*_NOT_EMPTY, errno.EPERM, errno.EACCES):
                 self._postpone(level, entry)
             else:
@@ -192,7 +195,7 @@ class _Removal:
                 problem = OSError(errno.EXDEV, "is another file system")
             else:
                 _permit(fd, status)
-                os.stat(".", dir_fd=fd)  # where a look-up in it isn't allowed, neither is the way back
+                os.stat(".", dir_fd=fd)  # where a look-up in it isn't permitted, the way back isn't either
         except OSError as error:
             problem = error
         if problem is not None:
@@ -209,7 +212,7 @@ class _Removal:
         above = self._levels[-1]
         try:
             fd = os.open("..", _READ, dir_fd=self._fd)
-        except OSError:  # the directory is gone, or isn't ours any more
+        except OSError:  # the directory is gone, or doesn't belong to us any more
             self._start_over()
             return
         status = os.fstat(fd)
@@ -233,7 +236,7 @@ class _Removal:
                 above.again = True
 
     def _start_over(self) -> None:
-        """Go back to the root of the tree, from wherever a rename has taken the open directory."""
+        """Return to the root of the tree, from wherever a rename has moved the open directory."""
         self._retry(OSError(errno.EBUSY, "is changed while it is removed", self._path))
         root = self._levels[0]
         root.pending.clear()
@@ -250,7 +253,7 @@ class _Removal:
             raise OSError(error.errno, error.strerror, self._path)
 
     def _failed(self, level: _Level, name: str, error: OSError) -> None:
-        """Leave something in the open directory; the first error is the one that is told."""
+        """Leave a file in the open directory; the first error is the one that is reported."""
         if error.errno in _REPLACED:
             self._retry(error)
             level.again = True
@@ -264,12 +267,12 @@ class _Removal:
             raise self._error
 
     def _shown(self) -> list[str]:
-        """The path of the open directory, its middle left out where it is long."""
+        """Return the path of the open directory, with its middle left out if it is long."""
         names = [level.name for level in self._levels]
         return names if len(names) <= 2 * _SHOWN else [*names[:_SHOWN], "...", *names[-_SHOWN:]]
 
     def _is_same_mount(self, fd: int) -> bool:
-        """Whether a directory, which isn't the one that was listed, has taken its place by a rename and not by a mount."""
+        """Return whether a directory other than the listed one has taken its place by a rename, and not by a mount."""
         if self._mount is None:
             self._mount = _mount_of(self._root)
         return self._mount != b"" and _mount_of(fd) == self._mount
@@ -282,13 +285,13 @@ def _keep(level: _Level, name: str) -> None:
 
 
 def _enter(name: str, dir_fd: int | None) -> int:
-    """Open a directory, also one of our own that nobody may read."""
+    """Open a directory, including one of ours that nobody may read."""
     try:
         return os.open(name, _READ, dir_fd=dir_fd)
     except PermissionError as refused:
         fd = os.open(name, _PASS, dir_fd=dir_fd)
         try:
-            # By its descriptor: between two look-ups of its name it might become a link. fchmod takes no such descriptor.
+            # By its descriptor: its name might become a link between two look-ups. fchmod accepts no O_PATH descriptor.
             os.chmod(f"/proc/self/fd/{fd}", stat.S_IRWXU)  # noqa: PTH101
             return os.open(".", _READ, dir_fd=fd)
         except OSError:
@@ -298,14 +301,14 @@ def _enter(name: str, dir_fd: int | None) -> int:
 
 
 def _permit(fd: int, status: os.stat_result) -> None:
-    """Let its owner change a directory."""
+    """Give the owner permission to change a directory."""
     if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        with contextlib.suppress(OSError):  # another's, and what comes of it is told where it comes
+        with contextlib.suppress(OSError):  # it belongs to another user; the operation that follows reports the error
             os.fchmod(fd, stat.S_IRWXU)
 
 
 def _mount_of(fd: int) -> bytes:
-    """The id of the mount that a descriptor is on; empty where that isn't known."""
+    """Return the id of the mount that a descriptor is on; empty where it isn't known."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", "rb") as file:  # noqa: PTH123  in the loop of a removal
             for line in file:
@@ -317,7 +320,7 @@ def _mount_of(fd: int) -> bytes:
 
 
 def main(path: str) -> NoReturn:
-    """Remove a tree, and end the process: what somebody does who waits beside a tree for its owner's end."""
+    """Remove a tree, and end the process: for a process that waits for the end of the tree's owner."""
     try:
         remove_tree(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Directories that are gone when a run is over, however it ended."""
+"""Creates temporary directories that are removed at the end of a run, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SHELL = "/bin/sh"
-# Waits for a line that says that nothing is left to do; when none comes and nobody can write one any more, it is due. What
-# is to be ended may be just about to begin, so the command is repeated. The removal is our own: that of a shell follows mounts, and
-# there are shells whose own stack ends before the tree does.
+# Waits for a line which says that nothing is left to do. If the pipe is closed without one, the directory has to be
+# removed. A process to be killed may be just about to start, so the command is repeated. The removal is our own: a
+# shell's follows mounts, and there are shells whose stack overflows on a deep tree.
 _REAPER = """
 read -r line && exit
 python=$1 code=$2 package=$3
@@ -33,18 +33,19 @@ _PACKAGE = os.path.abspath(__file__).rsplit(os.sep, 3)[0]  # noqa: PTH100  it ma
 
 
 @contextlib.contextmanager
-def scratch_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[Path]:
-    """Make a directory, and remove it at the end with whatever a guest left there.
+def guest_temporary_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[Path]:
+    """Create a directory, and remove it at the end with everything that a guest left there.
 
-    A process that is killed can't clean up behind itself, and a guest that never returns is ended in no other way. So a shell
-    waits beside it, in a session of its own, and removes the directory should this process not do so.
+    A process that is killed can't clean up, and a guest that never returns can be ended only by killing the process. So
+    a shell waits in a session of its own, and removes the directory if this process doesn't.
 
     Args:
-        prefix: How its name begins.
-        at_kill: A command that ends what else would live on, run by the shell alone, before it removes the directory.
+        prefix: The beginning of its name.
+        at_kill: A command that kills what would outlive this process; the shell runs it before it removes the
+            directory.
 
     Raises:
-        UnsafePlace: Another user could put another directory in its place.
+        UnsafePlace: Another user could replace the directory.
     """
     directory = _make(prefix)
     with _reaper(directory, at_kill):
@@ -56,14 +57,14 @@ def scratch_directory(prefix: str, *, at_kill: Sequence[str] = ()) -> Iterator[P
 
 @contextlib.contextmanager
 def temporary_directory(prefix: str, *, parent: Path | None = None) -> Iterator[Path]:
-    """Make a directory for as long as the context lasts, for what is no guest's.
+    """Create a directory for the duration of the context, for files that aren't a guest's.
 
     Args:
-        prefix: How its name begins.
-        parent: The directory to make it in; None for the one for temporary files.
+        prefix: The beginning of its name.
+        parent: The directory to create it in; None for the system's temporary directory.
 
     Raises:
-        UnsafePlace: Another user could put another directory in its place.
+        UnsafePlace: Another user could replace the directory.
     """
     directory = _make(prefix, parent)
     try:
@@ -73,7 +74,7 @@ def temporary_directory(prefix: str, *, parent: Path | None = None) -> Iterator[
 
 
 def discard(directory: Path) -> None:
-    """Remove a directory with all that is in it. That something stays is a warning: what has been done with it has been done."""
+    """Remove a directory with its contents. A failure is only a warning, as the work in it is done already."""
     try:
         remove_tree(directory)
     except FileNotFoundError:
@@ -101,7 +102,7 @@ def _reaper(directory: Path, at_kill: Sequence[str]) -> Iterator[None]:
     try:
         process = _start(directory, at_kill, waiting)
     except OSError:
-        # Without a shell there is no reaper; the directory is removed all the same, unless this process is killed.
+        # Without a shell there is no reaper; the directory is still removed, unless this process is killed.
         os.close(held)
         process = None
     finally:
@@ -113,7 +114,7 @@ def _reaper(directory: Path, at_kill: Sequence[str]) -> Iterator[None]:
             with contextlib.suppress(BrokenPipeError):
                 os.write(held, b"\n")
             os.close(held)
-            with contextlib.suppress(ChildProcessError):  # where this process ignores SIGCHLD, it isn't told
+            with contextlib.suppress(ChildProcessError):  # if this process ignores SIGCHLD, there is no status
                 os.waitpid(process, 0)
 
 
@@ -128,11 +129,11 @@ def _start(directory: Path, at_kill: Sequence[str], waiting: int) -> int:
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
         ],
-        # The signals that end a program at a terminal, or with its whole group, are not for the reaper.
+        # The signals that end a program at a terminal, or its whole process group, must not end the reaper.
         setsid=True,
     )
 
 
 def _kept_variables() -> dict[str, str]:
-    """Where a native runtime that isn't root's keeps its containers."""
+    """Return the environment variables that say where a rootless native runtime keeps its containers."""
     return {name: os.environ[name] for name in ("XDG_RUNTIME_DIR",) if name in os.environ}

@@ -1,4 +1,4 @@
-"""OCI images: read, verified, unpacked, built, pulled and pushed, without a daemon.
+"""Reads, verifies, unpacks, builds, pulls and pushes OCI images, without a daemon.
 
 ::
 
@@ -8,89 +8,60 @@
     with wasmoci.image.open_image("oci:DIR:TAG") as image:
         wasmoci.image.unpack(image, Path("bundle"))
 
-The names are imported when they are first used: a bundle is run without any of this.
+The names are imported when they are first used, because running a bundle needs none of them.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+from wasmoci._startup import lazy
+from wasmoci._startup.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wasmoci.image.building import BuiltImage, build, build_artifact
-    from wasmoci.image.bundle_unpacking import unpack
-    from wasmoci.image.credentials import Credential
-    from wasmoci.image.image import Image
-    from wasmoci.image.image_bundle import as_bundle, open_image, pull
-    from wasmoci.image.image_detection import looks_like_image
-    from wasmoci.image.layer_writer import Copy
-    from wasmoci.image.model import Platform
-    from wasmoci.image.reference import Name, Reference, parse_name, parse_reference, parse_target
-    from wasmoci.image.registry_options import RegistryOptions
-    from wasmoci.image.runtime_spec import Volume, Wishes
-    from wasmoci.image.store import Pruned, Store, Stored
-    from wasmoci.image.transfer import import_image, push
-    from wasmoci.image.transfer_limits import TransferLimits
-    from wasmoci.image.unpack_limits import UnpackLimits
+    from wasmoci.image.building import BuiltImage as BuiltImage
+    from wasmoci.image.building import build as build
+    from wasmoci.image.building import build_artifact as build_artifact
+    from wasmoci.image.content.image import Image as Image
+    from wasmoci.image.content.model import Platform as Platform
+    from wasmoci.image.content.reference import Name as Name
+    from wasmoci.image.content.reference import Reference as Reference
+    from wasmoci.image.content.reference import parse_name as parse_name
+    from wasmoci.image.content.reference import parse_reference as parse_reference
+    from wasmoci.image.content.reference import parse_target as parse_target
+    from wasmoci.image.layers.layer_writer import Copy as Copy
+    from wasmoci.image.registries.credentials import Credential as Credential
+    from wasmoci.image.registries.options import RegistryOptions as RegistryOptions
+    from wasmoci.image.registries.transfer_limits import TransferLimits as TransferLimits
+    from wasmoci.image.running.bundle_unpacking import unpack as unpack
+    from wasmoci.image.running.image_bundle import as_bundle as as_bundle
+    from wasmoci.image.running.image_bundle import open_image as open_image
+    from wasmoci.image.running.image_bundle import pull as pull
+    from wasmoci.image.running.runtime_spec import Volume as Volume
+    from wasmoci.image.running.runtime_spec import Wishes as Wishes
+    from wasmoci.image.storage.image_detection import looks_like_image as looks_like_image
+    from wasmoci.image.storage.store import Pruned as Pruned
+    from wasmoci.image.storage.store import Store as Store
+    from wasmoci.image.storage.store import Stored as Stored
+    from wasmoci.image.streams.unpack_limits import UnpackLimits as UnpackLimits
+    from wasmoci.image.transfer import import_image as import_image
+    from wasmoci.image.transfer import push as push
 
-_WHERE = {
-    "building": ("BuiltImage", "build", "build_artifact"),
-    "credentials": ("Credential",),
-    "image": ("Image",),
-    "layer_writer": ("Copy",),
-    "unpack_limits": ("UnpackLimits",),
-    "image_detection": ("looks_like_image",),
-    "model": ("Platform",),
-    "reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
-    "registry_options": ("RegistryOptions",),
-    "image_bundle": ("as_bundle", "open_image", "pull"),
-    "runtime_spec": ("Volume", "Wishes"),
-    "store": ("Pruned", "Store", "Stored"),
-    "transfer": ("import_image", "push"),
-    "transfer_limits": ("TransferLimits",),
-    "bundle_unpacking": ("unpack",),
-}
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-
-__all__ = [
-    "BuiltImage",
-    "Copy",
-    "Credential",
-    "Image",
-    "Name",
-    "Platform",
-    "Pruned",
-    "Reference",
-    "RegistryOptions",
-    "Store",
-    "Stored",
-    "TransferLimits",
-    "UnpackLimits",
-    "Volume",
-    "Wishes",
-    "as_bundle",
-    "build",
-    "build_artifact",
-    "import_image",
-    "looks_like_image",
-    "open_image",
-    "parse_name",
-    "parse_reference",
-    "parse_target",
-    "pull",
-    "push",
-    "unpack",
-]
-
-
-def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "building": ("BuiltImage", "build", "build_artifact"),
+        "running.bundle_unpacking": ("unpack",),
+        "registries.credentials": ("Credential",),
+        "content.image": ("Image",),
+        "running.image_bundle": ("as_bundle", "open_image", "pull"),
+        "storage.image_detection": ("looks_like_image",),
+        "layers.layer_writer": ("Copy",),
+        "content.model": ("Platform",),
+        "content.reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
+        "registries.options": ("RegistryOptions",),
+        "running.runtime_spec": ("Volume", "Wishes"),
+        "storage.store": ("Pruned", "Store", "Stored"),
+        "transfer": ("import_image", "push"),
+        "registries.transfer_limits": ("TransferLimits",),
+        "streams.unpack_limits": ("UnpackLimits",),
+    },
+)

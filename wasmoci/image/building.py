@@ -1,4 +1,4 @@
-"""Builds images of WebAssembly modules: ``FROM scratch`` with a module in it, or the CNCF's artifact."""
+"""Builds images of WebAssembly modules: ``FROM scratch`` with a module, or artifacts of the CNCF's layout."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import attrs
 
 from wasmoci.errors import ImageError
 from wasmoci.host.temporary_directory import temporary_directory
-from wasmoci.image import media
-from wasmoci.image.digest import CHUNK
-from wasmoci.image.image import load_image
-from wasmoci.image.layer_writer import Copy, WrittenLayer, write_layer
-from wasmoci.image.layout_writer import LayoutWriter
-from wasmoci.image.model import Descriptor, Platform, describe, dump
+from wasmoci.image.content import media
+from wasmoci.image.content.image import load_image
+from wasmoci.image.content.model import Descriptor, Platform, describe, dump
+from wasmoci.image.layers.layer_writer import Copy, WrittenLayer, write_layer
+from wasmoci.image.storage.layout_writer import LayoutWriter
+from wasmoci.image.streams.digest import CHUNK
 from wasmoci.oci.annotations import VARIANT
 from wasmoci.wasm.module import Module, ModuleKind
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wasmoci.image.image import Image
+    from wasmoci.image.content.image import Image
 
 VARIANTS = ("compat", "compat-smart")
 DEFAULT_PLATFORM = Platform("wasi", "wasm")
@@ -35,11 +35,11 @@ _LATEST = 1 << 33
 
 @attrs.frozen
 class BuiltImage:
-    """An image that was built, there until its context ends: push it or import it into a store.
+    """An image that was built, valid until its context ends: push it or import it into a store.
 
     Args:
         image: The image.
-        module: What was found out about its module.
+        module: The module that it contains, as it was read.
     """
 
     image: Image
@@ -64,29 +64,29 @@ def build(
     compression: str = "gzip",
     timestamp: int | None = None,
 ) -> Iterator[BuiltImage]:
-    """Build an image that Podman, Buildah, Skopeo, containerd and crun know how to treat.
+    """Build an image for Podman, Buildah, Skopeo, containerd and crun.
 
-    The same arguments and files give the same digest, on any machine whose zlib compresses alike.
+    The same arguments and files result in the same digest, on any machine whose zlib compresses alike.
 
     Args:
         module: The WebAssembly file, on the host; it is read and checked.
-        copies: What else goes into the image.
+        copies: Further files for the image.
         destination: The module's guest path; None for its own name at the root.
         entrypoint: ``Entrypoint``; None for the module's guest path.
-        cmd: ``Cmd``: the arguments when the caller gives none.
+        cmd: ``Cmd``: the default arguments.
         env: ``Env``.
         labels: ``Labels``.
         annotations: The manifest's annotations.
         workdir: ``WorkingDir``, an absolute guest path.
         user: ``User``.
-        platform: What the image is for. ``wasi/wasm`` is what Docker, containerd and runwasi look for.
+        platform: The image's platform. Docker, containerd and runwasi look for ``wasi/wasm``.
         variant: The value of ``module.wasm.image/variant``: ``compat`` or ``compat-smart``; None for no annotation.
-        compression: The layer's: ``gzip``, ``zstd`` or ``none``.
-        timestamp: The time of everything in it, seconds since the epoch; None for ``SOURCE_DATE_EPOCH``, else 0.
+        compression: The compression of the layer: ``gzip``, ``zstd`` or ``none``.
+        timestamp: The time of all its files, seconds since the epoch; None for ``SOURCE_DATE_EPOCH``, else 0.
 
     Raises:
-        InvalidModule: The module is none, or damaged.
-        ImageError: A file can't be read, or an argument makes no sense.
+        InvalidModule: The file isn't a module, or is damaged.
+        ImageError: A file can't be read, or an argument is invalid.
     """
     if variant is not None and variant not in VARIANTS:
         raise ImageError(f"variant {variant!r}; expected one of {', '.join(VARIANTS)}")
@@ -129,7 +129,7 @@ def build(
 def build_artifact(
     module: Path, *, annotations: Mapping[str, str] | None = None, timestamp: int | None = None
 ) -> Iterator[BuiltImage]:
-    """Build an artifact of the CNCF's Wasm OCI layout: the module as it stands is the only layer.
+    """Build an artifact of the CNCF's Wasm OCI layout, whose only layer is the module itself.
 
     Args:
         module: The WebAssembly file, on the host; it is read and checked.
@@ -137,8 +137,8 @@ def build_artifact(
         timestamp: Its time, seconds since the epoch; None for ``SOURCE_DATE_EPOCH``, else 0.
 
     Raises:
-        InvalidModule: The module is none, or damaged.
-        ImageError: It is in the text format, which an artifact can't be.
+        InvalidModule: The file isn't a module, or is damaged.
+        ImageError: It is in the text format, which artifacts don't support.
     """
     checked = Module.read(module)
     if checked.kind is ModuleKind.TEXT:
@@ -172,10 +172,10 @@ def build_artifact(
 
 
 def source_date() -> int:
-    """Return the time that goes into an image: ``SOURCE_DATE_EPOCH``, else the epoch itself.
+    """Return the time for files in an image: ``SOURCE_DATE_EPOCH``, else the epoch itself.
 
     Raises:
-        ImageError: The variable is no number of seconds.
+        ImageError: The variable isn't a number of seconds.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:

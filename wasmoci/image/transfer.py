@@ -1,4 +1,4 @@
-"""Moves images: into the store from registries, layouts and archives, and out of it again."""
+"""Copies images from registries, layouts and archives into the store, and from the store to them."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wasmoci.errors import ImageNotFound, InvalidImage, InvalidReference, RegistryError
-from wasmoci.image import media
-from wasmoci.image.archive_writer import write_archive
-from wasmoci.image.blobs import read_blob
-from wasmoci.image.digest import CHUNK, VerifiedReader
-from wasmoci.image.image import Image, load_image
-from wasmoci.image.layout_writer import LayoutWriter, from_blobs
-from wasmoci.image.mirror import Endpoint, endpoints
-from wasmoci.image.model import Descriptor, Document, media_type_of
-from wasmoci.image.reference import Name, Reference, parse_name
-from wasmoci.image.registry import Repository
-from wasmoci.image.registry_options import RegistryOptions
-from wasmoci.image.store import REQUESTED, Store, Stored
-from wasmoci.image.transfer_limits import Documents, TransferLimits, check_image, check_room
+from wasmoci.image.content import media
+from wasmoci.image.content.blobs import read_blob
+from wasmoci.image.content.image import Image, load_image
+from wasmoci.image.content.model import Descriptor, Document, media_type_of
+from wasmoci.image.content.reference import Name, Reference, parse_name
+from wasmoci.image.registries.client import Repository
+from wasmoci.image.registries.mirror import Endpoint, endpoints
+from wasmoci.image.registries.options import RegistryOptions
+from wasmoci.image.registries.transfer_limits import Documents, TransferLimits, check_image, check_room
+from wasmoci.image.storage.archive_writer import write_archive
+from wasmoci.image.storage.layout_writer import LayoutWriter, from_blobs
+from wasmoci.image.storage.store import REQUESTED, Store, Stored
+from wasmoci.image.streams.digest import CHUNK, VerifiedReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from wasmoci.image.digest import ByteReader
-    from wasmoci.image.model import Platform
+    from wasmoci.image.content.model import Platform
+    from wasmoci.image.streams.digest import ByteReader
 
     OpenAt = Callable[[int], ByteReader]
     Progress = Callable[[Descriptor, int], None]
-    """Told of each blob how many of its bytes there are by now; from several threads."""
+    """Called with each blob and its number of transferred bytes; from several threads."""
 
 
 def pull(
@@ -43,23 +43,23 @@ def pull(
     options: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> Stored:
-    """Get an image from its registry, or from a mirror, into the store.
+    """Copy an image from its registry, or from a mirror, into the store.
 
-    Blobs that are there aren't fetched again, one that was cut off is taken up where it ended, and a name with a digest
-    that the store has isn't asked for at all.
+    Existing blobs aren't fetched again, an interrupted transfer is resumed, and a name with a digest
+    that is in the store isn't requested at all.
 
     Args:
         name: The image.
-        store: Where it goes.
+        store: The store.
         platform: The platform to take from an index.
-        options: How registries are talked to.
-        progress: Told what arrives.
+        options: Options for registries.
+        progress: Called with the progress.
 
     Raises:
-        RegistryError: Neither a mirror nor the registry gives it.
-        ImageNotFound: It has nothing for the platform.
-        InvalidImage: What arrived is not what was asked for.
-        ImageLimitExceeded: It is, or announces, more than the options allow.
+        RegistryError: Neither a mirror nor the registry delivers it.
+        ImageNotFound: There is none for the platform.
+        InvalidImage: A blob doesn't match its digest.
+        ImageLimitExceeded: It exceeds, or announces more than, the limits in the options.
     """
     options = options or RegistryOptions()
     if name.digest and platform is None and (found := _whole(store, name)) is not None:
@@ -87,18 +87,18 @@ def import_image(
     progress: Progress | None = None,
     limits: TransferLimits | None = None,
 ) -> Stored:
-    """Copy an image of a layout or an archive into the store.
+    """Copy an image from a layout or an archive into the store.
 
     Args:
         image: The image.
-        store: Where it goes.
-        name: What it is called there; None for no name.
-        progress: Told what arrives.
-        limits: Bounds on its blobs; None for the usual ones.
+        store: The store.
+        name: Its name there; None for no name.
+        progress: Called with the progress.
+        limits: Limits of its blobs; None for the defaults.
 
     Raises:
-        InvalidImage: It is damaged; the store stays as it was, but for blobs that are whole.
-        ImageLimitExceeded: It is too much.
+        InvalidImage: It is damaged; the store is unchanged, except for intact blobs.
+        ImageLimitExceeded: It exceeds the limits.
     """
     check_image(image, limits or TransferLimits())
     with store.adding() as writer:
@@ -115,13 +115,13 @@ def push(
     options: RegistryOptions | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Copy an image to a registry, a layout or an archive, as it is.
+    """Copy an image to a registry, a layout or an archive, unchanged.
 
     Args:
         image: The image.
         target: ``docker://NAME``, ``oci:DIR[:TAG]`` or ``oci-archive:FILE[:TAG]``.
-        options: How registries are talked to.
-        progress: Told what was sent.
+        options: Options for registries.
+        progress: Called with the progress.
 
     Raises:
         InvalidReference: The target is of another kind.
@@ -219,7 +219,7 @@ def _copy(
     again: Callable[[Callable[[], None]], object] = lambda attempt: attempt(),
     check_time: Callable[[], None] = lambda: None,
 ) -> None:
-    list(image.layers())  # an image that can't be run isn't worth the way
+    list(image.layers())  # check that the image can be run, before the transfer
     blobs = _blobs(image)
     check_room(writer.path, sum(writer.missing(blob) for blob in blobs))
 
@@ -266,7 +266,7 @@ def _in_parallel(
             for future in done:
                 future.result()
         except BaseException:
-            # Also when the user interrupts: the threads notice at their next piece.
+            # Also when the user interrupts: the threads notice before their next chunk.
             cancelled.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -282,7 +282,7 @@ class _Cancelled(Exception):
 
 
 class _Counted:
-    """Reads a blob, tells how far it is, and stops when the whole is given up."""
+    """Reads a blob, reports the progress, and stops when the whole transfer is cancelled."""
 
     def __init__(
         self, raw: ByteReader, blob: Descriptor, done: int, progress: Progress | None, cancelled: threading.Event
@@ -306,7 +306,7 @@ class _Counted:
 
 
 class _Remote:
-    """The blobs of a repository, as far as they are documents: what is chosen from before anything large is fetched."""
+    """The documents of a repository: manifests, indexes and configs, needed before anything large is fetched."""
 
     def __init__(self, repository: Repository, root: Descriptor, data: bytes, documents: Documents) -> None:
         self.name = repository.name
@@ -328,4 +328,4 @@ class _Remote:
         )
 
     def close(self) -> None:
-        """Do nothing: the repository is closed by who opened it."""
+        """Do nothing: its owner closes the repository."""

@@ -1,48 +1,33 @@
-"""The configuration that makes Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
+"""Creates the configuration with which Podman, containerd, CRI-O, Docker and Kubernetes use ``wasmoci-runtime``.
 
-One file for each of them (:class:`Target`), which only decides what is to be in its file; :mod:`wasmoci.integration.files`
-alone writes.
+There is one module for each program, which only computes its file's content; :mod:`wasmoci.integration.files` writes it. The names
+below are loaded when they are first used, because a run needs none of them.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Protocol, cast
-
-from wasmoci.integration.files import Outcome, install
-from wasmoci.integration.plan import FORCED_PROGRAM, PROGRAM, Plan, Request
+from wasmoci._startup import lazy
+from wasmoci._startup.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from wasmoci.integration.annotation_hints import Missing as Missing
+    from wasmoci.integration.annotation_hints import missing as missing
+    from wasmoci.integration.annotation_hints import misspelt as misspelt
+    from wasmoci.integration.configuration_plan import FORCED_PROGRAM as FORCED_PROGRAM
+    from wasmoci.integration.configuration_plan import PROGRAM as PROGRAM
+    from wasmoci.integration.configuration_plan import Plan as Plan
+    from wasmoci.integration.configuration_plan import Request as Request
+    from wasmoci.integration.files import Outcome as Outcome
+    from wasmoci.integration.files import install as install
+    from wasmoci.integration.targets import TARGETS as TARGETS
+    from wasmoci.integration.targets import plan as plan
 
-__all__ = ["FORCED_PROGRAM", "PROGRAM", "TARGETS", "Outcome", "Plan", "Request", "install", "plan"]
-
-TARGETS: Mapping[str, str] = {
-    "podman": "podman",
-    "containerd": "containerd",
-    "cri-o": "crio",
-    "docker": "docker",
-    "kubernetes": "kubernetes",
-}
-"""What can be configured, and the module that knows how."""
-
-
-class Target(Protocol):
-    """What the module of a target has."""
-
-    def plan(self, request: Request) -> Plan:
-        """Decide what is to be in the target's configuration."""
-
-
-def plan(target: str, request: Request) -> Plan:
-    """Decide what is to be in a target's configuration; nothing is written.
-
-    Args:
-        target: One of :data:`TARGETS`.
-        request: What is asked for.
-
-    Raises:
-        IntegrationError: The configuration that is there can't be read, or not be changed without losing something.
-    """
-    module = cast("Target", importlib.import_module(f"wasmoci.integration.{TARGETS[target]}"))
-    return module.plan(request)
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "annotation_hints": ("Missing", "missing", "misspelt"),
+        "files": ("Outcome", "install"),
+        "configuration_plan": ("FORCED_PROGRAM", "PROGRAM", "Plan", "Request"),
+        "targets": ("TARGETS", "plan"),
+    },
+)

@@ -1,7 +1,7 @@
-"""Configuration that lets a pod's author do more than choose Wasm: patterns of annotations that native runtimes act on.
+"""Finds annotation patterns in configuration files through which a pod's author could control the host.
 
-By ``run.oci.*`` crun is told to load a library of the image's, to take another seccomp filter or none, and to write hooks' output to
-files of the host. Whoever may make a pod then has the node.
+Native runtimes act on annotations: by ``run.oci.*`` crun loads a library of the image's, takes another seccomp filter
+or none, and writes the output of hooks to files of the host. Whoever may create a pod could take over the node.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ ACTED_ON = (
     "org.criu.config",
     "org.systemd.property.ExecStart",
 )
-"""Annotations that crun and runc act on, which are no pod's business; the worst first."""
+"""Annotations that crun and runc act on, and that a pod must not set; the most dangerous first."""
 
 _LISTS = ("pod_annotations", "container_annotations", "allowed_annotations")
 
 
 @attrs.frozen
 class Opening:
-    """A pattern that lets too much through.
+    """A pattern that permits too much.
 
     Args:
         source: The configuration file.
-        line: Where in it, counted from 1, if it can be told.
+        line: The line, counted from 1, if known.
         runtime: The runtime whose containers get the annotations.
         pattern: The pattern.
-        lets: An annotation that it lets through.
+        lets: An annotation that it permits.
     """
 
     source: Path
@@ -62,13 +62,13 @@ class Opening:
 
 
 def of_containerd(document: dict[str, Any], text: str, source: Path) -> tuple[Opening, ...]:
-    """The openings in a ``config.toml`` of containerd, whose patterns are those of Go's ``path.Match``."""
+    """Return the openings in a ``config.toml`` of containerd, whose patterns are those of Go's ``path.Match``."""
     found: list[Opening] = []
     plugins = _table(document, "plugins")
     for plugin in plugins.values():
         containerd = _table(plugin, "containerd")
         runtimes = {**_table(containerd, "runtimes")}
-        # Releases before 1.4 have two runtimes in tables of their own.
+        # Releases before 1.4 configure two runtimes in tables of their own.
         runtimes |= {
             name: containerd[name] for name in ("default_runtime", "untrusted_workload_runtime") if name in containerd
         }
@@ -77,17 +77,17 @@ def of_containerd(document: dict[str, Any], text: str, source: Path) -> tuple[Op
 
 
 def of_crio(document: dict[str, Any], text: str, source: Path) -> tuple[Opening, ...]:
-    """The openings in a configuration file of CRI-O, whose patterns are beginnings."""
+    """Return the openings in a configuration file of CRI-O, whose patterns are prefixes."""
     runtime = _table(_table(document, "crio"), "runtime")
     tables = {**_table(runtime, "workloads"), **_table(runtime, "runtimes"), "all": runtime}
     return tuple(_openings(tables, text, source, lambda pattern, name: bool(pattern) and name.startswith(pattern)))
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a name matches a pattern as Go's ``path.Match`` has it: no ``*`` or ``?`` stands for a slash."""
+    """Return whether a name matches a pattern of Go's ``path.Match``: ``*`` and ``?`` don't match a slash."""
     try:
         return re.fullmatch(_expression(pattern), name, re.DOTALL) is not None
-    except re.error:  # such as [z-a], an error of Go's as well
+    except re.error:  # such as [z-a], which is an error in Go as well
         return False
 
 
@@ -102,7 +102,7 @@ def _part(part: str) -> str:
     if part == "?":
         return "[^/]"
     if part.startswith("["):
-        return part if len(part) > 1 else "(?!)"  # without its end it is an error, which lets nothing through
+        return part if len(part) > 1 else "(?!)"  # an unterminated class is an error, and matches nothing
     return re.escape(part.removeprefix("\\") if len(part) > 1 else part)
 
 

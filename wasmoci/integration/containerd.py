@@ -1,7 +1,8 @@
-"""containerd: a runtime of its CRI plugin, in its ``config.toml`` or a drop-in.
+"""Configures containerd: a runtime of its CRI plugin, in ``config.toml`` or a drop-in.
 
-Releases before 2.0 replace the whole configuration of a plugin by that of an imported file, and their built-in table of
-runtimes by any that a file has. So there the tables go into the main file, and bring ``runc`` along where the file has none.
+In releases before 2.0, an imported file replaces the whole configuration of a plugin, and any table of runtimes in a
+file replaces the built-in one. There the tables go into the main file, together with ``runc`` if the file doesn't have
+it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.annotation_patterns import Opening, of_containerd
+from wasmoci.integration.configuration_plan import ANNOTATIONS, HEADER, Plan, Request
 from wasmoci.integration.containerd_edit import SHIM, Edit, at, tables
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import ANNOTATIONS, HEADER, Plan, Request
 from wasmoci.integration.toml_edit import load
 
 _SYSTEM = "/etc/containerd/config.toml"
@@ -26,17 +27,17 @@ _USER = ".config/containerd/config.toml"
 VERSION = 2
 """The version of a new configuration file: every release of containerd reads it."""
 _MERGING_VERSION = 3
-"""From this one on imported files are merged key by key."""
+"""From this version on, imported files are merged key by key."""
 PLUGINS = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
-"""The plugin that has the runtimes, for each version of the configuration from which on it is called so."""
+"""The plugin that has the runtimes, by the version of the configuration from which on it has this name."""
 
 
 def plan(request: Request) -> Plan:
-    """The main file with our tables in it, or a drop-in where the main file imports it.
+    """Return the main file with our tables added, or a drop-in if the main file imports it.
 
     Raises:
-        IntegrationError: The file isn't TOML or of version 1, has a runtime of the name that isn't ours, or is written in such
-            a way that tables can't be added to it.
+        IntegrationError: The file isn't TOML or of version 1, has another runtime of the same name, or is written such
+            that tables can't be added to it.
     """
     path = request.place(_SYSTEM, _USER)
     before = read(path, request.root)
@@ -44,7 +45,7 @@ def plan(request: Request) -> Plan:
     version = _version(document, before, request, path)
     base = ("plugins", PLUGINS[min(version, max(PLUGINS))], "containerd")
     runtime = _runtime(request, at(document, (*base, "runtimes", "runc", "options")))
-    # A table of runtimes takes the place of the built-in one, which has runc.
+    # A table of runtimes replaces the built-in one, which has runc.
     runc = not at(document, (*base, "runtimes"))
     wanted = tables(base, request.name, runtime, default=request.default, runc=runc)
     found = of_containerd(document, before or "", path)
@@ -52,7 +53,7 @@ def plan(request: Request) -> Plan:
         text = f"{HEADER.format(target='containerd')}\nversion = {version}\n\n{wanted}"
         drop_in = request.place(_DROP_IN, None)
         there = read(drop_in, request.root)
-        with contextlib.suppress(IntegrationError):  # it is written anew
+        with contextlib.suppress(IntegrationError):  # it is overwritten
             found += of_containerd(load(there or "", str(drop_in)), there or "", drop_in)
         return Plan(
             fragment=text,
@@ -78,10 +79,10 @@ def plan(request: Request) -> Plan:
 
 
 def openings(root: Path | None = None) -> tuple[Opening, ...]:
-    """What lets pods set too much in the files that are there: the main one and what it imports.
+    """Return the openings in the existing files: the main one and those that it imports.
 
     Args:
-        root: The directory below which the machine's files are; None for this machine's own.
+        root: The machine's root directory; None for this machine.
 
     Raises:
         IntegrationError: One of them can't be read, or isn't TOML.
@@ -104,7 +105,7 @@ def openings(root: Path | None = None) -> tuple[Opening, ...]:
 
 
 def _warnings(found: tuple[Opening, ...], after: str, written: Path) -> tuple[str, ...]:
-    """What is to be said of openings, of each whether it is still there when the file is written."""
+    """Return warnings about openings, each with whether writing the file removes it."""
     left = {(item.runtime, item.pattern) for item in of_containerd(load(after, str(written)), after, written)}
     return tuple(
         f"{item}{'' if item.source != written or (item.runtime, item.pattern) in left else '; --write mends it'}"
@@ -121,7 +122,7 @@ def _version(document: dict[str, Any], text: str | None, request: Request, path:
             f"the configuration's version is {version!r}; 2 or later was expected",
             source=str(path),
             line=next((n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*version\s*=", line)), 1),
-            hint="bring it up to date by hand, beginning with: version = 2",
+            hint="update it by hand, beginning with: version = 2",
         )
     if request.config_version not in {None, version}:
         raise IntegrationError(
@@ -131,7 +132,7 @@ def _version(document: dict[str, Any], text: str | None, request: Request, path:
 
 
 def _imports(document: dict[str, Any], file: str) -> bool:
-    """Whether the main file imports a file; relative patterns begin where it is."""
+    """Return whether the main file imports a file; relative patterns are relative to its directory."""
     patterns = document.get("imports", [])
     return isinstance(patterns, list) and any(
         fnmatch.fnmatch(file, str(PurePosixPath(_SYSTEM).parent / str(pattern))) for pattern in patterns
@@ -153,7 +154,7 @@ def _runtime(request: Request, runc: Any) -> dict[str, Any]:
 def _notes(request: Request, document: dict[str, Any]) -> tuple[str, ...]:
     user = "" if request.home is None else "--user "
     notes = [
-        f"restart containerd, whose containers go on running: systemctl {user}restart containerd",
+        f"restart containerd, which leaves containers running: systemctl {user}restart containerd",
         "let pods choose it: wasmoci config kubernetes",
     ]
     disabled = document.get("disabled_plugins", [])

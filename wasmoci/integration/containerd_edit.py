@@ -1,4 +1,4 @@
-"""Puts our tables into somebody's ``config.toml`` of containerd, and proves that nothing else became different."""
+"""Adds our tables to an existing ``config.toml`` of containerd, and verifies that nothing else has changed."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _RUNC = {"runtime_type": SHIM}
 
 
 def at(document: Any, path: Keys) -> Any:
-    """What stands in a document under some keys; an empty table where nothing does."""
+    """Return the value at a path of keys in a document; an empty table where there is none."""
     for key in path:
         document = document.get(key, {}) if isinstance(document, dict) else {}
     return document
 
 
 def tables(base: Keys, name: str, runtime: dict[str, Any] | None, *, default: bool, runc: bool = False) -> str:
-    """The tables, as lines.
+    """Return the tables as lines.
 
     Args:
         base: The table of the CRI plugin that has the runtimes.
         name: Our runtime's name.
-        runtime: Our runtime; None to leave it out.
-        default: Whether it is to be the default.
-        runc: Whether runc is to stand beside it.
+        runtime: The path of our runtime; None to leave it out.
+        default: Whether it becomes the default.
+        runc: Whether to add runc.
     """
     wanted: list[tuple[Keys, dict[str, Any]]] = [(base, {_DEFAULT: name})] if default else []
     if runc:
@@ -54,7 +54,7 @@ def tables(base: Keys, name: str, runtime: dict[str, Any] | None, *, default: bo
 
 
 def assign(text: str, path: Keys, key: str, item: str) -> str | None:
-    """The text with a key of a table set to a string; None when there is no such table, or it can't be edited.
+    """Return the text with a key of a table set to a string; None when there is no such table, or it can't be edited.
 
     Args:
         text: The document.
@@ -65,12 +65,12 @@ def assign(text: str, path: Keys, key: str, item: str) -> str | None:
     try:
         document = tomlkit.parse(text)
         if tomlkit.dumps(document) != text:
-            return None  # it would change more than is asked for
+            return None  # it would change more than requested
         table: Any = document
         for name in path:
             table = table[name]
         if isinstance(table, Table) and table.is_super_table():
-            return None  # it has no line of its own
+            return None  # the table has no line of its own
         table[key] = item
         return tomlkit.dumps(document)
     except (KeyError, TypeError, ValueError):  # tomlkit's own errors are among them
@@ -81,15 +81,15 @@ def assign(text: str, path: Keys, key: str, item: str) -> str | None:
 class Edit:
     """A change of a configuration file.
 
-    Our tables stand between two comments, by which they are found again.
+    Two comments enclose our tables, so that they are found again.
 
     Args:
         text: The file's text.
         source: The file.
         base: The table of the CRI plugin that has the runtimes.
         name: Our runtime's name.
-        runtime: Our runtime.
-        default: Whether it is to be the default; one that it is already it stays.
+        runtime: The path of our runtime.
+        default: Whether it becomes the default; if it already is, it stays so.
     """
 
     text: str
@@ -100,11 +100,11 @@ class Edit:
     default: bool
 
     def result(self) -> str:
-        """The text with our tables in it, in the place that they have or at the end.
+        """Return the text with our tables in their previous place, or at the end.
 
         Raises:
-            IntegrationError: It has a runtime of the name that isn't ours, or is written in such a way that no tables can be added to
-                it.
+            IntegrationError: It has another runtime of the same name, or is written such that no tables can be added to
+            it.
         """
         text = self.text if self.text.endswith("\n") else self.text + "\n"
         document = load(text, self.source)
@@ -118,14 +118,15 @@ class Edit:
                 item for item in of_containerd(others, before + after, Path(self.source)) if item.runtime == self.name
             ]
             raise IntegrationError(
-                f"a runtime {self.name!r} is there already, and another one",
+                f"another runtime {self.name!r} exists already",
                 source=self.source,
                 line=line_of(before + after, (*self.base, "runtimes", self.name)),
-                hint="; ".join([*map(str, too_much), "remove it, or give ours another name: --name"]),
+                hint="; ".join([*map(str, too_much), "remove it, or choose another name with --name"]),
             )
         missing = default and at(others, self.base).get(_DEFAULT) != self.name
         if missing:
-            # Each part by itself: tomlkit takes a comment behind a table's keys for the table's own, and adds a key after it.
+            # Each part separately: tomlkit attaches a comment after a table's keys to that table, and adds a key after
+            # it.
             parts = [assign(part, self.base, _DEFAULT, self.name) for part in (before, after)]
             missing = parts == [None, None]
             if parts[0] is not None:
@@ -149,12 +150,12 @@ class Edit:
         return f"# wasmoci config containerd: end of {self.name}"
 
     def _parts(self, text: str) -> tuple[str, str, str]:
-        """What is before our tables, they themselves, and what is behind them."""
+        """Return the text before our tables, the tables, and the text after them."""
         match = re.search(rf"^{re.escape(self._begin)}\n.*?^{re.escape(self._end)}\n", text, re.MULTILINE | re.DOTALL)
         return (text, "", "") if match is None else (text[: match.start()], match[0], text[match.end() :])
 
     def _prove(self, document: dict[str, Any], text: str, *, default: bool) -> None:
-        """See that the edited text says what it said before, and what is wanted; else it isn't used."""
+        """Check that the edited text has the old values and the new ones; otherwise it isn't used."""
         expected = _with(document, (*self.base, "runtimes", self.name), self.runtime)
         if default:
             expected = _with(expected, (*self.base, _DEFAULT), self.name)
@@ -166,14 +167,14 @@ class Edit:
             proved = False
         if not proved:
             raise IntegrationError(
-                "the runtime can't be added to it without a risk for the rest",
+                "the runtime can't be added without a risk for the rest of the file",
                 source=self.source,
                 line=self._culprit(),
                 hint="print the tables without --write, and add them by hand",
             )
 
     def _culprit(self) -> int | None:
-        """The line with a table that is written otherwise than in lines of its own, as far as it can be told."""
+        """Return the line of a table that isn't written in lines of its own, as far as known."""
         pattern = re.compile(rf"\s*(?:plugins\b|[\"']?{re.escape(self.base[1])}|containerd\b|runtimes\b).*=")
         return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line)), None)
 

@@ -1,4 +1,4 @@
-"""CRI-O: a drop-in for ``crio.conf``, which crio.conf(5) describes."""
+"""Configures CRI-O: a drop-in for ``crio.conf``; see crio.conf(5)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 
 from wasmoci.errors import IntegrationError
 from wasmoci.integration.annotation_patterns import Opening, of_crio
+from wasmoci.integration.configuration_plan import HEADER, Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import HEADER, Plan, Request
 from wasmoci.integration.toml_edit import header, load, value
 
 _MENDED = "; --write mends it"
 _SYSTEM = "/etc/crio/crio.conf.d/50-wasmoci.conf"
 
 ALLOWED = ("module.wasm.image/variant",)
-"""The annotations to let through, with those of single containers. CRI-O takes them for prefixes, and no others than those of a list
-of its own: that has ``run.oci.`` as a whole, by which a pod would tell crun what to load, and ``run.oci.handler`` not at all."""
+"""The annotations that pods may set, including those for single containers. CRI-O takes them as prefixes, and only from
+a list of its own. That list has ``run.oci.`` as a whole, by which a pod could have crun load anything, and not
+``run.oci.handler``."""
 
 _MAIN = "/etc/crio/crio.conf"
 
@@ -23,7 +24,7 @@ _PLATFORMS = ("wasi/wasm", "wasi/wasm32")
 
 
 def plan(request: Request) -> Plan:
-    """The drop-in: our file alone, which is written as a whole."""
+    """Return the drop-in, which is overwritten as a whole."""
     path = request.place(_SYSTEM, None)
     forced = ", ".join(f"{value(platform)} = {value(str(request.forced_runtime))}" for platform in _PLATFORMS)
     lines = [HEADER.format(target="cri-o")]
@@ -47,7 +48,7 @@ def plan(request: Request) -> Plan:
         before=read(path, request.root),
         after=text,
         notes=(
-            "restart CRI-O, whose containers go on running: systemctl restart crio",
+            "restart CRI-O, which leaves containers running: systemctl restart crio",
             "let pods choose it: wasmoci config kubernetes",
         ),
         warnings=_warnings(request.root, path),
@@ -57,16 +58,16 @@ def plan(request: Request) -> Plan:
 def _warnings(root: Path | None, written: Path) -> tuple[str, ...]:
     try:
         found = openings(root)
-    except IntegrationError as error:  # in a file that isn't ours, or is written anew
+    except IntegrationError as error:  # in a file of another program, or one that is overwritten
         return (error.message,)
     return tuple(f"{opening}{_MENDED if opening.source == written else ''}" for opening in found)
 
 
 def openings(root: Path | None = None) -> tuple[Opening, ...]:
-    """What lets pods set too much in the files that are there: the main one and all drop-ins.
+    """Return the openings in the existing files: the main one and all drop-ins.
 
     Args:
-        root: The directory below which the machine's files are; None for this machine's own.
+        root: The machine's root directory; None for this machine.
 
     Raises:
         IntegrationError: One of them can't be read, or isn't TOML.

@@ -1,4 +1,4 @@
-"""Docker: entries of ``daemon.json``, merged into what is there."""
+"""Configures Docker: entries merged into ``daemon.json``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from wasmoci.errors import IntegrationError
+from wasmoci.integration.configuration_plan import Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import Plan, Request
 
 _SYSTEM = "/etc/docker/daemon.json"
 _USER = ".config/docker/daemon.json"
@@ -16,10 +16,10 @@ _COMPAT = "module.wasm.image/variant=compat"
 
 
 def plan(request: Request) -> Plan:
-    """The file as it is, with two runtimes more.
+    """Return the existing file with two more runtimes.
 
     Raises:
-        IntegrationError: The file isn't a JSON object, or one of the names is another kind of runtime there.
+        IntegrationError: The file isn't a JSON object, or one of the names belongs to another kind of runtime.
     """
     path = request.place(_SYSTEM, _USER)
     before = read(path, request.root)
@@ -33,7 +33,7 @@ def plan(request: Request) -> Plan:
         wanted["default-runtime"] = request.name
     document = _load(before, str(path)) if before is not None and before.strip() else {}
     merged = _merge(document, wanted, before or "", str(path))
-    # What only looks different is left as somebody wrote it.
+    # Without a change of content, the file keeps its formatting.
     after = before if before is not None and merged == document else _dump(merged, before or "")
     return Plan(
         fragment=_dump(wanted, ""),
@@ -42,9 +42,9 @@ def plan(request: Request) -> Plan:
         before=before,
         after=after,
         notes=(
-            "let Docker read it: systemctl reload docker"
+            "make Docker read it: systemctl reload docker"
             if request.home is None
-            else "let Docker read it: systemctl --user reload docker",
+            else "make Docker read it: systemctl --user reload docker",
             f"with Docker 24 and later: docker run --rm --runtime {request.name} --annotation {_COMPAT} IMAGE",
             f"with any: docker run --rm --runtime {request.forced_name} IMAGE",
         ),
@@ -60,13 +60,13 @@ def _load(text: str, source: str) -> dict[str, Any]:
         ) from None
     except _RepeatedKeyError as error:
         raise IntegrationError(
-            f"the key {error.key!r} stands twice in an object",
+            f"the key {error.key!r} appears twice in an object",
             source=source,
             line=_line(text, error.key, last=True),
             hint="mend the file first",
         ) from None
     if not isinstance(document, dict):
-        raise IntegrationError("found no object, which was expected", source=source, line=1)
+        raise IntegrationError("found no object; an object was expected", source=source, line=1)
     return document
 
 
@@ -74,24 +74,24 @@ def _merge(document: dict[str, Any], wanted: dict[str, Any], text: str, source: 
     runtimes = document.get("runtimes", {})
     if not isinstance(runtimes, dict):
         raise IntegrationError(
-            "'runtimes' is no object, which was expected", source=source, line=_line(text, "runtimes")
+            "found no object as 'runtimes'; an object was expected", source=source, line=_line(text, "runtimes")
         )
     added = {}
     for name, entry in wanted["runtimes"].items():
         there = runtimes.get(name, {})
         if not isinstance(there, dict) or "runtimeType" in there:
             raise IntegrationError(
-                f"the runtime {name!r} is there already, and is no OCI runtime with a path",
+                f"the runtime {name!r} exists already; an OCI runtime with a path was expected",
                 source=source,
                 line=_line(text, name),
-                hint="give ours another name: --name",
+                hint="choose another name with --name",
             )
         added[name] = {**there, **entry}
     return {**document, **wanted, "runtimes": {**runtimes, **added}}
 
 
 def _dump(document: dict[str, Any], like: str) -> str:
-    """The document as text, indented as the text before."""
+    """Serialise the document with the indentation of the previous text."""
     indent = re.search(r"^\s*\{\s*\n([ \t]+)\"", like)
     return json.dumps(document, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
 
@@ -112,6 +112,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _line(text: str, key: str, *, last: bool = False) -> int | None:
-    """The line, counted from 1, of a key."""
+    """Return the line, counted from 1, of a key."""
     places = [match.start() for match in re.finditer(rf"{re.escape(json.dumps(key))}\s*:", text)]
     return text.count("\n", 0, places[-1 if last else 0]) + 1 if places else None

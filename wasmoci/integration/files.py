@@ -1,4 +1,4 @@
-"""Reads and writes configuration files: in one step, with a backup, or not at all."""
+"""Reads and writes configuration files: atomically and with a backup, or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wasmoci.host.regular_file import read_regular
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from wasmoci.integration.plan import Plan
+    from wasmoci.integration.configuration_plan import Plan
 
 _BACKUP = "wasmoci-backup"
 _MODE = 0o644
@@ -30,23 +30,23 @@ _MOST_LINKS = 40
 
 
 class Outcome(enum.Enum):
-    """What became of a file."""
+    """What was done with a file."""
 
     UNCHANGED = "unchanged"
-    """It has what it is to have."""
+    """It already had the desired content."""
     WRITTEN = "written"
-    """It is new."""
+    """It was created."""
     CHANGED = "changed"
-    """It was there, and a backup of it is."""
+    """It was changed, after a backup."""
 
 
 @attrs.frozen
 class Installed:
-    """What was done.
+    """The result of writing a file.
 
     Args:
-        outcome: What became of the file.
-        backup: Where its former content is, if it had one that was changed.
+        outcome: What was done with the file.
+        backup: The backup of the previous content, if the file existed and was changed.
     """
 
     outcome: Outcome
@@ -54,18 +54,18 @@ class Installed:
 
 
 def read(path: Path, root: Path | None) -> str | None:
-    """The text of a configuration file; None when it isn't there.
+    """Return the text of a configuration file; None when it doesn't exist.
 
     Args:
         path: The file, a host path.
-        root: A directory that it must not leave through a symbolic link; None for any.
+        root: A directory that symbolic links must not lead out of; None for any.
 
     Raises:
         IntegrationError: It can't be read, isn't UTF-8, or leads out of the root.
     """
     _keep_beneath(path, root)
     try:
-        # A byte order mark at the beginning stays part of the text, and so of what is written again.
+        # A byte order mark at the beginning stays part of the text, so that it is written again.
         data = read_regular(path, _MAX_SIZE)
         if len(data) > _MAX_SIZE:
             raise IntegrationError(f"larger than {_MAX_SIZE} bytes, which no configuration is", source=str(path))
@@ -80,27 +80,27 @@ def read(path: Path, root: Path | None) -> str | None:
 
 
 def install(plan: Plan) -> Installed:
-    """Do what was planned.
+    """Write the file of a plan.
 
     Args:
-        plan: What to do; one that has a file.
+        plan: The plan, which has to have a file.
 
     Raises:
-        IntegrationError: The file can't be written, or changed in the meantime; it is as it was.
-        UnsafePlace: Another user has a say in which file it is.
+        IntegrationError: The file can't be written, or has changed meanwhile; it is unchanged.
+        UnsafePlace: Another user could redirect what is written.
     """
     if plan.path is None:
         raise IntegrationError(
             "there is no file to write", hint="apply what is printed: wasmoci config kubernetes | kubectl apply -f -"
         )
     if read(plan.path, plan.root) != plan.before:
-        raise IntegrationError("it was changed in the meantime", source=str(plan.path), hint="call it again")
+        raise IntegrationError("the file has changed meanwhile", source=str(plan.path), hint="repeat the command")
     if plan.before == plan.after:
         return Installed(Outcome.UNCHANGED)
     target = Path(os.path.realpath(plan.path))
     try:
         _check_way(plan.path)
-        _check_way(target)  # a ".." in a link may have led elsewhere
+        _check_way(target)  # a ".." in a link may lead elsewhere
         for directory in reversed(target.parents):
             directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
         if plan.before is None:
@@ -114,12 +114,12 @@ def install(plan: Plan) -> Installed:
 
 
 def _check_way(path: Path) -> None:
-    """See that no other user could have a file written, or made, that the caller has not named: by a link, or by a directory.
+    """Check that no other user can redirect what is written, by a link or by a directory.
 
-    So root with the ``HOME`` of somebody else writes nothing there.
+    Root with the ``HOME`` of another user writes nothing there, for example.
     """
     for _ in range(_MOST_LINKS):
-        with contextlib.suppress(FileNotFoundError):  # what is missing is made, beneath what was checked
+        with contextlib.suppress(FileNotFoundError):  # missing directories are created in those that were checked
             private_paths.check_above(path.parent, group=True)
         try:
             status = path.lstat()
@@ -148,7 +148,7 @@ def _keep_beneath(path: Path, root: Path | None) -> None:
 
 
 def _keep(target: Path, text: str) -> Path:
-    """Write a backup next to a file, or above a directory of which every file is read as configuration."""
+    """Write a backup next to a file, or in the parent of a directory whose files are all read as configuration."""
     directory = target.parent.parent if target.parent.suffix == ".d" else target.parent
     for number in itertools.count():
         backup = directory / f"{target.name}.{_BACKUP}{f'.{number}' if number else ''}"
@@ -177,7 +177,7 @@ def _replace(target: Path, text: str, like: os.stat_result | None) -> None:
 
 
 def _resemble(descriptor: int, like: os.stat_result | None) -> None:
-    """Give a new file the owner and the mode of another."""
+    """Copy the owner and the mode of another file to a new one."""
     if like is None:
         os.fchmod(descriptor, _MODE)
         return

@@ -1,8 +1,8 @@
-"""Kubernetes: a RuntimeClass by which pods choose the runtime, and a pod that does."""
+"""Configures Kubernetes: a RuntimeClass with which pods choose the runtime, and an example of a pod."""
 
 from __future__ import annotations
 
-from wasmoci.integration.plan import Plan, Request
+from wasmoci.integration.configuration_plan import Plan, Request
 
 _RUNTIME_CLASS = """\
 apiVersion: node.k8s.io/v1
@@ -39,7 +39,7 @@ spec:
 
 
 def plan(request: Request) -> Plan:
-    """The objects; nodes have no file for them."""
+    """Return the objects; there is no file on the nodes."""
     fragment = _RUNTIME_CLASS + (_POD if request.example else "")
     return Plan(
         fragment=fragment.format(name=request.name),

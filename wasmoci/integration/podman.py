@@ -1,25 +1,25 @@
-"""Podman, Buildah and Skopeo: a drop-in for ``containers.conf``, which containers.conf(5) describes."""
+"""Configures Podman, Buildah and Skopeo: a drop-in for ``containers.conf``; see containers.conf(5)."""
 
 from __future__ import annotations
 
+from wasmoci.integration.configuration_plan import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
 from wasmoci.integration.files import read
-from wasmoci.integration.plan import FORCED_PROGRAM, HEADER, PROGRAM, Plan, Request
 from wasmoci.integration.toml_edit import header, value
 
 _SYSTEM = "/etc/containers/containers.conf.d/50-wasmoci.conf"
 _USER = ".config/containers/containers.conf.d/50-wasmoci.conf"
 
 _SUPPORT_JSON = ("crun", "runc", "kata", "runsc", "youki", "krun", "ocijail")
-"""The runtimes that Podman takes for able to log as JSON, in any of its versions: a list in a drop-in replaces its own."""
+"""The runtimes that any version of Podman considers able to log as JSON: a list in a drop-in replaces Podman's own."""
 
 _PLATFORMS = ("wasi/wasm", "wasi/wasm32", "wasi/wasm64")
-"""The platforms of Wasm images for which Podman has another runtime, crun-wasm, in its own table."""
+"""The platforms of Wasm images for which Podman's built-in table has another runtime, crun-wasm."""
 
 
 def plan(request: Request) -> Plan:
-    """The drop-in: our file alone, which is written as a whole."""
+    """Return the drop-in, which is overwritten as a whole."""
     path = request.place(_SYSTEM, _USER)
-    # Podman calls a runtime that is given as a path by its file's name.
+    # Podman names a runtime that is given as a path by its file name.
     names = dict.fromkeys((*_SUPPORT_JSON, request.name, request.forced_name, PROGRAM, FORCED_PROGRAM))
     lines = [HEADER.format(target="podman"), header(("engine",))]
     if request.default:
@@ -31,7 +31,7 @@ def plan(request: Request) -> Plan:
         f"{request.name} = {value([str(request.runtime)])}",
         f"{request.forced_name} = {value([str(request.forced_runtime)])}",
         "",
-        "# For images of these platforms, with Podman 4.4 and later; older ones don't look at it.",
+        "# For images of these platforms, with Podman 4.4 and later; older versions ignore it.",
         header(("engine", "platform_to_oci_runtime")),
         *(f"{value(platform)} = {value(request.forced_name)}" for platform in _PLATFORMS),
     ]
@@ -43,7 +43,7 @@ def plan(request: Request) -> Plan:
         before=read(path, request.root),
         after=text,
         notes=(
-            "Podman and Buildah read it at their next call; a service of Podman's: systemctl restart podman",
+            "Podman and Buildah read it at their next call; for its service: systemctl restart podman",
             f"try it: podman --runtime {request.name} run --rm --annotation module.wasm.image/variant=compat IMAGE",
         ),
     )

@@ -1,6 +1,6 @@
-"""TOML as text: what is written of our own, and what is read of somebody else's.
+"""Reads TOML documents with line numbers in errors, and formats TOML headers and values.
 
-A document is read by Python's own parser. :mod:`.containerd_edit` has tomlkit edit one, and compares the result.
+Documents are read by Python's own parser. :mod:`.containerd_edit` has tomlkit edit one, and compares the result.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ def load(text: str, source: str) -> dict[str, Any]:
     """Read a document.
 
     Args:
-        text: It.
+        text: The document.
         source: The file that it is from.
 
     Raises:
-        IntegrationError: It isn't TOML; with the line.
+        IntegrationError: It isn't TOML; with the line, if known.
     """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = _LINE.search(str(error))
-        # An error at the end has no line: it is the last one.
+        # An error at the end has no line: it is on the last one.
         line = int(found[1]) if found else text.count("\n") + 1
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise IntegrationError(f"not TOML: {reason}", source=source, line=line, hint="mend the file first") from None
 
 
 def header(path: Path) -> str:
-    """The line that begins a table."""
+    """Return the line that begins a table."""
     return f"[{'.'.join(key if _BARE.fullmatch(key) else value(key) for key in path)}]"
 
 
 def value(item: str | bool | Iterable[str]) -> str:  # noqa: FBT001  it is the value
-    """A string, a truth value or a list of strings, as it is written."""
+    """Format a string, a boolean or a list of strings."""
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, str):
-        # JSON's strings are TOML's, but for one control character.
+        # JSON's strings are valid in TOML, except for one control character.
         return json.dumps(item, ensure_ascii=False).replace("\x7f", "\\u007f")
     return f"[{', '.join(map(value, item))}]"
 
 
 def line_of(text: str, path: Path) -> int | None:
-    """The line, counted from 1, in which a table or the first one below it begins; None where that isn't plain."""
+    """Return the line, counted from 1, where a table or its first sub-table begins; None where that can't be told."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("["):
             try:

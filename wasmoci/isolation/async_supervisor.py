@@ -1,4 +1,4 @@
-"""Attends to a guest in a task of an event loop."""
+"""Supervises a guest in a task of an event loop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from wasmoci.isolation import event_loops
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.event_loops import Loop
     from wasmoci.result import ExecutionResult
 
 
-async def attend(launch: AbstractContextManager[Running]) -> ExecutionResult:
-    """Start a guest, wait for its end, and give its result; a cancellation ends it.
+async def supervise(launch: AbstractContextManager[ChildProcess]) -> ExecutionResult:
+    """Start a guest, wait for its end, and return its result; a cancellation ends it.
 
     What may take its time before the guest and after it is done on a thread, for as long as it takes. Outputs and messages are
     served on the loop's own.
@@ -45,13 +45,13 @@ async def attend(launch: AbstractContextManager[Running]) -> ExecutionResult:
     return result
 
 
-async def _serve(loop: Loop, running: Running) -> bool:
-    """Serve what is running to its end; False when its time is over before."""
-    pump = running.pump
-    while not pump.is_over:
-        seconds = pump.seconds_until(running.deadline())
+async def _serve(loop: Loop, running: ChildProcess) -> bool:
+    """Supervise a process until its end; return False when its time limit was reached first."""
+    copier = running.copier
+    while not copier.is_over:
+        seconds = copier.seconds_until(running.deadline())
         if seconds <= 0:
             return False
-        await loop.readable(pump.fileno(), seconds)
-        pump.dispatch(0)
+        await loop.readable(copier.fileno(), seconds)
+        copier.dispatch(0)
     return True

@@ -1,11 +1,11 @@
-"""A workload that runs in a process of its own, as its caller sees it: the same for a worker process and a native runtime."""
+"""Defines the interface to a workload in a child process, be it a worker or a native runtime."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
     from wasmoci.result import ExecutionResult
 
 
-class Running(ABC):
-    """What is running. Whoever serves :attr:`pump` until it stops, or until the deadline, then calls :meth:`finish`.
+class ChildProcess(ABC):
+    """A running child process. Its caller serves :attr:`copier` until that stops, or until the deadline, and then calls :meth:`finish`.
 
     Attributes:
-        pump: Its outputs, and whatever else there is to listen to.
+        copier: Its outputs, and whatever else there is to listen to.
     """
 
     def __init__(self) -> None:
-        self.pump = Pump()
+        self.copier = OutputCopier()
         self._has_begun = False
         self._on_begin: Callable[[], None] | None = None
 
     @property
     @abstractmethod
     def pid(self) -> int:
-        """The process that is the guest's, or the native runtime's."""
+        """The process id of the guest's process, or of the native runtime's."""
 
     @abstractmethod
     def deadline(self) -> float | None:
-        """When its time is over, on ``time.monotonic``'s clock; None for never. It may change with each event."""
+        """The deadline, on ``time.monotonic``'s clock; None for none. It may change with each event."""
 
     @abstractmethod
     def signal(self, number: int) -> None:
-        """Send it a signal, if it is still there. May be called from another thread than serves the pump."""
+        """Send it a signal, if it is still there. May be called from another thread than serves the copier."""
 
     @abstractmethod
     def finish(self, *, in_time: bool) -> ExecutionResult:
-        """End it, and say how it ended.
+        """End it, and return its result.
 
         Args:
-            in_time: Whether the pump stopped by itself, before the deadline.
+            in_time: Whether the copier stopped by itself, before the deadline.
 
         Raises:
             WasmociError: It could not be run.
@@ -51,17 +51,17 @@ class Running(ABC):
 
     def wait(self) -> ExecutionResult:
         """Serve it to its end on this thread; see :meth:`finish`."""
-        return self.finish(in_time=self.pump.serve(self.deadline))
+        return self.finish(in_time=self.copier.serve(self.deadline))
 
     def when_begun(self, function: Callable[[], None]) -> None:
-        """Have a function called when the guest begins, by whoever serves the pump; at once when it has begun."""
+        """Register a function to be called when the guest begins; it is called at once if the guest has begun already."""
         if self._has_begun:
             function()
         else:
             self._on_begin = function
 
     def begun(self) -> None:
-        """To be called when the guest begins."""
+        """Note that the guest begins."""
         self._has_begun = True
         if self._on_begin is not None:
             self._on_begin()

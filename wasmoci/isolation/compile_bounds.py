@@ -1,4 +1,4 @@
-"""What preparing a module may use: validating and compiling it, before anything of the guest runs."""
+"""Defines the limits on validating and compiling a module, before anything of the guest runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Group(Protocol):
-        """A group of processes whose resources the kernel bounds, such as a cgroup.
+        """A group of processes whose resources the kernel limits, such as a cgroup.
 
         Attributes:
             memory: Bytes of memory that it may use; None when no more is known.
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
             """See above."""
 
         def join(self, process: int) -> Rest:
-            """Make a process one of the group.
+            """Add a process to the group.
 
             Returns:
                 What the group doesn't hold, so that others have to.
             """
 
         def ran_out(self) -> bool:
-            """Whether a process of the group was killed for want of memory."""
+            """Return whether a process of the group was killed because of its memory limit."""
 
 
 DEFAULT_TIME = 60.0
@@ -43,7 +43,7 @@ MORE_TIME = (
 
 @attrs.frozen(kw_only=True)
 class Rest:
-    """The bounds that a group can't hold; None for those that it holds, or doesn't have.
+    """The limits that a group can't enforce; None for those that it enforces, or doesn't have.
 
     Args:
         memory: Bytes, which the process may then allocate beside what it has.
@@ -56,23 +56,25 @@ class Rest:
 
 @attrs.frozen(kw_only=True)
 class Bounds:
-    """Bounds on preparing one module; None means no bound.
+    """Limits on preparing one module; None means no limit.
 
     Args:
         time: Seconds of wall-clock time.
         memory: Bytes that the process may allocate for it.
         processors: How many processors it may use at a time, on average; a part of one is as good a number as any.
         group: What its process has to join first.
+        spent: Seconds of the whole time that are over, as with waiting for another process; ``time`` is what is left.
     """
 
     time: float | None = DEFAULT_TIME
     memory: int | None = DEFAULT_MEMORY
     processors: float | None = None
     group: Group | None = None
+    spent: float = 0.0
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing is bounded."""
+        """Whether there is no limit at all."""
         return self.time is None and self.memory is None and self.processors is None and self.group is None
 
 

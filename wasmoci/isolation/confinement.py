@@ -1,4 +1,4 @@
-"""What a worker process gives up before it touches anything of a guest's or an image's: entered once, never left."""
+"""Confines a worker process, irreversibly, before it reads anything of a guest or an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 from wasmoci.isolation import memory_limit
+from wasmoci.wasi.open_tree import keep_empty_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ _STREAMS = (0, 1, 2)
 
 
 def enter(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
-    """Confine this process as its request says, for good.
+    """Confine this process as its request says, irreversibly.
 
     Args:
         request: See :mod:`wasmoci.isolation.messages`. ``jailed`` is for an engine that is no sandbox by itself, ``bounds`` for
@@ -39,9 +40,8 @@ def enter(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 
 
 def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...]:
-    from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  most workers need no jail
-    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-    from wasmoci.wasi.open_tree import keep_empty_directory  # noqa: PLC0415
+    from wasmoci.isolation.jail.entering import enter  # noqa: PLC0415  25 ms (attrs, tempfile): most workers need no jail
+    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415  the same
 
     places = [Place(path, read_only, tuple(hidden)) for path, read_only, hidden in request["places"]]
     jailed = enter(places, {*_STREAMS, *descriptors})
@@ -50,22 +50,22 @@ def _jail(request: Mapping[str, Any], descriptors: set[int]) -> tuple[Place, ...
 
 
 def rehearse(request: Mapping[str, Any], handler: EngineHandler) -> None:
-    """Have this process load what it can't load in the jail, if that is where it goes."""
+    """Load what can't be loaded in the jail, if this process is going to enter it."""
     if request.get("jailed"):
-        from wasmoci.isolation.jail.preloading import rehearse  # noqa: PLC0415  most workers need no jail
+        from wasmoci.isolation.jail.preloading import rehearse  # noqa: PLC0415  25 ms: most workers need no jail
 
         rehearse(handler)
 
 
 def _bound(time: float | None, most: int | None, processors: float | None) -> None:
-    """Have the kernel hold the bounds that it can hold for a process; who has started it sees to the others."""
+    """Set the limits that the kernel can enforce on a process; its parent enforces the others."""
     _lower(resource.RLIMIT_CORE, 0)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processors is not None:
         threads = min(threads, max(1, math.ceil(processors)))
         os.environ["RAYON_NUM_THREADS"] = str(threads)  # of wasmtime's and wasmer's compilers
     if time is not None:
-        # Should whoever waits be stopped, this process ends all the same.
+        # This process ends even if its parent is stopped.
         _lower(resource.RLIMIT_CPU, math.ceil(time * threads) + 1)
     if most is not None:
         memory_limit.bound(most, overhead=0)

@@ -1,4 +1,4 @@
-"""Holds a process to a share of the processors where no cgroup can: it is stopped while it is ahead of its share."""
+"""Limits the processor time of a worker process by stopping and continuing it, where no cgroup is available."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USER, _SYSTEM = 11, 12  # fields of stat, behind the name
 
 
 class Throttle:
-    """The time of one process, with all of its threads.
+    """The processor time of one process, with all of its threads.
 
     Args:
         process: The process.
@@ -36,7 +36,7 @@ class Throttle:
         self._stopped = False
 
     def turn(self) -> float:
-        """Stop the process, or let it go on.
+        """Stop the process, or continue it.
 
         Returns:
             Seconds after which it is to be called again.

@@ -1,4 +1,4 @@
-"""Holds the bound on descriptors for an engine that has none: the kernel holds it for the guest's process."""
+"""Limits the descriptors of a guest's process through the kernel, for an engine without such a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST = MAX_DESCRIPTORS + 2 * RESERVED
 
 
 def bound() -> None:
-    """Bound how many descriptors this process may have at once, which is one guest's own."""
+    """Limit the number of descriptors of this process, which runs a single guest."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft > MOST:
         resource.setrlimit(resource.RLIMIT_NOFILE, (MOST, hard))

@@ -1,4 +1,4 @@
-"""What running a guest takes of an event loop: of asyncio's, or of trio's. Under anyio it is one of these."""
+"""Adapts asyncio's and trio's event loops for running guests; anyio uses one of these."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Loop(Protocol):
     """The loop that runs the current task."""
 
     async def readable(self, descriptor: int, timeout: float) -> None:
-        """Wait until a descriptor can be read, or so many seconds have passed."""
+        """Wait until a descriptor is readable, or a number of seconds have passed."""
 
     async def shielded(self, descriptor: int) -> None:
-        """Wait until a descriptor can be read, whoever cancels meanwhile; a cancellation is raised after it."""
+        """Wait until a descriptor is readable, even if the task is cancelled; a cancellation is raised afterwards."""
 
 
 class AsyncioLoop:
-    """A loop of asyncio that can watch descriptors, as all of Unix can."""
+    """A loop of asyncio that can watch descriptors, as all of them can on Unix."""
 
     async def readable(self, descriptor: int, timeout: float) -> None:
         """See :class:`Loop`."""
@@ -105,7 +105,7 @@ def current() -> Loop:
 
 
 async def in_thread(loop: Loop, function: Callable[[], _T]) -> _T:
-    """Call a function on a thread of its own, which has ended when this returns or raises; a cancellation waits for it."""
+    """Call a function on a new thread, and wait for its end even if the task is cancelled."""
     results: list[_T] = []
     errors: list[BaseException] = []
     ended, ends = os.pipe()

@@ -1,7 +1,7 @@
-"""A worker process that is forked from this very process, where that is safe: while it has a single thread.
+"""Forks a worker process from this process, where that is safe because it has a single thread.
 
-It costs a millisecond, and has the engine loaded as far as this process has. It shares all that this process knows, so it is for
-engines alone that might do their work in this process as well.
+It compiles or validates a module, and runs no guest. It starts in a millisecond, with the engine as far as this process has loaded it.
+It shares this process's memory, so it is only for engines that could do the work in this process as well.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from wasmoci.handlers.base import from_reference
+from wasmoci.isolation.preparation_tasks import serve
+from wasmoci.isolation.worker_request import answer_forked
 
 if TYPE_CHECKING:
     import socket
 
-    from wasmoci.handlers.contract import EngineHandler
-
 _KEPT = 3  # descriptors below are the process's streams
 
 
-class ForkedProcess:
-    """A worker process, child of this one, as :class:`.new_worker.ColdProcess` is one that was started.
+class ForkedWorker:
+    """A worker process, child of this one, as :class:`.new_worker.NewWorker` is one that was started.
 
     Args:
         reference: Where its handler comes from, ``module:qualified.name``.
@@ -83,12 +83,12 @@ class ForkedProcess:
         return self._status
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its descriptors."""
         os.close(self._descriptor)
 
 
 def is_safe() -> bool:
-    """Whether this process may be forked: it has a single thread, so that no lock stays locked in the child."""
+    """Return whether this process may be forked: with a single thread, no lock stays locked in the child."""
     if threading.active_count() > 1:
         return False
     try:
@@ -111,11 +111,6 @@ def _work(parent: int, reference: str, channel: int, streams: tuple[int, int, in
         os.closerange(_KEPT, channel)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        from wasmoci.isolation import worker_main  # noqa: PLC0415  this process needs none of it
-
-        def load() -> EngineHandler:
-            return from_reference(reference)
-
-        worker_main.main_forked(channel, parent, load)
+        answer_forked(channel, parent, lambda: from_reference(reference), serve)
     finally:
         os._exit(1)

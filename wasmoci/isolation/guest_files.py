@@ -1,4 +1,4 @@
-"""Looks for a guest's files from outside, while it runs."""
+"""Checks for files of a running guest from outside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
 from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.file_tree import FileTree, Mount
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
 
 
-class Places:
-    """The files of one guest that are the host's as well: its root, and what is bound into it.
+class SharedFiles:
+    """The files of one guest that are on the host: its root and its bind mounts.
 
     Args:
         bundle: Its bundle, Wasm or native.
@@ -40,7 +40,7 @@ class Places:
         self._tree = FileTree(bundle.rootfs, mounts=tuple(binds))
 
     def check(self, path: str) -> None:
-        """Refuse a path at which nothing could ever be seen.
+        """Refuse a path that isn't visible from outside.
 
         Raises:
             UnsupportedWorkload: It is no absolute guest path, or in a mount that the guest alone sees.
@@ -55,10 +55,10 @@ class Places:
                 )
 
     def exist(self, path: str) -> bool:
-        """Whether something is there now; links lead within the guest's files, as for the guest."""
+        """Return whether the path exists now; links are resolved within the guest's files, as for the guest."""
         with contextlib.suppress(OSError, Refusal), self._resolver() as resolver:
             descriptor, _, _ = resolver.open(
-                resolver.namespace.root, os.fsencode(path.lstrip("/")) or b".", os.O_PATH, follow=True
+                resolver.tree.root, os.fsencode(path.lstrip("/")) or b".", os.O_PATH, follow=True
             )
             os.close(descriptor)
             return True
@@ -66,5 +66,5 @@ class Places:
 
     @contextlib.contextmanager
     def _resolver(self) -> Iterator[Resolver]:
-        with contextlib.closing(Namespace(self._tree)) as namespace:
-            yield Resolver(namespace)
+        with contextlib.closing(OpenTree(self._tree)) as tree:
+            yield Resolver(tree)

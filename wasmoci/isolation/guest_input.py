@@ -1,4 +1,4 @@
-"""A pipe into a guest's standard input."""
+"""Writes to a running guest's standard input through a pipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GuestInput:
         self._open = {self.read_end, self._write_end}
 
     def release(self) -> None:
-        """Close the end that the guest has by now."""
+        """Close our copy of the guest's end."""
         self._close(self.read_end)
 
     def close(self) -> None:
@@ -27,7 +27,7 @@ class GuestInput:
             self._close(self._write_end)
 
     def write(self, data: bytes, timeout: float) -> str:
-        """Write all of it.
+        """Write all bytes.
 
         Args:
             data: What the guest is to read.

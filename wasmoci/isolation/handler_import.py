@@ -1,4 +1,4 @@
-"""Where a worker process finds a handler's class."""
+"""Determines the reference by which a worker process imports a handler's class."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def is_importable(kind: type) -> bool:
-    """Whether another process can import a class: it is not local to a function, nor to the program that is run."""
+    """Return whether another process can import a class: it is neither local to a function nor in ``__main__``."""
     return kind.__module__ != "__main__" and "<" not in kind.__qualname__
 
 
 def reference_of(handler: EngineHandler) -> str:
-    """Where a worker finds a handler's class, as ``module:qualified.name``.
+    """Return the reference of a handler's class for a worker, as ``module:qualified.name``.
 
     Raises:
         EngineError: A worker can't find it: it is local to a function, or to the program that is run.

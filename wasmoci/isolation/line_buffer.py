@@ -1,4 +1,4 @@
-"""What a guest writes, as the lines that somebody waits for; memory is bounded, however much comes and is never read."""
+"""Buffers a guest's output in bounded memory, as lines that a caller can wait for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ StreamName: TypeAlias = Literal["stdout", "stderr"]
 STREAMS: tuple[StreamName, StreamName] = ("stdout", "stderr")
 
 
-class Output:
-    """One output: its beginning for the result, and the lines that nobody has taken yet.
+class LineBuffer:
+    """One output: its beginning for the result, and the lines that have not been read yet.
 
     Args:
         limit: Bytes to keep of each.
@@ -31,7 +31,7 @@ class Output:
         return bytes(self._kept)
 
     def write(self, data: bytes, number: int) -> None:
-        """Take a chunk, the ``number``-th of all outputs."""
+        """Add a chunk, the ``number``-th of all outputs."""
         room = self._limit - len(self._kept)
         self.truncated = self.truncated or len(data) > room
         self._kept += data[:room]
@@ -44,17 +44,17 @@ class Output:
             self.end(number)  # a line without an end is cut into pieces
 
     def end(self, number: int) -> None:
-        """Take what stands behind the last newline for a line."""
+        """Treat what follows the last newline as a line."""
         if self._partial:
             self._add(self._partial, number)
             self._partial.clear()
 
     def first(self) -> int | None:
-        """When the first line came that nobody has taken; None when there is none."""
+        """The number of the first unread line; None when there is none."""
         return self._lines[0][0] if self._lines else None
 
     def take(self) -> str:
-        """That line, without its newline."""
+        """Return the first unread line, without its newline."""
         _, line = self._lines.popleft()
         self._waiting -= len(line)
         return line
@@ -67,7 +67,7 @@ class Output:
             self.take()
 
 
-class Outputs:
+class LineBuffers:
     """Both outputs of a guest. Not safe to use from several threads.
 
     Args:
@@ -75,12 +75,12 @@ class Outputs:
     """
 
     def __init__(self, limit: int) -> None:
-        self.stdout = Output(limit)
-        self.stderr = Output(limit)
+        self.stdout = LineBuffer(limit)
+        self.stderr = LineBuffer(limit)
         self._number = 0
 
-    def of(self, stream: StreamName) -> Output:
-        """One of them.
+    def of(self, stream: StreamName) -> LineBuffer:
+        """Return one of them.
 
         Raises:
             ValueError: There is none of that name.
@@ -95,13 +95,13 @@ class Outputs:
         self.of(stream).write(data, self._number)
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Note that there will be no more output."""
         self._number += 1
         self.stdout.end(self._number)
         self.stderr.end(self._number)
 
     def take(self, stream: StreamName | None) -> str | None:
-        """The next line of one of them, or of both in the order in which they came; None when there is none yet."""
+        """Return the next line of one output, or of both in order of arrival; None when there is none yet."""
         numbered = [
             (output.first(), output)
             for output in ([self.of(stream)] if stream is not None else [self.stdout, self.stderr])

@@ -1,4 +1,4 @@
-"""Holds a memory limit for an engine that can't: the kernel bounds the worker process's data.
+"""Limits the memory of a worker process through the kernel, for an engine that can't limit its guest.
 
 The engine is then refused memory without knowing why, and ends in whatever way it has for that. So the caller looks at how
 much the process holds while it runs: one that had the whole limit, and then trapped or crashed, was out of memory. One that
@@ -23,7 +23,7 @@ _DATA = 5  # the field of statm: data and stack, in pages
 
 
 def bound(limit: int, *, overhead: int = OVERHEAD) -> int:
-    """Bound what this process may allocate from now on.
+    """Limit what this process may allocate from now on.
 
     Args:
         limit: Bytes of the guest's memory.
@@ -41,7 +41,7 @@ def bound(limit: int, *, overhead: int = OVERHEAD) -> int:
 
 
 class Watch:
-    """A look at the memory of a bounded process.
+    """Observes the memory of a limited process.
 
     Args:
         process: Its process id.
@@ -54,12 +54,12 @@ class Watch:
         self._most = 0
 
     def look(self) -> None:
-        """See how much it holds now."""
+        """Measure its memory now."""
         with contextlib.suppress(OSError, IndexError):  # it has ended
             self._most = max(self._most, _held(self._process))
 
     def saw(self, limit: int) -> bool:
-        """Whether it held as much as its guest's limit."""
+        """Whether it ever used as much as its guest's limit."""
         return self._most - self._held >= limit
 
 

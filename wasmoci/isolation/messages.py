@@ -1,4 +1,4 @@
-"""What a caller and its worker process say to each other: JSON documents, each behind its length.
+"""Encodes the messages between a caller and its worker process, as JSON documents with a length prefix.
 
 Nothing is unpickled: a worker runs an engine that a guest may have taken over, and its caller does not trust it.
 """
@@ -39,13 +39,13 @@ _FRAMES, _FRAME, _TEXT = 64, 1 << 12, 1 << 16  # frames of a backtrace, characte
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """One message as bytes."""
+    """Encode one message."""
     body = json.dumps(message, separators=(",", ":")).encode()
     return _LENGTH.pack(len(body)) + body
 
 
 class Decoder:
-    """Takes bytes as they come, gives messages as they are complete.
+    """Decodes messages from a stream of bytes.
 
     Args:
         most: Bytes that a message may have.
@@ -56,7 +56,7 @@ class Decoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """The messages that these bytes complete.
+        """Add bytes, and return the messages that are complete.
 
         Raises:
             ValueError: They are no messages.
@@ -162,7 +162,7 @@ def determinism_of(message: dict[str, Any]) -> determinism.Determinism | None:
 
 
 def result_message(result: ExecutionResult) -> dict[str, Any]:
-    """A result without its output, which goes another way."""
+    """Encode a result without its output, which is transferred separately."""
     return {
         "event": "result",
         "exit_code": result.exit_code,
@@ -199,7 +199,7 @@ def result_of(message: dict[str, Any]) -> ExecutionResult:
 
 
 def error_message(error: errors.WasmociError) -> dict[str, Any]:
-    """An error of ours, to be raised again by the caller."""
+    """Encode one of our errors, to be raised again by the caller."""
     args = [_clipped(str(arg), _TEXT) for arg in error.args]
     state = {
         key: _clipped(value, _TEXT) if isinstance(value, str) else value
@@ -210,7 +210,7 @@ def error_message(error: errors.WasmociError) -> dict[str, Any]:
 
 
 def error_of(message: dict[str, Any]) -> errors.WasmociError:
-    """The error in a message, of its own class where that is one of :mod:`wasmoci.errors`.
+    """Decode the error in a message; its class is kept if it is in :mod:`wasmoci.errors`.
 
     Raises:
         LookupError: A part is missing.
@@ -230,7 +230,7 @@ def error_of(message: dict[str, Any]) -> errors.WasmociError:
 
 
 def _clipped(text: str, most: int) -> str:
-    """A text with its end cut off where it is long: names of a module's are as long as it likes."""
+    """Truncate a long text, as names in a module have any length."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
@@ -241,5 +241,5 @@ def _typed(value: Any, kind: type[_T]) -> _T:
 
 
 def with_output(result: ExecutionResult, **output: Any) -> ExecutionResult:
-    """A result with the output that its caller kept."""
+    """Add the captured output to a result."""
     return attrs.evolve(result, **output)

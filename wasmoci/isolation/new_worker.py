@@ -1,4 +1,4 @@
-"""A worker process that is started for one run."""
+"""Starts a new worker process for one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from wasmoci.isolation.output_copier import Pump
+    from wasmoci.isolation.output_copier import OutputCopier
 
 # The worker can't import this package before it has the caller's path, so the request is read here, by hand.
 _BOOT = """
@@ -35,7 +35,7 @@ main(fd, parent, request)
 """
 
 
-class ColdProcess:
+class NewWorker:
     """A worker process, child of this one.
 
     Args:
@@ -71,9 +71,9 @@ class ColdProcess:
         """Send it a signal, unless it has ended."""
         self._process.send_signal(number)
 
-    def watch(self, pump: Pump) -> None:
-        """End what serves the pump when the process ends."""
-        pump.stop_at_end_of(self._process)
+    def watch(self, copier: OutputCopier) -> None:
+        """End what serves the copier when the process ends."""
+        copier.stop_at_end_of(self._process)
 
     def end(self) -> int:
         """Kill it, if it still runs, and wait for its end.
@@ -85,17 +85,17 @@ class ColdProcess:
         return self._process.wait()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its descriptors."""
 
 
 def environment(*, jailed: bool) -> Mapping[str, str]:
-    """The environment that a process is started with: none for the jail, but for what its interpreter may need to be loaded."""
+    """Return the environment of a new process: in the jail only what the interpreter may need to start."""
     # As a warm worker gets it; by itself it would have what C code, such as readline, has put in beside Python's.
     return {name: os.environ[name] for name in _OF_THE_LOADER if name in os.environ} if jailed else os.environ
 
 
 def options() -> list[str]:
-    """How a worker's interpreter is started: without the files of ``site``, where nothing but the path comes from them.
+    """Return the options of a worker's interpreter: without ``site``, if that only provides the path.
 
     They may also put something among the finders of modules, as an editable installation does.
     """

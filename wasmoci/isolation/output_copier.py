@@ -1,4 +1,4 @@
-"""Moves what a child process writes into sinks, and watches the clock meanwhile."""
+"""Copies a child process's output into sinks, and watches its deadline."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _LONGEST = 3600.0  # seconds to wait at once; the system's own calls can't take 
 _DRAIN_ROUNDS = 32  # a pipe and a socket hold less than so many chunks
 
 
-class Pump:
-    """The outputs of one child process, served on the calling thread. A context manager that closes what it opened."""
+class OutputCopier:
+    """Copies the outputs of one child process on the calling thread. A context manager, which closes what it opened."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -31,7 +31,7 @@ class Pump:
         self._repeated: Callable[[], None] | None = None
         self._interval = 0.0
 
-    def __enter__(self) -> Pump:
+    def __enter__(self) -> OutputCopier:
         return self
 
     def __exit__(
@@ -41,7 +41,7 @@ class Pump:
         self._stack.close()
 
     def output(self, sink: Sink) -> int:
-        """The descriptor that the child is to write to: the sink's own, or a pipe that is read into it."""
+        """Return the descriptor for the child to write to: the sink's own, or a pipe that is copied into it."""
         if sink.descriptor is not None:
             return sink.descriptor
         ours, theirs = os.pipe()
@@ -64,7 +64,7 @@ class Pump:
             os.close(self._child_ends.pop())
 
     def watch(self, file: Any, ready: Callable[[], None]) -> None:
-        """Call a function whenever a file can be read, until :meth:`unwatch`."""
+        """Call a function whenever a file is readable, until :meth:`unwatch`."""
         self._selector.register(file, selectors.EVENT_READ, ready)
 
     def unwatch(self, file: Any) -> None:
@@ -72,7 +72,7 @@ class Pump:
         self._selector.unregister(file)
 
     def repeat(self, function: Callable[[], None], interval: float) -> None:
-        """Have :meth:`serve` call a function every so many seconds, too."""
+        """Have :meth:`serve` also call a function at an interval in seconds."""
         self._repeated, self._interval = function, interval
 
     def serve(self, deadline: Callable[[], float | None]) -> bool:
@@ -92,7 +92,7 @@ class Pump:
         return True
 
     def fileno(self) -> int:
-        """A descriptor that can be read when :meth:`dispatch` has something to do."""
+        """Return a descriptor that is readable when :meth:`dispatch` has something to do."""
         return self._selector.fileno()
 
     @property
@@ -101,7 +101,7 @@ class Pump:
         return self._stopped or not self._selector.get_map()
 
     def seconds_until(self, end: float | None) -> float:
-        """How long to wait for events at most, before this is asked again; not more than 0 when the end has passed."""
+        """Return the maximum time to wait for events, in seconds; at most 0 when the deadline has passed."""
         if self._repeated is not None:
             self._repeated()
         longest = _LONGEST if self._repeated is None else self._interval
@@ -117,17 +117,17 @@ class Pump:
             key.data()
 
     def stop(self) -> None:
-        """End :meth:`serve` after the events that it is at."""
+        """End :meth:`serve` after the current events."""
         self._stopped = True
 
     def stop_at_end_of(self, process: subprocess.Popen[bytes]) -> None:
-        """End :meth:`serve` when a process ends, whoever else still holds its outputs open."""
+        """End :meth:`serve` when a process ends, even if other processes keep its outputs open."""
         descriptor = os.pidfd_open(process.pid)
         self._stack.callback(os.close, descriptor)
         self.stop_at_end(descriptor)
 
     def stop_at_end(self, descriptor: int) -> None:
-        """The same for the process of a process descriptor, which stays open."""
+        """The same for a process given by a process descriptor, which stays open."""
 
         def ended() -> None:
             self.unwatch(descriptor)
@@ -136,7 +136,7 @@ class Pump:
         self.watch(descriptor, ended)
 
     def drain(self) -> None:
-        """Serve what a child that has ended had still written."""
+        """Copy the remaining output of a child that has ended."""
         for _ in range(_DRAIN_ROUNDS):
             events = self._selector.select(0)
             if not events:

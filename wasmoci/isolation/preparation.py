@@ -1,8 +1,7 @@
-"""Validating and compiling, before a module runs: here where that is bounded by the module's size, else in a worker process.
+"""Validates and compiles a module before its run: in this process if the engine's cost is bounded by the module's size, else in a worker.
 
-A compiler can't be ended from outside, and takes minutes for some modules that are no larger than a photograph. So what isn't small
-is compiled by a process that can be killed, unless it was compiled before; and an engine that is no sandbox touches no module
-outside of such a process, which is jailed.
+A compiler can't be interrupted, and takes minutes for some modules of a few megabytes. So a module that isn't small is compiled in a
+process that can be killed, unless it was compiled before. An engine without a sandbox reads modules only in such a process, in the jail.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _known: weakref.WeakKeyDictionary[Module, set[tuple[object, ...]]] = weakref.Wea
 
 
 def validate(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT, *, ahead: Limits | None = None) -> None:
-    """Have an engine validate a module, as :meth:`wasmoci.handlers.base.EngineHandler.validate` does.
+    """Validate a module with an engine, as :meth:`wasmoci.handlers.base.EngineHandler.validate` does.
 
     Args:
         handler: The engine.
@@ -73,7 +72,7 @@ def validate(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT, *
 
 
 def prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds = DEFAULT) -> None:
-    """Have an engine compile a module, unless it has, or does so by itself in bounded time.
+    """Compile a module with an engine, unless it is compiled already or the engine does so itself in bounded time.
 
     Args:
         handler: The engine.
@@ -91,7 +90,7 @@ def prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Boun
 
 
 def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) -> bool:
-    """Whether an engine may validate and compile a module in the caller's process."""
+    """Return whether an engine may validate and compile a module in the caller's process."""
     if Capability.SANDBOXED not in handler.capabilities:
         return False
     if module.size <= INLINE_SIZE or bounds.is_none:
@@ -101,7 +100,7 @@ def is_here(handler: EngineHandler, module: Module, bounds: Bounds = DEFAULT) ->
 
 
 def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> bool:
-    """Have it compiled; False where it was before, so that nobody has validated it now."""
+    """Compile it; return False if it was compiled before, so that it hasn't been validated now."""
     words = _words(limits)
     if _is_known(handler, module, *words):
         return True
@@ -117,10 +116,12 @@ def _prepare(handler: EngineHandler, module: Module, limits: Limits, bounds: Bou
                     limit="time",
                     hint="wait until that one has ended, or end it",
                 )
-            fresh = not _is_kept(handler, module, limits)  # of whoever was faster
+            fresh = not _is_kept(handler, module, limits)  # another process may have stored it meanwhile
             if fresh:
-                rest = None if bounds.time is None else max(began + bounds.time - time.monotonic(), 0.0)
-                _perform("precompile", handler, module, limits, attrs.evolve(bounds, time=rest))
+                if bounds.time is not None:
+                    spent = min(time.monotonic() - began, bounds.time)
+                    bounds = attrs.evolve(bounds, time=bounds.time - spent, spent=spent)
+                _perform("precompile", handler, module, limits, bounds)
     _remember(handler, module, *words)
     return fresh
 
@@ -130,7 +131,7 @@ def _words(limits: Limits) -> tuple[object, ...]:
 
 
 def _perform(task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds) -> None:
-    from wasmoci.isolation.preparation_process import perform  # noqa: PLC0415  most modules are small, or were compiled before
+    from wasmoci.isolation.preparation_process import perform  # noqa: PLC0415  10 ms (socket): most modules were compiled before
 
     jailed = Capability.SANDBOXED not in handler.capabilities
     made = perform(task, handler, module, limits, bounds, jailed=jailed)

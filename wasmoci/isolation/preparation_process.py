@@ -1,4 +1,4 @@
-"""The caller's side of a task for a module: a worker process validates or compiles it, within bounds, and is gone afterwards."""
+"""Has a worker process validate or compile a module within limits: the caller's side."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from wasmoci.compiled import Key
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.isolation import messages
 from wasmoci.isolation.compile_bounds import MORE_TIME
-from wasmoci.isolation.forked_worker import ForkedProcess, is_safe
+from wasmoci.isolation.cpu_share import Throttle
+from wasmoci.isolation.forked_worker import ForkedWorker, is_safe
 from wasmoci.isolation.handler_import import reference_of
+from wasmoci.isolation.new_worker import NewWorker
+from wasmoci.isolation.warm_servers import DEFAULT
 from wasmoci.isolation.worker_outcome import FAULTS, signal_name
 from wasmoci.wasm.module import ModuleKind
 
@@ -27,8 +30,7 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.new_worker import ColdProcess
-    from wasmoci.isolation.warm_worker import WarmProcess
+    from wasmoci.isolation.warm_worker import WarmWorker
     from wasmoci.limits import Limits
     from wasmoci.wasm.module import Module
 else:
@@ -48,7 +50,7 @@ _MORE_MEMORY = (
 def perform(
     task: str, handler: EngineHandler, module: Module, limits: Limits, bounds: Bounds, *, jailed: bool
 ) -> list[tuple[Key, bytes]]:
-    """Have a worker process do a task for a module.
+    """Run a task for a module in a worker process.
 
     Args:
         task: ``validate`` or ``precompile``.
@@ -98,19 +100,16 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _process(
     reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool
-) -> ColdProcess | WarmProcess | ForkedProcess:
-    """The cheapest process that will do; one that is jailed has never shared anything with this one."""
+) -> NewWorker | WarmWorker | ForkedWorker:
+    """Start the cheapest suitable process; one for the jail has never shared memory with this one."""
     if not jailed and is_safe():
         with contextlib.suppress(RuntimeError):  # in a sub-interpreter
-            return ForkedProcess(reference, channel, streams)
-    from wasmoci.isolation.new_worker import ColdProcess  # noqa: PLC0415  it starts programs
-    from wasmoci.isolation.warm_servers import DEFAULT  # noqa: PLC0415
-
-    return DEFAULT.fork(reference, channel, streams, jailed=jailed) or ColdProcess(channel, streams, jailed=jailed)
+            return ForkedWorker(reference, channel, streams)
+    return DEFAULT.fork(reference, channel, streams, jailed=jailed) or NewWorker(channel, streams, jailed=jailed)
 
 
 class _Worker:
-    """A worker process with one task; a context manager, which ends it."""
+    """A worker process with one task. A context manager, which ends it."""
 
     def __init__(self, engine: str, reference: str, files: list[int], bounds: Bounds, *, jailed: bool) -> None:
         self._engine = engine
@@ -140,7 +139,7 @@ class _Worker:
             self._status = self._process.end()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """Send the request, wait for the answer within the bounds, and end the process.
+        """Send the request, wait for the answer within the limits, and end the process.
 
         Returns:
             None where it gave none.
@@ -170,8 +169,6 @@ class _Worker:
         share = self._bounds.processors
         throttle = None
         if share is not None:
-            from wasmoci.isolation.cpu_share import Throttle  # noqa: PLC0415  a cgroup does without
-
             throttle = Throttle(self._process, share)
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)
@@ -194,7 +191,7 @@ class _Worker:
                     return message
 
     def judge(self, answer: dict[str, Any] | None, module: Module, errors: int) -> list[Any]:
-        """What an answer says was made, or the error that it tells.
+        """Return the result in an answer, or raise its error.
 
         Args:
             answer: The answer; None where there was none.
@@ -226,7 +223,7 @@ class _Worker:
         bounds, status = self._bounds, self._status or 0
         if not self._in_time or status == -signal.SIGXCPU:
             return CompileLimitExceeded(
-                f"{module.source}: {self._engine} has not compiled it within {round(bounds.time or 0, 1):g} s",
+                f"{module.source}: {self._engine} has not compiled it within {round((bounds.time or 0) + bounds.spent, 1):g} s",
                 limit="time",
                 hint=MORE_TIME,
             )
@@ -259,7 +256,7 @@ class _Worker:
 def _made(
     descriptor: int, made: list[Any], handler: EngineHandler, module: Module, *, jailed: bool
 ) -> list[tuple[Key, bytes]]:
-    """What a worker has made; of another module, or for another engine, nothing is taken."""
+    """Check and return what a worker has compiled; results for other modules or engines are refused."""
     found, place = [], 0
     is_text = module.kind is ModuleKind.TEXT
     try:

@@ -1,4 +1,4 @@
-"""What a worker process does for a module, beside running it: the worker's side of :mod:`.preparation_process`.
+"""Validates or compiles a module in a worker process: the worker's side of :mod:`.preparation_process`.
 
 The module comes on the standard input, and what the engine makes of it goes to the standard output; both are files in memory.
 """
@@ -14,18 +14,20 @@ from wasmoci.isolation import confinement, messages
 from wasmoci.wasm.module import Module
 
 if TYPE_CHECKING:
+    import socket
+
     from wasmoci.handlers.contract import EngineHandler
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
-def serve(request: dict[str, Any], handler: EngineHandler, channel: int) -> dict[str, Any]:
-    """Do what a request asks for, and give the answer.
+def serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
+    """Run the task of a request, and return the answer.
 
     Args:
         request: See :func:`wasmoci.isolation.messages.task_request`.
         handler: The engine.
-        channel: The descriptor on which the answer goes.
+        channel: The socket on which the answer goes.
 
     Raises:
         WasmociError: The engine can't run the module, or it is damaged.
@@ -33,7 +35,7 @@ def serve(request: dict[str, Any], handler: EngineHandler, channel: int) -> dict
     # What a handler prints is no part of the result.
     output = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
-    confinement.enter(request, {output, channel})
+    confinement.enter(request, {output, channel.fileno()})
     module = Module.read(_STDIN, source=request["source"])
     made: list[tuple[compiled.Key, bytes]] = []
     with compiled.collected(lambda key, data: made.append((key, data))):

@@ -1,4 +1,4 @@
-"""A guest that runs while its caller does something else: the handle that ``wasmoci.start`` gives."""
+"""Controls a guest that runs in the background: the object that ``wasmoci.start`` returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from wasmoci.isolation.guest_input import GuestInput
-from wasmoci.isolation.supervisor import Attendant
+from wasmoci.isolation.supervisor import Supervisor
 from wasmoci.result import GuestNotReady
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _TAIL = 2000  # characters of each output that an error message quotes
 
 
 class RunningGuest:
-    """A guest in a process of its own. A context manager: it is started at its beginning, and gone at its end.
+    """A guest in a process of its own. A context manager, which starts it and ends it.
 
     Made by :func:`wasmoci.start`. Can be used from several threads. Output is read all the time, so that the guest never waits
     for its reader; of each stream the first 16 MiB are kept for the result, and as much of the lines that nobody has read.
@@ -45,24 +45,24 @@ class RunningGuest:
     """
 
     def __init__(self, launch: Callable[[Stdio], AbstractContextManager[Launched]], *, stdin: Source | None) -> None:
-        self._attendant = Attendant(launch)
-        self._news = self._attendant.news
+        self._supervisor = Supervisor(launch)
+        self._news = self._supervisor.news
         self._source = stdin
         self._input: GuestInput | None = None
         self._told = False
 
     def __enter__(self) -> RunningGuest:
-        attendant = self._attendant
+        supervisor = self._supervisor
         try:
             if self._source is None:
                 self._input = GuestInput()
-                attendant.start(self._input.read_end, self._input.release)
+                supervisor.start(self._input.read_end, self._input.release)
             else:
-                attendant.start(self._source, lambda: None)
+                supervisor.start(self._source, lambda: None)
         except BaseException:
             self._end()
             raise
-        if not attendant.has_begun and attendant.error is not None:
+        if not supervisor.has_begun and supervisor.error is not None:
             self._end()
             self._raise_error()
         return self
@@ -83,20 +83,20 @@ class RunningGuest:
 
     @property
     def stdout(self) -> bytes:
-        """The standard output so far; its beginning, when it is very long."""
+        """The standard output so far; only its beginning if it is very long."""
         with self._news:
-            return self._attendant.outputs.stdout.kept
+            return self._supervisor.outputs.stdout.kept
 
     @property
     def stderr(self) -> bytes:
-        """The standard error so far; its beginning, when it is very long."""
+        """The standard error so far; only its beginning if it is very long."""
         with self._news:
-            return self._attendant.outputs.stderr.kept
+            return self._supervisor.outputs.stderr.kept
 
     def wait_for_line(
         self, pattern: str | re.Pattern[str], *, timeout: float = TIMEOUT, stream: StreamName | None = None
     ) -> re.Match[str]:
-        """Wait for a line of output that has a text in it, or in which an expression is found.
+        """Wait for a line of output that contains a text, or that a regular expression matches.
 
         Lines are read once: the search begins behind the line that was read last, and what comes before the one that is found
         is passed over. A line is complete with its newline, or with the guest's end.
@@ -116,7 +116,7 @@ class RunningGuest:
         expression = re.compile(re.escape(pattern)) if isinstance(pattern, str) else pattern
 
         def look() -> re.Match[str] | None:
-            while (line := self._attendant.outputs.take(stream)) is not None:
+            while (line := self._supervisor.outputs.take(stream)) is not None:
                 if found := expression.search(line):
                     return found
             return None
@@ -136,14 +136,14 @@ class RunningGuest:
         """
 
         def look() -> tuple[str | None] | None:
-            line = self._attendant.outputs.take(stream)
-            return None if line is None and not self._attendant.is_over else (line,)
+            line = self._supervisor.outputs.take(stream)
+            return None if line is None and not self._supervisor.is_over else (line,)
 
         while (line := self._wait(look, "another line", timeout)[0]) is not None:
             yield line
 
     def wait_for_file(self, path: str, *, timeout: float = TIMEOUT) -> None:
-        """Wait until there is a file, or anything else, in the guest's root file system or in what is bound into it.
+        """Wait until a file of any kind exists in the guest's root file system or in its bind mounts.
 
         Args:
             path: An absolute guest path.
@@ -154,12 +154,12 @@ class RunningGuest:
             UnsupportedWorkload: It can't be seen from outside, as in a tmpfs.
         """
         __tracebackhide__ = True  # for pytest: the message says it all
-        places = self._launched().places
+        places = self._launched().files
         places.check(path)
         self._wait(lambda: places.exist(path) or None, f"the file {path}", timeout, interval=_LOOK)
 
     def wait_for_time(self, seconds: float) -> None:
-        """See that the guest goes on for so many seconds.
+        """Check that the guest continues to run for a number of seconds.
 
         Raises:
             GuestNotReady: It ended before.
@@ -169,7 +169,7 @@ class RunningGuest:
         self._wait(lambda: time.monotonic() >= end or None, f"{seconds:g} s", seconds + TIMEOUT, interval=seconds)
 
     def write(self, data: bytes | str, *, timeout: float = TIMEOUT) -> None:
-        """Give the guest input, all of it; a text as UTF-8.
+        """Write to the guest's standard input, all bytes; a text as UTF-8.
 
         Args:
             data: What it is to read.
@@ -195,10 +195,10 @@ class RunningGuest:
 
         A Wasm guest has no handlers of its own: whatever would end a process by default ends it, as ``SIGNALED`` with 128 + n.
         """
-        self._attendant.signal(number)
+        self._supervisor.signal(number)
 
     def stop(self, number: int = signal.SIGTERM, *, grace: float = GRACE) -> ExecutionResult:
-        """Stop the guest by a signal, and by SIGKILL when it goes on.
+        """Stop the guest by a signal, and by SIGKILL if it continues.
 
         Args:
             number: The signal.
@@ -212,19 +212,19 @@ class RunningGuest:
         """
         self.send_signal(number)
         with self._news:
-            ended = self._news.wait_for(lambda: self._attendant.is_over, min(grace, threading.TIMEOUT_MAX))
+            ended = self._news.wait_for(lambda: self._supervisor.is_over, min(grace, threading.TIMEOUT_MAX))
         if not ended:
             self.send_signal(signal.SIGKILL)
         return self.wait()
 
     def poll(self) -> ExecutionResult | None:
-        """The result of a guest that has ended; None while it runs.
+        """Return the result of a guest that has ended; None while it runs.
 
         Raises:
             WasmociError: As :meth:`wait`.
         """
         with self._news:
-            if not self._attendant.is_over:
+            if not self._supervisor.is_over:
                 return None
         return self.wait()
 
@@ -239,34 +239,34 @@ class RunningGuest:
             WasmociError: It could not be run to its end, as by :func:`wasmoci.run`.
         """
         __tracebackhide__ = True  # for pytest: the message says it all
-        self._wait(lambda: self._attendant.is_over or None, "its end", timeout)
+        self._wait(lambda: self._supervisor.is_over or None, "its end", timeout)
         self._raise_error()
-        result = self._attendant.result
+        result = self._supervisor.result
         if result is None:
             raise ValueError("the guest was given up before it began")
         return result
 
     def _end(self) -> None:
-        self._attendant.end()
+        self._supervisor.end()
         if self._input is not None:
             self._input.release()
             self._input.close()
 
     def _launched(self) -> Launched:
-        launched = self._attendant.launched
+        launched = self._supervisor.launched
         if launched is None:
             raise ValueError("the guest isn't started; use it as a context manager")
         return launched
 
     def _raise_error(self) -> None:
-        if self._attendant.error is not None:
+        if self._supervisor.error is not None:
             self._told = True
-            raise self._attendant.error
+            raise self._supervisor.error
 
     def _wait(
         self, look: Callable[[], _T | None], what: str, timeout: float | None, *, interval: float | None = None
     ) -> _T:
-        """Look for something whenever there is news, and each ``interval`` seconds."""
+        """Check a condition whenever something has changed, and every ``interval`` seconds."""
         __tracebackhide__ = True  # for pytest: the message says it all
         end = None if timeout is None else time.monotonic() + timeout
         with self._news:
@@ -274,8 +274,8 @@ class RunningGuest:
                 found = look()
                 if found is not None:
                     return found
-                if self._attendant.is_over:
-                    raise self._in_vain(what, "it has ended") from self._attendant.error
+                if self._supervisor.is_over:
+                    raise self._in_vain(what, "it has ended") from self._supervisor.error
                 remaining = threading.TIMEOUT_MAX if end is None else end - time.monotonic()
                 if remaining <= 0:
                     raise self._in_vain(what, f"it did not come within {timeout:g} s")
@@ -283,8 +283,8 @@ class RunningGuest:
 
     def _in_vain(self, what: str, why: str) -> GuestNotReady:
         with self._news:
-            result, error = self._attendant.result, self._attendant.error
-            stdout, stderr = self._attendant.outputs.stdout.kept, self._attendant.outputs.stderr.kept
+            result, error = self._supervisor.result, self._supervisor.error
+            stdout, stderr = self._supervisor.outputs.stdout.kept, self._supervisor.outputs.stderr.kept
         parts = [f"waiting for {what}: {why}"]
         if result is not None:
             parts[0] += f" ({result.reason.value}, {result.exit_code}{': ' + result.message if result.message else ''})"

@@ -1,4 +1,4 @@
-"""A semaphore for threads and for tasks of any event loop."""
+"""A semaphore for threads and for tasks of any event loop, served in order of arrival."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST = 3600.0  # seconds to wait at once
 
 
-class Turns:
+class Semaphore:
     """First come, first served. Safe to use from several threads and loops; a process that was forked has all turns for itself.
 
     Args:
@@ -28,13 +28,13 @@ class Turns:
     def __init__(self, count: int) -> None:
         self._count = self._free = count
         self._lock = threading.Lock()
-        # A turn is handed over by closing the writing end of a pipe, which a loop can wait for as well as a thread.
+        # A slot is handed over by closing the writing end of a pipe, which a loop can wait for as well as a thread.
         self._waiting: collections.OrderedDict[int, int] = collections.OrderedDict()
         _all.add(self)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """Have a turn, once there is one."""
+    def slot(self) -> Iterator[None]:
+        """Have a slot, once there is one."""
         ended = self._ask()
         if ended is not None:
             poller = select.poll()
@@ -47,7 +47,7 @@ class Turns:
             self._give_back()
 
     @contextlib.asynccontextmanager
-    async def turn_async(self) -> AsyncIterator[None]:
+    async def slot_async(self) -> AsyncIterator[None]:
         """The same in a task."""
         ended = self._ask()
         if ended is not None:
@@ -61,7 +61,7 @@ class Turns:
             self._give_back()
 
     def _ask(self) -> int | None:
-        """Take a turn, or else give what can be read when it has come."""
+        """Take a slot, or else give what can be read when it has come."""
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -91,11 +91,11 @@ class Turns:
                 _, ends = self._waiting.popitem(last=False)
                 os.close(ends)
             else:
-                # In a process that was forked in the middle of a turn, that one isn't missing.
+                # In a process that was forked in the middle of a slot, that one isn't missing.
                 self._free = min(self._free + 1, self._count)
 
     def forget(self) -> None:
-        """Let go of the turns of the process that this one was forked from: whoever has them isn't here to give them back."""
+        """After a fork, forget the slots in use by the parent process, whose holders can't release them here."""
         self._lock = threading.Lock()
         self._free = self._count
         for ends in self._waiting.values():
@@ -104,9 +104,9 @@ class Turns:
 
 
 def _forget() -> None:
-    for turns in _all:
-        turns.forget()
+    for semaphore in _all:
+        semaphore.forget()
 
 
-_all: weakref.WeakSet[Turns] = weakref.WeakSet()
+_all: weakref.WeakSet[Semaphore] = weakref.WeakSet()
 os.register_at_fork(after_in_child=_forget)

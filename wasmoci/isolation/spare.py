@@ -1,7 +1,7 @@
-"""A worker ahead: forked by the warm server before anybody wants it, it does what takes long in entering the jail, and waits.
+"""Forks a spare worker of the warm server ahead of time, which prepares the slow parts of the jail and waits.
 
-There is one at a time. It ends with the server, and is never given to a run before it has said that it is ready, so that a run
-without it costs what it would cost if there were none.
+There is at most one. It ends with the server, and is used for a run only once it has reported that it is ready, so that it never
+makes a run slower.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST = 1 << 12  # bytes of a handler's name
 
 
 class Spares:
-    """The server's side: makes a spare, and gives it to whoever wants a worker.
+    """The server's side: forks a spare worker, and hands it out for a request.
 
     Args:
         wait: What a spare does with its socket, in a process of its own: see :func:`wait`.
@@ -40,11 +40,11 @@ class Spares:
 
     @property
     def descriptors(self) -> set[int]:
-        """What another child of the server's has to close."""
+        """The descriptors that other children of the server have to close."""
         return set() if self._socket is None else {self._process, self._socket.fileno()}
 
     def make(self) -> None:
-        """Have one, if there is none and one can be had."""
+        """Fork a spare worker, if there is none and it is possible."""
         if self._socket is not None or not self._is_possible:
             return
         self._mounts.have_changed()
@@ -71,7 +71,7 @@ class Spares:
         self._pid, self._socket, self._is_ready = pid, ours, False
 
     def take(self, reference: str, descriptors: list[int]) -> tuple[int, int] | None:
-        """Give the spare something to do.
+        """Give the spare worker a request.
 
         Args:
             reference: Where its handler comes from.
@@ -108,7 +108,7 @@ class Spares:
         return self._is_ready
 
     def drop(self) -> None:
-        """Have none: it knows less than the server does by now, or nobody wants it any more."""
+        """End the spare worker, because the server has loaded more since, or it isn't needed any more."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -117,7 +117,7 @@ class Spares:
 
 
 def wait(channel: socket.socket, prepare: Callable[[], None], count: int) -> tuple[str, list[int]]:
-    """In a spare: prepare, and wait for something to do.
+    """In a spare worker: prepare, and wait for a request.
 
     Args:
         channel: The socket to the server.
@@ -137,7 +137,7 @@ def wait(channel: socket.socket, prepare: Callable[[], None], count: int) -> tup
 
 
 class _Mounts:
-    """Tells whether what is mounted has changed, for a process that can't find what was mounted after it was prepared."""
+    """Detects changes of the mounts, because a prepared process doesn't see later ones."""
 
     def __init__(self) -> None:
         self._file = -1
@@ -146,7 +146,7 @@ class _Mounts:
                 self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
 
     def have_changed(self) -> bool:
-        """Whether anything has since the last time that this was asked."""
+        """Return whether anything has changed since the last call."""
         if self._file < 0:
             return False
         poller = select.poll()

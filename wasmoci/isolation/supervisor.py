@@ -1,4 +1,4 @@
-"""The thread that attends to a guest: starts it, reads its outputs, holds its limits, and tells whoever waits of it."""
+"""Supervises a guest on a thread: starts it, reads its outputs, enforces its limits, and notifies waiting callers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wasmoci.isolation.line_buffer import Outputs
+from wasmoci.isolation.line_buffer import LineBuffers
 from wasmoci.stdio import CAPTURE_LIMIT, Stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from wasmoci.isolation.child_process import Running
-    from wasmoci.isolation.guest_files import Places
+    from wasmoci.isolation.child_process import ChildProcess
+    from wasmoci.isolation.guest_files import SharedFiles
     from wasmoci.isolation.line_buffer import StreamName
     from wasmoci.result import ExecutionResult
     from wasmoci.stdio import Source
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Launched:
-    """A guest that is under way.
+    """A guest that has been started.
 
     Args:
         running: Its process.
         places: Its files.
     """
 
-    running: Running
-    places: Places
+    running: ChildProcess
+    files: SharedFiles
 
 
-class Attendant:
+class Supervisor:
     """What is known of one guest. A process dies with the thread that has started it, so the thread stays as long.
 
     Args:
@@ -56,7 +56,7 @@ class Attendant:
         self._given_up = False
         self._thread: threading.Thread | None = None
         self.news = threading.Condition()
-        self.outputs = Outputs(CAPTURE_LIMIT)
+        self.outputs = LineBuffers(CAPTURE_LIMIT)
         self.launched: Launched | None = None
         self.has_begun = False
         self.is_over = False
@@ -77,7 +77,7 @@ class Attendant:
             self.news.wait_for(lambda: self.has_begun or self.is_over)
 
     def end(self) -> None:
-        """Kill the guest, if it is there, and wait until nothing is left."""
+        """Kill the guest, if it runs, and wait until everything is cleaned up."""
         with self.news:
             self._given_up = True
         self.signal(signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""The warm server: a process that has the engines loaded, and forks a worker for each run.
+"""The warm server: a process that has loaded the engines, and forks a worker for each run.
 
-It has no thread but its own, ever: a fork takes only one along, and a lock that another one holds stays locked in the worker. So
-it compiles nothing and runs nothing; a handler is loaded here once a worker has loaded it and still had a single thread. It ends
+It always has a single thread: a fork copies only one, and a lock that another thread holds would stay locked in the worker. So
+it neither compiles nor runs anything; it loads a handler only after a worker has loaded it and still had a single thread. It ends
 with the program that has started it, and its workers end with it.
 """
 
@@ -14,37 +14,21 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci.handlers.base import BaseHandler, from_reference
-from wasmoci.isolation import spare, worker_main
+from wasmoci.isolation import spare, worker_main, worker_request
 from wasmoci.isolation.jail import entering
 from wasmoci.isolation.jail.preloading import practise, rehearse, run_ahead
+from wasmoci.isolation.warm_protocol import DESCRIPTORS, FORK, FORKED, MAX_REQUEST, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmoci.handlers.contract import EngineHandler
-
-FORKED = struct.Struct("<i")
-"""What the server says once there is a worker, its process descriptor beside it: its process id."""
-STATUS = struct.Struct("<i")
-"""What the server says at its end: its status, as :func:`os.waitpid` has it."""
-READY = b"ready"
-"""What the server says first."""
-
-FORK, REMEMBER = b"f", b"r"
-"""What a request begins with; a handler's name follows."""
-
-DESCRIPTORS = 6
-"""What comes with a request to fork: lifeline, channel, working directory, and the guest's three streams."""
-
-MAX_REQUEST = 1 << 12
-"""Bytes of the name of a handler's class."""
 
 IDLE = 60.0
 """Seconds without a worker after which the server ends; the next run starts another one."""
@@ -98,7 +82,7 @@ class Server:
         self._watch(self._reports, self._hear)
 
     def serve(self) -> NoReturn:
-        """Serve until the caller is gone, or nothing is left to do."""
+        """Serve requests until the caller is gone and all workers have ended."""
         self._control.sendall(READY)
         while self._accepts or self._workers:
             events = self._selector.select(IDLE)
@@ -155,7 +139,7 @@ class Server:
         self._watch(lifeline, lambda: self._cut(made))
 
     def _forked(self, reference: str, descriptors: list[int], lifeline: socket.socket) -> tuple[int, int]:
-        """A worker's process id and process descriptor."""
+        """Return a worker's process id and process descriptor."""
         pid = os.fork()
         if pid == 0:
             try:
@@ -171,8 +155,8 @@ class Server:
             raise
 
     def _wait(self, channel: socket.socket) -> NoReturn:
-        """Become a spare, and from that a worker."""
-        worker_main.die_with(self._pid)
+        """Become a spare worker, and then a worker."""
+        worker_request.die_with(self._pid)
         self._let_go(set())
         reference, descriptors = spare.wait(channel, self._prepare, DESCRIPTORS)
         self._work(reference, descriptors)
@@ -185,7 +169,7 @@ class Server:
         entering.prepare(run)
 
     def _let_go(self, others: set[int]) -> None:
-        """In a child: close what is the server's own."""
+        """In a child: close the server's descriptors."""
         self._selector.close()
         self._control.close()
         for other in self._workers.values():
@@ -207,7 +191,7 @@ class Server:
         worker_main.main_forked(channel, self._pid, lambda: self._handler(reference))
 
     def _handler(self, reference: str) -> EngineHandler:
-        """In a worker: its handler. One that can be loaded in the server as well is reported to it."""
+        """In a worker: return its handler. A handler that can be loaded in the server as well is reported to it."""
         handler = self._handlers.get(reference)
         if handler is None:
             handler = self._loaded(reference)
@@ -245,13 +229,13 @@ class Server:
         handler = self._handlers.get(reference)
         if isinstance(handler, BaseHandler):
             request = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
-            worker_main.surround(request)
+            worker_request.take_environment(request)
             with contextlib.suppress(Exception):  # it is worth some milliseconds, and nothing else
                 handler.remember(*worker_main.workload(request))
             self._freeze()
 
     def _freeze(self) -> None:
-        """Spare the workers what is here: the collector of each would copy all of it."""
+        """Exclude all present objects from garbage collection, which would copy their pages in each worker."""
         gc.collect()
         gc.freeze()
         if self._accepts and not _has_one_thread():
@@ -282,7 +266,7 @@ class Server:
 
 
 def _has_one_thread() -> bool:
-    """Whether this process has a single thread; one that has just been joined may take a moment to go."""
+    """Return whether this process has a single thread; a thread that was just joined may take a moment to end."""
     for _ in range(_LOOKS):
         if len(list(Path("/proc/self/task").iterdir())) == 1:
             return True

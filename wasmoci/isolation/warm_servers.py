@@ -1,4 +1,4 @@
-"""Which warm server a run takes its worker from: one for each environment that this program has been in."""
+"""Manages the warm servers of a program, one for each environment that it has had."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Hashable, Iterable
 
-    from wasmoci.isolation.warm_worker import WarmProcess
+    from wasmoci.isolation.warm_worker import WarmWorker
 
 _KEPT = 4
 _RESOURCES = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU)
@@ -30,7 +30,7 @@ _ATTEMPTS = 3
 
 
 class Servers:
-    """Servers, started when they are needed, and again when they have ended. Safe to use from several threads, and after a fork.
+    """Servers that are started on demand, and again when they have ended. Safe to use from several threads, and after a fork.
 
     A worker is to find what it would find if it were started now. Its environment comes with the request; for what can't be
     changed later, such as the search path and the user, there is a server each, of which the last few are kept.
@@ -44,14 +44,14 @@ class Servers:
         self._eager = eager
         self._lock = threading.Lock()
         self._servers: OrderedDict[Hashable, WarmServer] = OrderedDict()
-        self._workers: weakref.WeakSet[WarmProcess] = weakref.WeakSet()
+        self._workers: weakref.WeakSet[WarmWorker] = weakref.WeakSet()
         self._seen = False
         _all.add(self)
 
     def fork(
         self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
-    ) -> WarmProcess | None:
-        """A worker from the server of this moment's environment; see :meth:`WarmServer.fork`.
+    ) -> WarmWorker | None:
+        """Fork a worker from the server for the current environment; see :meth:`WarmServer.fork`.
 
         Args:
             reference: As for :meth:`WarmServer.fork`.
@@ -66,7 +66,7 @@ class Servers:
             first, self._seen = not self._seen, True
         if (first and not self._eager) or not sys.executable:
             return None
-        key = _surroundings(), jailed
+        key = _inherited(), jailed
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(ServerGone):
                 server = self._get(key, jailed=jailed)
@@ -81,7 +81,7 @@ class Servers:
         return None
 
     def warm_up(self, references: Iterable[str] = (), *, jailed: bool = False) -> None:
-        """Start the server of this moment's environment.
+        """Start the server for the current environment.
 
         Args:
             references: Handlers for it to load, as for :meth:`WarmServer.fork`.
@@ -90,12 +90,12 @@ class Servers:
         with self._lock:
             self._seen = True
         with contextlib.suppress(ServerGone):
-            server = self._get((_surroundings(), jailed), jailed=jailed)
+            server = self._get((_inherited(), jailed), jailed=jailed)
             for reference in references:
                 server.load(reference)
 
     def close(self) -> None:
-        """Kill the workers that still run, end all servers, and wait for their ends."""
+        """Kill the running workers, end all servers, and wait for their end."""
         with self._lock:
             servers = list(self._servers.values())
             self._servers.clear()
@@ -106,7 +106,7 @@ class Servers:
             server.end()
 
     def forget(self) -> None:
-        """Let go of the servers of the process that this one was forked from."""
+        """After a fork, forget the parent's servers."""
         self._lock = threading.Lock()
         self._workers = weakref.WeakSet()
         for server in self._servers.values():
@@ -134,7 +134,7 @@ class Servers:
 
 
 class OnlyForked:
-    """Servers that give no worker a process of its own, which would end with the thread that started it.
+    """Servers that only fork workers, and never start a new process, which would end with the thread that started it.
 
     Args:
         servers: Those that fork.
@@ -145,7 +145,7 @@ class OnlyForked:
 
     def fork(
         self, reference: str, channel: socket.socket, streams: tuple[int, int, int], *, jailed: bool = False
-    ) -> WarmProcess:
+    ) -> WarmWorker:
         """See :meth:`Servers.fork`.
 
         Raises:
@@ -158,8 +158,8 @@ class OnlyForked:
         return process
 
 
-def _surroundings() -> Hashable:
-    """What a process inherits that is started now, as far as a worker could tell the difference."""
+def _inherited() -> Hashable:
+    """Return the state that a new process inherits and a worker could notice."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     umask = next((line for line in status.splitlines() if line.startswith("Umask:")), "")
     return (

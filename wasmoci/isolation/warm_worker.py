@@ -1,4 +1,4 @@
-"""The caller's side of the warm server (:mod:`.warm_server`): starts it, and has it fork workers."""
+"""Starts the warm server (:mod:`.warm_server`) and has it fork workers: the caller's side."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from wasmoci.isolation import messages
 from wasmoci.isolation.new_worker import environment, options
-from wasmoci.isolation.warm_server import FORK, FORKED, READY, REMEMBER, STATUS
+from wasmoci.isolation.warm_protocol import FORK, FORKED, READY, REMEMBER, STATUS
 
 if TYPE_CHECKING:
-    from wasmoci.isolation.output_copier import Pump
+    from wasmoci.isolation.output_copier import OutputCopier
 
 _START = 60.0  # seconds that a server may take to start, on a machine that is busy
 _FORK = 60.0  # seconds that it may take to fork
@@ -45,7 +45,7 @@ class ServerGone(OSError):
 
 
 class WarmServer:
-    """A server that runs. Safe to use from several threads.
+    """A running server. Safe to use from several threads.
 
     Args:
         path: Its ``sys.path``.
@@ -92,8 +92,8 @@ class WarmServer:
                 os.close(caller)
         self._file = os.fstat(self._control.fileno()).st_ino
 
-    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmProcess:
-        """Have a worker forked.
+    def fork(self, reference: str, channel: socket.socket, streams: tuple[int, int, int]) -> WarmWorker:
+        """Fork a worker.
 
         Args:
             reference: Where its handler comes from, ``module:qualified.name``.
@@ -121,10 +121,10 @@ class WarmServer:
         finally:
             if directory >= 0:
                 os.close(directory)
-        return WarmProcess(FORKED.unpack(data)[0], descriptors[0], lifeline, self)
+        return WarmWorker(FORKED.unpack(data)[0], descriptors[0], lifeline, self)
 
     def remember(self, reference: str, request: bytes) -> None:
-        """Have the program of a request kept at hand, for the next run of it.
+        """Have the server keep the program of a request for its next run.
 
         Args:
             reference: As for :meth:`fork`.
@@ -136,7 +136,7 @@ class WarmServer:
             self._send([REMEMBER, reference.encode()], [descriptor])
 
     def load(self, reference: str) -> None:
-        """Have a handler loaded, by a worker first, which then has nothing to do; returns when the worker has.
+        """Have a worker load a handler, and then the server; return when the worker has.
 
         Raises:
             ServerGone: The server has ended.
@@ -154,14 +154,14 @@ class WarmServer:
                     process.close()
 
     def close(self) -> None:
-        """Have it end once its last worker has."""
+        """End the server when its last worker has ended."""
         if self._is_open():
             self._control.close()
         else:
             self._control.detach()
 
     def end(self) -> None:
-        """Have it end, and wait until it has, though not for ever."""
+        """End the server, and wait for its end for a limited time."""
         if self._is_open():
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_WR)
@@ -175,7 +175,7 @@ class WarmServer:
         socket.send_fds(self._control, parts, descriptors)
 
     def _is_open(self) -> bool:
-        """Whether the descriptor is still the socket's: a program that closes all that it knows nothing of may have its number again."""
+        """Return whether the descriptor is still the socket's: a program that closes unknown descriptors may reuse its number."""
         try:
             return os.fstat(self._control.fileno()).st_ino == self._file
         except OSError:
@@ -187,8 +187,8 @@ def _expect(data: bytes, size: int) -> None:
         raise ServerGone
 
 
-class WarmProcess:
-    """A worker that a server has forked, as :class:`.new_worker.ColdProcess` is one that was started.
+class WarmWorker:
+    """A worker that a server has forked, as :class:`.new_worker.NewWorker` is one that was started.
 
     Args:
         pid: Its process id.
@@ -215,9 +215,9 @@ class WarmProcess:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._descriptor, number)
 
-    def watch(self, pump: Pump) -> None:
-        """End what serves the pump when the process ends."""
-        pump.stop_at_end(self._descriptor)
+    def watch(self, copier: OutputCopier) -> None:
+        """End what serves the copier when the process ends."""
+        copier.stop_at_end(self._descriptor)
 
     def end(self) -> int:
         """Kill it, if it still runs, and wait for its end.
@@ -236,7 +236,7 @@ class WarmProcess:
         return -signal.SIGKILL  # the server was ended, and by its end the worker
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close its descriptors."""
         with self._lock:
             if not self._is_over:
                 self._is_over = True

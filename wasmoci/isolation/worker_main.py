@@ -1,4 +1,4 @@
-"""The worker process: runs one guest, or does one task for a module (:mod:`.preparation_tasks`), and tells its caller how that went.
+"""The worker process: runs one guest or one task for a module (:mod:`.preparation_tasks`), and reports the result.
 
 Started as ``python -I -c BOOT FD``, or forked by :mod:`.warm_server`: the request comes, and the answer goes, through the socket
 ``FD``. The guest's streams are the process's own descriptors 0, 1 and 2.
@@ -6,26 +6,28 @@ Started as ``python -I -c BOOT FD``, or forked by :mod:`.warm_server`: the reque
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasmoci import compiled
 from wasmoci.determinism import applied
-from wasmoci.errors import WasmociError
 from wasmoci.handlers.base import BaseHandler, from_reference
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.run_context import compile_limits, on_load, on_start
-from wasmoci.isolation import confinement, descriptor_limit, memory_limit, messages, preparation, preparation_tasks
+from wasmoci.isolation import (
+    confinement,
+    descriptor_limit,
+    memory_limit,
+    messages,
+    preparation,
+    preparation_tasks,
+    worker_request,
+)
 from wasmoci.isolation.compile_bounds import Bounds
 from wasmoci.oci.entrypoint import modules
 from wasmoci.oci.spec import Spec
 from wasmoci.stdio import Stdio
-from wasmoci.text import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
 
 
-_CHUNK = 1 << 16
-_TAIL = 1 << 16  # characters of a traceback that are told
 _MOST = 4 << 30  # bytes of memory that a guest can have
 _OVERHEAD = 3 << 30  # bytes that a process in the jail may have beside: two of the engine's stacks, and all else
 
@@ -50,69 +50,36 @@ def main(descriptor: int, parent: int, request: dict[str, Any]) -> NoReturn:
         parent: The caller's process id.
         request: See :func:`wasmoci.isolation.messages.request`, and :func:`wasmoci.isolation.messages.task_request`.
     """
-    die_with(parent)
+    worker_request.die_with(parent)
 
     def load() -> EngineHandler:
         handler = from_reference(request["handler"])
         confinement.rehearse(request, handler)
         return handler
 
-    _answer(socket.socket(fileno=descriptor), lambda: request, load)
+    worker_request.answer(socket.socket(fileno=descriptor), lambda: request, load, _serve)
 
 
 def main_forked(descriptor: int, parent: int, load: Callable[[], EngineHandler]) -> NoReturn:
-    """The same in a process that the warm server has forked.
+    """Serve one request in a process that the warm server has forked, and end the process.
 
     Args:
         descriptor: The socket on which the request comes as well.
         parent: The server's process id.
         load: Gives the handler.
     """
-    die_with(parent)
-    compiled.forked()
-    channel = socket.socket(fileno=descriptor)
-
-    def receive() -> dict[str, Any]:
-        request = _receive(channel)
-        surround(request)
-        return request
-
-    _answer(channel, receive, load)
-
-
-def _answer(
-    channel: socket.socket, receive: Callable[[], dict[str, Any]], load: Callable[[], EngineHandler]
-) -> NoReturn:
-    # The standard error is the guest's.
-    log.listen(lambda text: channel.sendall(messages.encode({"event": "warning", "text": text})))
-    # Ctrl-C ends the guest at once, not at the next time Python looks; the caller reports it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        answer = messages.encode(_serve(receive(), load(), channel))
-    except WasmociError as error:
-        answer = messages.encode(messages.error_message(error))
-    except BaseException:  # noqa: BLE001  whatever a handler does, its caller is to hear of it
-        answer = messages.encode({"event": "crash", "traceback": traceback.format_exc()[-_TAIL:]})
-    channel.sendall(answer)
-    # An engine's threads and exit handlers have nothing left to do that the caller would want to wait for.
-    os._exit(0)
-
-
-def surround(request: dict[str, Any]) -> None:
-    """Have the environment of whoever asks."""
-    os.environ.clear()
-    os.environ.update(request["environment"])
+    worker_request.answer_forked(descriptor, parent, load, _serve)
 
 
 def workload(request: dict[str, Any]) -> tuple[Spec, Path, Limits]:
-    """What is to be run."""
+    """Return the workload of a request."""
     spec = Spec.from_dict(request["spec"], directory=request["directory"])
     return spec, Path(request["rootfs"]), messages.limits_of(request)
 
 
 def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tuple[Spec, Path]:
-    """What is to be run, as it is found in the jail."""
-    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  most workers need no jail
+    """Return the workload of a request, with its paths in the jail."""
+    from wasmoci.isolation.jail.guest import moved  # noqa: PLC0415  18 ms (attrs): most workers need no jail
 
     compiled.forgo()
     if request["prepared"] is not None:
@@ -121,17 +88,9 @@ def jailed(request: dict[str, Any], spec: Spec, places: Sequence[Place]) -> tupl
     return moved(spec, places), Path(places[0].path)
 
 
-def _receive(channel: socket.socket) -> dict[str, Any]:
-    decoder = messages.Decoder()
-    while data := channel.recv(_CHUNK):
-        for message in decoder.feed(data):
-            return message
-    os._exit(1)  # whoever asked is gone
-
-
 def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.socket) -> dict[str, Any]:
     if "task" in request:
-        return preparation_tasks.serve(request, handler, channel.fileno())
+        return preparation_tasks.serve(request, handler, channel)
     if request["spec"] is None:
         return {"event": "loaded"}
     spec, rootfs, limits = workload(request)
@@ -168,7 +127,7 @@ def _serve(request: dict[str, Any], handler: EngineHandler, channel: socket.sock
 
 
 def _bound_memory(request: dict[str, Any], handler: EngineHandler, limits: Limits, channel: socket.socket) -> bool:
-    """Have the kernel bound what this process may allocate, where the engine can't; tells whether that is the guest's limit."""
+    """Limit this process's memory if the engine can't limit the guest's; return whether it is the guest's limit."""
     if limits.memory is not None and Capability.MEMORY_LIMIT not in handler.capabilities:
         channel.sendall(messages.encode({"event": "bounded", "held": memory_limit.bound(limits.memory)}))
         return True
@@ -194,14 +153,3 @@ def _preparing(request: dict[str, Any], channel: socket.socket) -> Callable[[Eng
             channel.sendall(messages.encode({"event": "compiles"}))
 
     return prepare
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its caller ends in whatever way."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

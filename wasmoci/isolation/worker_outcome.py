@@ -1,4 +1,4 @@
-"""What a worker's answer, or its death without one, means for its caller."""
+"""Converts a worker's answer, or its death without one, to a result or an error."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _TAIL = 2000  # bytes of the captured standard error that an error keeps
 
 
 @attrs.frozen(kw_only=True)
-class Ending:
-    """How a worker process ended, its guest still within its time.
+class WorkerOutcome:
+    """How a worker process ended within its time limit.
 
     Args:
         engine: The engine's name.
@@ -55,7 +55,7 @@ class Ending:
         """The guest's result, without its output.
 
         Raises:
-            EngineCrashed: The engine failed, or its answer makes no sense.
+            EngineCrashed: The engine failed, or its answer is invalid.
             WasmociError: The guest could not be started.
         """
         if self.answer is None:
@@ -111,7 +111,7 @@ class Ending:
 
 
 def as_result(outcome: Outcome, engine: str, duration: float) -> ExecutionResult:
-    """An outcome as a result, without output."""
+    """Convert an outcome to a result, without output."""
     return ExecutionResult(
         exit_code=outcome.exit_code,
         reason=outcome.reason,
@@ -123,7 +123,7 @@ def as_result(outcome: Outcome, engine: str, duration: float) -> ExecutionResult
 
 
 def signal_name(number: int) -> str:
-    """A signal's name, or what else to call it."""
+    """Return a signal's name, or its number as text."""
     try:
         return signal.Signals(number).name
     except ValueError:

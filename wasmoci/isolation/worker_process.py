@@ -1,4 +1,4 @@
-"""The caller's side of a worker process: start it, pass streams on, hold the time limit, read how it ended."""
+"""Runs a guest in a worker process: starts it, passes streams on, enforces the time limit, and reads its result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from wasmoci import compiled
 from wasmoci.errors import CompileLimitExceeded, EngineCrashed, EngineError
 from wasmoci.handlers.base import Outcome
 from wasmoci.isolation import memory_limit, messages
-from wasmoci.isolation.child_process import Running
+from wasmoci.isolation.child_process import ChildProcess
 from wasmoci.isolation.compile_bounds import MORE_TIME
 from wasmoci.isolation.handler_import import reference_of
-from wasmoci.isolation.new_worker import ColdProcess
-from wasmoci.isolation.worker_outcome import Ending, as_result
+from wasmoci.isolation.jail.guest import reduced
+from wasmoci.isolation.jail.root import Place
+from wasmoci.isolation.new_worker import NewWorker
+from wasmoci.isolation.worker_outcome import WorkerOutcome, as_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
 
     from wasmoci.handlers.contract import EngineHandler
     from wasmoci.isolation.compile_bounds import Bounds
-    from wasmoci.isolation.jail.root import Place
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
-    from wasmoci.isolation.warm_worker import WarmProcess
+    from wasmoci.isolation.warm_worker import WarmWorker
     from wasmoci.limits import Limits
     from wasmoci.oci.spec import Spec
     from wasmoci.result import ExecutionResult
@@ -45,24 +46,6 @@ _GRACE = 5.0
 _CHUNK = 1 << 16
 
 
-def execute_in_worker(
-    handler: EngineHandler,
-    spec: Spec,
-    rootfs: Path,
-    *,
-    stdio: Stdio,
-    limits: Limits,
-    servers: Servers | OnlyForked | None = None,
-    jailed: bool = False,
-    prepared: Prepared | None = None,
-) -> ExecutionResult:
-    """Run a guest in a process of its own, which is gone when this returns or raises; see :func:`launch`."""
-    with launch(
-        handler, spec, rootfs, stdio=stdio, limits=limits, servers=servers, jailed=jailed, prepared=prepared
-    ) as worker:
-        return worker.wait()
-
-
 @contextlib.contextmanager
 def launch(
     handler: EngineHandler,
@@ -75,8 +58,8 @@ def launch(
     jailed: bool = False,
     prepared: Prepared | None = None,
     preparing: Bounds | None = None,
-) -> Iterator[Running]:
-    """Start a guest in a process of its own, which is gone at the end of the context.
+) -> Iterator[ChildProcess]:
+    """Start a guest in a process of its own, which is ended at the end of the context.
 
     Args:
         handler: The engine; its class has to be importable, and to be made without arguments.
@@ -90,9 +73,9 @@ def launch(
         preparing: What validating and compiling the module may use; None for no bound.
 
     Raises:
-        JailUnavailable: There is no jail on this machine; by :meth:`Running.finish`.
-        CompileLimitExceeded: The guest did not start, as that took more; by :meth:`Running.finish`.
-        EngineCrashed: The process died of a fault, or gave no answer; by :meth:`Running.finish`.
+        JailUnavailable: There is no jail on this machine; by :meth:`ChildProcess.finish`.
+        CompileLimitExceeded: The guest did not start, as that took more; by :meth:`ChildProcess.finish`.
+        EngineCrashed: The process died of a fault, or gave no answer; by :meth:`ChildProcess.finish`.
         WasmociError: The guest could not be started; by the same.
     """
     reference = reference_of(handler)
@@ -117,15 +100,12 @@ def launch(
 
 @contextlib.contextmanager
 def _for_jail(spec: Spec, rootfs: Path, prepared: Prepared | None) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
-    from wasmoci.isolation.jail.guest import reduced  # noqa: PLC0415  most workers need no jail
-    from wasmoci.isolation.jail.root import Place  # noqa: PLC0415
-
     with reduced(spec, rootfs) as (told, places):
         yield told, places if prepared is None else (*places, Place(str(prepared.file), read_only=True))
 
 
 def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
-    """Seconds until the guest has to have started."""
+    """Return the seconds within which the guest has to start."""
     if preparing is None:
         return None if limits.time is None else START_LIMIT
     return None if preparing.time is None else preparing.time + _GRACE
@@ -133,7 +113,7 @@ def _start_limit(limits: Limits, preparing: Bounds | None) -> float | None:
 
 @attrs.frozen
 class Prepared:
-    """What an engine has made of a module, for a process that has no compile cache.
+    """A compiled module, for a process without a compile cache.
 
     Args:
         module: The module's digest.
@@ -151,9 +131,9 @@ def _process(
     servers: Servers | OnlyForked | None,
     *,
     jailed: bool,
-) -> ColdProcess | WarmProcess:
+) -> NewWorker | WarmWorker:
     forked = None if servers is None else servers.fork(reference, channel, streams, jailed=jailed)
-    return forked or ColdProcess(channel, streams, jailed=jailed)
+    return forked or NewWorker(channel, streams, jailed=jailed)
 
 
 def _worker(
@@ -175,7 +155,7 @@ def _worker(
         ) from error
 
 
-class _Worker(Running):
+class _Worker(ChildProcess):
     """A worker process, the socket to it, and its outputs.
 
     Attributes:
@@ -208,23 +188,23 @@ class _Worker(Running):
         self._tells = False
         self._status: int | None = None
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self.pump)
+            stack.enter_context(self.copier)
             self._channel, theirs = socket.socketpair()
             stack.enter_context(self._channel)
             with theirs:
-                outputs = self.pump.output(streams.stdout), self.pump.output(streams.stderr)
+                outputs = self.copier.output(streams.stdout), self.copier.output(streams.stderr)
                 self._process = _process(reference, theirs, (streams.stdin, *outputs), servers, jailed=jailed)
             stack.callback(self._process.close)
             self._launched = time.monotonic()
             stack.callback(self._end)
-            self.pump.release_child_ends()
-            self.pump.watch(self._channel, self._listen)
-            self._process.watch(self.pump)
+            self.copier.release_child_ends()
+            self.copier.watch(self._channel, self._listen)
+            self._process.watch(self.copier)
             self._stack = stack.pop_all()
 
     @property
     def is_forked(self) -> bool:
-        """Whether it comes from a server, and so doesn't have this process's environment."""
+        """Whether a server has forked it, so that it doesn't have this process's environment."""
         return self._process.is_forked
 
     def __enter__(self) -> _Worker:
@@ -238,28 +218,28 @@ class _Worker(Running):
             self._status = self._process.end()
 
     def send(self, request: dict[str, Any]) -> None:
-        """Hand the request over."""
+        """Send the request."""
         # A worker that died at once has closed its end: how it died is found out by finish().
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(messages.encode(request))
 
     def remember(self, request: dict[str, Any]) -> None:
-        """Have the server keep the program at hand, when the worker says that it had to read it."""
+        """Have the server keep the program, if the worker reports that it had to read it."""
         server = self._process.server
         if server is not None and self._answer is not None and self._answer.get("novel") is True:
             server.remember(request["handler"], json.dumps(request).encode())
 
     def signal(self, number: int) -> None:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         self._process.signal(number)
 
     @property
     def pid(self) -> int:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         return self._process.pid
 
     def deadline(self) -> float | None:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         if self._started is None and self._compiles is not None and self.compile_limit is not None:
             return self._compiles + self.compile_limit
         if self._started is None:
@@ -267,10 +247,10 @@ class _Worker(Running):
         return None if self._limits.time is None else self._started + self._limits.time
 
     def finish(self, *, in_time: bool) -> ExecutionResult:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         # An answer is the last thing that a worker has to do; what the guest wrote came before it.
         self._end()
-        self.pump.drain()
+        self.copier.drain()
         return messages.with_output(
             self._ending(in_time=in_time),
             stdout=self._streams.stdout.captured,
@@ -294,7 +274,7 @@ class _Worker(Running):
         exhausted = limits.memory is not None and self._memory is not None and self._memory.saw(limits.memory)
         if self._tells and self._answer is not None:  # the engine knows better what its guest was refused
             exhausted = False
-        return Ending(
+        return WorkerOutcome(
             engine=self._engine,
             answer=self._answer,
             status=self._status or 0,
@@ -310,7 +290,7 @@ class _Worker(Running):
         except ConnectionResetError:
             data = b""
         if not data:
-            self.pump.unwatch(self._channel)
+            self.copier.unwatch(self._channel)
             return
         try:
             for message in self._decoder.feed(data):
@@ -331,9 +311,9 @@ class _Worker(Running):
             if self._memory is None:
                 self._memory = memory_limit.Watch(self._process.pid, int(message["held"]))
                 self._tells = message.get("tells") is True
-                self.pump.repeat(self._memory.look, memory_limit.INTERVAL)
+                self.copier.repeat(self._memory.look, memory_limit.INTERVAL)
         elif message["event"] == "warning":
             compiled.warn(str(message["text"]))
         elif self._answer is None:
             self._answer = message
-            self.pump.stop()
+            self.copier.stop()

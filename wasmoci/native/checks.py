@@ -1,4 +1,4 @@
-"""What is looked at before a native runtime is called: that it mounts nothing on the host, and that it can filter system calls."""
+"""Checks, before a native runtime is called, that it mounts nothing on the host and can filter system calls."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from wasmoci.oci.bundle import Bundle
 
 _PRIVATE = (None, "", "private", "rprivate", "slave", "rslave", "unbindable", "runbindable")
-"""The propagations of a root's mounts that let none of them out."""
+"""The values of rootfsPropagation that keep a container's mounts from the host."""
 
-_ANSWER_LIMIT = 10  # seconds that a runtime may take to say what it can do
+_ANSWER_LIMIT = 10  # seconds that a runtime may take to list its features
 
 
 def check_mounts(bundle: Bundle) -> None:
-    """See that what the native runtime mounts for a container stays in a namespace of the container's own.
+    """Check that the native runtime's mounts for a container stay in a namespace of the container's own.
 
     Raises:
-        NativeRefused: Its spec has no mount namespace, takes one that is there, or has mounts go on to the host; or a native runtime
-            might read another name in it for one of those that are looked at here.
+        NativeRefused: The spec has no mount namespace, joins an existing one, or propagates mounts to the host; or a
+            native runtime might read another name in it as one of those that are checked here.
     """
     file = bundle.path / CONFIG
     place = f"{file}: $.linux"
@@ -60,9 +60,9 @@ def check_mounts(bundle: Bundle) -> None:
 
 
 def _plain(value: Any, names: tuple[str, ...], place: str) -> dict[str, Any]:
-    """An object of a spec, empty for anything else, in which no other name passes for one of those that are looked up.
+    """Return an object of a spec, empty for anything else; refuse names that a runtime may read as a checked one.
 
-    Go's JSON, runc's, takes names without regard to case, also where Unicode folds a letter; a name in C, crun's, ends at a NUL.
+    runc (JSON in Go) ignores the case of names, including Unicode case folding; crun (in C) ends a name at a NUL byte.
     """
     found: dict[str, Any] = value if isinstance(value, dict) else {}
     for key in found:
@@ -76,15 +76,15 @@ def _plain(value: Any, names: tuple[str, ...], place: str) -> dict[str, Any]:
 
 
 def check_seccomp(bundle: Bundle, name: str, program: Path) -> None:
-    """See that a native runtime holds the program of an image by its seccomp profile: some were built without, and pass over it.
+    """Check that a native runtime supports seccomp before it runs an image's program: one without ignores the profile.
 
     Args:
-        bundle: The bundle; one that isn't an image's is held as its spec says.
-        name: What the runtime is called.
+        bundle: The bundle; one that wasn't made from an image is run as its spec says.
+        name: The name of the runtime.
         program: Its program, a host path.
 
     Raises:
-        NativeRefused: It doesn't say that it can.
+        NativeRefused: The runtime doesn't report seccomp support.
     """
     if bundle.image is not None and not _filters(program):
         raise NativeRefused(
@@ -95,7 +95,7 @@ def check_seccomp(bundle: Bundle, name: str, program: Path) -> None:
 
 
 def _filters(program: Path) -> bool:
-    # The runtime specification's own question comes first (features.md); crun before 1.9 doesn't know it.
+    # The runtime specification's own query comes first (features.md); crun before 1.9 doesn't know it.
     try:
         seccomp: Any = json.loads(_ask(program, "features"))["linux"]["seccomp"]["enabled"]
     except (ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""A native container while it runs: the runtime's process, its outputs, signals to it, and how it ended."""
+"""Runs a native container through its runtime's process: passes on output and signals, and determines how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wasmoci.errors import NativeRuntimeError
-from wasmoci.isolation.child_process import Running
+from wasmoci.isolation.child_process import ChildProcess
 from wasmoci.result import EXIT_TIMED_OUT, ExecutionResult, ExitReason
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from wasmoci.limits import Limits
     from wasmoci.stdio import Streams
 
-_PATIENCE = 5.0  # seconds that a runtime may take to make a container that is to be killed
+_PATIENCE = 5.0  # seconds that a runtime may take to create a container that is to be killed
 _PAUSE = 0.02
 
 
-class Container(Running):
-    """A container that a native runtime runs in the foreground. A context manager, after which the runtime's process is gone.
+class Container(ChildProcess):
+    """A container that a native runtime runs in the foreground. A context manager, which ends the runtime's process.
 
     Args:
         runtime: The runtime's program, a host path.
-        name: What the runtime is called.
+        name: The name of the runtime.
         bundle: The bundle's directory, a host path.
-        identifier: The container's name.
-        log: Where the runtime is to write its log, a host path.
+        identifier: The container's id.
+        log: The log file for the runtime, a host path.
         streams: The container's streams.
-        limits: The time counts; the rest is in the bundle.
+        limits: Only the time limit is used; the bundle contains the others.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Container(Running):
         self._sent: set[int] = set()
         self._began = time.monotonic()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self.pump)
+            stack.enter_context(self.copier)
             self._process = subprocess.Popen(  # noqa: S603  the user's runtime
                 [
                     self._runtime,
@@ -60,14 +60,14 @@ class Container(Running):
                     *("run", "--bundle", str(bundle), identifier),
                 ],
                 stdin=streams.stdin,
-                stdout=self.pump.output(streams.stdout),
-                stderr=self.pump.output(streams.stderr),
+                stdout=self.copier.output(streams.stdout),
+                stderr=self.copier.output(streams.stderr),
             )
             stack.callback(self._end)
             self._descriptor = os.pidfd_open(self._process.pid)
             stack.callback(os.close, self._descriptor)
-            self.pump.release_child_ends()
-            self.pump.stop_at_end(self._descriptor)
+            self.copier.release_child_ends()
+            self.copier.stop_at_end(self._descriptor)
             self._stack = stack.pop_all()
         self.begun()
 
@@ -83,15 +83,15 @@ class Container(Running):
 
     @property
     def pid(self) -> int:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         return self._process.pid
 
     def deadline(self) -> float | None:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         return None if self._limits.time is None else self._began + self._limits.time
 
     def signal(self, number: int) -> None:
-        """See :class:`Running`. The runtime hands it over; one that has not made the container yet is waited for."""
+        """See :class:`ChildProcess`. The runtime delivers it; if the container isn't created yet, this waits for it."""
         self._sent.add(number)
         end = time.monotonic() + _PATIENCE
         while not self._has_ended():
@@ -112,14 +112,15 @@ class Container(Running):
             signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
 
     def _reap(self) -> int | None:
-        """Wait for the runtime's end, and give its status; None when it can't be known.
+        """Wait for the runtime's end, and return its status; None when it can't be known.
 
-        That is where this process ignores SIGCHLD, or waits for all its children elsewhere. :mod:`subprocess` takes it for 0 then.
+        It is unknown where this process ignores SIGCHLD, or waits for all its children elsewhere; :mod:`subprocess`
+        reports 0 then.
         """
         try:
             _, status = os.waitpid(self._process.pid, 0)
         except ChildProcessError:
-            self._process.returncode = -signal.SIGKILL  # nobody is to wait for it any more
+            self._process.returncode = -signal.SIGKILL  # keep others from waiting for it
             return None
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return self._process.returncode
@@ -131,11 +132,11 @@ class Container(Running):
         return done.returncode == 0
 
     def finish(self, *, in_time: bool) -> ExecutionResult:
-        """See :class:`Running`."""
+        """See :class:`ChildProcess`."""
         if not in_time:
             self._kill()
         status = self._reap()
-        self.pump.drain()
+        self.copier.drain()
         if status is None:
             if in_time:
                 raise NativeRuntimeError(
@@ -166,13 +167,13 @@ class Container(Running):
             return EXIT_TIMED_OUT, ExitReason.TIMED_OUT, f"it ran past its time limit of {self._limits.time:g} s"
         number = status - 128
         if number in self._sent:
-            # The runtime has one number for both; it was asked for this one.
+            # The runtime reports any signal by the same number; this is the one that was requested.
             return status, ExitReason.SIGNALED, f"it was stopped by {signal.Signals(number).name}"
         return status, ExitReason.EXITED, ""
 
 
 def _problem(log: Path) -> str:
-    """The runtime's own error, from its log; empty when it had none, so that the status is the container's."""
+    """Return the runtime's own error, from its log; empty when there is none, and the status is the container's."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Where the programs of the native OCI runtimes are: crun, runc, youki.
+"""Finds the programs of the native OCI runtimes: crun, runc, youki.
 
-Nothing heavy is imported: ``wasmoci-runtime`` asks for one on the way of every native container.
+It imports nothing heavy: ``wasmoci-runtime`` calls it for every native container.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RUNTIMES = ("crun", "runc", "youki")
-"""Those that are known, the preferred one first."""
+"""The known runtimes, in order of preference."""
 
 _HYBRID_CGROUPS = "/sys/fs/cgroup/unified/cgroup.controllers"
 _DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def order() -> tuple[str, ...]:
-    """The names in the order in which they are to be tried on this host."""
+    """Return the names in the order in which to try them on this host."""
     if os.path.exists(_HYBRID_CGROUPS):
-        # crun refuses to work on a host whose cgroups are half version 1, half version 2.
+        # crun refuses to work on a host with hybrid cgroups (version 1 and version 2).
         return (*(name for name in RUNTIMES if name != "crun"), "crun")
     return RUNTIMES
 
 
 def which(name: str, environment: Mapping[str, str]) -> str | None:
-    """The absolute host path of a program; None when it isn't there.
+    """Return the absolute host path of a program; None when it isn't found.
 
     Args:
         name: A name to look up in ``PATH``, or a host path.
-        environment: Environment variables; a runtime may be called with no ``PATH`` at all.
+        environment: Environment variables; a runtime may be called without ``PATH``.
     """
     if "/" in name:
         return os.path.abspath(name) if _is_program(name) else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wasmoci.errors import InvalidSpec, NativeRuntimeNotFound, UnsupportedWorkload
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.native import programs
 from wasmoci.native.checks import check_mounts, check_seccomp
 from wasmoci.native.container import Container
@@ -25,7 +25,7 @@ from wasmoci.stdio import Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasmoci.isolation.child_process import Running
+    from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.limits import Limits
     from wasmoci.oci.bundle import Bundle
     from wasmoci.result import ExecutionResult
@@ -46,19 +46,19 @@ class NativeRuntime:
 
 
 def installed() -> tuple[NativeRuntime, ...]:
-    """The runtimes that are installed, the preferred one first."""
+    """Return the installed runtimes, in order of preference."""
     found = ((name, _which(name)) for name in programs.order())
     return tuple(NativeRuntime(name, path) for name, path in found if path is not None)
 
 
 def find(name: str | None = None) -> NativeRuntime:
-    """The runtime to use.
+    """Return the runtime to use.
 
     Args:
-        name: A name to look up in ``PATH``, or a host path; None for the preferred one of those that are installed.
+        name: A name to look up in ``PATH``, or a host path; None for the preferred one of the installed runtimes.
 
     Raises:
-        NativeRuntimeNotFound: It isn't installed, or none is.
+        NativeRuntimeNotFound: The named one, or any at all, isn't installed.
     """
     if name is not None:
         path = _which(name)
@@ -77,25 +77,25 @@ def find(name: str | None = None) -> NativeRuntime:
 
 
 def run(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> ExecutionResult:
-    """Run a native container to its end; the arguments and errors are those of :func:`launch`."""
+    """Run a native container to its end; arguments and errors are those of :func:`launch`."""
     with launch(bundle, runtime=runtime, stdio=stdio, limits=limits) as container:
         return container.wait()
 
 
 @contextlib.contextmanager
-def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[Running]:
-    """Start a native container, which is gone at the end of the context, and when this process is killed.
+def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: Limits) -> Iterator[ChildProcess]:
+    """Start a native container, which is removed at the end of the context, or when this process is killed.
 
     Args:
-        bundle: Its bundle; where its spec isn't that of the ``config.json`` any more, a derived bundle is run.
+        bundle: Its bundle; if its spec differs from ``config.json``, a derived bundle is run.
         runtime: See :func:`find`.
         stdio: Its streams.
-        limits: The memory limit goes into the container's cgroup; the time limit ends it.
+        limits: The memory limit is set on the container's cgroup; the time limit ends the container.
 
     Raises:
         NativeRefused: See :func:`wasmoci.native.checks.check_mounts` and :func:`~wasmoci.native.checks.check_seccomp`.
         NativeRuntimeNotFound: See :func:`find`.
-        NativeRuntimeError: The runtime could not run it; by :meth:`Running.finish`.
+        NativeRuntimeError: The runtime could not run it; by :meth:`ChildProcess.finish`.
         UnsupportedWorkload: A limit of fuel, which native programs don't have.
     """
     if limits.fuel is not None:
@@ -106,10 +106,10 @@ def launch(bundle: Bundle, *, runtime: str | None = None, stdio: Stdio, limits: 
     identifier = f"wasmoci-{secrets.token_hex(8)}"
     remove = [str(chosen.path), "delete", "--force", identifier]
     with contextlib.ExitStack() as stack:
-        scratch = stack.enter_context(scratch_directory("wasmoci-native-", at_kill=remove))
+        scratch = stack.enter_context(guest_temporary_directory("wasmoci-native-", at_kill=remove))
         directory = _bundle_directory(bundle, limits, scratch, terminal=_has_terminal(stdio))
         streams = stack.enter_context(stdio.open())
-        # After the runtime is gone, however far it had come.
+        # After the runtime has ended, whether or not it has created the container.
         stack.callback(_run_silently, remove)
         yield stack.enter_context(
             Container(
@@ -136,12 +136,12 @@ def _has_terminal(stdio: Stdio) -> bool:
 def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path, *, terminal: bool) -> Path:
     spec = bundle.spec
     if spec.process is not None and spec.process.terminal and not terminal:
-        # The runtime would ask for a terminal that nobody has.
+        # The runtime would request a terminal, which nobody provides.
         spec = attrs.evolve(spec, process=attrs.evolve(spec.process, terminal=False))
     if limits.memory is not None:
         spec = attrs.evolve(spec, memory_limit=limits.memory)
     if bundle.image is not None:
-        # It is native by our decision; crun would decide again, by rules of its own.
+        # We have decided that it is native; crun would decide again, by rules of its own.
         kept = {key: value for key, value in spec.annotations.items() if not decides(key)}
         spec = attrs.evolve(spec, annotations=kept)
     document = spec.to_dict()
@@ -155,7 +155,7 @@ def _bundle_directory(bundle: Bundle, limits: Limits, scratch: Path, *, terminal
 
 
 def _says_once(file: Path, document: dict[str, Any]) -> bool:
-    """Whether a file holds a document, and every name in an object once: of two, one native runtime takes the first, another the last."""
+    """Return whether a document has no duplicate names: some native runtimes take the first one, some the last."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)

@@ -1,4 +1,4 @@
-"""A bundle: a directory with a ``config.json`` and a root file system."""
+"""Reads a bundle: a directory with a ``config.json`` and a root file system."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _bundles = Cache(count=64, cost=4 << 20)
 
 @attrs.frozen
 class Origin:
-    """The image that a bundle was made of.
+    """The image that a bundle was made from.
 
     Args:
-        reference: What the caller called it.
-        left_out: The names of its labels and annotations that the spec hasn't, as native runtimes might act on them.
+        reference: The reference that the caller gave.
+        left_out: The names of its labels and annotations that were left out of the spec, because native runtimes might
+            act on them.
     """
 
     reference: str
@@ -35,13 +36,13 @@ class Origin:
 
 @attrs.frozen
 class Bundle:
-    """An OCI bundle, as ``bundle.md`` of the OCI runtime specification has it.
+    """An OCI bundle, as defined in ``bundle.md`` of the OCI runtime specification.
 
     Args:
         path: The bundle's directory, an absolute host path.
         spec: Its ``config.json``.
         rootfs: Its root file system, an absolute host path.
-        image: The image that it was made of; None for a bundle that somebody has written.
+        image: The image that it was made from; None for a bundle that was written otherwise.
     """
 
     path: Path
@@ -55,24 +56,24 @@ class Bundle:
 
         Args:
             path: The directory, a host path.
-            config: The file in it that holds the spec.
+            config: The name of the file in it that holds the spec.
 
         Raises:
-            InvalidBundle: The directory or its root file system is missing, or something else than a directory.
+            InvalidBundle: The directory or its root file system is missing, or isn't a directory.
             InvalidSpec: Its ``config.json`` is unreadable or malformed.
         """
         return cls._load(path, lambda directory: Spec.load(directory / config))
 
     @classmethod
     def load_shared(cls, path: str | os.PathLike[str]) -> Bundle:
-        """Read a bundle as :meth:`load` does, for those who run it and change nothing of its spec in place.
+        """Read a bundle like :meth:`load`, for callers that run it and don't modify its spec.
 
-        What was read before, and has the same ``config.json`` still, is the same object.
+        If the bundle was read before and its ``config.json`` is unchanged, the same object is returned.
         """
         state = _state(path)
         if state is not None:
             bundle = _bundles.get(state, state[1], lambda: cls.load(path))
-            _rootfs(bundle.path, bundle.spec)  # which may be gone
+            _rootfs(bundle.path, bundle.spec)  # which may have been removed
             return bundle
 
         def shared(directory: Path) -> Spec:
@@ -84,7 +85,7 @@ class Bundle:
 
     @classmethod
     def unchanged(cls, path: str | os.PathLike[str]) -> Bundle | None:
-        """The bundle that :meth:`load_shared` has read before; None when there is none, or it isn't as it was any more."""
+        """Return the bundle that :meth:`load_shared` has read before; None when there is none or it has changed."""
         state = _state(path)
         bundle: Bundle | None = None if state is None else _bundles.known(state)
         return bundle if bundle is not None and os.path.isdir(bundle.rootfs) else None  # noqa: PTH112
@@ -106,7 +107,7 @@ class Bundle:
 
 
 def _state(path: str | os.PathLike[str]) -> tuple[str, int, tuple[int, ...]] | None:
-    """What a bundle is known by: its ``config.json``, the size of that, and its state; None while that can't be told."""
+    """Return the key of a bundle: its ``config.json`` with size and state; None while changes can't be detected."""
     try:
         source = os.path.join(os.getcwd(), path, CONFIG)  # noqa: PTH109, PTH118  pathlib takes longer than all the rest
         status = os.stat(source)  # noqa: PTH116
@@ -128,7 +129,7 @@ def _rootfs(directory: Path, spec: Spec) -> Path:
 
 
 def _not_a_directory(path: Path) -> str:
-    """What a path is instead of a directory, as words; empty when it is one."""
+    """Describe what a path is if it isn't a directory; empty when it is one."""
     try:
         if path.is_dir():
             return ""

@@ -1,4 +1,4 @@
-"""Is a workload Wasm or native? The only module that reads annotations.
+"""Decides whether a workload is Wasm or native. No other module interprets annotations.
 
 The rules are crun's, in the order of the table "Classification" in ``docs/reference/annotations.md``.
 """
@@ -11,6 +11,7 @@ from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
+from wasmoci.oci.entrypoint import first_bytes
 from wasmoci.oci.init_program import stepped_over
 from wasmoci.text.log import warn
 
@@ -35,7 +36,7 @@ class Kind(enum.Enum):
 
 
 class Detection(enum.Enum):
-    """What makes a workload Wasm when no annotation speaks of it."""
+    """What makes a workload Wasm when no annotation decides."""
 
     ANNOTATIONS = "annotations"
     """Nothing."""
@@ -45,16 +46,16 @@ class Detection(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Classification:
-    """A decision, and what it rests on.
+    """A decision and the reason for it.
 
     Args:
         kind: Wasm or native.
-        rule: The row of the table that decided, 1 to 12; 0 when a handler was forced from outside.
-        reason: A sentence for a person.
+        rule: The row of the table that decided, 1 to 12; 0 when the caller forced a handler.
+        reason: A sentence for the user.
         annotation: The key of the annotation that decided, if one did.
-        value: Its value.
-        engine: The engine that the annotation or the force names.
-        warning: What the user should hear about, if anything.
+        value: The value of the annotation.
+        engine: The engine that the annotation or the caller names.
+        warning: A warning for the user, if any.
     """
 
     kind: Kind
@@ -66,7 +67,7 @@ class Classification:
     warning: str | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """The same for ``json.dumps``."""
+        """Return the same as a dictionary for ``json.dumps``."""
         return {
             "kind": self.kind.value,
             "rule": self.rule,
@@ -80,14 +81,14 @@ class Classification:
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """What a classification is asked of, and with what at hand.
+    """What a classification depends on.
 
     Args:
         spec: The OCI runtime spec.
-        rootfs: Its root file system, a host path; with it the smart check reads the program's first bytes.
-        handlers: Gives the names of the engine handlers; called only where an annotation may be one of them.
+        rootfs: Its root file system, a host path; the smart check reads the first bytes of the program there.
+        handlers: Returns the names of the engine handlers; called only where an annotation may name one.
         detection: What decides where no annotation does.
-        forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
+        forced: ``wasm`` or the name of an engine, when the caller makes every container Wasm, except for sandboxes.
         wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does.
     """
 
@@ -128,13 +129,13 @@ def classify(
 
     Args:
         spec: The OCI runtime spec.
-        rootfs: Its root file system, a host path; with it the smart check reads the program's first bytes.
-        handlers: Gives the names of the engine handlers; called only where an annotation may be one of them.
+        rootfs: Its root file system, a host path; the smart check reads the first bytes of the program there.
+        handlers: Returns the names of the engine handlers; called only where an annotation may name one.
         detection: What decides where no annotation does.
-        forced: ``wasm``, or an engine's name, when the caller makes every container but a sandbox Wasm.
-        wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does. What is native all the same
-            is for the caller to refuse.
-        quiet: Whether to keep a warning to the result, as of what isn't run.
+        forced: ``wasm`` or the name of an engine, when the caller makes every container Wasm, except for sandboxes.
+        wasm: Whether the caller asked for Wasm, so that the program decides where no annotation does. The caller has to
+            refuse a workload that is native all the same.
+        quiet: Whether to leave a warning in the result only, as for a workload that isn't run.
 
     Raises:
         InvalidSpec: A handler was forced, and the spec has ``run.oci.handler`` as well.
@@ -250,9 +251,9 @@ class Rule:
     """A row of the table.
 
     Args:
-        row: Its number; 0 for a handler that is forced from outside, which stands between rows 2 and 3.
+        row: Its number; 0 for a forced handler, which comes between rows 2 and 3.
         condition: When it applies, in words.
-        decide: The decision, or None when it doesn't apply.
+        decide: Returns the decision, or None when the row doesn't apply.
     """
 
     row: int
@@ -279,7 +280,7 @@ RULES = (
 
 def _by(rule: int, kind: Kind, key: str, value: str, what: str, *, engine: str | None = None) -> Classification:
     shown = f"{key}={value}"
-    if not shown.isprintable():  # an image's word, too
+    if not shown.isprintable():  # it may come from an image
         shown = repr(shown)
     return Classification(
         kind=kind, rule=rule, annotation=key, value=value, engine=engine, reason=f"the annotation {shown} {what}"
@@ -292,22 +293,20 @@ def _smart(question: Question, rule: int, key: str, value: str) -> Classificatio
 
 
 def _by_program(question: Question) -> tuple[Kind, str]:
-    """The smart check: what the program's first bytes say, else its name."""
+    """Apply the smart check: the program's first bytes decide, or else its name."""
     kind, why = _by_content(question)
     if kind is not None:
         return kind, why
-    # As crun has it: whatever the case, and with all of args[0]; our own functions ("app.wasm#main") come on top.
+    # Like crun: case is ignored, and all of args[0] counts; our own functions ("app.wasm#main") are an addition.
     wasm = any(name.lower().endswith(_SUFFIXES) for name in (question.args[0], question.program))
     suffix = f"{question.program!r} {'ends' if wasm else 'does not end'} in .wasm or .wat"
     return Kind.WASM if wasm else Kind.NATIVE, f"{suffix} ({why})" if why else suffix
 
 
 def _by_content(question: Question) -> tuple[Kind | None, str]:
-    """What the program's first bytes say; None when there is nothing to read, or they say nothing."""
+    """Return what the program's first bytes say; None when they can't be read, or are inconclusive."""
     if question.rootfs is None:
         return None, ""
-    from wasmoci.oci.entrypoint import first_bytes  # noqa: PLC0415  brings the module reader along
-
     head = first_bytes(question.spec, question.rootfs, max(len(magic) for magic in (_WASM, *_NATIVE)))
     if head is None:
         return None, "it can't be read in the root file system"

@@ -1,4 +1,4 @@
-"""Which program of the container runs, and with what: ``process.args``, ``process.env`` and ``process.cwd``."""
+"""Finds and reads the program that a container runs, by ``process.args``, ``process.env`` and ``process.cwd``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wasmoci.oci.filesystem import GuestFiles, plan
 from wasmoci.oci.init_program import stepped_over
 from wasmoci.wasi.abi import Errno
 from wasmoci.wasi.errno import Refusal
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasm.module import FuncType, Module, ModuleKind, read_bytes
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from wasmoci.oci.spec import Spec
 
-_SHOWN = 8  # names that a message lists
+_SHOWN = 8  # names in a message
 
 modules = Cache(count=32, cost=128 << 20)
 _REFUSALS = {Errno.LOOP: errno.ELOOP, Errno.NOTDIR: errno.ENOTDIR}
@@ -40,7 +40,7 @@ class Entrypoint:
     Args:
         program: ``args[0]`` without the function, behind an init: a guest path, as the spec has it.
         function: The exported function to call; None for the default (``_start``, for a component ``wasi:cli/run``).
-        argv: What the guest gets as its arguments, the first of them :attr:`program`.
+        argv: The arguments of the guest, beginning with :attr:`program`.
         env: The environment, in order, split at the first ``=``.
         cwd: The working directory, an absolute guest path.
     """
@@ -78,16 +78,16 @@ class Entrypoint:
         )
 
     def load(self, files: GuestFiles) -> Module:
-        """Read the program, which is looked for as ``execvp`` does, and then in the working directory.
+        """Read the program. It is looked up like ``execvp`` does, and then in the working directory.
 
         Args:
             files: The guest's files; every tmpfs has its directory.
 
         Raises:
-            EntrypointNotFound: It isn't there.
+            EntrypointNotFound: It doesn't exist.
             EntrypointError: It is a directory or a special file, or can't be read.
-            InvalidSpec: The working directory is none.
-            InvalidModule: It isn't WebAssembly, or damaged.
+            InvalidSpec: The working directory isn't a directory.
+            InvalidModule: It isn't WebAssembly, or is damaged.
         """
         with _Finder(files) as finder:
             if files.cwd != "/":
@@ -123,7 +123,7 @@ class Entrypoint:
             )
 
     def candidates(self) -> tuple[str, ...]:
-        """The absolute guest paths where the program may be, in the order in which they are tried."""
+        """Return the absolute guest paths of the program, in the order in which they are tried."""
         if self.program.startswith("/"):
             return (self.program,)
         if "/" in self.program:
@@ -134,10 +134,10 @@ class Entrypoint:
 
 
 def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
-    """The beginning of a spec's program; None when it can't be read, for whatever reason.
+    """Return the first bytes of a spec's program; None when it can't be read, for whatever reason.
 
     Args:
-        spec: The spec; where its mounts are wrong, the root file system alone is looked at.
+        spec: The spec; if its mounts are invalid, only the root file system is searched.
         rootfs: The root file system, a host path.
         count: How many bytes.
     """
@@ -157,7 +157,7 @@ def first_bytes(spec: Spec, rootfs: Path, count: int) -> bytes | None:
 
 
 def _read(descriptor: int, program: str) -> Module:
-    """Read a module, or take the one that was read before from the same file in the same state."""
+    """Read a module, or return the one that was read before from the same unchanged file."""
     status = os.fstat(descriptor)
     state = state_of(status)
     if state is None:
@@ -172,24 +172,24 @@ def _split(variable: str) -> tuple[str, str]:
 
 
 class _Finder:
-    """Opens files of a guest's, beneath its root and nowhere else."""
+    """Opens a guest's files, which are always beneath its root."""
 
     def __init__(self, files: GuestFiles) -> None:
         self._files = files
-        self._namespace = Namespace(files.tree)
-        self._resolver = Resolver(self._namespace)
+        self._open_tree = OpenTree(files.tree)
+        self._resolver = Resolver(self._open_tree)
 
     def __enter__(self) -> _Finder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._namespace.close()
+        self._open_tree.close()
 
     def open(self, entrypoint: Entrypoint) -> int:
-        """A descriptor of the program."""
+        """Return a descriptor of the program."""
         *others, last = entrypoint.candidates()
         for path in others:
-            # As execvp: what can't be run in one directory may be there in the next.
+            # Like execvp: what can't be run in one directory may exist in the next.
             with contextlib.suppress(EntrypointError):
                 return self._open_file(path)
         try:
@@ -212,7 +212,7 @@ class _Finder:
     def _open(self, path: str, flags: int) -> int:
         relative = path.lstrip("/").encode() or b"."
         try:
-            descriptor, *_ = self._resolver.open(self._namespace.root, relative, flags | os.O_CLOEXEC, follow=True)
+            descriptor, *_ = self._resolver.open(self._open_tree.root, relative, flags | os.O_CLOEXEC, follow=True)
         except (OSError, Refusal) as error:
             number = error.errno if isinstance(error, OSError) else _REFUSALS.get(error.code)
             if number is None:
@@ -223,7 +223,7 @@ class _Finder:
         return descriptor
 
     def check_directory(self, path: str) -> None:
-        """Refuse a working directory that isn't one; a missing one is made before the program runs."""
+        """Refuse a working directory that isn't a directory; a missing one is created before the program runs."""
         try:
             descriptor = self._open(path, os.O_PATH | os.O_DIRECTORY)
         except EntrypointError as error:

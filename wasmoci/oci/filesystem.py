@@ -1,6 +1,6 @@
-"""What of the host's file system a guest sees: the root file system, and the mounts on it.
+"""Determines which of the host's files a guest sees: the root file system, and the mounts on it.
 
-DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or made before :meth:`GuestFiles.materialise`.
+DESIGN: one tree. :func:`plan` reads it from a spec; nothing is opened or created before :meth:`GuestFiles.materialise`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import posixpath
 import stat
 from pathlib import Path
 
+from wasmoci import host
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidMount
@@ -18,7 +19,7 @@ from wasmoci.wasi.errno import FAILURES
 from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.file_tree import Mount as TreeMount
 from wasmoci.wasi.kernel_filesystems import Devices
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.spec import Mount, Spec
 
 KERNEL_FILESYSTEMS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"})
-"""Mount types that a guest has no use for: it has no kernel. They are left out."""
+"""Mount types that are left out, because a guest has no use for them."""
 
 _NO_SOURCE = ("", "none")
 
@@ -40,7 +41,7 @@ class GuestMount:
 
     Args:
         destination: An absolute guest path, normalised.
-        source: A host path; None for a tmpfs, or an empty file, that was not made yet.
+        source: A host path; None for a tmpfs or an empty file that hasn't been created yet.
         read_only: Whether the guest may only read it.
         is_file: Whether it is a single file.
     """
@@ -76,7 +77,7 @@ class GuestFiles:
 
     @property
     def tree(self) -> FileTree:
-        """The same for the WASI host; each tmpfs has to have its directory (:meth:`materialise`)."""
+        """The same for the WASI host; each tmpfs needs its directory (:meth:`materialise`)."""
         mounts = (
             TreeMount(mount.source, mount.destination, mount.read_only)
             for mount in self.mounts
@@ -85,16 +86,14 @@ class GuestFiles:
         return FileTree(self.rootfs, self.read_only, tuple(mounts))
 
     def materialise(self) -> AbstractContextManager[GuestFiles]:
-        """The same with a directory for each tmpfs and each empty file made, which are removed at the end."""
+        """Create a directory for each tmpfs, and the empty files, until the end; yields the same files with these."""
         if all(mount.source is not None for mount in self.mounts):
             return contextlib.nullcontext(self)
         return self._with_directories()
 
     @contextlib.contextmanager
     def _with_directories(self) -> Iterator[GuestFiles]:
-        from wasmoci.host.temporary_directory import scratch_directory  # noqa: PLC0415  few have a tmpfs
-
-        with scratch_directory("wasmoci-tmpfs-") as scratch:
+        with host.guest_temporary_directory("wasmoci-tmpfs-") as scratch:
             mounts = []
             for index, mount in enumerate(self.mounts):
                 if mount.source is None:
@@ -114,7 +113,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         rootfs: The host directory that is the guest's ``/``.
 
     Raises:
-        InvalidMount: A source is missing, a destination can't be one, or the type is none that a guest can have.
+        InvalidMount: A source is missing, a destination is invalid, or the type is not supported for a guest.
     """
     mounts: dict[str, GuestMount] = {}
     above: set[str] = set()  # the directories that lead to them
@@ -130,7 +129,7 @@ def plan(spec: Spec, rootfs: Path) -> GuestFiles:
         if isinstance(seen, str):
             omitted.append((destination, seen))
             continue
-        # A mount hides those at and below its destination that came before it.
+        # A mount hides the earlier ones at and below its destination.
         mounts.pop(destination, None)
         if destination in above:
             for hidden in [path for path in mounts if path.startswith(destination + "/")]:
@@ -167,7 +166,7 @@ def _is_bind(mount: Mount) -> bool:
 
 
 def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices: Devices) -> GuestMount | str:
-    """What a guest sees of a mount; of one whose source is the kernel's nothing but the name of that file system."""
+    """Return what a guest sees of a mount; for one whose source is the kernel's, only the name of that file system."""
     flags = [option for option in mount.options if option in ("ro", "rro", "rw")]
     read_only = bool(flags) and flags[-1] != "rw"
     if _is_bind(mount):
@@ -190,7 +189,7 @@ def _guest_mount(spec: Spec, mount: Mount, destination: str, where: str, devices
 
 
 def _look(source: Path, destination: str, where: str, devices: Devices) -> tuple[int, str | None]:
-    """The mode of a mount's source, and the kernel's file system that it belongs to."""
+    """Return the mode of a mount's source, and the kernel's file system that it belongs to."""
     try:
         status = os.stat(source)  # noqa: PTH116  a method takes longer
         return status.st_mode, devices.kind(source, status.st_dev)
@@ -256,10 +255,10 @@ def _laid(mounts: Sequence[GuestMount], closed: GuestMount, *, keep: bool) -> tu
 
 def _find(files: GuestFiles, path: str, *, masked: bool) -> tuple[str | None, GuestMount | None]:
     """Where a path leads among the guest's files, and the mount that closes it; nothing where it leads nowhere."""
-    with contextlib.suppress(*FAILURES), contextlib.closing(Namespace(files.tree)) as namespace:
+    with contextlib.suppress(*FAILURES), contextlib.closing(OpenTree(files.tree)) as tree:
         flags = os.O_PATH | os.O_CLOEXEC
         name = path.lstrip("/").encode() or b"."
-        descriptor, position, _ = Resolver(namespace).open(namespace.root, name, flags, follow=True)
+        descriptor, position, _ = Resolver(tree).open(tree.root, name, flags, follow=True)
         try:
             is_file = not stat.S_ISDIR(os.fstat(descriptor).st_mode)
             source = None if masked else Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115

@@ -1,4 +1,4 @@
-"""Reads JSON that may be hostile, and names the place of whatever is wrong with it."""
+"""Reads JSON from untrusted files, with errors that name the file and the JSON path."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-_MARK = b"\xef\xbb\xbf"  # of the order of bytes, which UTF-8 doesn't need and some editors write
+_MARK = b"\xef\xbb\xbf"  # the byte order mark, which UTF-8 doesn't need and some editors write
 MAX_SIZE = 16 << 20  # bytes; a real config.json has a few tens of kilobytes
-MAX_DEPTH = 100  # levels; a real config.json has about ten, and copying and writing recurse
+MAX_DEPTH = 100  # levels; a real config.json has about ten. Copying and writing are recursive.
 _PLAIN_KEY = r"[A-Za-z_][A-Za-z0-9_-]*"
 _SHOWN = 60  # characters of a wrong value that a message quotes
 
@@ -35,7 +35,7 @@ def load_object(source: str) -> dict[str, Any]:
 
 
 def parse_object(data: bytes, source: str) -> dict[str, Any]:
-    """Read what :func:`read_file` gave as one JSON object.
+    """Parse the result of :func:`read_file` as one JSON object.
 
     Raises:
         InvalidSpec: It is not UTF-8, not JSON, or not an object.
@@ -61,7 +61,7 @@ def parse_object(data: bytes, source: str) -> dict[str, Any]:
 
 
 def read_file(source: str) -> bytes:
-    """The content of a file that is to hold JSON.
+    """Return the content of a file that should hold JSON.
 
     Raises:
         InvalidSpec: It is missing, not a regular file, or too large.
@@ -70,7 +70,7 @@ def read_file(source: str) -> bytes:
         # O_NONBLOCK: a FIFO must not make us wait for a writer.
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        # Pythons have different words for the one ValueError.
+        # The wording of ValueError differs between versions of Python.
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "its name has a NUL byte"
         raise InvalidSpec(f"can't be read: {reason}", source=source) from None
     mode = os.fstat(descriptor).st_mode
@@ -111,10 +111,10 @@ def _too_deep(source: str) -> InvalidSpec:
 
 
 class Node:
-    """A value in a JSON document, that knows where it stands.
+    """A value in a JSON document that knows its JSON path.
 
     Args:
-        value: What :func:`json.loads` gave.
+        value: The value from :func:`json.loads`.
         source: The file, for messages.
         path: The JSON path of the value.
     """
@@ -127,24 +127,24 @@ class Node:
         self.path = path
 
     def error(self, expected: str) -> InvalidSpec:
-        """An error at this place, that quotes the value."""
+        """Return an error for this place that quotes the value."""
         return InvalidSpec(f"found {_show(self.value)}; {expected}", source=self.source, path=self.path)
 
     def object(self) -> Node:
-        """The node itself.
+        """Return the node itself.
 
         Raises:
-            InvalidSpec: It is no object.
+            InvalidSpec: It isn't an object.
         """
         if not isinstance(self.value, dict):
             raise self.error("an object was expected")
         return self
 
     def string(self) -> str:
-        """The value as text that can be a path, an argument or a variable.
+        """Return the value as text that can be a path, an argument or a variable.
 
         Raises:
-            InvalidSpec: It is no string, has a NUL byte, or can't be encoded in UTF-8.
+            InvalidSpec: It isn't a string, has a NUL byte, or can't be encoded in UTF-8.
         """
         if not isinstance(self.value, str):
             raise self.error("a string was expected")
@@ -157,26 +157,26 @@ class Node:
         return self.value
 
     def integer(self) -> int:
-        """The value as an integer.
+        """Return the value as an integer.
 
         Raises:
-            InvalidSpec: It isn't one.
+            InvalidSpec: It isn't an integer.
         """
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             raise self.error("an integer was expected")
         return self.value
 
     def get(self, key: str) -> Node | None:
-        """A member; None when it is missing or null, which mean the same in an OCI spec.
+        """Return a member; None when it is missing or null, which mean the same in an OCI spec.
 
         Raises:
-            InvalidSpec: This node is no object.
+            InvalidSpec: This node isn't an object.
         """
         value = self.object().value.get(key)
         return None if value is None else Node(value, source=self.source, path=_step(self.path, key))
 
     def require(self, key: str) -> Node:
-        """A member that has to be there.
+        """Return a required member.
 
         Raises:
             InvalidSpec: It is missing or null.
@@ -191,12 +191,12 @@ class Node:
         return node
 
     def text(self, key: str) -> str | None:
-        """A member that is a string, or None when it is missing."""
+        """Return a member that is a string, or None when it is missing."""
         node = self.get(key)
         return None if node is None else node.string()
 
     def boolean(self, key: str) -> bool:
-        """A member that is true or false; missing means false."""
+        """Return a member that is true or false; a missing one is false."""
         node = self.get(key)
         if node is None:
             return False
@@ -205,7 +205,7 @@ class Node:
         return node.value
 
     def items(self, key: str) -> Iterator[Node]:
-        """The elements of a member that is an array; none when it is missing."""
+        """Return the elements of a member that is an array; none when it is missing."""
         node = self.get(key)
         if node is None:
             return
@@ -215,7 +215,7 @@ class Node:
             yield Node(value, source=self.source, path=f"{node.path}[{index}]")
 
     def members(self, key: str) -> Iterator[tuple[str, Node]]:
-        """The members of a member that is an object; none when it is missing."""
+        """Return the members of a member that is an object; none when it is missing."""
         node = self.get(key)
         if node is None:
             return

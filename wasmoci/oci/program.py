@@ -1,4 +1,4 @@
-"""A container's program, read from its files: once for a run, whoever of those that have a part in the run needs it."""
+"""Reads a container's program once per run, and shares it among the modules that need it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class GuestProgram:
-    """What a spec has run.
+    """The program that a spec runs.
 
     Args:
         spec: The spec that it was read for.
@@ -41,7 +41,7 @@ class GuestProgram:
             rootfs: Its root file system, a host path.
 
         Raises:
-            WasmociError: It can't be run on any engine.
+            WasmociError: No engine can run it.
         """
         entrypoint = Entrypoint.of(spec)
         files = plan(spec, rootfs)
@@ -51,9 +51,9 @@ class GuestProgram:
         return cls(spec=spec, entrypoint=entrypoint, module=module, files=files)
 
     def is_of(self, spec: Spec, rootfs: Path) -> bool:
-        """Whether it was read for this very spec, in this root."""
+        """Return whether it was read for this spec and this root file system."""
         return self.spec is spec and self.files.rootfs == rootfs
 
 
 in_hand: contextvars.ContextVar[GuestProgram | None] = contextvars.ContextVar("in_hand", default=None)
-"""The program of the run that is on: whoever decided over it has read it, so that the handler doesn't do so again."""
+"""The program of the current run, so that the handler doesn't read again what the dispatcher has read."""

@@ -1,6 +1,6 @@
-"""The part of the OCI runtime specification that wasmoci reads, as frozen classes.
+"""Defines the part of the OCI runtime specification that wasmoci reads, as frozen classes, and reads and writes it.
 
-Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). What is not modelled stays in
+Follows the OCI runtime specification 1.2 (``config.md`` and ``config-linux.md``). The rest of a document stays in
 :attr:`Spec.raw` and is written back unchanged.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wasmoci import oci
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wasmoci.oci.json_reader import Node
 
 CONFIG = "config.json"
-_NUMBERS = 3  # of a version
+_NUMBERS = 3  # in a version
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +30,7 @@ class Process:
         args: The argument vector; the first is the program, as a guest path.
         env: ``NAME=value`` strings, in order.
         cwd: The working directory, an absolute guest path.
-        terminal: Whether a terminal is asked for.
+        terminal: Whether a terminal is requested.
     """
 
     args: tuple[str, ...] = ()
@@ -77,10 +78,10 @@ class Spec:
         process: What it runs; None where the spec has none.
         root: Its root file system; None where the spec has none.
         mounts: In the order in which they are to be mounted.
-        annotations: Arbitrary metadata; :mod:`wasmoci.oci.classification` alone gives it a meaning.
+        annotations: Arbitrary metadata; only :mod:`wasmoci.oci.classification` interprets it.
         memory_limit: ``linux.resources.memory.limit`` in bytes; None when it is missing, zero or negative (no limit).
         directory: The host directory that relative host paths are relative to: that of ``config.json``.
-        raw: The whole document, also what is not modelled. Not to be changed in place.
+        raw: The whole document, including what is not modelled. It must not be changed in place.
     """
 
     version: str = "1.0.2"
@@ -102,14 +103,12 @@ class Spec:
         Raises:
             InvalidSpec: It can't be read, isn't JSON, or breaks the specification; the message has the JSON path.
         """
-        from wasmoci.oci.json_reader import read_file  # noqa: PLC0415  an engine's process makes its spec by itself
-
         source = os.fspath(path)
-        return cls.from_bytes(read_file(source), source=source)
+        return cls.from_bytes(oci.read_file(source), source=source)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, source: str) -> Spec:
-        """Structure a document that has been read.
+        """Parse and validate a document from bytes.
 
         Args:
             data: The content of its file.
@@ -118,25 +117,23 @@ class Spec:
         Raises:
             InvalidSpec: It isn't JSON, or breaks the specification.
         """
-        from wasmoci.oci.json_reader import parse_object  # noqa: PLC0415
-
-        return cls.from_dict(parse_object(data, source), source=source, directory=str(Path(source).absolute().parent))
+        return cls.from_dict(
+            oci.parse_object(data, source), source=source, directory=str(Path(source).absolute().parent)
+        )
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], *, source: str | None = None, directory: str | None = None) -> Spec:
-        """Structure a document that has been parsed.
+        """Validate a document that has been parsed.
 
         Args:
             raw: The document; kept as :attr:`raw`.
-            source: What to call it in messages, as a rule its file.
+            source: The name to use in messages, usually its file.
             directory: The host directory that relative host paths are relative to.
 
         Raises:
             InvalidSpec: It breaks the specification.
         """
-        from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
-        node = Node(raw, source=source).object()
+        node = oci.Node(raw, source=source).object()
         process, root = node.get("process"), node.get("root")
         return cls(
             version=_version(node),
@@ -151,11 +148,7 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """The document: :attr:`raw` with the modelled part written over it, for a spec that was changed or made by hand."""
-        import copy  # noqa: PLC0415  most specs are only read
-
-        from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
-        document = copy.deepcopy(self.raw)
+        document = oci.copied(self.raw)
         _put(document, "ociVersion", self.version)
         if self.process is not None:
             is_new = document.get("process") is None
@@ -175,27 +168,18 @@ class Spec:
         if document.get("mounts") or self.mounts:
             document["mounts"] = _mounts_to_list(self.mounts, document.get("mounts") or [])
         _put(document, "annotations", dict(self.annotations), absent={})
-        if self.memory_limit != _memory_limit(Node(self.raw, source=None)):
+        if self.memory_limit != _memory_limit(oci.Node(self.raw, source=None)):
             memory = _member(_member(_member(document, "linux"), "resources"), "memory")
             memory["limit"] = -1 if self.memory_limit is None else self.memory_limit
         return document
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the document as a file, atomically.
+        """Write the document to a file, atomically.
 
         Args:
             path: The file, a host path; its directory exists.
         """
-        import json  # noqa: PLC0415
-
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            # In ASCII: a lone surrogate somewhere in what isn't modelled has no other way back into a file.
-            partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="ascii")
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        oci.write_file(path, self.to_dict())
 
 
 def _version(node: Node) -> str:
@@ -249,11 +233,9 @@ def _mount(node: Node) -> Mount:
 
 def _mounts_to_list(mounts: tuple[Mount, ...], raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The mounts as documents: those that were there as they were, with whatever isn't modelled."""
-    from wasmoci.oci.json_reader import Node  # noqa: PLC0415
-
     known: dict[Mount, list[dict[str, Any]]] = {}
     for item in reversed(raw):
-        known.setdefault(_mount(Node(item, source=None)), []).append(item)
+        known.setdefault(_mount(oci.Node(item, source=None)), []).append(item)
     return [known[mount].pop() if known.get(mount) else _mount_to_dict(mount) for mount in mounts]
 
 
@@ -276,7 +258,7 @@ def _memory_limit(node: Node) -> int | None:
 
 
 def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
-    """A member that is an object; it is made where it is missing or null."""
+    """Return a member that is an object; it is created where it is missing or null."""
     if target.get(key) is None:
         target[key] = {}
     member: dict[str, Any] = target[key]
@@ -284,7 +266,7 @@ def _member(target: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _put(target: dict[str, Any], key: str, value: Any, *, absent: Any = None) -> None:
-    """Set a member, unless it is missing and its value is the one that a missing member stands for."""
+    """Set a member, unless it is missing and the value equals its default."""
     if target.get(key) is None and value == absent:
         return
     target[key] = value

@@ -9,7 +9,7 @@ import posixpath
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidSpec
 from wasmoci.wasi.errno import Refusal
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def make(files: GuestFiles) -> None:
     """
     if files.cwd == "/":
         return
-    with contextlib.closing(Namespace(files.tree)) as namespace:
-        resolver = Resolver(namespace)
+    with contextlib.closing(OpenTree(files.tree)) as tree:
+        resolver = Resolver(tree)
         try:
             if _is_there(resolver, files.cwd):
                 return
@@ -49,7 +49,7 @@ def make(files: GuestFiles) -> None:
 def _is_there(resolver: Resolver, path: str) -> bool:
     try:
         descriptor, *_ = resolver.open(
-            resolver.namespace.root, path.lstrip("/").encode(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, follow=True
+            resolver.tree.root, path.lstrip("/").encode(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, follow=True
         )
     except FileNotFoundError:
         return False
@@ -58,7 +58,7 @@ def _is_there(resolver: Resolver, path: str) -> bool:
 
 
 def _make(resolver: Resolver, path: str) -> None:
-    location = resolver.locate_new(resolver.namespace.root, path.encode())
+    location = resolver.locate_new(resolver.tree.root, path.encode())
     try:
         os.mkdir(location.name, _MODE, dir_fd=location.fd)
     finally:

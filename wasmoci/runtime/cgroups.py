@@ -1,4 +1,4 @@
-"""The cgroups of a container that its native runtime no longer knows of."""
+"""Removes the cgroups of a container that its native runtime no longer knows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP = 0.005
 
 
 def directories(path: str | None, identifier: str) -> list[Path]:
-    """Where a container's cgroups are, as native runtimes place them; only those that are there.
+    """Return the existing cgroups of a container, where native runtimes create them.
 
     Args:
         path: ``linux.cgroupsPath``; None where the spec has none. That of a systemd unit has nothing here: systemd removes
@@ -43,7 +43,7 @@ def directories(path: str | None, identifier: str) -> list[Path]:
 
 
 def remove(directory: Path, mark: str | None) -> None:
-    """Remove a cgroup with those beneath it, and end what a killed native runtime has left in them.
+    """Remove a cgroup with those beneath it, after killing what a killed native runtime has left in them.
 
     Args:
         directory: The cgroup's, a host path.
@@ -64,7 +64,7 @@ def remove(directory: Path, mark: str | None) -> None:
 
 
 def _kill_unborn(group: Path, mark: str | None) -> bool:
-    """Kill the processes of a group that were to become a container's; False where it has others, which are let live."""
+    """Kill the processes of a group that were to become a container's; return False if it has others, which aren't killed."""
     try:
         processes = [int(line) for line in (group / "cgroup.procs").read_text(encoding="ascii").split()]
     except OSError:

@@ -1,6 +1,6 @@
-"""The command line of runc 1.1 and crun, as far as wasmoci has to understand it.
+"""Parses the command line of runc 1.1 and crun, as far as wasmoci needs it.
 
-What isn't known is left as it is: the native runtime knows its own options.
+Unknown options are passed on unchanged: the native runtime knows its own.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _COMMAND["exec"] = frozenset(
 
 
 class Options:
-    """Options as they were written, and the arguments behind them.
+    """Options as they were given, and the arguments after them.
 
     Attributes:
         values: The values of each option, in order; that of an option without one is empty. Names are without dashes.
@@ -102,7 +102,7 @@ class Options:
         self.values.setdefault(name, []).append(value)
 
     def value(self, *names: str) -> str | None:
-        """The last value of an option; None when it isn't there."""
+        """Return the last value of an option; None when it isn't given."""
         for name in names:
             if name in self.values:
                 return self.values[name][-1]
@@ -136,7 +136,7 @@ class Invocation:
             self.forced = "wasm"
 
     def asks_for(self, *options: str) -> bool:
-        """Whether one of some global options is there, and no command."""
+        """Return whether one of some global options is given without a command."""
         return not self.command and any(name in self.options.values for name in options)
 
     def parsed(self) -> Options:
@@ -151,7 +151,7 @@ class Invocation:
 
 
 def _command_index(arguments: list[str]) -> int:
-    """Where the command stands: the first argument that is no option, nor the value of one that is known to take one."""
+    """Return the index of the command: the first argument that is neither an option nor the value of one."""
     index = 0
     while index < len(arguments):
         argument = arguments[index]

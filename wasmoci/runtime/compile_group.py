@@ -1,7 +1,7 @@
-"""The cgroup of the process that compiles for a container: beneath the same parent as the container's, with the same limits.
+"""Creates a cgroup for the process that compiles for a container, next to the container's and with the same limits.
 
-It is made when there is something to compile, and removed afterwards. Where there can be none, as for a user who is not root,
-the process that compiles holds the limits in another way; see :class:`wasmoci.isolation.compile_bounds.Rest`.
+It is made when there is something to compile, and removed afterwards. Where that isn't possible, as for a user who is not root,
+the limits on the process are enforced in another way; see :class:`wasmoci.isolation.compile_bounds.Rest`.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class CompileGroup:
 
     @property
     def memory(self) -> int | None:
-        """Bytes of memory that the container may use; None for no limit."""
+        """The container's memory limit in bytes; None for no limit."""
         return _positive(self._memory.get("limit"))
 
     @property
     def processors(self) -> float | None:
-        """How many processors it may use at a time; None for no limit."""
+        """The number of processors that it may use; None for no limit."""
         quota = _positive(self._cpu.get("quota"))
         return None if quota is None else quota / (_positive(self._cpu.get("period")) or _PERIOD)
 
@@ -99,7 +99,7 @@ class CompileGroup:
         return directory
 
     def _limit(self, controller: str, directory: Path, hierarchy: hierarchies.Hierarchy) -> bool:
-        """Set the limits of one controller; False where the kernel doesn't take them."""
+        """Set the limits of one controller; return False if the kernel refuses them."""
         if controller == "cpuset" and not hierarchy.is_unified:
             hierarchies.inherit_cpuset(directory)
         settings = self._unified_settings if hierarchy.is_unified else self._settings
@@ -148,7 +148,7 @@ class CompileGroup:
 
 
 class ContainersGroup:
-    """The cgroups that a running container is in already, for what is compiled for it.
+    """The existing cgroups of a running container, for compiling its modules.
 
     Args:
         process: A process of the container's.
@@ -181,7 +181,7 @@ class ContainersGroup:
 
 
 def _parent(path: str | None, own: str) -> str:
-    """Where a container's cgroup lies, as native runtimes place it."""
+    """Return the path of a container's cgroup, where native runtimes create it."""
     if path is None:
         return own
     if ":" in path:
@@ -190,13 +190,13 @@ def _parent(path: str | None, own: str) -> str:
 
 
 def _slice(name: str) -> str:
-    """The path of a systemd slice: ``a-b.slice`` lies in ``a.slice``."""
+    """Return the path of a systemd slice: ``a-b.slice`` is in ``a.slice``."""
     words = name.removesuffix(".slice").split("-")
     return "/".join("-".join(words[: count + 1]) + ".slice" for count in range(len(words))) if words[0] else ""
 
 
 def _nearest(directory: Path, mount: Path) -> Path:
-    """A directory, or the nearest one above it that is there already; never one outside of the hierarchy."""
+    """Return a directory, or its nearest existing parent in the hierarchy."""
     found = Path(os.path.normpath(directory))
     while not found.is_dir() and found != mount:
         found = found.parent

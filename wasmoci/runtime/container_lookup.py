@@ -1,4 +1,4 @@
-"""Containers by their ids: what this runtime, and the native runtimes under the roots where engines keep them, know of one."""
+"""Finds containers by id, of this runtime and of the native runtimes under the usual state directories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROOTS = (
     "/run/user/{user}/runc",
     "/run/user/{user}/crun",
 )
-"""Where engines keep the state of their containers, beside the native runtimes' own defaults."""
+"""The state directories of container engines, in addition to the defaults of native runtimes."""
 
 _SHORTEST = 4  # characters of an engine's id that may stand for all of it
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -34,7 +34,7 @@ _PATIENCE = 10  # seconds for a native runtime to list its containers
 
 @attrs.frozen(kw_only=True)
 class Container:
-    """A container that is there.
+    """An existing container.
 
     Args:
         identifier: Its whole id.
@@ -60,14 +60,14 @@ class Container:
 
 
 def find(identifier: str, root: str | None = None) -> Container | None:
-    """A container; None when there is none.
+    """Find a container; None when there is none.
 
     Args:
         identifier: Its id, or at least four characters of the beginning of an id that is a hexadecimal number.
         root: The native runtime's ``--root``, a host path; None for all that are usual.
 
     Raises:
-        NativeRuntimeError: The beginning is that of several.
+        NativeRuntimeError: Several ids have this beginning.
     """
     if not state_directories.is_identifier(identifier):
         return None

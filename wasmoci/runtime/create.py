@@ -1,4 +1,4 @@
-"""``create`` and ``run`` of what may be a Wasm container."""
+"""Implements ``create`` and ``run`` for containers that may be Wasm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _BY_SIGNAL = 128
 _REMOVING = ("runc", "crun")
-"""The runtimes whose ``run`` has waited for the container and removed it, when it ends with 0."""
+"""The runtimes whose ``run``, when it ends with 0, has waited for the container and removed it."""
 
 _HARMLESS = frozenset({"bundle", "b", "config", "f", "pid-file", "console-socket", "preserve-fds", "no-pivot"})
 """The options of ``run`` that don't change that, as ``--detach`` and ``--keep`` do."""
@@ -59,7 +60,7 @@ def main(invocation: Invocation) -> int:
     config = options.value("config", "f") or CONFIG
     bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
     dispatcher = Dispatcher(forced=invocation.forced)
-    classification = dispatcher.classify(bundle)
+    classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
         native_exec.replace(invocation)
     found = module_choice.of_bundle(bundle)
@@ -92,7 +93,7 @@ def _variables(bundle: Bundle, program: Program) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class _Creation:
-    """A Wasm container that is to be made."""
+    """Creates a Wasm container."""
 
     invocation: Invocation
     bundle: Bundle
@@ -134,7 +135,7 @@ class _Creation:
         return status
 
     def _is_gone(self, record: Record, status: int) -> bool:
-        """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
+        """Return whether the native runtime has certainly removed a container after running it."""
         if status != 0 or not self.native.name.startswith(_REMOVING):
             return False
         removes = self.invocation.parsed().values.keys() <= _HARMLESS

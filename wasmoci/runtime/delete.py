@@ -1,4 +1,4 @@
-"""``delete`` of a Wasm container: the native runtime's, and then our own."""
+"""Implements ``delete`` for Wasm containers: calls the native runtime, and removes our own state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error, told in the ways in which an OCI runtime tells it: on the standard error, and in the log that the caller named."""
+"""Reports an error as OCI runtimes do: on the standard error, and in the log file that the caller named."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CAN_NOT_RUN = 126
 
 
 def report(error: Exception, invocation: Invocation) -> int:
-    """Tell of an error.
+    """Report an error.
 
     Args:
         error: The error.
@@ -45,14 +45,14 @@ def report(error: Exception, invocation: Invocation) -> int:
 
 
 def _podmans_words(error: WasmociError, invocation: Invocation) -> str:
-    """What Podman looks for in an error to give 127 for a program that is missing, and to an ``exec`` 126 for one that can't run."""
+    """Return the words by which Podman recognises a missing program (status 127) or one that can't run (126)."""
     if isinstance(error, EntrypointNotFound):
         return _NOT_THERE
     return _NOT_ALLOWED if invocation.command == "exec" and error.exit_status == _CAN_NOT_RUN else ""
 
 
 def log(text: str, level: str, invocation: Invocation) -> None:
-    """Add a line to the log that the caller named, if it named one.
+    """Add a line to the log file that the caller named, if any.
 
     Args:
         text: What to tell.

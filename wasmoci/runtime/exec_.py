@@ -1,4 +1,4 @@
-"""``exec`` in a Wasm container: another module of its files, in the same sandbox."""
+"""Implements ``exec`` in Wasm containers: runs another module of the container's files in the same sandbox."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def main(invocation: Invocation) -> int:
 
 
 def _wanted(options: Options, container: dict[str, Any]) -> dict[str, Any]:
-    """The ``process`` that is to run: a document of its own, or the container's with the options over it.
+    """Return the ``process`` to run: from a file, or the container's with the options applied.
 
     Raises:
         InvalidSpec: The document can't be read.
@@ -183,6 +183,6 @@ def _choose(process: Process, container: int, document: dict[str, Any]) -> _Chos
 
 
 def _options(options: Options) -> list[str]:
-    """The options that the native runtime is to have beside the process."""
+    """Return the options for the native runtime besides the process."""
     kept = [f"--{name}={value}" for name in _KEPT for value in options.values.get(name, ())]
     return kept + [f"--{names[0]}" for names in _KEPT_FLAGS if any(name in options.values for name in names)]

@@ -1,7 +1,7 @@
-"""The guest's process in a Wasm container: reads what it is to run, and runs it on its engine.
+"""Runs the guest of a Wasm container on its engine, as described by the environment.
 
-Everything that a guest may see lies in one directory, with all mounts made by the kernel; so its root is that directory, and
-the kernel holds what is read-only.
+All files of the guest are in one directory, with its mounts made by the kernel. So that directory is its root, and the kernel
+enforces what is read-only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What an engine's process is told of the guest that it is to run: by its environment, in plain variables.
+"""Passes the description of a guest to its engine's process, in environment variables.
 
-Whoever reads it needs nothing but ``os``: the variables are as they are, and not JSON.
+Reading it needs only ``os``: the variables are plain text, not JSON.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ROOTFS = "WASMOCI_ROOTFS"
 _CWD = "WASMOCI_CWD"
 _COMPILED = "WASMOCI_COMPILED"
 _ENV = "WASMOCI_ENV_"
-"""The guest's variables come under names of their own: what is meant for a guest is not for the engine's process."""
+"""The prefix of the guest's variables, so that they don't affect the engine's process."""
 
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """A guest that is to be run.
+    """The description of a guest to run.
 
     Args:
         handler: Its handler's class, ``module:qualified.name``.
@@ -41,7 +41,7 @@ class Description:
     compiled: tuple[str, str] | None = None
 
     def variables(self, path: Sequence[str]) -> list[str]:
-        """The environment of the engine's process, as ``NAME=value``.
+        """Return the environment of the engine's process, as ``NAME=value``.
 
         Args:
             path: The directories in which Python finds wasmoci and the engine.
@@ -59,7 +59,7 @@ class Description:
 
     @classmethod
     def taken(cls, environment: MutableMapping[str, str]) -> Description:
-        """What :meth:`variables` told; of the guest's own variables nothing is left in the environment."""
+        """Read the description from the environment, and remove the guest's variables from it."""
         digest, mark, file = environment.get(_COMPILED, "").partition(":")
         env: list[str] = []
         while (value := environment.pop(f"{_ENV}{len(env)}", None)) is not None:

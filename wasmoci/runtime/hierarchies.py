@@ -1,4 +1,4 @@
-"""The hierarchies of cgroups that are mounted here: those of version 1, the unified one, or both."""
+"""Finds the mounted cgroup hierarchies: version 1, version 2, or both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hierarchy:
 
 
 def mounted() -> list[Hierarchy]:
-    """Those that have a controller that limits something."""
+    """Return the hierarchies with a controller that limits resources."""
     found: dict[frozenset[str], Hierarchy] = {}
     for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")
@@ -47,7 +47,7 @@ def mounted() -> list[Hierarchy]:
 
 
 def group_of(process: int | str, hierarchy: Hierarchy) -> str | None:
-    """The cgroup of a process in a hierarchy; None when it has ended.
+    """Return the cgroup of a process in a hierarchy; None when it has ended.
 
     Args:
         process: Its id, or ``self``.
@@ -62,7 +62,7 @@ def group_of(process: int | str, hierarchy: Hierarchy) -> str | None:
 
 
 def enable(directory: Path, hierarchy: Hierarchy) -> None:
-    """Have a cgroup of the unified hierarchy share out what limits, as far as it may."""
+    """Enable the limiting controllers for the children of a cgroup of version 2, as far as permitted."""
     for group in reversed([directory, *directory.parents]):
         if group.is_relative_to(hierarchy.directory):
             for controller in sorted(hierarchy.controllers):
@@ -71,14 +71,14 @@ def enable(directory: Path, hierarchy: Hierarchy) -> None:
 
 
 def inherit_cpuset(directory: Path) -> None:
-    """Give a new cgroup of version 1 the processors and the memory of the one above it, without which it takes no process."""
+    """Set a new cgroup's cpuset (version 1) to that of its parent, without which it accepts no process."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         with contextlib.suppress(OSError):
             (directory / name).write_text((directory.parent / name).read_text(encoding="ascii"), encoding="ascii")
 
 
 def killed_for_memory(directory: Path) -> int:
-    """How many processes of a cgroup were killed for want of memory."""
+    """Return the number of processes of a cgroup that were killed because of its memory limit."""
     for name in ("memory.oom_control", "memory.events"):
         with contextlib.suppress(OSError):
             match = _KILLED.search((directory / name).read_text(encoding="ascii"))

@@ -1,4 +1,4 @@
-"""The first process of a Wasm container: runs the guest in a child of its own, and ends as that ends.
+"""The first process of a Wasm container: runs the guest in a child process, and exits with its status.
 
 It is run as a program, ``python -I -S init.py PROGRAM ARGUMENT...``, and imports nothing but the standard library. The engine is
 in the child, because the first process of a PID namespace gets no signal but those that it has a handler for, and Python's
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
-"""The signals that end a guest; all others that can be ignored are."""
+"""The signals that end a guest; all others are ignored where possible."""
 
 _FAILED = 125
 """The status when the guest's is not known, see :class:`wasmoci.errors.WasmociError`."""
@@ -63,7 +63,7 @@ _LOST = -1
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent is killed, which without a PID namespace it would survive."""
+    """Have the kernel kill this process when its parent is killed, which it would survive without a PID namespace."""
     import ctypes
 
     set_parent_death_signal = 1
@@ -73,7 +73,7 @@ def _end_with(parent: int) -> None:
 
 
 def _wait(child: int, awaited: set[signal.Signals]) -> int:
-    """Pass signals on to the guest until it has ended, and give its status."""
+    """Pass signals on to the guest until it has ended, and return its status."""
     asked = False
     while True:
         number = signal.sigwait(awaited)
@@ -96,7 +96,7 @@ def _wait(child: int, awaited: set[signal.Signals]) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Collect what has ended, orphans included; the status of the guest's process, if it is among it.
+    """Reap ended processes, including orphans; return the status of the guest's process if it is among them.
 
     Where there is no child any more, and its status hasn't been among them, it is :data:`_LOST`.
     """
@@ -113,7 +113,7 @@ def _reap(child: int) -> int | None:
 
 
 def _tell_of_signal(number: int) -> None:
-    """Say what nobody else could: by whom a process is killed isn't known, and what most often does it is."""
+    """Print the most likely reason why the guest was killed, which can't be known for certain."""
     text = f"the guest's process was ended by signal {number}"
     if number == signal.SIGKILL:
         text += ", as the kernel does to one that needs more memory than the container has"

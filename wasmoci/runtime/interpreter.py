@@ -1,4 +1,4 @@
-"""What an engine's process needs of the host: the interpreter, its libraries, wasmoci and the engine."""
+"""Determines the host's files that an engine's process needs: Python, its libraries, wasmoci and the engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("site-packages", "dist-packages")
 
 @attrs.frozen(kw_only=True)
 class Interpreter:
-    """A command that runs an engine, and what it needs.
+    """A command that runs an engine, and the files that it needs.
 
     Args:
         command: The command; the guest's program and arguments follow.
@@ -30,7 +30,7 @@ class Interpreter:
 
 
 def for_handler(reference: str) -> Interpreter:
-    """What a handler needs, with this process's own interpreter.
+    """Return what a handler needs, with this process's own interpreter.
 
     Args:
         reference: The handler's class, ``module:qualified.name``.
@@ -60,7 +60,7 @@ def for_handler(reference: str) -> Interpreter:
 
 
 def _home(module: str) -> str | None:
-    """The directory of a package, or the file of a module."""
+    """Return the directory of a package, or the file of a module."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return None
@@ -80,7 +80,7 @@ def _outermost(paths: list[str]) -> tuple[str, ...]:
 
 
 def _with_mounts(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths, and the mounts beneath them, each after what it lies on: one that is bound along is not made read-only along."""
+    """Return paths and the mounts beneath them, parents first, as a recursive bind mount doesn't make submounts read-only."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
         points = {_unescaped(line.split()[4]) for line in stream}
     return (*paths, *sorted(point for point in points if _beneath(point, list(paths))))

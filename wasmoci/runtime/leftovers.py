@@ -1,6 +1,6 @@
-"""What a command that was killed has left of a Wasm container, removed.
+"""Removes what a killed command has left of a Wasm container.
 
-Mounts are none of it: they went with the killed command's mount namespace.
+There are no mounts to remove: they disappeared with the killed command's mount namespace.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def end(record: Record, native: Native) -> None:
-    """Kill whatever is still making a container, and remove the half that it has made.
+    """Kill processes that are still creating a container, and remove the incomplete container.
 
     Args:
         record: The container's, locked. The command that wrote it is gone.
@@ -43,7 +43,7 @@ def discard(record: Record) -> None:
 
 
 def _kill_makers(document: dict[str, Any]) -> None:
-    """Kill native runtimes that are still at the making of a container whose own command is gone.
+    """Kill native runtimes that are still creating a container whose command has been killed.
 
     Args:
         document: The container's.

@@ -1,4 +1,4 @@
-"""The program ``wasmoci-runtime``: decides whose a call is, and hands native containers on."""
+"""The program ``wasmoci-runtime``: handles calls for Wasm containers, and passes native containers on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def program() -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the program is called for.
+    """Handle a call of the program.
 
     Args:
         argv: The program's name and its arguments; None for those of the process.
@@ -69,11 +69,11 @@ def _serve(invocation: Invocation) -> int:
 
 
 _OURS = {"exec": "exec_", "delete": "delete", "state": "state"}
-"""The commands of which a Wasm container needs more than the native runtime gives, and their modules."""
+"""The commands that we implement for Wasm containers, and their modules."""
 
 
 def _may_be_wasm(invocation: Invocation) -> bool:
-    """Whether a container's spec has to be read: where this is False, it is native for certain."""
+    """Return whether a container may be Wasm, so that its spec has to be read; False means that it is native."""
     if invocation.forced is not None or native_exec.settings().get("detection", "annotations") != "annotations":
         return True
     options = invocation.parsed()

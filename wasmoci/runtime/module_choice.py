@@ -1,4 +1,4 @@
-"""What a Wasm container runs: its module, and the engine for it, decided on the host before anything is made."""
+"""Determines a Wasm container's module and engine, on the host, before anything is created."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Program:
 
 @attrs.frozen
 class Compiled:
-    """What an engine has made of a module.
+    """A compiled module.
 
     Args:
         module: The module's digest.
@@ -53,7 +53,7 @@ class Compiled:
 
 
 def of_bundle(bundle: Bundle) -> Program:
-    """A bundle's program, looked for in its root file system and in what is bound into it.
+    """Find a bundle's program in its root file system and its bind mounts.
 
     Raises:
         WasmociError: It isn't there, or can't be run on any engine.
@@ -63,7 +63,7 @@ def of_bundle(bundle: Bundle) -> Program:
 
 
 def of_process(process: Process, rootfs: Path) -> Program:
-    """The program of a process in a container that runs.
+    """Find the program of a process in a running container.
 
     Args:
         process: The process.
@@ -79,7 +79,7 @@ def of_process(process: Process, rootfs: Path) -> Program:
 def choose(
     dispatcher: Dispatcher, program: Program, *, named: str | None, group: Group, compiles: bool = False
 ) -> Selection:
-    """The engine for a program.
+    """Choose the engine for a program.
 
     The kernel makes the mounts and holds the limits, and the engine's process is one of its own already. So nothing is asked of
     an engine but to run the module.
@@ -109,7 +109,7 @@ def choose(
 
 
 def compiled_for(handler: EngineHandler, program: Program) -> Compiled | None:
-    """What an engine has made of a program when it was chosen; None where there is no file of it for another process."""
+    """Return the compiled program, if its engine has compiled it to a file that another process can use; else None."""
     precompile, kept = getattr(handler, "precompile", None), getattr(handler, "kept", None)
     # Where something is kept, to compile is to find it; by wasmer's SDK it is no file for another process.
     if precompile is None or kept is None or kept(program.module) is None:

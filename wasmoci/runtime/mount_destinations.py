@@ -1,7 +1,7 @@
-"""Where mounts on a root file system come to lie, symbolic links followed.
+"""Resolves the destinations of mounts in a container's root file system, following symbolic links.
 
-The native runtime resolves a destination inside its own root. A container's root is not that one, so an absolute link in it has
-to be followed here.
+The native runtime resolves a destination in the staged root. The container's own root is beneath that, so an absolute link in it has
+to be resolved here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_LINKS = 40  # as the kernel
 
 
 class Destinations:
-    """The places of mounts, one after the other, each in sight of those before it.
+    """Resolves the destinations of mounts in order, each after the ones before it.
 
     Args:
         rootfs: The root file system, a host path.
@@ -31,7 +31,7 @@ class Destinations:
         self._sources: dict[str, str | None] = {"/": str(rootfs)}
 
     def add(self, mount: Mapping[str, Any]) -> str:
-        """The absolute guest path of a mount without symbolic links; what is not there yet is taken as it is.
+        """Return the absolute guest path of a mount without symbolic links; missing components stay unchanged.
 
         Args:
             mount: A mount, as in ``config.json``.
@@ -79,7 +79,7 @@ class Destinations:
         return place
 
     def _link(self, place: str) -> str | None:
-        """Where a guest path leads that is a symbolic link; its directory is none, nor beneath one."""
+        """Return the target of a guest path if it is a symbolic link; its parents have been resolved."""
         if place in self._sources:
             return None
         above = place

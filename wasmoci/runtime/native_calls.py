@@ -1,4 +1,4 @@
-"""Calls of the native runtime that come back."""
+"""Calls the native runtime as a child process, and returns its answer."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Native:
 
     @property
     def has_engines(self) -> bool:
-        """Whether it may take a container with our annotations for one of its own Wasm containers."""
+        """Whether it may treat a container with our annotations as one of its own Wasm containers."""
         return not self.name.startswith("runc")
 
     def become(self, command: Sequence[str] | None = None) -> NoReturn:
-        """Put it in this process's place.
+        """Replace this process by it.
 
         Args:
             command: Another command line for it; None for that of the call.
@@ -69,7 +69,7 @@ class Native:
         )
 
     def alone(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Call it for an answer to a question of our own, without the call's options."""
+        """Call it for our own purposes, without the call's options, and return its output."""
         import subprocess  # noqa: PLC0415
 
         return subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
@@ -78,7 +78,7 @@ class Native:
         """A container's state, as the OCI runtime specification has it; empty when it knows no such container.
 
         Raises:
-            NativeRuntimeError: Its answer makes no sense.
+            NativeRuntimeError: Its output is invalid.
         """
         import json  # noqa: PLC0415
 
@@ -92,11 +92,11 @@ class Native:
         return found
 
     def knows(self, identifier: str) -> bool:
-        """Whether there is such a container."""
+        """Return whether it knows a container."""
         return bool(self.state(identifier))
 
     def wait(self, child: int) -> int:
-        """Wait for it in a child process, and pass signals on to it.
+        """Run it in a child process, pass signals on to it, and wait for its end.
 
         Returns:
             Its exit status; 128 + the signal's number where one ended it.
@@ -116,7 +116,7 @@ class Native:
 
 
 def _root(options: Sequence[str]) -> list[str]:
-    """Of global options those that say where containers are: a question that is our own goes to nobody's log."""
+    """Return the global options for the state directory, without those for the caller's log."""
     program, *others = options
     kept = [program]
     remaining = iter(others)

@@ -1,4 +1,4 @@
-"""The native runtime, as it is called for the container at hand: found, and put in this process's place."""
+"""Finds the native runtime for a call, and replaces this process by it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings() -> dict[str, Any]:
 
 
 def find(invocation: Invocation) -> str:
-    """The host path of the native runtime: the one that is named, else the first that is installed.
+    """Return the host path of the native runtime: the named one, else the first installed one.
 
     Raises:
         NativeRuntimeNotFound: There is none.
@@ -70,13 +70,13 @@ def arguments(invocation: Invocation, program: str) -> list[str]:
 
 
 def replace(invocation: Invocation) -> NoReturn:
-    """Become the native runtime; everything it was called with stays as it is."""
+    """Replace this process by the native runtime, with unchanged arguments."""
     program = find(invocation)
     os.execv(program, arguments(invocation, program))  # noqa: S606  that is what it is for
 
 
 def _for(program: str, options: list[str]) -> list[str]:
-    """The global options in the words of the runtime: the manager of cgroups is crun's option, and a flag of others."""
+    """Translate the global options for the runtime: the cgroup manager is an option of crun, and a flag of others."""
     if os.path.basename(program).startswith("crun"):
         return options
     translated: list[str] = []
@@ -95,5 +95,5 @@ def _for(program: str, options: list[str]) -> list[str]:
 
 
 def _is_this(program: str) -> bool:
-    """Whether a program is this one under another name, as where it stands in for the native runtime."""
+    """Return whether a program is this one under another name, such as where it replaces the native runtime."""
     return os.path.realpath(program) == os.path.realpath(sys.argv[0])

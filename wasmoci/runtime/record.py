@@ -37,7 +37,7 @@ _MEMBERS: dict[str, type | tuple[type, ...]] = {
     "process": (dict, _NONE),
     "cgroup": (str, _NONE),
 }
-"""What a record has, and of which type."""
+"""The members of a record, and their types."""
 
 _OPEN_TO_ALL = 0o711  # a container's own user passes through on the way to the staged root
 
@@ -54,7 +54,7 @@ class Record:
 
     @classmethod
     def of(cls, invocation: Invocation) -> Record:
-        """That of the container that a call is about.
+        """Return the record of the container that a call names.
 
         Raises:
             NativeRuntimeError: The call names none, or one that can't be.
@@ -72,7 +72,7 @@ class Record:
 
     @property
     def root(self) -> Path:
-        """Where the staged root is, in the container's own mount namespace and that of the command that creates it.
+        """The path of the staged root, in the container's mount namespace and that of the command that creates it.
 
         On the host it is empty; native runtimes want to see it there all the same.
         """
@@ -131,7 +131,7 @@ class Record:
 
     @contextlib.contextmanager
     def locked(self, *, make: bool = False) -> Iterator[bool]:
-        """Keep other commands on the container waiting.
+        """Lock the container against other commands.
 
         Args:
             make: Whether to make the directory where it is missing.
@@ -168,7 +168,7 @@ class Record:
             return False
 
     def remove(self) -> None:
-        """Remove the directory, and those above it when it was the last."""
+        """Remove the directory, and its parents when it was the last one."""
         try:
             for name in os.listdir(self.directory):  # noqa: PTH208  names alone
                 (os.rmdir if name == self.root.name else os.unlink)(self.directory / name)
@@ -188,7 +188,7 @@ class Record:
 
 
 def is_valid(document: object) -> bool:
-    """Whether a document is one that this version writes, so that what is in it can be acted on."""
+    """Return whether a document was written by this version, so that its content can be used."""
     return (
         isinstance(document, dict)
         and all(

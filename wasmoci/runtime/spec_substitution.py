@@ -1,7 +1,7 @@
-"""A mount namespace in which the native runtime finds a derived spec where the caller's lies.
+"""Enters a mount namespace in which the native runtime finds a derived spec in place of the caller's.
 
-So nothing is mounted on the host, whatever happens to whom: the namespace goes with its last process. And as the native runtime
-is given the caller's own bundle, that is what its state, its lists and all hooks tell.
+So nothing is ever mounted on the host: the namespace disappears with its last process. And because the native runtime gets the
+path of the caller's own bundle, its state, its lists and all hooks show that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter() -> None:
-    """Move this process to a mount namespace of its own, of which the host sees nothing.
+    """Move this process to a private mount namespace.
 
     Raises:
         UnsupportedWorkload: It may not, and may not make a user namespace in which it might.
@@ -53,11 +53,11 @@ def _enter_user_namespace() -> None:
 
 
 def directory(path: str, owner: tuple[int, int] | None = None) -> None:
-    """Put an empty directory in memory over one of the host's.
+    """Mount a tmpfs over a directory of the host.
 
     Args:
-        path: The other one.
-        owner: Its user and group; None for this process's.
+        path: The directory.
+        owner: The user and the group of the tmpfs; None for those of this process.
     """
     # With devices: where a spec mounts nothing on /dev, the native runtime makes them in the root.
     options = "mode=755" if owner is None else f"mode=755,uid={owner[0]},gid={owner[1]}"
@@ -65,7 +65,7 @@ def directory(path: str, owner: tuple[int, int] | None = None) -> None:
 
 
 def cover(path: str, source: str) -> None:
-    """Put a file or directory over another one."""
+    """Mount a file or a directory over another one."""
     _mount(source, path, None, _MS_BIND)
 
 

@@ -1,4 +1,4 @@
-"""The spec by which the native runtime makes a Wasm container, derived from the caller's.
+"""Derives the spec with which the native runtime creates a Wasm container from the caller's.
 
 Its process is the engine's, and its root is a staged directory that holds nothing but mounts: the system's libraries, the
 interpreter, the engine, all read-only, and beneath :data:`ROOTFS` the container's root file system with the mounts on it. So
@@ -55,7 +55,7 @@ _PROC = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """What goes into a derived spec beside the caller's.
+    """The additions to the caller's spec.
 
     Args:
         root: The staged root, a host path.
@@ -76,7 +76,7 @@ class Stage:
 
 
 def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """The derived spec.
+    """Derive the spec.
 
     Args:
         document: The caller's ``config.json``, which is valid.
@@ -105,7 +105,7 @@ def derive(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
 
 
 def engine_process(process: Mapping[str, Any], interpreter: Interpreter, variables: Sequence[str]) -> dict[str, Any]:
-    """A ``process`` that runs an engine for what another one was to run.
+    """Return a ``process`` that runs an engine for the program of another one.
 
     Args:
         process: The other one; its user, terminal, limits and labels stay.
@@ -181,14 +181,14 @@ def _is_the_kernels(mount: Mapping[str, Any]) -> bool:
 
 
 def _is_seen(mount: Mapping[str, Any]) -> bool:
-    """Whether a mount is the guest's: all are but those of the kernel's interfaces."""
+    """Return whether the guest sees a mount, which excludes those of the kernel's interfaces."""
     options = mount.get("options") or _NOTHING
     is_bind = mount.get("type") == "bind" or "bind" in options or "rbind" in options
     return (mount.get("type") not in KERNEL_FILESYSTEMS or is_bind) and not _is_kernel_place(mount)
 
 
 def _holds_the_kernels(mount: Mapping[str, Any], devices: Devices) -> bool:
-    """Whether a mount brings one of the kernel's file systems to a place of its own, of which a guest gets nothing."""
+    """Return whether a mount has one of the kernel's file systems as its source, which guests can't access."""
     source = mount.get("source") or ""
     if not os.path.isabs(source):  # noqa: PTH117  a method takes longer
         return False

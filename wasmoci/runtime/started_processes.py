@@ -1,8 +1,8 @@
-"""Processes that the making of a container has started, told from all others for certain.
+"""Identifies, and kills, the processes that a command has started to create a container.
 
-A command gives the native runtime a mark, random and written in the container's record alone, in its environment, which whatever it
-forks has as well. A process is killed by its descriptor, opened before it was looked at: another one that has got its id meanwhile
-isn't.
+A command sets a random mark in the native runtime's environment, which all processes that it forks inherit, and which is otherwise
+only in the container's record. A process is killed by a process descriptor that was opened before the check, so that another process
+with a reused id is never killed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 VARIABLE = "_WASMOCI_MAKING"
 _OF_RUNC = b"_LIBCONTAINER_"
-"""How the variables begin that runc gives the process that is to become a container's, and no others."""
+"""The prefix of the variables that runc sets only for a process that is to become a container's."""
 
 
 class Process:
-    """A process as it is found.
+    """A process in ``/proc``.
 
     Args:
         directory: Its directory in ``/proc``.
@@ -39,11 +39,11 @@ class Process:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it has no memory any more."""
+        """Return whether it has released its memory."""
         return not self.command and self._environment == [b""]
 
     def has(self, mark: str) -> bool:
-        """Whether it has a mark, by itself or from whoever has forked it."""
+        """Return whether it, or a parent that forked it, has a mark."""
         return f"{VARIABLE}={mark}".encode() in self._environment
 
     @property
@@ -53,12 +53,12 @@ class Process:
 
 
 def mark() -> str:
-    """A mark for the making of one container."""
+    """Return a new mark for creating one container."""
     return os.urandom(16).hex()
 
 
 def kill(process: int, is_meant: Callable[[Process], bool]) -> bool:
-    """Kill a process if it is the one that is meant.
+    """Kill a process after checking its identity.
 
     Args:
         process: Its id.

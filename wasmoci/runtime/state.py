@@ -1,4 +1,4 @@
-"""``state`` of a Wasm container: the native runtime's, with the annotations that the container was given."""
+"""Implements ``state`` for Wasm containers: the native runtime's output, with the original annotations."""
 
 from __future__ import annotations
 

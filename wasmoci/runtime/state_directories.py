@@ -1,4 +1,4 @@
-"""Where what is known of Wasm containers is kept on the host.
+"""Determines the directories for the state of Wasm containers on the host.
 
 A directory for each container, from before it is created until it is deleted: ``BASE/ROOT/ID``, where ROOT stands for the
 native runtime's ``--root``, so that the same ids under other roots are other containers. Native containers have none.
@@ -17,7 +17,7 @@ _DEFAULT = "default"
 
 
 def base() -> str:
-    """The directory of all of them: that of the system, or the user's own."""
+    """Return the directory of all containers: the system's, or the user's own."""
     if os.geteuid() == 0 and not user_namespace.inside():
         return _SYSTEM
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -27,7 +27,7 @@ def base() -> str:
 
 
 def exist() -> bool:
-    """Whether there may be any Wasm container.
+    """Return whether there may be any Wasm container.
 
     In a directory of another user's there is none: nothing of ours was ever kept there, and what is there isn't looked at.
     """

@@ -1,12 +1,12 @@
-"""``--version``, ``--help`` and ``features``: the native runtime's, and our own beside them."""
+"""Implements ``--version``, ``--help`` and ``features``: the native runtime's output with our own added."""
 
 from __future__ import annotations
 
 import json
 import sys
 
+from wasmoci import __version__
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch.distributions import version
 from wasmoci.runtime.command_line import VERSION_OPTIONS
 from wasmoci.runtime.native_calls import Native
 
@@ -39,9 +39,7 @@ def main(invocation: Invocation) -> int:
 def _version(native: Native) -> int:
     answer = native.alone("--version")
     lines = answer.stdout.splitlines() or [f"{native.name} of an unknown version"]
-    sys.stdout.write(
-        "\n".join([f"wasmoci-runtime version {version('wasmoci')}", f"native: {lines[0]}", *lines[1:], ""])
-    )
+    sys.stdout.write("\n".join([f"wasmoci-runtime version {__version__}", f"native: {lines[0]}", *lines[1:], ""]))
     return answer.returncode
 
 
@@ -52,7 +50,7 @@ def _features(invocation: Invocation) -> int:
 
         document = json.loads(answer.stdout)
         annotations = {
-            "org.wasmoci.version": version("wasmoci"),
+            "org.wasmoci.version": __version__,
             "org.wasmoci.engines": ",".join(registry.default().names()),
         }
         document["annotations"] = {**(document.get("annotations") or {}), **annotations}

@@ -1,4 +1,4 @@
-"""Makes what a test names into a bundle or an image."""
+"""Builds bundles and images from what a test passes: a source file, a module, its text, or an existing bundle."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from wasmoci import image as images
 from wasmoci.dispatch.opening import opened
 from wasmoci.errors import InvalidBundle
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.filesystem import plan
+from wasmoci.options import GuestOptions
 from wasmoci.testing.bundles import bind_mount, bundle, several_mounts
 from wasmoci.testing.tracebacks import WrongOption, short_traceback
 from wasmoci.wasm.preamble import MAGIC
@@ -26,21 +28,21 @@ if TYPE_CHECKING:
     from wasmoci.testing.bundles import Content
 
 Wasm: TypeAlias = "str | os.PathLike[str] | bytes | Bundle"
-"""What a test names: a ``.wasm``, ``.wat`` or ``.c`` file, a module's bytes or its text; or a bundle or an image that is there."""
+"""The workload of a test: a ``.wasm``, ``.wat`` or ``.c`` file, a module's bytes or text, or an existing bundle or image."""
 
-_OPTIONS = tuple(inspect.signature(bundle).parameters)[2:]  # after the directory and the module
+_OPTIONS = tuple(inspect.signature(bundle).parameters)[2:]  # those after the directory and the module
 
 _WISHES = {"args": "args", "env": "env", "cwd": "cwd", "mounts": "volumes", "readonly": "read_only"}
-"""What can be asked of a bundle or an image that is there, and how :func:`wasmoci.run` calls it."""
+"""The options for an existing bundle or image, with the names of the arguments of :func:`wasmoci.run`."""
 
 
 class Builder:
-    """Builds for one test.
+    """Builds the bundles and images of one test.
 
     Args:
-        root: The host directory where relative paths start.
-        new_directory: Gives the host path of a new directory, which isn't made yet.
-        compile_c: Compiles a file in C, and gives the module's path.
+        root: The host directory that relative paths are relative to.
+        new_directory: Returns the host path of a new directory, which isn't created yet.
+        compile_c: Compiles a C file, and returns the module's path.
     """
 
     def __init__(self, root: Path, new_directory: Callable[[], Path], compile_c: Callable[[Path], Path]) -> None:
@@ -73,12 +75,13 @@ class Builder:
 
     @short_traceback
     def image(self, wasm: Wasm, *, variant: str | None = "compat", **options: Any) -> str:
-        """Build an image.
+        """Build an image from a module.
 
         Args:
             wasm: As for :meth:`bundle`.
             variant: The annotation ``module.wasm.image/variant``; None for none.
-            **options: As for :meth:`bundle`, but for ``mounts``, ``readonly``, ``memory`` and ``extra``, which images don't have.
+            **options: As for :meth:`bundle`, except ``mounts``, ``readonly``, ``memory`` and ``extra``, which images
+            don't have.
 
         Returns:
             A reference, as ``oci-archive:/.../image.tar``.
@@ -88,8 +91,6 @@ class Builder:
             WasmociError: As for :meth:`bundle`.
         """
         __tracebackhide__ = True
-        from wasmoci.image import Copy, build, parse_target, push  # noqa: PLC0415  most tests have no image
-
         _refuse(set(options) & {"mounts", "readonly", "memory", "extra"}, "an image has none; give it to the run")
         annotations = options.pop("annotations", None)
         made = self.bundle(wasm, **options)
@@ -98,9 +99,9 @@ class Builder:
             raise InvalidBundle(f"{made.path}: has no process")
         program = options.get("program", "/app.wasm")
         target = made.path / "image.tar"
-        with build(
+        with images.build(
             made.rootfs / program.lstrip("/"),
-            copies=[Copy(made.rootfs, "/")],
+            copies=[images.Copy(made.rootfs, "/")],
             destination=program,
             entrypoint=process.args[:1],
             cmd=process.args[1:],
@@ -110,20 +111,20 @@ class Builder:
             variant=variant,
             compression="none",
         ) as built:
-            push(built.image, parse_target(f"oci-archive:{target}"))
+            images.push(built.image, images.parse_target(f"oci-archive:{target}"))
         return f"oci-archive:{target}"
 
     def workload(self, wasm: Wasm, options: Mapping[str, Any]) -> Bundle | contextlib.AbstractContextManager[Bundle]:
-        """What is to be run: a bundle that was made, or one of what is there, for as long as its context lasts.
+        """Yield the bundle to run, newly built or made from an existing bundle or image.
 
         Args:
             wasm: See :data:`Wasm`.
-            options: As for :meth:`bundle`; of a bundle or an image that is there, its ``args``, ``env``, ``cwd``, ``mounts`` and
-                ``readonly``.
+            options: As for :meth:`bundle`; for an existing bundle or image only ``args``, ``env``, ``cwd``, ``mounts``
+            and ``readonly``.
 
         Raises:
-            TypeError: What is there can't be given one of the options any more.
-            WasmociError: It can't be made, or isn't there.
+            TypeError: One of the options can't be changed in an existing bundle or image.
+            WasmociError: It can't be built, or doesn't exist.
         """
         program = self._program(wasm)
         if program is not None:
@@ -132,7 +133,7 @@ class Builder:
         wishes = {_WISHES[name]: value for name, value in options.items()}
         if "volumes" in wishes:
             wishes["volumes"] = [_volume(*bind_mount(mount)) for mount in several_mounts(wishes["volumes"])]
-        return opened(self._existing(wasm), **wishes)
+        return opened(GuestOptions(self._existing(wasm), **wishes))
 
     def _write(self, program: Content, options: Mapping[str, Any]) -> Bundle:
         for name in options:
@@ -141,7 +142,7 @@ class Builder:
         return bundle(self._new_directory(), program, **options)
 
     def copy(self, original: Bundle) -> Bundle:
-        """A bundle with files of its own: its root file system, and what is bound into it writable."""
+        """Copy a bundle with its root file system and the sources of its writable bind mounts."""
         target = self._new_directory()
         rootfs = target / "rootfs"
         _copy(original.rootfs, rootfs)
@@ -162,7 +163,7 @@ class Builder:
         return attrs.evolve(original, spec=attrs.evolve(original.spec, mounts=tuple(mounts)), rootfs=rootfs)
 
     def _program(self, wasm: Wasm) -> Content | None:
-        """The module, if a module is meant."""
+        """Return the module's bytes or path; None for an existing bundle or image."""
         if isinstance(wasm, (bytes, Bundle)):
             return wasm if isinstance(wasm, bytes) else None
         if isinstance(wasm, str) and wasm.lstrip().startswith(("(", ";;")):
@@ -209,7 +210,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _special(directory: str, names: list[str]) -> list[str]:
-    """Sockets, pipes and devices: they can't be copied, and reading one may never end."""
+    """Leave out sockets, pipes and devices: they can't be copied, and reading one may block forever."""
     modes = {name: (Path(directory) / name).lstat().st_mode for name in names}
     return [
         name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))

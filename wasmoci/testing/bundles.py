@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Content: TypeAlias = "str | bytes | Path"
-"""What a file has in it: a text (written as UTF-8), bytes, or a host file to copy."""
+"""The content of a file: a text (written as UTF-8), bytes, or a host file to copy."""
 
 ROOTFS = "rootfs"
 
@@ -57,30 +57,31 @@ def bundle(
         bundle(tmp_path / "b", Path("app.wasm"), args=["in.txt"], cwd="/work", mounts=[(tmp_path / "data", "/work", "ro")])
 
     Args:
-        directory: The host path at which it is made; at most an empty directory may be there.
-        wasm: The module: a host file (``.wasm`` or ``.wat``), its bytes, or as a string its text. Bytes are written as they are;
-            a text is assembled by an installed engine, unless ``program`` ends in ``.wat``.
+        directory: The host path of the bundle; it may be an empty directory, but nothing else may exist there.
+        wasm: The module: a host file (``.wasm`` or ``.wat``), its bytes, or its text as a string. Bytes are written
+            unchanged; a text is assembled by an installed engine, unless ``program`` ends in ``.wat``.
         args: The arguments after the program.
-        program: The guest path that the module gets.
-        entry: ``args[0]`` where it isn't that path: ``/app.wasm#function``, or a name to be looked up in ``PATH``.
+        program: The guest path of the module.
+        entry: ``args[0]`` if it differs from that path: ``/app.wasm#function``, or a name to be looked up in ``PATH``.
         env: Variables, as a mapping or as ``NAME=value`` strings; their order is kept.
-        cwd: The working directory, a guest path; it is made.
-        files: Guest paths and contents; the directories on the way are made.
-        directories: Guest paths of directories to make.
-        symlinks: Guest paths and where they lead; made last.
-        mounts: As in ``config.json``, or bind mounts as ``(host path, guest path, *options)``. Destinations aren't made.
-        annotations: ``run.oci.handler=wasm`` where there are none given.
-        readonly: Whether the guest may only read its root.
+        cwd: The working directory, a guest path; it is created.
+        files: Guest paths and contents; parent directories are created.
+        directories: Guest paths of directories to create.
+        symlinks: Guest paths and their targets; created last.
+        mounts: As in ``config.json``, or bind mounts as ``(host path, guest path, *options)``. Destinations aren't
+            created.
+        annotations: The annotations; ``run.oci.handler=wasm`` by default.
+        readonly: Whether the root file system is read-only.
         memory: ``linux.resources.memory.limit``, in bytes.
-        extra: More members of ``config.json``, written over those above.
+        extra: Further members of ``config.json``, which override those above.
 
     Raises:
-        TypeError: One thing was given where several are meant, or a mount that isn't one.
-        InvalidBundle: Something else is at ``directory`` already, or a guest path has a ``..``.
-        InvalidSpec: The specification doesn't allow what it was to be made of.
+        TypeError: A single value was given instead of a sequence, or a mount is malformed.
+        InvalidBundle: ``directory`` exists already, or a guest path has a ``..``.
+        InvalidSpec: The specification doesn't permit the result.
         InvalidModule: The module's text has an error.
         OSError: A host file can't be read.
-        NoSuitableEngine: It is text, and no engine is installed that can assemble it.
+        NoSuitableEngine: It is text, and no installed engine can assemble it.
     """
     for name, value in (("args", args), ("env", env), ("directories", directories)):
         if isinstance(value, str):
@@ -93,7 +94,7 @@ def bundle(
     ]
     target = Path(directory).absolute()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InvalidBundle(f"{target}: is there already; a bundle was to be made at it")
+        raise InvalidBundle(f"{target}: exists already; a new or an empty directory was expected")
     rootfs = target / ROOTFS
     rootfs.mkdir(parents=True)
     for guest in (cwd, *directories):
@@ -122,14 +123,14 @@ def bundle(
 
 
 def assemble(text: str | bytes, *, source: str = "module") -> bytes:
-    """Make the binary format of a module in the text format, with the first installed engine that can.
+    """Assemble a module from the text format, with the first installed engine that can.
 
     Args:
         text: The module's text.
-        source: How messages name it.
+        source: Its name in messages.
 
     Raises:
-        InvalidModule: The text has an error; the message has its place.
+        InvalidModule: The text has an error; the message has its position.
         NoSuitableEngine: No installed engine takes the text format.
     """
     module = Module.from_bytes(text.encode() if isinstance(text, str) else text, source=source)
@@ -162,17 +163,17 @@ def _write(target: Path, content: Content) -> None:
 
 
 def _beneath(rootfs: Path, guest: str) -> Path:
-    """The host path of a guest path."""
+    """Return the host path of a guest path."""
     if ".." in guest.split("/"):
         raise InvalidBundle(f'{guest!r} has a ".."; a plain guest path was expected')
     return rootfs / guest.lstrip("/")
 
 
 def several_mounts(mounts: Any) -> Iterable[Any]:
-    """Mounts as they are given.
+    """Check mounts as a test gives them.
 
     Raises:
-        WrongOption: It is one thing, or a mapping, of which nobody could tell the host paths from the guest paths.
+        WrongOption: It isn't a sequence, or it is a mapping, in which host and guest paths could be confused.
     """
     if isinstance(mounts, str | bytes | os.PathLike | Mapping):
         raise WrongOption(f"mounts is {mounts!r}; a sequence of (host path, guest path, *options) was expected")
@@ -180,10 +181,10 @@ def several_mounts(mounts: Any) -> Iterable[Any]:
 
 
 def bind_mount(mount: Any) -> tuple[str, str, tuple[str, ...]]:
-    """The host path, the guest path and the options of a bind mount as it is given.
+    """Return the host path, the guest path and the options of a bind mount as a test gives it.
 
     Raises:
-        WrongOption: It isn't one. A string above all, which is a sequence too: of letters.
+        WrongOption: It isn't one; in particular a string, which is a sequence of letters.
     """
     if isinstance(mount, Sequence) and not isinstance(mount, str | bytes):
         parts = [os.fspath(part) for part in mount if isinstance(part, str | os.PathLike)]

@@ -1,4 +1,4 @@
-"""What a guest changed in the files that it sees."""
+"""Detects what a guest changes in its files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from wasmoci.oci.bundle import Bundle
 
-_SHOWN = 60  # characters of a path that is too long
+_SHOWN = 60  # characters shown of a path that is too long
 
 
 @attrs.frozen(kw_only=True)
 class Changes:
-    """The difference that a run made; all paths are absolute guest paths, sorted.
+    """The changes that a run made; all paths are absolute guest paths, sorted.
 
     Args:
-        files: Files that were made or written to, with their content afterwards.
-        directories: Directories that were made.
-        links: Symbolic links that were made or changed, and where they lead.
-        removed: What is no longer there.
+        files: Files that were created or written to, with their content afterwards.
+        directories: Directories that were created.
+        links: Symbolic links that were created or changed, and their targets.
+        removed: What was removed.
     """
 
     files: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -41,10 +41,10 @@ class Changes:
 
 
 class Watch:
-    """Sees what changes in a bundle's root file system, and in what is bound into it writable.
+    """Watches for changes in a bundle's root file system, and in the sources of its writable bind mounts.
 
     Args:
-        bundle: Its files as they are now are what is compared with.
+        bundle: The bundle; its present files are compared with the later ones.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -58,7 +58,7 @@ class Watch:
         self._before = self._look()
 
     def changes(self) -> Changes:
-        """What has changed until now."""
+        """Return the changes so far."""
         after = self._look()
         new = {path: entry for path, entry in sorted(after.items()) if self._before.get(path) != entry}
         return Changes(
@@ -78,7 +78,7 @@ class Watch:
 
 @attrs.frozen
 class _Entry:
-    """A file as it is: whatever is done to it changes one of these."""
+    """The state of a file; any change alters one of these values."""
 
     path: Path = attrs.field(eq=False)
     mode: int
@@ -93,10 +93,10 @@ def _is_directory(entry: _Entry | None) -> bool:
 
 
 def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
-    """What is at a place and beneath it.
+    """Yield a file and everything beneath it.
 
     Raises:
-        InvalidBundle: It is so deep that it has no path.
+        InvalidBundle: A path is too long.
     """
     pending = [(guest, place)]
     while pending:
@@ -105,14 +105,14 @@ def _walk(guest: str, place: Path) -> Iterator[tuple[str, _Entry]]:
             status = place.lstat()
             if stat.S_ISDIR(status.st_mode):
                 pending += [(f"{guest.rstrip('/')}/{child.name}", child) for child in place.iterdir()]
-        except FileNotFoundError:  # removed in the meantime, as a mount's source may be
+        except FileNotFoundError:  # removed meanwhile, as a mount's source may be
             continue
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             raise InvalidBundle(
                 f"{guest[:_SHOWN]}...: is too deep to have a path; what a guest changes there can't be told",
-                hint="have it made in a tmpfs mount, which isn't looked at",
+                hint="use a tmpfs mount for it, where changes aren't recorded",
             ) from None
         yield (
             guest,

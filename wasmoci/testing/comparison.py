@@ -1,4 +1,4 @@
-"""Sees whether runs on several engines did the same."""
+"""Compares the results of a workload on several engines."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FILES = "files"
 
 
 def report_differences(runs: Sequence[GuestRun], ignore: Sequence[str] = ()) -> str:
-    """What differs between runs of one workload, as text; empty when nothing does.
+    """Describe the differences between runs of one workload; the result is empty when there are none.
 
     Args:
         runs: One for each engine; the others are compared with the first.
-        ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
+        ignore: What to ignore: ``stdout``, ``stderr``, ``files``, or a prefix of guest paths.
 
     Raises:
-        ValueError: There is no such thing to ignore.
+        ValueError: A value of ``ignore`` is unknown.
     """
     for name in ignore:
         if name not in (*OUTPUTS, FILES) and not name.startswith("/"):
@@ -41,7 +41,7 @@ def report_differences(runs: Sequence[GuestRun], ignore: Sequence[str] = ()) -> 
         return ""
     agreeing = [run.engine for run in others if run == first]
     heading = f"the engines don't agree; {', '.join((first.engine, *agreeing))} "
-    heading += "did it like this, and others like that:" if agreeing else "differs from the others:"
+    heading += "have the same result, and others differ:" if agreeing else "differs from the others:"
     return "\n".join((heading, *lines))
 
 

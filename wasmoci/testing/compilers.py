@@ -1,4 +1,4 @@
-"""Compiles C for WASI, each source once."""
+"""Compiles C for WASI, and caches the modules."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _PROBE = b'#include <stdio.h>\nint main(void) { return puts(""); }\n'
 
 
 class CompilerMissing(Exception):
-    """No compiler for C to WASI is here; the message says what to install."""
+    """No compiler for C to WASI is installed; the message says what to install."""
 
 
 class CompileFailed(Exception):
-    """A source can't be compiled; the message has the compiler's own words."""
+    """A source can't be compiled; the message has the compiler's output."""
 
 
 class Compiler:
-    """A C compiler for WASI, and what it has compiled.
+    """A C compiler for WASI with a cache.
 
     Args:
-        root: The host directory where relative paths start, those of options too.
-        cache: A host directory where modules are kept from one session to the next; several processes may share it.
-        command: The compiler with its options, as ``clang --target=wasm32-wasi``; None to find one: clang with a libc for WASI,
-            else the package ``ziglang``.
+        root: The host directory that relative paths are relative to, including those in options.
+        cache: A host directory for modules, kept between sessions; several processes may share it.
+        command: The compiler with its options, as ``clang --target=wasm32-wasi``; None to find one: clang with a libc
+            for WASI, or else the package ``ziglang``.
     """
 
     def __init__(self, root: Path, cache: Path, command: Sequence[str] | None = None) -> None:
@@ -54,30 +54,30 @@ class Compiler:
         self._known: dict[tuple[object, ...], Path] = {}
 
     def compile(self, *sources: str | os.PathLike[str], flags: Sequence[str] = ()) -> Path:
-        """The module of a program.
+        """Compile a program, and return its module.
 
         Args:
-            sources: Its files, or texts in C: what has a newline or a brace is a text.
+            sources: Its files, or texts in C: a string with a newline or a brace is a text.
             flags: Options of the compiler, after ``-O2``.
 
         Returns:
-            The ``.wasm`` file, which is not to be changed.
+            The ``.wasm`` file, which must not be changed.
 
         Raises:
-            CompilerMissing: There is no compiler.
-            CompileFailed: The compiler refuses the source.
+            CompilerMissing: No compiler is installed.
+            CompileFailed: The source has an error.
         """
         files = [self._file(source) for source in sources]
         options = [*FLAGS, *flags]
         key = (*options, *((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()))
-        # Headers aren't looked at again within a session.
+        # Headers are assumed not to change within a session.
         if key not in self._known:
             self._known[key] = self._compile(files, options)
         return self._known[key]
 
     def _compile(self, files: Sequence[Path], options: Sequence[str]) -> Path:
         command = [*self._command(), *options, *map(str, files)]
-        # With all that is included, so that a header's change is one of the program.
+        # The key includes all headers, so that a changed header compiles the program again.
         parts = [
             " ".join(command).encode(),
             self._run([*command, "-E", "-P"]),
@@ -126,7 +126,7 @@ class Compiler:
         environment = {
             "ZIG_LOCAL_CACHE_DIR": str(self._cache / "zig"),
             **os.environ,
-        }  # else it is the working directory
+        }  # otherwise it is relative to the working directory
         try:
             result = subprocess.run(  # noqa: S603  the user's compiler
                 command, stdin=subprocess.DEVNULL, capture_output=True, cwd=self._root, env=environment, check=False

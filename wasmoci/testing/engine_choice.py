@@ -1,4 +1,4 @@
-"""Which engines a test runs on."""
+"""Chooses the engines that a test runs on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NONE_INSTALLED = "no engine is installed: pip install 'wasmoci[wasmtime]', or an
 
 @attrs.frozen
 class EngineChoice:
-    """An engine that a test runs on, or would.
+    """An engine for a test, or the reason why it isn't used.
 
     Args:
-        name: Its name; ``none`` where there is no engine at all.
+        name: Its name; ``none`` where no engine is installed.
         missing: Why it can't be used here, and what to do; empty when it can.
-        excluded: Why the test doesn't want it; empty when it does.
+        excluded: Why the test excludes it; empty when it doesn't.
     """
 
     name: str
@@ -46,23 +46,24 @@ def choose_engines(
     """Choose the engines for a test.
 
     Args:
-        wanted: The names on the command line, ``all`` among them for all that are registered.
-        configured: Those of the configuration, which count when the command line has none.
-        marked: Those that the test itself is for; None for any. One that isn't registered may be a plug-in's.
-        all_if_none: Whether all engines are meant where there are no names, and not only those that are installed.
+        wanted: The names on the command line; ``all`` stands for all that are registered.
+        configured: The names in the configuration, which apply if the command line has none.
+        marked: The names that the test is restricted to; None for no restriction. An unregistered one may be from a
+            plug-in.
+        all_if_none: Whether no names mean all engines, not only those that are installed.
 
     Returns:
-        In the order of the user's settings; without any names those that are installed.
+        In the order of the user's settings; by default those that are installed.
 
     Raises:
-        UnknownEngine: No engine has one of the names of the user's settings.
+        UnknownEngine: A name in the user's settings isn't an engine's.
     """
     order = Dispatcher().order()
     check_names((*wanted, *configured))
-    named = wanted or (configured if marked is None else ())  # a test knows more than its project
+    named = wanted or (configured if marked is None else ())  # the test's own marker is more specific
     names = order if not named or ALL in named else tuple(name for name in order if name in named)
     if marked is not None:
-        # A test that is for one engine says so itself, and shows when that one is missing.
+        # A test for one engine has a marker, and reports when that engine is missing.
         strangers = () if named else tuple(name for name in marked if name not in order)
         fitting = (*(name for name in order if name in marked and (not named or name in names)), *strangers)
         if not fitting:
@@ -76,7 +77,7 @@ def choose_engines(
 
 
 def check_names(names: Sequence[str]) -> None:
-    """See that engines are registered, whether they can be used or not.
+    """Check that engines are registered, whether or not they can be used.
 
     Raises:
         UnknownEngine: One isn't.
@@ -96,11 +97,11 @@ def _missing(name: str) -> str:
 
 
 def load_handlers() -> None:
-    """Import all of our handlers, with what they otherwise load when they need it.
+    """Import all of our handlers, including what they otherwise import when they need it.
 
-    A session that pytester runs within a test takes back what it has imported. A handler that outlives it would be left with call-backs
-    of modules that the next session imports again.
+    A session that pytester runs within a test removes the modules that it has imported. A handler that outlives it
+    would keep callbacks of modules that the next session imports again.
     """
     for module in walk_packages(handlers.__path__, "wasmoci.handlers."):
-        with contextlib.suppress(Exception):  # an engine that is missing, or broken, is told of by whoever wants it
+        with contextlib.suppress(Exception):  # a missing or broken engine is reported when it is used
             importlib.import_module(module.name)

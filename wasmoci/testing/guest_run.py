@@ -1,4 +1,4 @@
-"""The result of a run in a test: what is asserted on, compared, and shown when a test fails."""
+"""The result of a run in a test, for assertions, comparisons and reports."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SHOWN = 60  # bytes of output in a repr
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class GuestRun(ExecutionResult):
-    """An :class:`~wasmoci.ExecutionResult`, and what the guest changed in its files.
+    """An :class:`~wasmoci.ExecutionResult` with the changes of the guest's files.
 
-    Two are equal when a program's user couldn't tell them apart: by exit code, reason, output and changes. The engine, the time it
-    took and the wording of a trap don't count.
+    Two runs are equal if exit code, reason, output and changes are equal. The engine, the duration and the wording of a
+    trap are ignored.
 
     Args:
-        changes: What the guest changed in its root file system and in what was bound into it writable.
+        changes: What the guest changed in its root file system and in writable bind mounts.
     """
 
     changes: Changes = attrs.field(factory=Changes)
@@ -42,19 +42,19 @@ class GuestRun(ExecutionResult):
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Files that the guest made or wrote to: guest paths, and their content afterwards."""
+        """Files that the guest created or wrote to: guest paths, and their content afterwards."""
         return self.changes.files
 
     @property
     def ending(self) -> str:
-        """How it ended, in a few words."""
+        """A short description of how it ended."""
         if self.reason is ExitReason.EXITED:
             return f"exited with {self.exit_code}"
         return f"{self.reason.value}, exit code {self.exit_code}"
 
     @short_traceback
     def check(self) -> GuestRun:
-        """Return the run itself when the guest exited with 0.
+        """Return the run itself if the guest exited with 0.
 
         Raises:
             GuestFailed: It ended in any other way.
@@ -63,7 +63,7 @@ class GuestRun(ExecutionResult):
         return self
 
     def transcript(self) -> str:
-        """All that counts for equality, as text."""
+        """Everything that is compared for equality, as text."""
         return transcript(self, self.changes)
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""What this process has: its open descriptors, its threads and its children, to see that nothing is left behind."""
+"""Lists this process's open descriptors, threads and children, to check for leaks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def descriptors() -> set[str]:
-    """The numbers of all descriptors that are open now, without that of the listing itself.
+    """Return the numbers of all open descriptors, except that of the listing itself.
 
-    A listing takes the lowest number that is free: counted, it would name one that another thread closes meanwhile.
+    A listing takes the lowest free number, which another thread may have closed meanwhile.
     """
     return {entry.name for entry in _DESCRIPTORS.iterdir() if _is_open(int(entry.name))}
 
 
 def described(descriptor: str) -> str:
-    """A descriptor's number, with what it leads to."""
+    """Describe a descriptor by its number and what it is open on."""
     try:
         return f"{descriptor} ({_DESCRIPTORS.joinpath(descriptor).readlink()})"
     except OSError:
@@ -32,10 +32,10 @@ def threads() -> set[str]:
 
 
 def children() -> set[str]:
-    """The children of this process, zombies among them: each by its id and the time of its start, for ids come again."""
+    """Return the children of this process, including zombies, by id and start time, as ids are reused."""
     found = set()
     for process in Path("/proc").glob("[0-9]*/stat"):
-        # One that has just ended isn't there any more. Those of a single thread are in no file that is exact while threads end.
+        # A child that has just ended is missing. The per-thread lists of children aren't exact while threads end.
         with contextlib.suppress(OSError):
             number, _, rest = process.read_text(encoding="utf-8", errors="replace").partition(" ")
             state = rest.rpartition(")")[2].split()

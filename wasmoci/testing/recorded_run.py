@@ -1,4 +1,4 @@
-"""One run of a test, as it was asked for and as it went."""
+"""Records one run of a test: its arguments and its result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from wasmoci.dispatch.explanation import explain_bundle
 
 if TYPE_CHECKING:
     from wasmoci.dispatch.explanation import Explanation
+    from wasmoci.dispatch.request import Request
     from wasmoci.errors import WasmociError
     from wasmoci.isolation.running_guest import RunningGuest
-    from wasmoci.limits import Limits
-    from wasmoci.oci.bundle import Bundle
     from wasmoci.testing.guest_run import GuestRun
 
 
@@ -24,33 +23,29 @@ class Attempt:
     """One run of a test.
 
     Args:
-        bundle: What was to be run.
-        engine: On which engine; None for one to be chosen.
-        limits: What it was allowed.
+        request: What was asked for.
         determinism: The time and random bytes that it got in place of the host's.
         run: How it went, once it has ended.
         guest: The guest, if it was only started.
         error: Why it could not be run.
     """
 
-    bundle: Bundle
-    engine: str | None
-    limits: Limits
+    request: Request
     determinism: Determinism | None = None
     run: GuestRun | None = None
     guest: RunningGuest | None = None
     error: WasmociError | None = None
 
     def explain(self) -> Explanation:
-        """The dispatcher's decision.
+        """Return the dispatcher's decision.
 
         Raises:
-            WasmociError: There is nothing to explain any more.
+            WasmociError: The bundle doesn't exist any more.
         """
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), engine=self.engine, limits=self.limits, wasm=True)
+            return explain_bundle(self.request, Dispatcher())
 
     def runs_elsewhere(self) -> bool:
-        """Whether another engine can run it: if none can, it isn't the engine that is wrong."""
+        """Return whether another engine can run it: if none can, the engine isn't at fault."""
         with applied(self.determinism):
-            return explain_bundle(self.bundle, Dispatcher(), limits=self.limits, wasm=True).runs_on is not None
+            return explain_bundle(attrs.evolve(self.request, engine=None), Dispatcher()).runs_on is not None

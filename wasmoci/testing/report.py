@@ -1,6 +1,6 @@
 """Compares engines by what the conformance kit finds: ``python -m wasmoci.testing.report [--json] [ENGINE...]``.
 
-Each engine that is named, or each that is usable, is run through the kit. Nothing in the report depends on the machine's speed.
+All named engines, or all usable ones, are run through the kit. Nothing in the report depends on the machine's speed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from wasmoci.wasm.module import Module
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TESTS = """from wasmoci import registry
+_TESTS = """from wasmoci.dispatch import registry
 from wasmoci.testing import HandlerConformance
 
 
@@ -42,15 +42,15 @@ What the [conformance kit](testing.md) finds. Made by `python -m wasmoci.testing
 
 @attrs.define
 class Measured:
-    """What the kit finds of one engine.
+    """The kit's results for one engine.
 
     Args:
         engine: Its name.
-        capabilities: What it claims.
-        features: Of each Wasm feature that the kit has a module for, whether the engine takes it.
-        outcomes: Of each part of the kit how many tests passed, failed and were skipped.
-        skipped: The tests that were skipped, with the reason.
-        failed: The tests that failed, with the message.
+        capabilities: The capabilities that it claims.
+        features: Whether the engine supports each Wasm feature that the kit has a module for.
+        outcomes: The number of passed, failed and skipped tests of each class of the kit.
+        skipped: The skipped tests, with the reason.
+        failed: The failed tests, with the message.
     """
 
     engine: str
@@ -62,7 +62,7 @@ class Measured:
 
     @pytest.hookimpl
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Count a test of the kit."""
+        """Record the result of a test of the kit."""
         if call.excinfo is None and call.when != "call":
             return
         test = item.name.partition("[")[0]
@@ -90,9 +90,9 @@ def measure(engine: str) -> Measured:
         sorted(capability.value for capability in handler.capabilities),
         {guest.removeprefix("needs_").replace("_", "-"): _takes(engine, guest) for guest in FEATURES},
     )
-    # Without pytest's fault handler, which would take the place of an engine's own handler for traps.
+    # Without pytest's fault handler, which would replace an engine's own handler for traps.
     with temporary_directory("wasmoci-") as directory, contextlib.redirect_stdout(sys.stderr):
-        # A name of its own: pytest keeps modules by their names.
+        # A unique name, because pytest caches modules by name.
         path = directory / f"test_{re.sub(r'[^0-9A-Za-z]', '_', engine)}.py"
         path.write_text(_TESTS.format(name=engine), encoding="utf-8")
         options = [
@@ -111,7 +111,7 @@ def measure(engine: str) -> Measured:
 
 
 def markdown(engines: Sequence[Measured]) -> str:
-    """The report as a page of the documentation."""
+    """Format the report as a page of the documentation."""
     head = f"| | {' | '.join(engine.engine for engine in engines)} |\n|---|{'---|' * len(engines)}\n"
     capabilities = "".join(
         _row(f"`{item.value}`", ["yes" if item.value in engine.capabilities else "no" for engine in engines])
@@ -141,9 +141,9 @@ def markdown(engines: Sequence[Measured]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 1 when a test failed."""
+    """Print the report; return 1 if a test failed."""
     parser = argparse.ArgumentParser(prog="python -m wasmoci.testing.report", description=__doc__)
-    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="the engines; all that are usable by default")
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="the engines (default: all that are usable)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     usable = [status.name for status in registry.default().statuses() if status.available]

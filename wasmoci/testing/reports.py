@@ -1,4 +1,4 @@
-"""What is shown of a test's guests when it fails."""
+"""Formats the runs of a failed test for its report."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from wasmoci.testing.guest_run import GuestRun
     from wasmoci.testing.recorded_run import Attempt
 
-_SHOWN = 3  # runs; a test that has more is rarely about the earlier ones
+_SHOWN = 3  # runs; in a test with more, the earlier ones are rarely relevant
 _MOST_LINES = 100  # of one output
 
 
 def sections(attempts: Sequence[Attempt]) -> Iterator[tuple[str, str]]:
-    """A title and a text for each run that a failed test is probably about: its last ones."""
+    """Return a title and a text for each of the last runs of a failed test."""
     count = len(attempts)
     for number, attempt in enumerate(attempts, 1):
         if number > count - _SHOWN:
@@ -30,7 +30,7 @@ def sections(attempts: Sequence[Attempt]) -> Iterator[tuple[str, str]]:
 
 
 def compare_runs(first: GuestRun, second: GuestRun) -> list[str]:
-    """The lines that explain why two runs are not equal."""
+    """Return the lines that explain why two runs are not equal."""
     names = (first.engine, second.engine) if first.engine != second.engine else ("left", "right")
     lines = difference(first.transcript(), second.transcript(), names=names)
     return ["the guests did not do the same", *lines]
@@ -38,9 +38,9 @@ def compare_runs(first: GuestRun, second: GuestRun) -> list[str]:
 
 def _ending(attempt: Attempt) -> str:
     if attempt.error is not None:
-        return f"could not be run on {attempt.engine}" if attempt.engine else "could not be run"
+        return f"could not be run on {attempt.request.engine}" if attempt.request.engine else "could not be run"
     if attempt.run is None:
-        return f"started on {attempt.engine or 'an engine'}"
+        return f"started on {attempt.request.engine or 'an engine'}"
     return f"{attempt.run.ending} on {attempt.run.engine}"
 
 
@@ -67,11 +67,11 @@ def _lines(attempt: Attempt) -> Iterator[str]:
 
 
 def _explanation(attempt: Attempt, *, whole: bool) -> Iterator[str]:
-    """The dispatcher's decision, without the rules that had no part in it; of earlier runs the outcome alone."""
+    """Return the dispatcher's decision without irrelevant rules; for earlier runs only the result."""
     try:
         explanation = attempt.explain()
     except (WasmociError, OSError) as error:
-        yield f"{attempt.bundle.path}: can't be explained: {error}"
+        yield f"{attempt.request.bundle.path}: can't be explained: {error}"
         return
     lines = str(attrs.evolve(explanation, rules=())).splitlines()
     rules = lines.index("rules")

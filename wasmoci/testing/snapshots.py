@@ -1,4 +1,4 @@
-"""Snapshots of runs with syrupy: one for all engines, readable in a review."""
+"""Compares runs with syrupy snapshots, one for all engines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINE_FIXTURE = "wasm_engine"
 
 
 class GuestSnapshot(AmberSnapshotExtension):
-    """Keeps a run as its transcript, and anything else as syrupy does."""
+    """Serialises a run as its transcript, and anything else as syrupy does."""
 
     def serialize(self, data: Any, **options: Any) -> str:
         """See syrupy."""
@@ -25,18 +25,18 @@ class GuestSnapshot(AmberSnapshotExtension):
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
-        """See syrupy; without the engine, so that all engines are held to one snapshot."""
+        """Return the name without the engine, so that all engines share one snapshot; see syrupy."""
         name = super().get_snapshot_name(test_location=test_location, index=index)
         callspec = getattr(test_location.item, "callspec", None)
         choice = None if callspec is None else callspec.params.get(ENGINE_FIXTURE)
         engine = re.escape(getattr(choice, "name", str(choice)))
-        # Parameters stand in brackets, with a hyphen between two.
+        # Parameters are in brackets, separated by hyphens.
         name = re.sub(rf"\[{engine}\]", "", name, count=1)
         return re.sub(rf"(\[){engine}-|-{engine}(?=[\]-])", r"\1", name, count=1)
 
 
 class _Transcript:
-    """A run whose ``repr``, which is what syrupy writes, is its transcript."""
+    """A run whose ``repr``, which syrupy writes, is its transcript."""
 
     def __init__(self, run: GuestRun) -> None:
         self._run = run

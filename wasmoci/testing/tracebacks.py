@@ -1,4 +1,4 @@
-"""Keeps the inside of this package out of a test's traceback."""
+"""Removes the frames of this package from a failed test's traceback."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 class WrongOption(TypeError):
-    """A test gives an option that there isn't, or that can't be given here."""
+    """A test gives an option that doesn't exist, or isn't possible here."""
 
 
 def short_traceback(function: _F) -> _F:
-    """Let a test that fails over an error of ours end with its own line: the message says what there is to say."""
+    """End the traceback of a test that fails with one of our errors at the test's own line, as the message explains it."""
 
     @functools.wraps(function)
     def called(*args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A run as text, for people: in reports, in diffs between engines, in snapshots."""
+"""Formats a run as text, for reports, for differences between engines and for snapshots."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from wasmoci.testing.changes import Changes
 
 _BYTES_A_LINE = 16
-_MOST_BYTES = 512  # of binary data; its digest tells of the rest
+_MOST_BYTES = 512  # of binary data; its digest covers the rest
 
 
 def transcript(result: ExecutionResult, changes: Changes) -> str:
-    """How a guest ended, what it wrote, and what it changed; without what differs from engine to engine or run to run."""
+    """Format how a guest ended, its output and its changes, without what differs between engines or runs."""
     return "\n".join(_lines(result, changes)) + "\n"
 
 
 def difference(first: str, second: str, *, names: tuple[str, str]) -> list[str]:
-    """The lines of a unified diff; empty when both are the same."""
+    """Return the lines of a unified diff; empty when both are the same."""
     lines = difflib.unified_diff(first.splitlines(), second.splitlines(), *names, lineterm="", n=2)
     return list(lines)
 
@@ -43,7 +43,7 @@ def _lines(result: ExecutionResult, changes: Changes) -> Iterator[str]:
 
 
 def block(title: str, data: bytes | None, *, truncated: bool = False) -> Iterator[str]:
-    """A title, and below it the data: as lines where they are text, else in hexadecimal."""
+    """Yield a title and the data below it: as lines if it is text, otherwise in hexadecimal."""
     if not data:
         yield f"{title}: {'not captured' if data is None else 'empty'}"
         return

@@ -1,20 +1,20 @@
-"""What a test runs guests with: each run is kept until the test's end, to be shown when it fails."""
+"""Runs the guests of a test, and keeps each run until the test's end for its report."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
 
 from wasmoci.api import start
 from wasmoci.determinism import Determinism, applied, current
 from wasmoci.dispatch.dispatcher import Dispatcher
+from wasmoci.dispatch.request import Request
 from wasmoci.errors import UnsupportedModule, UnsupportedWorkload, WasmociError
-from wasmoci.isolation import Isolation
-from wasmoci.limits import Limits
 from wasmoci.oci.bundle import Bundle
+from wasmoci.options import RunOptions, StartOptions
 from wasmoci.result import ExecutionResult
 from wasmoci.stdio import Stdio
 from wasmoci.testing.changes import Watch
@@ -24,35 +24,34 @@ from wasmoci.testing.recorded_run import Attempt
 from wasmoci.testing.tracebacks import short_traceback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from wasmoci.isolation.running_guest import RunningGuest
-    from wasmoci.stdio import Source
     from wasmoci.testing.building import Builder, Wasm
     from wasmoci.testing.engine_choice import EngineChoice
+
+_Options = TypeVar("_Options", RunOptions, StartOptions)
 
 _TWO = 2  # engines to compare: one has nobody to agree with
 _KEPT = 8  # runs of a test that can be shown
 
 
-class _Default:
-    def __repr__(self) -> str:
-        return "the configured one"
+_OF_THE_BUNDLE = {"bundle", "args", "env", "volumes", "cwd", "read_only"}
+"""Options of a run that a test gives where its bundle is made."""
 
-
-DEFAULT: Any = _Default()
-"""In the place of a limit: the one that is configured."""
+_NOT_FOR_TESTS = {"stdio", "platform", "native"}
+"""Options that a test has no use for: it sees what the guest writes, and is about Wasm."""
 
 
 class Workbench:
-    """Runs the guests of one test. Close it at the end: then no guest is left.
+    """Runs the guests of one test. Closing it ends all of them.
 
     Args:
         builder: Makes bundles.
-        choices: Those that :meth:`compare` runs on.
-        timeout: Seconds that a guest may take, where the test doesn't say.
-        memory: Bytes of memory that it may have, where the test doesn't say.
-        determinism: Its time and random bytes, where the test doesn't say.
+        choices: The engines that :meth:`compare` runs on.
+        timeout: The default time limit in seconds.
+        memory: The default memory limit in bytes.
+        determinism: The default deterministic time and random bytes.
         leave_out: Called with the reason when the engine can't run a workload that another one can; doesn't return.
         miss: Called with the reason when something isn't installed; doesn't return.
 
@@ -87,45 +86,29 @@ class Workbench:
         return "wasmoci"  # pytest shows the fixtures of a test that fails
 
     def close(self) -> None:
-        """End the guests that run, and remove what was unpacked for the test."""
+        """End all running guests, and remove what was unpacked for the test."""
         self._stack.close()
 
     @short_traceback
-    def run(
-        self,
-        wasm: Wasm,
-        *,
-        stdin: Source = b"",
-        engine: str | None = None,
-        timeout: float | None = DEFAULT,
-        memory: int | None = DEFAULT,
-        fuel: int | None = None,
-        isolation: Isolation | str | None = None,
-        deterministic: Determinism | bool | None = None,
-        **options: Any,
-    ) -> GuestRun:
+    def run(self, wasm: Wasm, *, deterministic: Determinism | bool | None = None, **options: Any) -> GuestRun:
         """Run a guest to its end.
 
         Args:
             wasm: See :data:`wasmoci.testing.building.Wasm`.
-            stdin: What it reads.
-            engine: The engine, in place of the test's.
-            timeout: Seconds of wall-clock time; None for no limit.
-            memory: Bytes of memory; None for no limit.
-            fuel: Instructions, on an engine that counts them.
-            isolation: ``inline`` or ``process``.
             deterministic: Whether it gets the same time and random bytes at each run, or which.
-            **options: Of the bundle; see :meth:`Builder.workload`.
+            **options: Of the run: ``stdin``, ``engine``, ``timeout``, ``memory``, ``fuel`` and ``isolation``, see
+                :func:`wasmoci.run`; without them it is the test's engine, and the limits that are configured. And of the bundle;
+                see :meth:`Builder.workload`.
 
         Raises:
             WasmociError: It could not be run.
         """
         __tracebackhide__ = True
-        attempt = self._begin(
-            self._load(wasm, options), engine or self.engine, self._limits(timeout, memory, fuel), deterministic
-        )
+        engine = options.get("engine")
+        bundle, asked = self._asked(RunOptions, wasm, options)
+        attempt = self._begin(Request.of(asked, bundle, asked.streams), deterministic)
         try:
-            return self._execute(attempt, stdin, isolation)
+            return self._execute(attempt)
         except (UnsupportedModule, UnsupportedWorkload) as error:
             if engine is None:
                 self._pass_over(attempt, error)
@@ -136,28 +119,20 @@ class Workbench:
         self,
         wasm: Wasm,
         *,
-        stdin: bytes = b"",
-        timeout: float | None = DEFAULT,
-        memory: int | None = DEFAULT,
-        isolation: Isolation | str | None = None,
         deterministic: Determinism | bool | None = None,
         ignore: Sequence[str] = (),
         **options: Any,
     ) -> GuestRun:
-        """Run a guest on all engines, each time with files of its own, and see that all do the same.
+        """Run a guest on all engines, each time with its own copy of the files, and check that the results agree.
 
         Args:
             wasm: As for :meth:`run`.
-            stdin: What it reads, on each engine.
-            timeout: As for :meth:`run`.
-            memory: As for :meth:`run`.
-            isolation: As for :meth:`run`.
             deterministic: As for :meth:`run`.
-            ignore: What doesn't count: ``stdout``, ``stderr``, ``files``, or the beginning of a guest path.
-            **options: As for :meth:`run`.
+            ignore: What to ignore: ``stdout``, ``stderr``, ``files``, or a prefix of guest paths.
+            **options: As for :meth:`run`, but for ``engine``.
 
         Returns:
-            What happened on the first engine.
+            The result on the first engine.
 
         Raises:
             AssertionError: They don't agree; the message has the differences.
@@ -168,14 +143,15 @@ class Workbench:
         usable = [choice for choice in choices if not choice.missing and not choice.excluded]
         left_out = [f"{choice.name}: {choice.missing or choice.excluded}" for choice in choices if choice not in usable]
         refuse = self._miss if any(choice.missing for choice in choices) else self._leave_out
-        if len(usable) < _TWO:  # without any there may be none to assemble a text, either
+        if len(usable) < _TWO:  # with no engine at all, a text can't be assembled either
             refuse(_alone([choice.name for choice in usable], left_out))
-        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
+        bundle, asked = self._asked(RunOptions, wasm, options, without={"engine"})
         runs, errors = [], []
         for choice in usable:
-            attempt = self._begin(self._builder.copy(bundle), choice.name, limits, deterministic)
+            request = Request.of(attrs.evolve(asked, engine=choice.name), self._builder.copy(bundle), asked.streams)
+            attempt = self._begin(request, deterministic)
             try:
-                runs.append(self._execute(attempt, stdin, isolation))
+                runs.append(self._execute(attempt))
             except (UnsupportedModule, UnsupportedWorkload) as error:
                 errors.append(error)
                 left_out.append(f"{choice.name} can't run it: {error.message}")
@@ -189,37 +165,24 @@ class Workbench:
         return runs[0]
 
     @short_traceback
-    def start(
-        self,
-        wasm: Wasm,
-        *,
-        stdin: Source | None = None,
-        engine: str | None = None,
-        timeout: float | None = DEFAULT,
-        memory: int | None = DEFAULT,
-        deterministic: Determinism | bool | None = None,
-        **options: Any,
-    ) -> RunningGuest:
-        """Start a guest, and return once it has begun. It is gone at the end of the test at the latest.
+    def start(self, wasm: Wasm, *, deterministic: Determinism | bool | None = None, **options: Any) -> RunningGuest:
+        """Start a guest, and return once it runs. It is ended at the end of the test at the latest.
 
         Args:
             wasm: As for :meth:`run`.
-            stdin: What it reads; None for what is written to the guest that this gives.
-            engine: As for :meth:`run`.
-            timeout: As for :meth:`run`; from its beginning.
-            memory: As for :meth:`run`.
             deterministic: As for :meth:`run`.
-            **options: As for :meth:`run`.
+            **options: As for :meth:`run`; without ``stdin`` it reads what is written to the guest that this gives.
 
         Raises:
             WasmociError: It could not be started.
         """
         __tracebackhide__ = True
-        bundle, limits = self._load(wasm, options), self._limits(timeout, memory, None)
-        attempt = self._begin(bundle, engine or self.engine, limits, deterministic)
+        engine = options.get("engine")
+        bundle, asked = self._asked(StartOptions, wasm, options)
+        attempt = self._begin(Request.of(asked, bundle, Stdio.null()), deterministic)
         try:
             with applied(attempt.determinism):
-                guest = start(bundle, engine=attempt.engine, stdin=stdin, timeout=limits.time, memory=limits.memory)
+                guest = start(**attrs.asdict(asked, recurse=False))
                 attempt.guest = self._stack.enter_context(guest)
         except WasmociError as error:
             attempt.error = error
@@ -228,46 +191,33 @@ class Workbench:
             raise
         return attempt.guest
 
-    def _load(self, wasm: Wasm, options: dict[str, Any]) -> Bundle:
+    def _asked(
+        self, kind: type[_Options], wasm: Wasm, options: dict[str, Any], *, without: Collection[str] = ()
+    ) -> tuple[Bundle, _Options]:
+        """The bundle, and what the test wants of the run; the options that belong to neither are refused."""
+        names = {field.name for field in attrs.fields(kind)} - _OF_THE_BUNDLE - _NOT_FOR_TESTS - {*without}
+        given = {name: options.pop(name) for name in names & options.keys()}
+        given["engine"] = given.get("engine") or self.engine
         workload = self._builder.workload(wasm, options)
-        # An image stays unpacked until the test is over: its files can be looked at, and its run be explained.
-        return workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
+        # An image stays unpacked until the end of the test, so that its files can be inspected and its run explained.
+        bundle = workload if isinstance(workload, Bundle) else self._stack.enter_context(workload)
+        return bundle, kind(bundle, **{"timeout": self._timeout, "memory": self._memory, **given})
 
-    def _limits(self, timeout: float | None, memory: int | None, fuel: int | None) -> Limits:
-        return Limits(
-            time=self._timeout if timeout is DEFAULT else timeout,
-            memory=self._memory if memory is DEFAULT else memory,
-            fuel=fuel,
-        )
-
-    def _begin(
-        self,
-        bundle: Bundle,
-        engine: str | None,
-        limits: Limits,
-        wish: Determinism | bool | None,  # noqa: FBT001  as the test has it
-    ) -> Attempt:
+    def _begin(self, request: Request, wish: Determinism | bool | None) -> Attempt:  # noqa: FBT001  as the test has it
         determinism = self._determinism or current()
         if isinstance(wish, Determinism):
             determinism = wish
         elif wish is not None:
             determinism = (determinism or Determinism()) if wish else None
-        attempt = Attempt(bundle, engine, limits, determinism)
+        attempt = Attempt(attrs.evolve(request, wasm=True), determinism)
         self.attempts.append(attempt)
         return attempt
 
-    def _execute(self, attempt: Attempt, stdin: Source, isolation: Isolation | str | None) -> GuestRun:
+    def _execute(self, attempt: Attempt) -> GuestRun:
         try:
-            watch = Watch(attempt.bundle)
+            watch = Watch(attempt.request.bundle)
             with applied(attempt.determinism):
-                result = Dispatcher().run(
-                    attempt.bundle,
-                    engine=attempt.engine,
-                    stdio=Stdio.capture(stdin),
-                    limits=attempt.limits,
-                    isolation=None if isolation is None else Isolation(isolation),
-                    wasm=True,
-                )
+                result = Dispatcher().execute(attempt.request)
         except WasmociError as error:
             attempt.error = error
             raise
@@ -276,7 +226,7 @@ class Workbench:
         return attempt.run
 
     def _pass_over(self, attempt: Attempt, error: WasmociError) -> None:
-        """Leave out the test's engine, unless no other could run the workload either."""
+        """Skip the test's engine, unless no other can run the workload either."""
         __tracebackhide__ = True
         if self.engine is not None and attempt.runs_elsewhere():
             self._leave_out(f"{self.engine} can't run it: {error.message}")

@@ -1,17 +1,17 @@
-"""Text of somebody else's, made fit to be shown: nothing in it can move a cursor, begin a line or turn the direction of reading."""
+"""Escapes untrusted text for display, so that it can't move the cursor, begin a line or reverse the text."""
 
 from __future__ import annotations
 
 
 def one_line(text: object, *, keep: str = "") -> str:
-    r"""A text in which every character that isn't printable is escaped, as :func:`repr` does: ``\n``, ``\x1b``, ``\u202e``.
+    r"""Escape every character that isn't printable, as :func:`repr` does: ``\n``, ``\x1b``, ``\u202e``.
 
-    Printable is what :meth:`str.isprintable` calls so: no control character, no line break of any kind, no format character such as
-    the overrides of the direction, and no space but the usual one.
+    Printable characters are those of :meth:`str.isprintable`: no control characters, no line breaks of any kind, no
+    format characters such as direction overrides, and no spaces but the usual one.
 
     Args:
         text: The text.
-        keep: Characters to leave as they are.
+        keep: Characters that are not escaped.
     """
     text = str(text)
     if text.isprintable():

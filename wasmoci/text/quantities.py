@@ -1,4 +1,4 @@
-"""Times and sizes as users write them in settings, with ``none`` and ``0`` for no limit."""
+"""Parses times and sizes as users write them in settings, with ``none`` and ``0`` for no limit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _UNITS = {"": 1} | {
 
 
 def seconds(value: Any) -> float | None:
-    """Seconds: a number, or a text that is one; None for no limit.
+    """Parse seconds: a number, or a text that is one; None for no limit.
 
     Raises:
-        ValueError: It is something else; the message says what is one.
+        ValueError: It is something else; the message says what was expected.
     """
     if value == "none":
         return None
@@ -34,10 +34,10 @@ def seconds(value: Any) -> float | None:
 
 
 def size(value: Any) -> int | None:
-    """Bytes: a whole number, or a text as ``65536``, ``500M`` or ``4Gi``; None for no limit.
+    """Parse bytes: a whole number, or a text such as ``65536``, ``500M`` or ``4Gi``; None for no limit.
 
     Raises:
-        ValueError: It is something else; the message says what is one.
+        ValueError: It is something else; the message says what was expected.
     """
     if value == "none":
         return None

@@ -11,15 +11,15 @@
         except ProcExit as exit:
             code = exit.code
 
-The package stands alone: it imports nothing of ``wasmoci`` but the errors, and nothing that isn't in the standard library.
+This package is independent: of ``wasmoci`` it imports only the errors and ``_startup``, and otherwise only the standard library.
 
-The names below are loaded when they are first used: an engine may need a few of them, and not the host itself.
+The names below are loaded when they are first used, because an engine may need only a few of them, without the host
+itself.
 """
 
 from __future__ import annotations
 
-import importlib
-
+from wasmoci._startup import lazy
 from wasmoci._startup.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,40 +44,16 @@ if TYPE_CHECKING:
     from wasmoci.wasi.wasi import Function as Function
     from wasmoci.wasi.wasi import Wasi as Wasi
 
-_HOMES = {
-    "Clocks": "clocks",
-    "Errno": "abi",
-    "FUNCTIONS": "signatures",
-    "Fdflags": "abi",
-    "FileTree": "file_tree",
-    "Filetype": "abi",
-    "Fstflags": "abi",
-    "Function": "wasi",
-    "MODULES": "signatures",
-    "Memory": "memory",
-    "Mount": "file_tree",
-    "Oflags": "abi",
-    "Preopen": "file_tree",
-    "ProcExit": "exit",
-    "Rights": "abi",
-    "Signature": "signatures",
-    "Stream": "streams",
-    "SystemClocks": "clocks",
-    "VirtualClocks": "clocks",
-    "Wasi": "wasi",
-}
-
-__all__ = sorted(_HOMES)  # noqa: PLE0605  a list all the same
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "abi": ("Errno", "Fdflags", "Filetype", "Fstflags", "Oflags", "Rights"),
+        "clocks": ("Clocks", "SystemClocks", "VirtualClocks"),
+        "exit": ("ProcExit",),
+        "file_tree": ("FileTree", "Mount", "Preopen"),
+        "memory": ("Memory",),
+        "signatures": ("FUNCTIONS", "MODULES", "Signature"),
+        "streams": ("Stream",),
+        "wasi": ("Function", "Wasi"),
+    },
+)

@@ -1,6 +1,7 @@
-"""The numbers of WASI preview 1: errno values, rights, types, flags and the layout of its records.
+"""Defines the constants of WASI preview 1: errno values, rights, types, flags and the layout of its records.
 
-They follow ``wasi_snapshot_preview1.witx``. Plain integers in plain classes: they are read on every call of a guest.
+They follow ``wasi_snapshot_preview1.witx``. They are plain integers in plain classes, as every call of a guest reads
+them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import struct
 
 
 class Errno:
-    """``$errno``: what every function but ``proc_exit`` returns."""
+    """``$errno``: the result of every function except ``proc_exit``."""
 
     SUCCESS = 0
     TOOBIG = 1
@@ -92,7 +93,7 @@ class Rights:
     SOCK_SHUTDOWN = 1 << 28
     SOCK_ACCEPT = 1 << 29
 
-    #: What can be done with a regular file, and with whatever else ``path_open`` opens that isn't a directory.
+    #: The rights on a regular file, and on anything else that ``path_open`` opens except directories.
     FILE = (
         FD_DATASYNC
         | FD_READ
@@ -108,7 +109,7 @@ class Rights:
         | FD_FILESTAT_SET_TIMES
         | POLL_FD_READWRITE
     )
-    #: What can be done with a directory.
+    #: The rights on a directory.
     DIRECTORY = (
         PATH_CREATE_DIRECTORY
         | PATH_CREATE_FILE

@@ -1,4 +1,4 @@
-"""Where a guest's time comes from."""
+"""Provides the clocks of a guest: those of the host, or virtual ones."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ else:
 
 
 class Clocks(Protocol):
-    """The clocks of a guest, and its sleep. Everything is in nanoseconds."""
+    """The clocks of a guest, and its sleep. All times are in nanoseconds."""
 
     def realtime(self) -> int:
-        """Give the time since 1970-01-01T00:00:00Z."""
+        """Return the time since 1970-01-01T00:00:00Z."""
 
     def monotonic(self) -> int:
-        """Give the time since some point in the past; never decreases."""
+        """Return the time since some point in the past; never decreases."""
 
     def sleep(self, duration: int) -> None:
         """Let ``duration`` pass, which is zero or more."""
 
 
 class SystemClocks:
-    """The clocks of the host. The monotonic one starts at zero, as the host's uptime is no business of a guest's."""
+    """The clocks of the host. The monotonic one starts at zero, so that the guest doesn't learn the host's uptime."""
 
     def __init__(self) -> None:
         self._origin = time.monotonic_ns()
 
     def realtime(self) -> int:
-        """Give the host's time of day."""
+        """Return the host's time of day."""
         return time.time_ns()
 
     def monotonic(self) -> int:
-        """Give the time since this object was made."""
+        """Return the time since this object was created."""
         return time.monotonic_ns() - self._origin
 
     def sleep(self, duration: int) -> None:
@@ -45,11 +45,11 @@ class SystemClocks:
 
 
 class VirtualClocks:
-    """Clocks that don't depend on the host's: time passes while the guest sleeps, and with each look at it.
+    """Clocks that don't depend on the host's: time passes while the guest sleeps, and with each reading.
 
     Args:
-        start: The time of day to begin with, in nanoseconds since 1970-01-01T00:00:00Z. The monotonic clock begins at zero.
-        tick: Nanoseconds that pass with each look.
+        start: The initial time of day, in nanoseconds since 1970-01-01T00:00:00Z. The monotonic clock begins at zero.
+        tick: Nanoseconds that pass with each reading.
     """
 
     def __init__(self, start: int = 0, tick: int = 0) -> None:
@@ -58,15 +58,15 @@ class VirtualClocks:
         self._passed = 0
 
     def realtime(self) -> int:
-        """Give the time of day, wrapped as a 64-bit counter."""
+        """Return the time of day, wrapped as a 64-bit counter."""
         return (self._start + self._look()) % (1 << 64)
 
     def monotonic(self) -> int:
-        """Give the time since the start."""
+        """Return the time since the start."""
         return self._look() % (1 << 64)
 
     def sleep(self, duration: int) -> None:
-        """Let time pass, at once."""
+        """Advance the time without waiting."""
         self._passed += duration
 
     def _look(self) -> int:

@@ -1,7 +1,8 @@
-"""What a guest has open: a table that finds a descriptor and checks its rights in one step.
+"""The table of a guest's descriptors, which looks up a descriptor and checks its rights in one step.
 
-It is the guest's account with the host as well. Each entry takes one descriptor of the process at most, and what is opened on the
-way to it is closed before the call returns. A guest has so many entries and no more, and never the last descriptors of its process.
+It also limits what a guest uses of the host. Each entry takes at most one descriptor of the process, and what is opened
+during a path's resolution is closed before the call returns. The number of entries is limited, and the last descriptors
+of the process are never used.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from wasmoci.wasi.abi import Errno, Rights
 from wasmoci.wasi.errno import Refusal
 
 MAX_DESCRIPTORS = 1024
-"""How many descriptors a guest has at once, its streams and its directories included."""
+"""The maximum number of a guest's descriptors, including its streams and directories."""
 
 RESERVED = 64
-"""How many of the process's descriptors no guest takes; a quarter of them, where the process may have few."""
+"""The number of the process's descriptors that no guest may use; a quarter of them, where the process may have few."""
 
 
 class Descriptor:
-    """Something a guest has open.
+    """An entry of the table.
 
     Args:
-        filetype: What it is, as ``$filetype``.
-        rights: What it may be used for.
-        inheriting: What a descriptor may be used for that is opened through this one.
+        filetype: Its ``$filetype``.
+        rights: The permitted operations.
+        inheriting: The permitted operations of descriptors that are opened through this one.
         flags: Its ``$fdflags``.
     """
 
@@ -38,48 +39,48 @@ class Descriptor:
         self.flags = flags
 
     def refusal(self, right: int) -> int:
-        """Give the errno for a use that the rights don't cover: ``NOTCAPABLE``, or what wasmtime says of this kind."""
+        """Return the errno for a missing right: ``NOTCAPABLE``, or what wasmtime returns for this kind."""
         return Errno.BADF if right & (Rights.FD_READ | Rights.FD_WRITE) & ~self.rights else Errno.NOTCAPABLE
 
     def readv(self, buffers: list[memoryview]) -> int:  # noqa: ARG002
-        """Read into buffers; give how many bytes it was."""
+        """Read into buffers; return the number of bytes."""
         raise Refusal(Errno.BADF)
 
     def writev(self, buffers: list[memoryview]) -> int:  # noqa: ARG002
-        """Write buffers; give how many bytes it was."""
+        """Write buffers; return the number of bytes."""
         raise Refusal(Errno.BADF)
 
     def fileno(self) -> int | None:
-        """Give the host's descriptor to be polled, if there is one."""
+        """Return the host's descriptor to poll, if there is one."""
         return None
 
     def close(self) -> None:
-        """Give back what the host holds for it."""
+        """Release the host's resources."""
 
 
 class Table:
-    """The descriptors of a guest by number.
+    """The descriptors of a guest, by number.
 
     Args:
-        limit: How many there may be at once.
+        limit: The maximum number of descriptors.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        most = os.sysconf("SC_OPEN_MAX")  # the limit as it is now; -1 for none
+        most = os.sysconf("SC_OPEN_MAX")  # the current limit; -1 for none
         self._highest = most - min(RESERVED, most // 4) if most > 0 else None
         self._entries: dict[int, Descriptor] = {}
         self._free: list[int] = []  # a heap of the numbers below len(entries) + len(free)
 
     def get(self, fd: int, right: int) -> Descriptor:
-        """Find a descriptor that may be used for something.
+        """Return a descriptor, after checking its rights.
 
         Args:
             fd: The guest's number.
-            right: All of the rights that the use needs; 0 for none.
+            right: All rights that the operation needs; 0 for none.
 
         Raises:
-            Refusal: ``BADF`` when there is none; else what :meth:`Descriptor.refusal` says.
+            Refusal: ``BADF`` when it isn't open; otherwise the result of :meth:`Descriptor.refusal`.
         """
         entry = self._entries.get(fd)
         if entry is None:
@@ -89,7 +90,7 @@ class Table:
         return entry
 
     def add(self, entry: Descriptor) -> int:
-        """Give a descriptor the lowest free number.
+        """Add a descriptor with the lowest free number, and return the number.
 
         Raises:
             Refusal: ``MFILE`` when there are too many; the descriptor is closed then.
@@ -102,12 +103,12 @@ class Table:
         return fd
 
     def check_room(self) -> None:
-        """Refuse to open anything, with ``MFILE``, when there are too many."""
+        """Refuse to open another descriptor, with ``MFILE``, when there are too many."""
         if len(self._entries) >= self._limit:
             raise Refusal(Errno.MFILE)
 
     def check_host(self, fd: int) -> None:
-        """Refuse a descriptor of the host, with ``MFILE``, when it is one of the process's last: the kernel gives the lowest."""
+        """Refuse a descriptor of the host, with ``MFILE``, if its number shows that few are left in the process."""
         if self._highest is not None and fd >= self._highest:
             raise Refusal(Errno.MFILE)
 

@@ -1,4 +1,4 @@
-"""Places in a tree of files: open directories that know where they are and what they belong to."""
+"""Represents open directories of a guest's file tree, with their position and the mount that they belong to."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from wasmoci.wasi.errno import Refusal
 #: Names from the root of the tree downwards.
 Position = tuple[bytes, ...]
 
-#: To pass through a directory, and to look at one. O_PATH needs no permission to read; elsewhere O_RDONLY has to do.
+#: To traverse and to inspect a directory. O_PATH needs no read permission; where it is missing, O_RDONLY has to do.
 PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Layer:
-    """What one part of a tree is made of: the root, a mount, or a directory that leads to a mount only.
+    """A layer of a tree: the root, a mount, or a directory that only leads to a mount.
 
     Args:
         fd: The open directory; for the mount of a single file the directory that the file is in.
         read_only: Whether every write is refused.
         name: The file's name in its directory; ``None`` for a directory.
 
-    ``inode`` and ``filetype`` are what a listing shows of it, ``device`` is the file system that it starts on.
+    ``inode`` and ``filetype`` are what a listing shows, ``device`` is the file system that it starts on.
     """
 
     __slots__ = ("device", "fd", "filetype", "inode", "name", "read_only")
@@ -40,9 +40,9 @@ class Layer:
         self.filetype = Filetype.DIRECTORY if name is None else Filetype.REGULAR_FILE
 
     def admit(self, fd: int, device: int | None = None) -> None:
-        """Refuse what was opened on a way through this when it is the kernel's; close it then.
+        """Refuse (and close) a file that was reached through this layer if it belongs to the kernel's file systems.
 
-        A file of the file system that the layer starts on is none: the layer itself would have been refused.
+        A file on the file system that the layer starts on doesn't: the layer itself would have been refused.
 
         Args:
             fd: The descriptor.
@@ -61,9 +61,10 @@ class Place:
 
     Args:
         fd: Its descriptor.
-        position: Where it is; with symbolic links in it when the tree has no mounts, for then nobody needs to know.
-        layer: What it belongs to.
-        owned: Whether the descriptor is closed with the place.
+        position: Its path in the tree; it may contain symbolic links if the tree has no mounts, as it isn't needed
+            then.
+        layer: The layer that it belongs to.
+        owned: Whether the descriptor is closed with this object.
     """
 
     __slots__ = ("fd", "layer", "owned", "position")
@@ -75,21 +76,21 @@ class Place:
         self.owned = owned
 
     def close(self) -> None:
-        """Close the descriptor if it is the place's own."""
+        """Close the descriptor if this object owns it."""
         if self.owned:
             self.owned = False
             os.close(self.fd)
 
 
 class Location:
-    """Where a path leads: a name in an open directory.
+    """The result of resolving a path: a name in an open directory.
 
     Args:
         fd: The directory's descriptor.
         name: The name in it, to be used without following links; ``.`` for the directory itself.
-        position: The place in the tree.
-        layer: What it belongs to.
-        parent: What was opened to get here.
+        position: The position in the tree.
+        layer: The layer that it belongs to.
+        parent: The directory that was opened to get here.
     """
 
     __slots__ = ("_parent", "fd", "layer", "name", "position", "spelled")
@@ -99,25 +100,31 @@ class Location:
         self.name = name
         self.position = position
         self.layer = layer
-        #: The name as the guest spelled it: for a call that never follows the last component, with a slash if there
-        #: was one, for the kernel to judge.
+        #: The name as the guest spelled it, for a call that never follows the last component: with its trailing slash,
+        #: if any, so that the kernel can decide about that.
         self.spelled = name
         self._parent = parent
 
+    def __enter__(self) -> Location:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def is_link(self) -> bool:
-        """Tell whether there is a symbolic link here."""
+        """Return whether there is a symbolic link here."""
         return self._type() == stat.S_IFLNK
 
     def exists(self) -> bool:
-        """Tell whether there is anything here; a link counts, wherever it leads."""
+        """Return whether there is anything here; a link counts, even if it is dangling."""
         return self._type() is not None
 
     def status(self) -> os.stat_result:
-        """Give the metadata of what is here; a link counts.
+        """Return the metadata of the file here; links are not followed.
 
         Raises:
             Refusal: ``ACCES`` where a file system of the kernel's is mounted.
-            OSError: What the kernel says.
+            OSError: The kernel reported an error.
         """
         status = os.stat(self.name, dir_fd=self.fd, follow_symlinks=False)
         if status.st_dev != self.layer.device:
@@ -133,13 +140,13 @@ class Location:
             return None
 
     def refuse_new(self) -> None:
-        """Refuse to make something here: in the place of a mounted file, and, with ``NOTDIR``, of a file by a slash."""
-        if self.layer.name is not None:  # even when the host has taken the file away
+        """Refuse to create a file in place of a mounted one or, with ``NOTDIR``, with a slash after its name."""
+        if self.layer.name is not None:  # even if the host has removed the file
             raise Refusal(Errno.EXIST)
         if self.spelled != self.name and self._type() not in (None, stat.S_IFDIR):
             raise Refusal(Errno.NOTDIR)
 
     def close(self) -> None:
-        """Close what was opened to get here."""
+        """Close the directory that was opened to get here."""
         if self._parent is not None:
             self._parent.close()

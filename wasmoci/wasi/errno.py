@@ -1,4 +1,4 @@
-"""How a call of the guest fails: an errno of WASI, whatever went wrong on the host."""
+"""Maps failures on the host to WASI errno values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wasmoci.wasi.abi import Errno
 
 
 class Refusal(Exception):
-    """A call of the guest that is answered with an errno.
+    """An exception that makes a guest's call return an errno.
 
     Args:
         code: The errno of WASI.
@@ -20,10 +20,10 @@ class Refusal(Exception):
         self.code = code
 
 
-#: What the body of a host function may raise: each becomes an errno, so that a guest never sees an exception.
+#: What a host function may raise: each is mapped to an errno, so that a guest never sees an exception.
 FAILURES = (Refusal, OSError, struct.error, OverflowError, ValueError, MemoryError)
 
-#: The host's errno -> WASI's. What isn't here is reported as ``IO``, as wasmtime does.
+#: The host's errno -> WASI's. Any other is reported as ``IO``, as wasmtime does.
 _HOST_ERRNO: dict[int, int] = {
     getattr(errno, f"E{name}"): getattr(Errno, name)
     for name in vars(Errno)
@@ -32,12 +32,12 @@ _HOST_ERRNO: dict[int, int] = {
 
 
 def errno_of(failure: BaseException) -> int:
-    """Give the errno of WASI for one of :data:`FAILURES`."""
+    """Return the errno of WASI for one of :data:`FAILURES`."""
     if isinstance(failure, Refusal):
         return failure.code
     if isinstance(failure, OSError):
         return _HOST_ERRNO.get(failure.errno or 0, Errno.IO)
-    if isinstance(failure, struct.error):  # a record that reaches past the end of memory
+    if isinstance(failure, struct.error):  # a record beyond the end of memory
         return Errno.FAULT
     if isinstance(failure, MemoryError):
         return Errno.NOMEM

@@ -1,4 +1,4 @@
-"""How a guest ends by itself."""
+"""Defines the exception that ends a guest when it exits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class ProcExit(Exception):
     """The guest called ``proc_exit``.
 
-    Raised through the engine, out of the call that entered the guest; the engine has to let it pass, or to hand it
-    back afterwards.
+    It is raised through the engine, out of the call that entered the guest. The engine has to let it pass, or to raise
+    it again afterwards.
 
     Args:
         code: The exit code, all 32 bits of it, unsigned.

@@ -1,4 +1,4 @@
-"""What a guest's file system consists of: plain descriptions, nothing opened."""
+"""Describes a guest's file system (root, mounts and preopens) without opening anything."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Mount(NamedTuple):
-    """A directory or a single file of the host, laid over a place in a :class:`FileTree`.
+    """A directory or a single file of the host, mounted in a :class:`FileTree`.
 
     Args:
         source: Host path of the directory or file.
-        destination: Guest path, absolute. It need not exist: then it is there all the same, in the guest's eyes only.
+        destination: Guest path, absolute. If it doesn't exist, the guest sees it all the same.
         read_only: Refuse every write.
     """
 
@@ -28,15 +28,15 @@ class Mount(NamedTuple):
 
 
 class FileTree(NamedTuple):
-    """One tree of files, as a container sees it: a root directory with mounts on it.
+    """A tree of files, as a container sees it: a root directory with mounts on it.
 
-    A later mount covers an earlier one at the same place. Symbolic links, absolute ones too, lead to places within the
-    tree, whichever way the guest comes; nothing outside of the root and the mounts' sources is ever reached.
+    A later mount covers an earlier one at the same path. Symbolic links, including absolute ones, are resolved within
+    the tree, however the guest reaches them; nothing outside the root and the sources of the mounts is accessible.
 
     Args:
         root: Host path of the directory that is ``/``.
         read_only: Refuse every write, outside of mounts that are writable.
-        mounts: What lies on top, in order.
+        mounts: The mounts, in order.
     """
 
     root: HostPath
@@ -44,7 +44,7 @@ class FileTree(NamedTuple):
     mounts: Sequence[Mount] = ()
 
     def preopens(self, cwd: str = "/") -> list[Preopen]:
-        """Give the preopens that make this tree a container's: ``/``, each mounted directory, then the current one.
+        """Return the preopens that a container has: ``/``, each mounted directory, then the current one.
 
         Args:
             cwd: Guest path of the current directory, preopened as ``.`` when it isn't ``/``.
@@ -64,11 +64,11 @@ class Preopen(NamedTuple):
 
     Args:
         host_path: Host path of the directory; :meth:`within` takes it from a tree instead.
-        guest_path: What the guest is told that the directory is called.
+        guest_path: The name of the directory for the guest.
         read_only: Refuse every write.
-        tree: The tree that the directory belongs to; without one it is a tree of its own.
+        tree: The tree that the directory belongs to; without one it is a separate tree.
         position: Guest path of the directory in that tree.
-        fallback: What isn't found from here is looked up from ``/`` of the tree; see :meth:`within`.
+        fallback: Paths that don't exist from here are looked up from ``/`` of the tree; see :meth:`within`.
     """
 
     host_path: HostPath
@@ -80,12 +80,12 @@ class Preopen(NamedTuple):
 
     @classmethod
     def within(cls, tree: FileTree, position: str, *, guest_path: str | None = None, fallback: bool = False) -> Preopen:
-        """Preopen a directory of a tree that several preopens share.
+        """Return a preopen of a directory in a tree that several preopens share.
 
         Args:
             tree: The tree.
             position: Guest path of the directory in the tree.
-            guest_path: What the guest is told; ``position`` when not given.
+            guest_path: The name for the guest; ``position`` by default.
             fallback: A path that doesn't exist from here, or whose parent doesn't when it is to be created, is looked
                 up again from ``/``. Meant for the preopen ``.``: the C library of WASI cuts ``/`` and ``./`` off the
                 names of preopens and off every path alike, and with both ``/`` and ``.`` preopened asks the last of

@@ -1,4 +1,4 @@
-"""Descriptors of what is in the guest's file system."""
+"""Descriptors of open files and directories."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class File(Descriptor):
         self.read_only = read_only
 
     def refusal(self, right: int) -> int:
-        """Say that it is no directory, or that a right is missing."""
+        """Return the errno for using a file as a directory, or for a missing right."""
         if right & Rights.PATH_OPEN:
             return Errno.NOTDIR
         return Errno.BADF if right & ~Rights.FILE else super().refusal(right)
 
     def readv(self, buffers: list[memoryview]) -> int:
-        """Read at the position and move it."""
+        """Read at the position, and move it."""
         return os.readv(self.fd, buffers)
 
     def writev(self, buffers: list[memoryview]) -> int:
         """Write at the position, or with ``APPEND`` at the end, and move it."""
-        if len(buffers) == 1:  # a third less time
+        if len(buffers) == 1:  # saves a third of the time
             return os.write(self.fd, buffers[0])
         return os.writev(self.fd, buffers)
 
     def fileno(self) -> int:
-        """Give the host's descriptor."""
+        """Return the host's descriptor."""
         return self.fd
 
     def close(self) -> None:
@@ -57,13 +57,14 @@ class File(Descriptor):
 
 
 class Directory(Descriptor):
-    """A directory: where paths start.
+    """An open directory, from which paths are resolved.
 
     Args:
         place: The open directory.
-        resolver: What resolves paths in its tree.
-        guest_path: What the guest was told it is called, if it is preopened.
-        fallback: Where what isn't found here is looked up, see :meth:`wasmoci.wasi.Preopen.within`.
+        resolver: Resolves paths in its tree.
+        guest_path: Its name for the guest, if it is preopened.
+        fallback: The directory in which to look up paths that don't exist here; see
+            :meth:`wasmoci.wasi.Preopen.within`.
     """
 
     __slots__ = ("_fallback", "guest_path", "listing", "place", "resolver")
@@ -86,14 +87,14 @@ class Directory(Descriptor):
         self._fallback = fallback
 
     def refusal(self, right: int) -> int:
-        """Say that it is a directory, or that a right is missing."""
+        """Return the errno for using a directory as a file, or for a missing right."""
         if right & ~Rights.DIRECTORY:
             return Errno.BADF
-        # Truncating without the right to is what wasmtime used to call not permitted; tests rely on it.
+        # Older wasmtimes return PERM for truncating without the right to it; tests rely on that.
         return Errno.PERM if right & ~self.rights == Rights.PATH_FILESTAT_SET_SIZE else Errno.NOTCAPABLE
 
     def open(self, path: bytes, flags: int, *, follow: bool, mode: int = 0) -> tuple[int, Position, Layer]:
-        """Open what a path leads to, as :meth:`Resolver.open`."""
+        """Open the file at a path, like :meth:`Resolver.open`."""
         try:
             return self.resolver.open(self.place, path, flags, follow=follow, mode=mode)
         except FileNotFoundError:
@@ -102,15 +103,15 @@ class Directory(Descriptor):
             return self.resolver.open(self._fallback, path, flags, follow=follow, mode=mode)
 
     def locate(self, path: bytes, *, follow: bool = False) -> Location:
-        """Find something that is to be there, as :meth:`Resolver.locate`."""
+        """Locate an existing file, like :meth:`Resolver.locate`."""
         return self._search(lambda place: self.resolver.locate(place, path, follow=follow), existing=True)
 
     def locate_old(self, path: bytes) -> Location:
-        """Find something to be removed or renamed, as :meth:`Resolver.locate_new` does."""
+        """Locate a file to be removed or renamed, like :meth:`Resolver.locate_new`."""
         return self._search(lambda place: self.resolver.locate_new(place, path), existing=True)
 
     def locate_new(self, path: bytes) -> Location:
-        """Find where something is to be made, as :meth:`Resolver.locate_new`."""
+        """Locate a file to be created, like :meth:`Resolver.locate_new`."""
         return self._search(lambda place: self.resolver.locate_new(place, path), existing=False)
 
     def _search(self, find: Callable[[Place], Location], *, existing: bool) -> Location:

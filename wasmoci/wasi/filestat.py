@@ -1,4 +1,4 @@
-"""``$filestat`` from the host's ``stat``, and the setting of times."""
+"""Converts the host's ``stat`` to ``$filestat``, and sets the times of files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from wasmoci.wasi.abi import FILESTAT, U64, Errno, Filetype, Fstflags
 from wasmoci.wasi.errno import Refusal
 
-#: Sockets and FIFOs have no type of their own here; wasmtime calls both unknown.
+#: Sockets and FIFOs have no type of their own here; wasmtime reports both as unknown.
 _FILETYPES = {
     stat.S_IFREG: Filetype.REGULAR_FILE,
     stat.S_IFDIR: Filetype.DIRECTORY,
@@ -20,12 +20,12 @@ _FILETYPES = {
 
 
 def filetype(mode: int) -> int:
-    """Give the ``$filetype`` of a host's ``st_mode``."""
+    """Return the ``$filetype`` of a host's ``st_mode``."""
     return _FILETYPES.get(stat.S_IFMT(mode), Filetype.UNKNOWN)
 
 
 def pack(status: os.stat_result) -> bytes:
-    """Give the ``$filestat`` of a host's ``stat``."""
+    """Return the ``$filestat`` of a host's ``stat`` result."""
     return FILESTAT.pack(
         status.st_dev & U64,
         status.st_ino & U64,
@@ -39,14 +39,14 @@ def pack(status: os.stat_result) -> bytes:
 
 
 def check_flags(flags: int) -> None:
-    """Refuse what no ``$fstflags`` can be: unknown bits, and a time that is both given and now."""
+    """Refuse invalid ``$fstflags``: unknown bits, and a time that is both given and now."""
     both = (Fstflags.ATIM | Fstflags.ATIM_NOW, Fstflags.MTIM | Fstflags.MTIM_NOW)
     if flags & ~Fstflags.ALL or any(flags & mask == mask for mask in both):
         raise Refusal(Errno.INVAL)
 
 
 def set_times(target: int | bytes, flags: int, atim: int, mtim: int, *, dir_fd: int | None = None) -> None:
-    """Set the times that the flags name.
+    """Set the times that the flags select.
 
     Args:
         target: The host's descriptor, or a name in the directory ``dir_fd``, which is not followed.
@@ -56,11 +56,11 @@ def set_times(target: int | bytes, flags: int, atim: int, mtim: int, *, dir_fd: 
         dir_fd: The directory of a name.
 
     Raises:
-        OSError: What the kernel says.
+        OSError: The kernel reported an error.
     """
     follow = isinstance(target, int)
     if flags == Fstflags.ATIM_NOW | Fstflags.MTIM_NOW:
-        # Needs the permission to write; setting a time that is given takes the owner.
+        # The current time needs write permission; any other time needs the owner.
         os.utime(target, dir_fd=dir_fd, follow_symlinks=follow)
         return
     current = os.stat(target, dir_fd=dir_fd, follow_symlinks=follow)

@@ -1,4 +1,4 @@
-"""What the host functions share: the guest's memory and what the guest was given."""
+"""The state that the host functions share: the guest's memory, arguments, environment, descriptors and clocks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Host:
-    """One guest's host.
+    """The state of one guest.
 
     Args:
         args: The guest's arguments, each without NUL bytes.
         environ: Its environment, as ``NAME=value``.
         table: Its descriptors.
-        clocks: Its time.
-        random: Its random bytes: given a size, that many.
+        clocks: Its clocks.
+        random: Returns as many random bytes as requested.
     """
 
     def __init__(
@@ -36,5 +36,5 @@ class Host:
         self.table = table
         self.clocks = clocks
         self.random = random
-        #: Gives the guest's whole memory; fetched anew by each call, for the memory may have moved.
+        #: Returns the guest's whole memory; called by each host function, because the memory may have moved.
         self.view: Callable[[], memoryview] = NoMemory().view

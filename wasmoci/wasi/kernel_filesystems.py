@@ -1,7 +1,7 @@
-"""The kernel's own file systems, of which a guest gets nothing, whichever way it comes to one.
+"""Recognises files of the kernel's own file systems, such as procfs, to which guests get no access.
 
-What is there is no file but a way into the kernel and its processes: in procfs the memory, the environment and the descriptors of
-the engine's own. They are told by what the kernel says of an open file, never by a path.
+Such files give access to the kernel and its processes: procfs has the memory, the environment and the descriptors of
+the engine's own process. They are recognised by the kernel's information on an open file, never by a path.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ NAMES = {
     0x9FA1: "openpromfs",
     0x9FA2: "usbdevfs",
 }
-#: That of the devices is told by its name alone: its magic number is that of tmpfs.
+#: devtmpfs is recognised by its name alone: its magic number is that of tmpfs.
 _MOUNTED = frozenset({*NAMES.values(), "devtmpfs"})
 _MOUNTS = "/proc/self/mountinfo"
 
 
 class MountPoint(NamedTuple):
-    """Where a file system is mounted.
+    """A mounted file system.
 
     Args:
-        identifier: The kernel's number for the mount.
+        identifier: The kernel's mount ID.
         device: Its ``st_dev``.
-        path: The place, as this process sees it.
+        path: The mount point, as this process sees it.
         kind: The file system's name.
     """
 
@@ -70,12 +70,12 @@ class MountPoint(NamedTuple):
 
     @property
     def is_kernels(self) -> bool:
-        """Whether it is the kernel's own; that of the devices counts as such."""
+        """Whether it is one of the kernel's own; devtmpfs counts as one."""
         return self.kind in _MOUNTED
 
 
 def mount_points() -> list[MountPoint]:
-    """Give what is mounted in this process's mount namespace.
+    """Return the mounts of this process's mount namespace.
 
     Raises:
         OSError: procfs isn't mounted for this process itself.
@@ -93,7 +93,7 @@ def mount_points() -> list[MountPoint]:
 
 
 def mount_of(fd: int) -> int:
-    """Give the kernel's number for the mount that an open file was reached through.
+    """Return the mount ID of the mount through which a file was opened.
 
     Raises:
         OSError: procfs isn't mounted for this process itself.
@@ -104,10 +104,10 @@ def mount_of(fd: int) -> int:
 
 
 def filesystem_of(fd: int) -> str | None:
-    """Give the name of the kernel's file system that an open file belongs to; ``None`` when it belongs to another.
+    """Return the name of the kernel's file system that an open file belongs to; ``None`` for any other file system.
 
     Args:
-        fd: Its descriptor; one with ``O_PATH`` will do.
+        fd: Its descriptor, which may be one with ``O_PATH``.
 
     Raises:
         OSError: As ``fstatfs(2)`` says.
@@ -118,7 +118,7 @@ def filesystem_of(fd: int) -> str | None:
 @functools.cache
 def _calls() -> ModuleType:
     try:
-        from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+        from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
     except ImportError as error:
         raise EngineUnavailable(
             f"nobody can tell in this interpreter which files are the kernel's: {error}",
@@ -128,7 +128,7 @@ def _calls() -> ModuleType:
 
 
 def refuse(fd: int) -> None:
-    """Refuse a file of the kernel's, with ``ACCES``.
+    """Refuse a file of the kernel's file systems, with ``ACCES``.
 
     Args:
         fd: Its descriptor, which stays open.
@@ -142,25 +142,25 @@ def _plain(path: bytes) -> bytes:
 
 
 class Devices:
-    """Which of the kernel's file systems files belong to, by what ``stat`` says of them.
+    """Determines the kernel's file system that a file belongs to from its ``stat`` result.
 
-    What is mounted is read once, and only for a file that isn't on a disk.
+    The table of mounts is read once, and only for a file that isn't on a disk.
     """
 
     def __init__(self) -> None:
         self._kinds: dict[int, str | None] | None = None
 
     def kind(self, path: str | os.PathLike[str], device: int) -> str | None:
-        """Give the name of the kernel's file system that a file belongs to; ``None`` when it belongs to another.
+        """Return the name of the kernel's file system that a file belongs to; ``None`` for any other file system.
 
         Args:
             path: Its host path.
             device: Its ``st_dev``.
 
         Raises:
-            OSError: What the kernel says.
+            OSError: The kernel reported an error.
         """
-        if os.major(device):  # a disk's; the kernel's have no number of their own
+        if os.major(device):  # a disk; the kernel's file systems have no major number
             return None
         if self._kinds is None:
             try:
@@ -169,7 +169,7 @@ class Devices:
                 self._kinds = {}
         if device in self._kinds:
             return self._kinds[device]
-        # A part of a file system with a number of its own, what is mounted for another process, or procfs isn't mounted here.
+        # A subvolume with a device number of its own, a mount in another mount namespace, or procfs isn't mounted here.
         fd = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
         try:
             return filesystem_of(fd)

@@ -1,6 +1,7 @@
-"""Listing a directory piece by piece, with the kernel's own positions as the guest's cookies.
+"""Lists a directory in parts, with the kernel's own positions as the guest's cookies.
 
-So a listing of any length holds one piece of it, a cookie stays valid while entries come and go, and a guest may go back to any.
+So a listing of any length needs constant memory, and a guest may continue at any cookie, even after entries were added
+or removed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 15  # bytes of the kernel's records that are read at once
 _RECORD = struct.Struct("=QqHB")  # struct linux_dirent64, up to the name
-_OWN = 1 << 63  # marks the cookies of what isn't the kernel's, whose positions are never negative
-_UNKNOWN = 0  # the type of an entry, of a file system that doesn't tell
+_OWN = 1 << 63  # marks the cookies of our own entries; the kernel's positions are never negative
+_UNKNOWN = 0  # the type of an entry on a file system that doesn't provide it
 _TYPES = {
     2: Filetype.CHARACTER_DEVICE,
     4: Filetype.DIRECTORY,
@@ -32,7 +33,7 @@ _TYPES = {
 
 
 class Listing:
-    """The listing of one open directory, whose position it moves.
+    """The listing of one open directory, which uses the descriptor's position.
 
     Args:
         fd: The host's descriptor, open to read.
@@ -47,16 +48,16 @@ class Listing:
         self._begin()
 
     def read(self, cookie: int, where: memoryview) -> int:
-        """Write what follows a cookie, as the guest gets it, cut where the buffer ends; give how many bytes it was.
+        """Write the entries after a cookie in the guest's format, truncated to the buffer; return the number of bytes.
 
         Raises:
             Refusal: ``ILSEQ`` for a name that isn't UTF-8.
-            OSError: What the kernel says.
+            OSError: The kernel reported an error.
         """
         if cookie not in self._starts or cookie == 0:
             self._go_to(cookie)
         start = self._starts.get(cookie)
-        if start is None:  # it was never given
+        if start is None:  # the cookie was never issued
             return 0
         done = 0
         while True:
@@ -75,8 +76,8 @@ class Listing:
             self._wanted = cookie
 
     def _begin(self) -> None:
-        """Have what the kernel doesn't list, or lists otherwise; its own entries come from their beginning."""
-        # The parent's inode is the directory's own: what is above a preopen is no business of the guest's.
+        """Prepare the entries that the kernel doesn't list, or lists differently; restart the kernel's own."""
+        # The parent's inode is the directory's own: the guest learns nothing about what is above a preopen.
         inode = os.fstat(self._fd).st_ino
         entries = [(b".", inode, Filetype.DIRECTORY), (b"..", inode, Filetype.DIRECTORY)]
         entries += [(name, layer.inode, layer.filetype) for name, layer in self._mounted.items()]
@@ -85,10 +86,10 @@ class Listing:
         self._at, self._wanted = -1, 0
 
     def _advance(self) -> bool:
-        """Have the next piece; False where there is none."""
-        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415 - ctypes, which few guests need
+        """Read the next part; return False at the end."""
+        from wasmoci.wasi.syscalls import getdents  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
-        # A file system may lose its way at a position, but never while it goes on.
+        # Seeking to a position may fail on some file systems; reading on never does.
         if self._at != self._wanted:
             os.lseek(self._fd, self._wanted, os.SEEK_SET)
             self._at = self._wanted
@@ -105,7 +106,7 @@ class Listing:
         return False
 
     def _parse(self, records: bytes) -> Iterator[tuple[int, bytes, int, int]]:
-        """Give the next cookie, the name, the inode and the ``$filetype`` of each entry."""
+        """Yield the next cookie, the name, the inode and the ``$filetype`` of each entry."""
         start = 0
         while start < len(records):
             inode, following, length, kind = _RECORD.unpack_from(records, start)
@@ -119,7 +120,7 @@ class Listing:
     def _filetype(self, name: bytes) -> int:
         try:
             return filetype(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
-        except FileNotFoundError:  # gone in the meantime
+        except FileNotFoundError:  # removed meanwhile
             return Filetype.UNKNOWN
 
     def _keep(self, entries: list[tuple[int, bytes, int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""The guest's linear memory, as an engine offers it, and the reading of what a hostile guest points at."""
+"""Accesses the guest's linear memory, and reads the buffers and paths that untrusted pointers refer to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from wasmoci.wasi.errno import Refusal
 if TYPE_CHECKING:
     from typing import Protocol
 else:
-    Protocol = object  # all that it is here; typing takes milliseconds to be imported
+    Protocol = object  # sufficient at run time; importing typing takes milliseconds
 
-#: As many buffers as one call takes; the limit of Linux for ``readv`` and ``writev``.
+#: The maximum number of buffers in one call; the limit of Linux for ``readv`` and ``writev``.
 IOV_MAX = 1024
 
 #: A path longer than this is refused unread; the limit of Linux, with its terminating NUL.
@@ -19,28 +19,28 @@ PATH_MAX = 4096
 
 
 class Memory(Protocol):
-    """What an engine has to offer of a guest's memory.
+    """The interface of an engine to a guest's memory.
 
     ``memory.grow`` may move the memory, so the view is fetched anew in each call of the guest and never kept.
     """
 
     def view(self) -> memoryview:
-        """Give the whole current memory, writable, as bytes; an empty view when the guest has none."""
+        """Return the whole current memory, writable, as bytes; an empty view when the guest has none."""
 
 
 class NoMemory:
-    """The memory of a guest that exports none, and of one that isn't bound yet: every pointer is out of bounds."""
+    """The memory of a guest that exports none, or that isn't bound yet: every pointer is out of bounds."""
 
     def view(self) -> memoryview:
-        """Give an empty view."""
+        """Return an empty view."""
         return memoryview(bytearray())
 
 
 def region(view: memoryview, pointer: int, length: int) -> memoryview:
-    """Cut ``length`` bytes at ``pointer`` out of the guest's memory.
+    """Return a view of ``length`` bytes at ``pointer`` in the guest's memory.
 
     Raises:
-        Refusal: ``FAULT`` when they are not all inside.
+        Refusal: ``FAULT`` when they are not all inside the memory.
     """
     start = pointer & U32
     end = start + (length & U32)
@@ -50,11 +50,11 @@ def region(view: memoryview, pointer: int, length: int) -> memoryview:
 
 
 def buffers(view: memoryview, pointer: int, count: int) -> list[memoryview]:
-    """Give the buffers of an array of ``$iovec`` or ``$ciovec``.
+    """Return the buffers of an array of ``$iovec`` or ``$ciovec``.
 
     Raises:
         Refusal: ``FAULT`` when the array or a buffer isn't inside the memory; ``INVAL`` when there are more than
-            :data:`IOV_MAX` of them, or more bytes than a ``$size`` counts.
+            :data:`IOV_MAX` of them, or more bytes in total than a ``$size`` can hold.
     """
     pointer &= U32
     size = len(view)
@@ -82,7 +82,7 @@ def buffers(view: memoryview, pointer: int, count: int) -> list[memoryview]:
 
 
 def path(view: memoryview, pointer: int, length: int) -> bytes:
-    """Read a path that the guest hands over.
+    """Read a path from the guest's memory.
 
     Raises:
         Refusal: ``FAULT`` out of bounds, ``NAMETOOLONG`` from :data:`PATH_MAX` on, ``ILSEQ`` when it isn't UTF-8,
@@ -101,7 +101,7 @@ def path(view: memoryview, pointer: int, length: int) -> bytes:
 
 
 def check_utf8(text: bytes) -> None:
-    """Refuse what isn't UTF-8, with ``ILSEQ``: every string of WASI is."""
+    """Refuse a name that isn't UTF-8, with ``ILSEQ``: every string of WASI is UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

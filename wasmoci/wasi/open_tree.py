@@ -1,4 +1,4 @@
-"""A :class:`~wasmoci.wasi.file_tree.FileTree` with its directories open, ready to resolve a guest's paths."""
+"""Opens the directories of a :class:`~wasmoci.wasi.file_tree.FileTree`, ready to resolve a guest's paths."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from wasmoci.wasi.file_tree import FileTree, Mount
 
 
-class Namespace:
-    """An open tree: its root, and what is mounted where.
+class OpenTree:
+    """An open tree: its root and its mounts.
 
     Args:
         tree: The description.
 
     Raises:
-        InvalidInput: The root isn't a directory, or is the kernel's.
-        InvalidMount: A mount's source isn't there, or is the kernel's, or its destination can't be one.
+        InvalidInput: The root isn't a directory, or belongs to the kernel's file systems.
+        InvalidMount: A mount's source doesn't exist, or belongs to the kernel's file systems, or its destination is
+            invalid.
     """
 
     def __init__(self, tree: FileTree) -> None:
@@ -49,7 +50,7 @@ class Namespace:
         self._mounted: dict[Position, dict[bytes, Layer]] = {}
         for position, layer in self.layers.items():
             self._mounted.setdefault(position[:-1], {})[position[-1]] = layer
-        #: No write can succeed anywhere, which is known without looking a path up.
+        #: Whether no write can succeed anywhere, which is known without resolving a path.
         self.immutable = all(layer.read_only for layer in (self.root.layer, *self.layers.values()))
 
     def close(self) -> None:
@@ -58,15 +59,15 @@ class Namespace:
             os.close(self._open.pop())
 
     def is_kept(self, position: Position) -> bool:
-        """Tell whether a place can't be removed or renamed: it is a mount, or has a mount beneath it."""
+        """Return whether a file can't be removed or renamed, because it is a mount or has a mount beneath it."""
         return position in self._kept
 
     def mounted_in(self, position: Position) -> dict[bytes, Layer]:
-        """Give what is mounted directly in a directory, by name."""
+        """Return the mounts directly in a directory, by name."""
         return self._mounted.get(position, {})
 
     def meets_mount(self, start: Position, names: list[bytes]) -> bool:
-        """Tell whether a path without links and ``..`` comes to a mount."""
+        """Return whether a path without links and ``..`` leads to a mount."""
         position = start
         for name in names:
             position = (*position, name)
@@ -102,7 +103,7 @@ class Namespace:
             raise InvalidMount(
                 f"{os.fspath(mount.source)} can't be mounted at {mount.destination}: that is a link to the root itself"
             )
-        # As on Linux, what was mounted beneath is covered.
+        # As on Linux, earlier mounts beneath are covered.
         if position in self._kept:
             self.layers = {p: other for p, other in self.layers.items() if p[: len(position)] != position}
             self._kept = {p[:end] for p in self.layers for end in range(1, len(p) + 1)}
@@ -132,7 +133,7 @@ class Namespace:
         return Layer(self._keep(directory), read_only=mount.read_only, name=name)
 
     def _settle(self, names: list[bytes]) -> Position:
-        """Find the place of a mount: follow the links on its way, and invent the directories that aren't there."""
+        """Return the destination of a mount: follow the links on its path; missing directories become virtual."""
         if self._is_there(names):
             return tuple(names)
         position: Position = ()
@@ -153,8 +154,8 @@ class Namespace:
         return position
 
     def _is_there(self, names: list[bytes]) -> bool:
-        """Tell whether the kernel finds the place of a mount, without a link or another mount on its way."""
-        from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which few need
+        """Return whether the kernel can open a mount's destination, without a link or another mount on its path."""
+        from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
         if not syscalls.openat2_available() or self.meets_mount((), names):
             return False
@@ -166,18 +167,18 @@ class Namespace:
         return True
 
     def _empty_directory(self) -> int:
-        """Open a directory in which nothing can ever be found or made: one that exists no more, unless one is kept."""
+        """Open a directory in which nothing can be found or created: a deleted one, unless one was set."""
         if _kept_empty:
             descriptor = os.dup(_kept_empty[0])
             self._open.append(descriptor)
             return descriptor
-        from tempfile import mkdtemp  # noqa: PLC0415 - slow to import, and seldom needed
+        from tempfile import mkdtemp  # noqa: PLC0415  5 ms of each start, and seldom needed
 
         path = mkdtemp(prefix="wasmoci-")
         try:
             fd = os.open(path, PASS)
             self._open.append(fd)
-            # Where others may write to the directory above it, another one could have been put in its place.
+            # Where others may write to the parent directory, they could have replaced it.
             if os.fstat(fd).st_uid != os.geteuid() or os.listdir(f"/proc/self/fd/{fd}"):  # noqa: PTH208
                 raise OSError(errno.EPERM, "another user has replaced a temporary directory")
         finally:
@@ -189,10 +190,10 @@ _kept_empty: list[int] = []
 
 
 def keep_empty_directory(descriptor: int) -> None:
-    """Have all namespaces of this process take an empty directory for what isn't there, where they can make none.
+    """Set an empty directory for all namespaces of this process, to stand for missing ones where none can be created.
 
     Args:
-        descriptor: Of a directory in which nothing can be made.
+        descriptor: A descriptor of a directory in which nothing can be created.
     """
     _kept_empty[:] = [descriptor]
 

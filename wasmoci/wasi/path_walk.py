@@ -1,10 +1,10 @@
-"""Resolving a path one component at a time, never letting the kernel follow a link.
+"""Resolves a path one component at a time, without ever letting the kernel follow a link.
 
-This finds its way through mounts and through links that lead out of the directory where a path starts, and does all of
-the resolving where ``openat2`` is missing. Each directory on the way is opened with ``O_NOFOLLOW`` and kept on a stack,
-so ``..`` goes back to what was passed, not to what the kernel holds for the parent by now: a directory that is moved
-or replaced while the walk is on can lead it astray within the tree, never out of it. Of a long way only the last directories are
-held open; to go back further, the way is gone once more.
+This resolves paths through mounts and links that leave the directory where a path starts, and all paths where
+``openat2`` is missing. Each directory on the path is opened with ``O_NOFOLLOW`` and kept on a stack, so that ``..``
+returns to the directory that was passed, not to the kernel's current parent: a directory that is moved or replaced
+during the walk can lead it to another place in the tree, but never out of it. Only the last directories of a long path
+are kept open; to return further, the path is walked again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from wasmoci.wasi.errno import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: As many links as Linux follows in one path.
+#: The maximum number of links in one path, as on Linux.
 MAX_LINKS = 40
 
-#: What is deeper can't be opened or passed through, which bounds what is kept of each open directory.
+#: The maximum depth of a directory, which bounds the memory of each open directory.
 MAX_DEPTH = 4096
 
 
-#: How many directories of a walk are open at once: a path may have two thousand of them, and the process few descriptors.
+#: How many directories of a walk are open at once: a path may have two thousand of them, and the process few
+#: descriptors.
 _MOST_OPEN = 32
 
 
-_SHUT = -1  # the descriptor of a place that isn't open for now
+_SHUT = -1  # stands for the descriptor of a directory that is closed for now
 
 
 def components(path: bytes) -> tuple[list[bytes], bool]:
-    """Split a path into its names, and tell whether it can only mean a directory (``a/``, ``a/.``, ``a/..``)."""
+    """Split a path into its names, and return whether it can only mean a directory (``a/``, ``a/.``, ``a/..``)."""
     names = path.split(b"/")
     return [name for name in names if name and name != b"."], names[-1] in (b"", b".", b"..")
 
@@ -45,7 +46,7 @@ class Walk:
     """One walk through a tree.
 
     Args:
-        layers: What is mounted where.
+        layers: The mounts, by position.
         root: The root of the tree.
         start: The directory that the path starts from.
     """
@@ -55,26 +56,26 @@ class Walk:
         self._root = root
         self._start = start
         self._stack = [_borrowed(start)]
-        self._open: collections.deque[int] = collections.deque()  # where in the stack those are that were opened for it
-        self._above_start = False  # whether the bottom of the stack is the root of the tree, not the start
+        self._open: collections.deque[int] = collections.deque()  # the indices in the stack of directories to close
+        self._above_start = False  # whether the bottom of the stack is the root of the tree instead of the start
         self._links = 0
 
     def directory(self, names: Iterable[bytes]) -> Place:
-        """Open the directory that a path leads to, with the permission to pass through it only."""
+        """Open the directory at a path, for traversal only."""
         self._walk(names, must_be_directory=True, follow=True)
         return self._stack.pop()
 
     def locate(self, names: Iterable[bytes], *, must_be_directory: bool, follow: bool) -> Location:
-        """Find the directory and the name that a path leads to.
+        """Locate the directory and the name at a path.
 
         Args:
             names: The path's components; ``..`` among them never leads above the start.
-            must_be_directory: Resolve the last component, too, to an open directory.
-            follow: Follow the last component when it is a link.
+            must_be_directory: Resolve the last component to an open directory as well.
+            follow: Follow the last component if it is a link.
 
         Raises:
             Refusal: ``PERM`` for a ``..`` above the start, ``LOOP`` after too many links, ``NOTDIR``.
-            OSError: What the kernel says.
+            OSError: The kernel reported an error.
         """
         name = self._walk(names, must_be_directory=must_be_directory, follow=follow)
         place = self._stack.pop()
@@ -87,8 +88,8 @@ class Walk:
         return Location(layer.fd, layer.name or b".", position, layer, place)
 
     def _walk(self, names: Iterable[bytes], *, must_be_directory: bool, follow: bool) -> bytes | None:
-        """Walk until only the last directory is on the stack; give the name that comes after it."""
-        # What is still to be walked, the next name last, each with whether it is the guest's own word or a link's.
+        """Walk until only the last directory is on the stack; return the name that follows it."""
+        # The names still to be walked in reverse order, each with whether the guest or a link has given it.
         pending = [(name, True) for name in names][::-1]
         try:
             while pending:
@@ -126,7 +127,7 @@ class Walk:
         self._above_start = True
 
     def _up(self, pending: list[tuple[bytes, bool]], *, is_own: bool) -> None:
-        """Go to the parent: by the guest's own ``..`` not above the start, by a link's not above the root."""
+        """Go to the parent: for the guest's own ``..`` not above the start, for a link's not above the root."""
         if len(self._stack) > 1:
             self._stack.pop().close()
             if self._open and self._open[-1] == len(self._stack):
@@ -135,13 +136,13 @@ class Walk:
                 self._return()
         elif is_own:
             raise Refusal(Errno.PERM)
-        elif not self._above_start:  # by way of the root, for the parents of the start are not open
+        elif not self._above_start:  # through the root, because the parents of the start are not open
             pending += [(name, False) for name in reversed((*self._start.position, b".."))]
             self._restart()
-            self._count_link()  # one that led here: the detour must end as well
+            self._count_link()  # the one that led here, so that the detour ends as well
 
     def _down(self, name: bytes) -> bytes | None:
-        """Go to a directory; when the name is a link, stay and give what it links to."""
+        """Go to a directory; if the name is a link, stay and return its target."""
         here = self._stack[-1]
         position = (*here.position, name)
         if len(position) > MAX_DEPTH:
@@ -167,7 +168,7 @@ class Walk:
         return None
 
     def _hold(self, index: int) -> None:
-        """Have a place of the stack among those that are open, and shut the first of them when they are too many."""
+        """Record an entry of the stack as open, and close the first one when there are too many."""
         self._open.append(index)
         if len(self._open) > _MOST_OPEN:
             place = self._stack[self._open.popleft()]
@@ -175,7 +176,7 @@ class Walk:
             place.fd = _SHUT
 
     def _return(self) -> None:
-        """Open the last place of the stack again, from the nearest before it that is open."""
+        """Reopen the last directory of the stack, from the nearest one before it that is open."""
         last = len(self._stack) - 1
         nearest = next(index for index in range(last, -1, -1) if self._stack[index].fd != _SHUT)
         for index in range(nearest + 1, last + 1):
@@ -186,7 +187,7 @@ class Walk:
             self._hold(index)
 
     def _link(self, name: bytes) -> bytes | None:
-        """Give what a name here links to, going to the root if that is where it leads; ``None`` when it is no link."""
+        """Return the target of a link, and go to the root if it is absolute; ``None`` when the name isn't a link."""
         here = self._stack[-1]
         if (*here.position, name) in self._layers:
             return None

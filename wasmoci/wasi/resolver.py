@@ -1,4 +1,4 @@
-"""Finding what a guest's path means: in one call of the kernel where that can do it, step by step where it can't."""
+"""Resolves a guest's paths, in one system call (``openat2``) where possible, otherwise component by component."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from wasmoci.wasi.path_walk import MAX_DEPTH, Walk, components
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmoci.wasi.open_tree import Namespace
+    from wasmoci.wasi.open_tree import OpenTree
 
-#: The positions that come of the kernel's resolving have the guest's words in them, like the name of a link to ``.``. So
-#: that they don't grow without end, a position that gets so long is walked to, which leaves only what is really there.
+#: A position from the kernel's resolution contains names as the guest wrote them, such as that of a link to ``.``. To
+#: keep it from growing indefinitely, a position that gets longer than this is resolved by a walk, which leaves only
+#: real directories.
 _PLAIN_DEPTH = 256
 
-#: What openat2 says of a path that it may not decide on: one with links, that leaves the directory, or that changes.
+#: Errors of openat2 for paths that it can't decide: those with links, that leave the directory, or that change.
 _UNDECIDED = {errno.ELOOP, errno.EXDEV, errno.EAGAIN}
 
-#: What may be the file's own answer, and is that of a seccomp filter that was not there before.
+#: Errors that may come from the file itself, or from a seccomp filter that was installed later.
 _FORBIDDEN = {errno.EPERM, errno.ENOSYS}
 
 
 class Resolver:
     """Resolves paths in one tree.
 
-    ``openat2`` is asked first. From the root of a tree without mounts it resolves with ``RESOLVE_IN_ROOT``, so absolute
-    links stay inside; from another directory with ``RESOLVE_BENEATH``, and a path that turns out to leave it by way of
-    a link is walked. In a tree with mounts, of which the kernel knows nothing, it takes the paths that neither meet a
-    link nor a mount. A path with ``..`` in it is always walked.
+    ``openat2`` is tried first. From the root of a tree without mounts it resolves with ``RESOLVE_IN_ROOT``, so absolute
+    links stay inside; from another directory with ``RESOLVE_BENEATH``, and a path that turns out to leave it through a
+    link is walked. In a tree with mounts, which the kernel doesn't know, it is used for the paths that contain neither
+    a link nor a mount. A path with ``..`` is always walked.
 
     Args:
-        namespace: The open tree.
+        tree: The open tree.
         use_openat2: ``False`` walks every path, as on kernels without ``openat2``.
     """
 
-    def __init__(self, namespace: Namespace, *, use_openat2: bool = True) -> None:
-        self.namespace = namespace
+    def __init__(self, tree: OpenTree, *, use_openat2: bool = True) -> None:
+        self.tree = tree
         self._openat2 = None
         if use_openat2:
             try:
-                from wasmoci.wasi import syscalls  # noqa: PLC0415 - ctypes, which importing this package shall not cost
+                from wasmoci.wasi import syscalls  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
             except ImportError:  # no ctypes, as in a sub-interpreter of Python 3.12 with a GIL of its own
                 return
             if syscalls.openat2_available():
@@ -59,26 +60,26 @@ class Resolver:
     def open(
         self, start: Place, path: bytes, flags: int, *, follow: bool, mode: int = 0
     ) -> tuple[int, Position, Layer]:
-        """Open what a path leads to; give its descriptor, where it is and what it belongs to.
+        """Open the file at a path; return its descriptor, its position and its layer.
 
         Args:
             start: The directory that the path starts from.
             path: The guest's path.
-            flags: As for ``open(2)``; anything that would write is refused where that is not allowed.
-            follow: Follow the last component when it is a link.
+            flags: As for ``open(2)``; flags that write are refused where that is not allowed.
+            follow: Follow the last component if it is a link.
             mode: The permissions of a file that is created.
 
         Raises:
-            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write where there may be none; ``ACCES`` for
-                what is the kernel's.
-            OSError: What the kernel says.
+            Refusal: ``PERM`` for a path that leaves ``start`` by itself, and for a write to something read-only;
+            ``ACCES`` for a file of the kernel's file systems.
+            OSError: The kernel reported an error.
         """
         names, must_be_directory = components(path)
         _refuse_absolute(path)
         if flags & os.O_CREAT and flags & os.O_EXCL:
-            follow = False  # whatever is there, even a link, is in the way
+            follow = False  # an existing file, even a link, is an error
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        if writes and self.namespace.immutable:
+        if writes and self.tree.immutable:
             raise Refusal(Errno.PERM)
         if not (writes and start.layer.read_only):
             flags_here = flags if follow else flags | os.O_NOFOLLOW
@@ -86,7 +87,7 @@ class Resolver:
             if fd is not None:
                 return fd, start.position + tuple(names), start.layer
         if flags & os.O_CREAT and _names_with_slash(path):
-            # As the kernel, make no file by such a name, but say first what else is wrong with it.
+            # Like the kernel, create no file by such a name, but report other errors first.
             self._walk(start).locate(names, must_be_directory=False, follow=follow).close()
             raise Refusal(Errno.ISDIR)
         location = self._walk(start).locate(names, must_be_directory=must_be_directory, follow=follow)
@@ -95,7 +96,7 @@ class Resolver:
                 raise Refusal(Errno.PERM)
             if len(location.position) > MAX_DEPTH:
                 raise Refusal(Errno.NAMETOOLONG)
-            if location.layer.name is not None:  # a file that is mounted is there, or was taken away by the host
+            if location.layer.name is not None:  # a mounted file exists, or was removed by the host
                 flags &= ~os.O_CREAT
             fd = os.open(location.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=location.fd)
             location.layer.admit(fd)
@@ -104,7 +105,7 @@ class Resolver:
             location.close()
 
     def locate(self, start: Place, path: bytes, *, follow: bool) -> Location:
-        """Find the directory and the name of something that is to be there.
+        """Locate the directory and the name of an existing file.
 
         A path that ends in a slash means a directory, and a link before that slash is followed.
         """
@@ -121,9 +122,9 @@ class Resolver:
         return self._walk(start).locate(names, must_be_directory=False, follow=True)
 
     def locate_new(self, start: Place, path: bytes) -> Location:
-        """Find the directory and the name of something to be made, replaced or removed, which no link stands in for.
+        """Locate the directory and the name of a file to be created, replaced or removed; a final link isn't followed.
 
-        A slash at the end stays with the name: whether it may be there is for the kernel to say.
+        A trailing slash stays with the name: the kernel decides whether it is permitted.
         """
         names, must_be_directory = components(path)
         _refuse_absolute(path)
@@ -135,30 +136,30 @@ class Resolver:
         return location
 
     def directory(self, start: Place, names: list[bytes]) -> Place:
-        """Open the directory that names lead to, with the permission to pass through it only."""
+        """Open the directory at a path, for traversal only."""
         fd = self._at_once(start, names, b"/".join(names), PASS & ~os.O_NOFOLLOW)
         if fd is None:
             return self._walk(start).directory(names)
         return Place(fd, start.position + tuple(names), start.layer, owned=True)
 
     def _child(self, start: Place, names: list[bytes]) -> Location:
-        """Find what the last of some names stands for, following the others alone."""
+        """Resolve the last of some names, following links only in the others."""
         *parents, name = names
         parent = self.directory(start, parents) if parents else None
         here = parent or start
         position = (*here.position, name)
-        layer = self.namespace.layers.get(position)
+        layer = self.tree.layers.get(position)
         if layer is not None:
             return Location(layer.fd, layer.name or b".", position, layer, parent)
         return Location(here.fd, name, position, here.layer, parent)
 
     def _at_once(self, start: Place, names: list[bytes], path: bytes, flags: int, mode: int = 0) -> int | None:
-        """Have the kernel open a path; ``None`` when it isn't there, or isn't able, to see where the path leads."""
+        """Have the kernel open a path; ``None`` when ``openat2`` is missing or can't decide where the path leads."""
         depth = len(start.position) + len(names)
         if self._openat2 is None or b".." in names or depth > _PLAIN_DEPTH:
             return None
-        if self.namespace.layers:
-            if self.namespace.meets_mount(start.position, names):
+        if self.tree.layers:
+            if self.tree.meets_mount(start.position, names):
                 return None
             resolve = self._plain
         elif start.position:
@@ -175,11 +176,11 @@ class Resolver:
             raise
 
     def _walk(self, start: Place) -> Walk:
-        return Walk(self.namespace.layers, self.namespace.root, start)
+        return Walk(self.tree.layers, self.tree.root, start)
 
 
 def _names_with_slash(path: bytes) -> bool:
-    """Tell whether a path ends in a name and a slash (``a/``, not ``a/./``)."""
+    """Return whether a path ends in a name and a slash (``a/``, not ``a/./``)."""
     return path.endswith(b"/") and path.rstrip(b"/").rpartition(b"/")[2] not in (b"", b".", b"..")
 
 
@@ -191,9 +192,9 @@ def _refuse_absolute(path: bytes) -> None:
 def _across(  # noqa: PLR0917 - as openat2
     openat2: Callable[..., int], start: Place, path: bytes, flags: int, resolve: int, mode: int
 ) -> int | None:
-    """Have the kernel open a path that leads to what it has mounted; ``None`` when it can't, for whatever reason.
+    """Have the kernel open a path to a kernel's file system; ``None`` when it can't, for whatever reason.
 
-    What it says of a path in one of its own file systems is no business of the guest's; a walk doesn't even go there.
+    A guest doesn't learn the kernel's errors for paths in its own file systems; a walk doesn't even enter them.
     """
     try:
         fd = openat2(start.fd, path, flags, resolve, mode)

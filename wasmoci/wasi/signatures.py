@@ -1,4 +1,4 @@
-"""Every function of WASI preview 1 with its WebAssembly signature."""
+"""Lists every function of WASI preview 1 with its WebAssembly signature."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 
 
 class Signature(NamedTuple):
-    """The type of a function in WebAssembly's terms.
+    """The WebAssembly type of a function.
 
     Args:
         params: The value types of the parameters, each ``"i32"`` or ``"i64"``.
-        results: The value types of the results; empty for ``proc_exit`` alone.
+        results: The value types of the results; empty only for ``proc_exit``.
     """
 
     params: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Descriptors of sockets."""
+"""Descriptors of sockets, listening or connected."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Socket(Descriptor):
-    """A socket: one that listens, preopened, or a connection that it accepted.
+    """A preopened listening socket, or a connection that it accepted.
 
     Args:
-        sock: The host's socket, closed with the descriptor.
+        sock: The host's socket, which is closed with the descriptor.
         rights: :attr:`Rights.LISTENER` or :attr:`Rights.CONNECTION`.
     """
 
@@ -27,7 +27,7 @@ class Socket(Descriptor):
         self.sock = sock
 
     def refusal(self, right: int) -> int:
-        """Say that a right is missing, or that a socket isn't used so."""
+        """Return the errno for a missing right, or for an operation that sockets don't support."""
         if right & (Rights.FD_SEEK | Rights.FD_TELL):
             return Errno.SPIPE
         return Errno.BADF if right & ~(Rights.LISTENER | Rights.CONNECTION) else super().refusal(right)
@@ -41,7 +41,7 @@ class Socket(Descriptor):
         return self.sock.sendmsg(buffers)
 
     def fileno(self) -> int:
-        """Give the host's descriptor."""
+        """Return the host's descriptor."""
         return self.sock.fileno()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Descriptors of the standard streams.
 
-What stands behind one stays the host's: a guest that closes its end closes nothing else.
+The host keeps its own end: a guest that closes a stream closes nothing of the host's.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ else:
     Protocol = object  # as in wasmoci.wasi.memory
 
 
-_PIECE = 1 << 20  # bytes that are copied at once: a buffer may be as large as the guest's memory
+_PIECE = 1 << 20  # bytes that are copied at once, as a buffer may be as large as the guest's memory
 
 
 class Stream(Protocol):
-    """A source or a sink of the host's that is no file descriptor, to serve as a guest's standard stream."""
+    """A source or sink that isn't a file descriptor, to serve as a guest's standard stream."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Give up to ``size`` bytes; none at the end, and ``None`` when there are none yet."""
+        """Return up to ``size`` bytes; none at the end, and ``None`` when there are none yet."""
 
     def write(self, data: bytes, /) -> int | None:
-        """Take bytes, and tell how many; ``None`` stands for all."""
+        """Write bytes, and return their number; ``None`` stands for all."""
 
 
 class Standard(Descriptor):
-    """A standard stream; it has no position, wherever it leads."""
+    """A standard stream, which has no position, whatever it leads to."""
 
     __slots__ = ()
 
     def refusal(self, right: int) -> int:
-        """Say that it is a stream, or that it goes the other way."""
+        """Return the errno for seeking in a stream, or for the wrong direction."""
         if right & (Rights.FD_READ | Rights.FD_WRITE) & ~self.rights:
             return Errno.BADF
         return Errno.SPIPE if right & (Rights.FD_SEEK | Rights.FD_TELL) else Errno.BADF
 
 
 class HostStream(Standard):
-    """A descriptor of the host.
+    """A standard stream that is a descriptor of the host.
 
     Args:
         fd: The host's number.
@@ -58,25 +58,25 @@ class HostStream(Standard):
         self._fd = fd
 
     def readv(self, buffers: list[memoryview]) -> int:
-        """Read what is there."""
+        """Read what is available."""
         return os.readv(self._fd, buffers)
 
     def writev(self, buffers: list[memoryview]) -> int:
-        """Write as much as is taken."""
-        if len(buffers) == 1:  # a third less time
+        """Write as much as is accepted."""
+        if len(buffers) == 1:  # saves a third of the time
             return os.write(self._fd, buffers[0])
         return os.writev(self._fd, buffers)
 
     def fileno(self) -> int:
-        """Give the host's number."""
+        """Return the host's number."""
         return self._fd
 
 
 class InjectedStream(Standard):
-    """An object of the host's.
+    """A standard stream that is an object in Python.
 
     Args:
-        stream: Where bytes come from or go to.
+        stream: Reads or writes the bytes.
         rights: :attr:`Rights.STDIN` or :attr:`Rights.STDOUT`.
     """
 
@@ -87,7 +87,7 @@ class InjectedStream(Standard):
         self._stream = stream
 
     def readv(self, buffers: list[memoryview]) -> int:
-        """Read into one buffer: for a second one the stream might have to wait."""
+        """Read into one buffer only: for a second one the stream might have to wait."""
         buffer = next(filter(len, buffers), None)
         if buffer is None:
             return 0
@@ -99,11 +99,11 @@ class InjectedStream(Standard):
         return len(data)
 
     def writev(self, buffers: list[memoryview]) -> int:
-        """Write as much as is taken."""
+        """Write as much as is accepted."""
         total = 0
         for buffer in buffers:
             for start in range(0, len(buffer), _PIECE):
-                data = bytes(buffer[start : start + _PIECE])  # what a stream keeps must not be the guest's memory
+                data = bytes(buffer[start : start + _PIECE])  # a copy, because the stream may keep it
                 taken = self._stream.write(data)
                 if taken is None:
                     taken = len(data)

@@ -1,4 +1,4 @@
-"""The system calls of Linux that Python doesn't offer: ``openat2``, ``fallocate``, ``fstatfs`` and ``getdents64``."""
+"""Provides the Linux system calls that Python lacks: ``openat2``, ``fallocate``, ``fstatfs`` and ``getdents64``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SYS_OPENAT2 = 437  # on every architecture
 _HOW = struct.Struct("=QQQ")  # struct open_how
 _AT_FDCWD = -100
 _WORD = ctypes.c_uint if os.uname().machine.startswith("s390") else ctypes.c_long  # the type of f_type
-_Statfs = _WORD * (256 // ctypes.sizeof(_WORD))  # more than struct statfs has on any architecture, which f_type begins
-_RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed under it
+_Statfs = _WORD * (256 // ctypes.sizeof(_WORD))  # more than struct statfs on any architecture; f_type is first
+_RETRIES = 32  # the kernel answers EAGAIN when a directory was renamed during the resolution
 
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +40,7 @@ if _LINUX:
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
-    """Open a path and give its descriptor, close-on-exec.
+    """Open a path and return its descriptor, close-on-exec.
 
     Args:
         directory: The descriptor of the directory that the path starts from.
@@ -50,7 +50,7 @@ def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0
         mode: The permissions of a file that is created.
 
     Raises:
-        OSError: As ``openat2(2)`` says; without ``filename``, for only the guest's words could stand there.
+        OSError: As ``openat2(2)`` says; without ``filename``, which would be the guest's text.
     """
     how = _HOW.pack(flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, resolve)
     for _ in range(_RETRIES):
@@ -63,14 +63,14 @@ def openat2(directory: int, path: bytes, flags: int, resolve: int, mode: int = 0
     raise OSError(code, os.strerror(code))
 
 
-_allowed = False  # by what was found last
+_allowed = False  # by the last check
 
 
 def openat2_available(*, anew: bool = False) -> bool:
-    """Tell whether the kernel, and the seccomp filter of the container we may run in, allow ``openat2``.
+    """Return whether the kernel, and a seccomp filter that this process may run under, allow ``openat2``.
 
     Args:
-        anew: Ask, even when it was allowed before: a process can take that from itself.
+        anew: Check again even if it was allowed before: a process can give that up.
     """
     global _allowed  # noqa: PLW0603  one answer for the process
     if anew or not _allowed:
@@ -87,9 +87,9 @@ def _try_openat2() -> bool:
 
 
 def fallocate(fd: int, offset: int, length: int) -> None:
-    """Reserve space for a part of a file, and make the file at least so long.
+    """Reserve space for a part of a file, and extend the file to contain it.
 
-    Not ``posix_fallocate``: where a file system can't do it, that writes every block, for as long as it takes.
+    Not ``posix_fallocate``: on a file system without support, it writes every block, however long that takes.
 
     Raises:
         OSError: As ``fallocate(2)`` says; ``EOPNOTSUPP`` where there is no such call.
@@ -103,7 +103,7 @@ def fallocate(fd: int, offset: int, length: int) -> None:
 
 
 def filesystem(fd: int) -> int:
-    """Give the magic number of the file system that an open file belongs to; ``O_PATH`` will do.
+    """Return the magic number of the file system of an open file, which may be opened with ``O_PATH``.
 
     Raises:
         OSError: As ``fstatfs(2)`` says.
@@ -119,7 +119,7 @@ def filesystem(fd: int) -> int:
 
 
 def getdents(fd: int, size: int) -> bytes:
-    """Read entries of an open directory, as many as there are or find room, as ``struct linux_dirent64``; none at the end.
+    """Read entries of an open directory as ``struct linux_dirent64``, as many as fit; none at the end.
 
     Raises:
         OSError: As ``getdents64(2)`` says; ``EOPNOTSUPP`` where there is no such call.

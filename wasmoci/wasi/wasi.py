@@ -1,4 +1,4 @@
-"""The host of one guest."""
+"""Combines the host functions, descriptors and memory into the WASI host of one guest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wasmoci.wasi.errno import Refusal
 from wasmoci.wasi.file_tree import FileTree
 from wasmoci.wasi.files import Directory
 from wasmoci.wasi.host import Host
-from wasmoci.wasi.open_tree import Namespace
+from wasmoci.wasi.open_tree import OpenTree
 from wasmoci.wasi.resolver import Resolver
 from wasmoci.wasi.signatures import FUNCTIONS
 from wasmoci.wasi.sockets import Socket
@@ -61,25 +61,25 @@ class Function(NamedTuple):
 class Wasi:
     """A WASI preview 1 host for one guest, on any engine that can call Python.
 
-    Link what :meth:`functions` gives under each of :data:`MODULES`, :meth:`bind` the memory of the instance, call its
-    entry point, and :meth:`close`. As a context manager it closes itself.
+    Link the result of :meth:`functions` under each of :data:`MODULES`, :meth:`bind` the memory of the instance, call
+    its entry point, and :meth:`close`. It is also a context manager, which closes it.
 
     Args:
         args: The arguments, the program's name first.
         env: The environment, as pairs of name and value.
         preopens: The directories that are open from the start, as descriptors 3, 4, ... in this order.
         sockets: Listening or connected sockets, or their host descriptors, as the descriptors after those. They are
-            duplicated: the caller's stay open.
-        stdin: A descriptor of the host or a :class:`Stream`; stays the caller's.
+        duplicated, and the caller's stay open.
+        stdin: A descriptor of the host or a :class:`Stream`; the caller has to close it.
         stdout: Likewise.
         stderr: Likewise.
-        clocks: The guest's time; that of the host when not given.
-        random: Gives as many random bytes as it is told; the host's cryptographic generator when not given.
-        max_descriptors: How many descriptors the guest may have at once, so that it can't use up the host's.
-        use_openat2: ``False`` resolves paths as on kernels that have no ``openat2``.
+        clocks: The guest's clocks; those of the host by default.
+        random: Returns as many random bytes as requested; the host's cryptographic generator by default.
+        max_descriptors: The maximum number of the guest's descriptors, so that it can't exhaust the host's.
+        use_openat2: ``False`` resolves paths as on kernels without ``openat2``.
 
     Raises:
-        InvalidInput: An argument or variable has a NUL byte in it, or a preopen isn't a directory.
+        InvalidInput: An argument or variable contains a NUL byte, or a preopen isn't a directory.
         InvalidMount: A mount of a preopen's tree isn't possible.
     """
 
@@ -123,18 +123,18 @@ class Wasi:
         }
 
     def functions(self) -> Mapping[str, Function]:
-        """Give every function of WASI preview 1 by name."""
+        """Return every function of WASI preview 1, by name."""
         return self._functions
 
     def bind(self, memory: Memory) -> None:
-        """Say where the guest's memory is; until then, every pointer is out of bounds."""
+        """Set the guest's memory; until then, every pointer is out of bounds."""
         self._host.view = memory.view
 
     def close(self) -> None:
         """Close everything that was opened for the guest and by it. May be called again."""
         self._table.close()
         while self._trees:
-            self._trees.pop()[1].namespace.close()
+            self._trees.pop()[1].tree.close()
 
     def __enter__(self) -> Wasi:
         return self
@@ -146,14 +146,14 @@ class Wasi:
         for known, resolver in self._trees:
             if known is tree:
                 return resolver
-        resolver = Resolver(Namespace(tree), use_openat2=self._use_openat2)
+        resolver = Resolver(OpenTree(tree), use_openat2=self._use_openat2)
         self._trees.append((tree, resolver))
         return resolver
 
     def _directory(self, preopen: Preopen) -> Directory:
         tree = FileTree(preopen.host_path, preopen.read_only) if preopen.tree is None else preopen.tree
         resolver = self._resolver(tree)
-        root = resolver.namespace.root
+        root = resolver.tree.root
         path = os.fsencode(preopen.position.strip("/") or ".")
         try:
             fd, position, layer = resolver.open(root, path, READ_DIRECTORY, follow=True)
@@ -180,7 +180,7 @@ def _text(what: str, value: str | bytes) -> bytes:
 
 
 def _socket(sock: int | socket.socket) -> Socket:
-    import socket  # noqa: PLC0415 - most guests have none
+    import socket  # noqa: PLC0415  3 ms of each start, and most guests have none
 
     own = socket.socket(fileno=os.dup(sock if isinstance(sock, int) else sock.fileno()))
     listens = own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -1,6 +1,6 @@
-"""The names that a component imports and exports.
+"""Reads the names that a component imports and exports.
 
-Nested modules and components are stepped over. Follows "Import and Export Definitions" of the component model's
+Nested modules and components are skipped. Follows "Import and Export Definitions" of the component model's
 ``Binary.md``.
 """
 
@@ -38,7 +38,7 @@ _CORE_SORTS = {
 
 
 def read_component(data: bytes, *, source: str | None) -> tuple[tuple[Import, ...], tuple[Export, ...]]:
-    """The imports and exports of a component whose preamble has been checked.
+    """Read the imports and exports of a component whose preamble has been checked.
 
     Raises:
         InvalidModule: It is damaged.
@@ -77,7 +77,7 @@ def _export(reader: Reader) -> Export:
     if ascribed == 1:
         _description(reader)
     elif ascribed:
-        raise reader.fail(f"{ascribed:#04x} says neither that a type follows nor that none does", at=start)
+        raise reader.fail(f"{ascribed:#04x} is neither 0 (no type) nor 1 (a type follows)", at=start)
     return Export(name, kind)
 
 
@@ -107,7 +107,7 @@ def _sort(reader: Reader) -> str:
 
 
 def _description(reader: Reader) -> str:
-    """Step over an ``externdesc`` and tell what it describes."""
+    """Skip an ``externdesc``, and return the kind that it describes."""
     kind = _sort(reader)
     start = reader.pos
     if kind in ("value", "type"):

@@ -1,7 +1,8 @@
-"""Constant expressions: what globals, tables, elements and data begin with."""
+"""Reads constant expressions, the initial values of globals and tables, and the offsets of segments."""
 
 from __future__ import annotations
 
+from wasmoci import wasm
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasm.model import Feature
 
@@ -13,11 +14,12 @@ _EXTENDED_CONST = {0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E}
 
 
 def constant(reader: Reader, imported_globals: int) -> None:
-    """Read a constant expression to its end, and note the features that it needs.
+    """Read a constant expression to its end, and record the features that it needs.
 
     Args:
-        reader: Where it stands.
-        imported_globals: A global behind these is one of the module's own, which only garbage collection allows.
+        reader: Positioned at the expression.
+        imported_globals: The number of imported globals. Only garbage collection allows a reference to any other
+            global.
     """
     start = reader.pos
     if reader.byte() == _I32_CONST:
@@ -25,17 +27,15 @@ def constant(reader: Reader, imported_globals: int) -> None:
         if reader.byte() == _END:
             return
     reader.pos = start
-    from wasmoci.wasm.instructions import END, GLOBAL_GET, decode  # noqa: PLC0415  few modules have others
-
     while True:
-        found = decode(reader)
+        found = wasm.decode(reader)
         if found.prefix:
             continue
-        if found.code == END:
+        if found.code == wasm.END:
             return
         if found.code in _EXTENDED_CONST:
             reader.features.add(Feature.EXTENDED_CONST)
-        elif found.code == GLOBAL_GET:
+        elif found.code == wasm.GLOBAL_GET:
             part = reader.part(0, reader.where)
             part.pos, part.end = found.immediates[0].start, found.end
             if part.unsigned() >= imported_globals:

@@ -1,6 +1,6 @@
-"""The sections of a core module, and what its head says: types, imports, memories, globals, exports.
+"""Reads the sections of a core module other than code and data: types, imports, memories, globals, exports.
 
-Code and data are stepped over, so a module of many megabytes is read in milliseconds.
+Code and data are skipped, so a module of many megabytes is read in milliseconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL = range(7)
 EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT, TAG = range(7, 14)
 
-# The order that the specification demands, which is not that of the numbers.
+# The order that the specification requires, which isn't that of the numbers.
 ORDER = (TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA)
 _NAMES = {
     CUSTOM: "a custom section",
@@ -46,7 +46,7 @@ _LEB32 = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
 
 @attrs.frozen
 class Section:
-    """A section: its number, where its header begins, and where its content begins and ends."""
+    """A section: its number, and the offsets of its header and of the beginning and end of its content."""
 
     id: int
     header: int
@@ -59,23 +59,23 @@ class Section:
         return _NAMES[self.id]
 
     def reader(self, data: bytes, source: str | None) -> Reader:
-        """Reads its content.
+        """Return a reader of its content.
 
         Args:
             data: The whole module.
-            source: Which module it is, for messages; None where nothing in it can be wrong any more.
+            source: The module's name, for messages; None where the content was checked before.
         """
         return Reader(data, self.start, self.end, source=source, where=self.name)
 
 
 @attrs.define
 class CoreHead:
-    """Everything of a core module but its code, its data and its elements.
+    """The contents of a core module without its code, data and elements.
 
     Args:
-        sections: All sections but the custom ones, by number.
-        functions: How many functions are defined, not imported.
-        features: The needs of what was read.
+        sections: All sections except the custom ones, by number.
+        functions: The number of functions that are defined, not imported.
+        features: The features that the parts read so far need.
     """
 
     sections: dict[int, Section]
@@ -90,15 +90,15 @@ class CoreHead:
     features: set[Feature] = attrs.field(factory=set)
 
     def imported(self, kind: str) -> int:
-        """How many of one kind are imported."""
+        """Return the number of imports of one kind."""
         return sum(item.kind == kind for item in self.imports)
 
 
 def split_sections(data: bytes, *, source: str | None) -> dict[int, Section]:
-    """Find the sections of a core module; the custom ones are checked and left out.
+    """Find the sections of a core module; custom sections are checked and left out.
 
     Raises:
-        InvalidModule: A section that is unknown, too long, out of order or there twice.
+        InvalidModule: A section is unknown, too long, out of order or duplicated.
     """
     reader = Reader(data, 8, source=source, where="the module")
     sections: dict[int, Section] = {}
@@ -126,7 +126,7 @@ def split_sections(data: bytes, *, source: str | None) -> dict[int, Section]:
 
 
 def read_head(data: bytes, *, source: str | None) -> CoreHead:
-    """Read a core module's head.
+    """Read a core module except for its code, data and elements.
 
     Args:
         data: The module, whose preamble has been checked.
@@ -214,7 +214,7 @@ class _HeadParser:
 
     def functions(self, reader: Reader) -> None:
         count = self.head.functions = reader.count()
-        # Only the types of what is exported are looked at, so the numbers stay as they are written.
+        # Only the types of exports are looked up, so the numbers stay as they are written.
         body = self.data[reader.pos : reader.end]
         self.function_types = body if body.isascii() else re.findall(_LEB32, body)
         size = len(body) if body.isascii() else sum(map(len, self.function_types))
@@ -306,7 +306,7 @@ class _HeadParser:
         self.head.start = True
 
     def check_counts(self) -> None:
-        """The functions of the function section are those of the code section."""
+        """Check that the function section and the code section have the same number of functions."""
         code = self.head.sections.get(CODE)
         bodies = 0
         if code:

@@ -1,4 +1,4 @@
-"""Changes to a module's bytes, kept as replacements until all are known, then applied at once."""
+"""Collects changes to a module's bytes as replacements, and applies them all at once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Edit(NamedTuple):
 
     @property
     def growth(self) -> int:
-        """How many bytes longer the file becomes."""
+        """The number of bytes that the file grows by."""
         return len(self.new) - (self.end - self.start)
 
 
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """The bytes with all edits made; ``data`` itself when there are none."""
+    """Return the bytes with all edits applied; ``data`` itself when there are none."""
     parts: list[bytes | memoryview] = []
     view, pos = memoryview(data), 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
@@ -41,7 +41,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def unsigned(value: int) -> bytes:
-    """The shortest LEB128 of a number that is not negative."""
+    """Return the shortest LEB128 encoding of an unsigned number."""
     out = bytearray()
     while value >= 0x80:  # noqa: PLR2004
         out.append(value & 0x7F | 0x80)
@@ -51,7 +51,7 @@ def unsigned(value: int) -> bytes:
 
 
 def signed(value: int) -> bytes:
-    """The shortest signed LEB128 of a number."""
+    """Return the shortest LEB128 encoding of a signed number."""
     out = bytearray()
     while not -0x40 <= value < 0x40:  # noqa: PLR2004
         out.append(value & 0x7F | 0x80)
@@ -61,12 +61,12 @@ def signed(value: int) -> bytes:
 
 
 def change_section(data: bytes, section: Section, inner: Iterable[Edit], added: Iterable[bytes] = ()) -> list[Edit]:
-    """The edits that change a section which begins with a count: its size, its count, and what is given.
+    """Return the edits that change a vector section: its size, its count, and the given edits.
 
     Args:
         data: The module.
         section: The section.
-        inner: Edits of its content behind the count.
+        inner: Edits of its content after the count.
         added: Entries to append to it.
     """
     edits, entries = list(inner), list(added)
@@ -82,7 +82,7 @@ def change_section(data: bytes, section: Section, inner: Iterable[Edit], added: 
 
 
 def append_to(data: bytes, head: CoreHead, number: int, entries: list[bytes]) -> list[Edit]:
-    """The edits that append entries to a section, which is made at its proper place when it isn't there."""
+    """Return the edits that append entries to a section, which is created in its proper position if it is missing."""
     if not entries:
         return []
     if section := head.sections.get(number):
@@ -95,13 +95,13 @@ def append_to(data: bytes, head: CoreHead, number: int, entries: list[bytes]) ->
 
 @attrs.frozen
 class CodePass:
-    """A change to instructions.
+    """A kind of change to instructions.
 
     Args:
-        candidates: Matches the bytes of every instruction that may change, and by chance others; a function without
-            a match is not looked at.
-        stops: Opcodes that the change has to see; those that are written in an unusual way it sees anyhow.
-        change: Gives the edits for one instruction.
+        candidates: Matches the bytes of every instruction that may change, with false positives; a function without
+        a match is skipped.
+        stops: Opcodes that the change has to see; it sees those that are encoded in an unusual way in any case.
+        change: Returns the edits for one instruction.
     """
 
     candidates: re.Pattern[bytes]
@@ -109,14 +109,14 @@ class CodePass:
     change: Callable[[Reader, Instruction], Iterable[Edit]]
 
 
-# Padded numbers are left out of what is plain, so the scanner stops at them.
+# Padded numbers aren't part of the pattern, so the scanner stops at them.
 _ALL_FEATURES = frozenset(Feature) - {Feature.CALL_INDIRECT_OVERLONG}
 
 
 def change_code(data: bytes, head: CoreHead, passes: Iterable[CodePass], *, source: str | None) -> list[Edit]:
-    """The edits that passes make to the functions of a module, with the sizes of the functions that change.
+    """Return the edits that passes make to the functions of a module, including the sizes of the changed functions.
 
-    Of several passes that would change one instruction, the first does. The code section's own size is left to
+    If several passes would change an instruction, the first one does. The size of the code section itself is left to
     :func:`change_section`.
 
     Raises:
@@ -149,9 +149,9 @@ def _first_change(passes: tuple[CodePass, ...], body: Reader, found: Instruction
 def _candidates(
     data: bytes, code: Section, passes: tuple[CodePass, ...], source: str | None
 ) -> Iterator[tuple[int, Reader]]:
-    """The functions that may hold something to change, each with where its size is written."""
+    """Return the functions that may have something to change, each with the offset of its size."""
     searches = [each.candidates.search for each in passes]
-    following = [code.start] * len(passes)  # where each pass's next match begins
+    following = [code.start] * len(passes)  # the beginning of each pass's next match
     reader = Reader(data, code.start, code.end, source=source, where=code.name)
     for header, start in bodies(reader):
         end = reader.pos

@@ -1,4 +1,4 @@
-"""Padded indices written again with the fewest bytes, for engines that expect a single one.
+"""Encodes padded indices with the fewest bytes, for engines that expect a single byte.
 
 LLVM's linker leaves the table of a ``call_indirect`` as five bytes, ``80 80 80 80 00``, where WebAssembly 1.0 had a
 single zero byte. wasm3 reads one byte there, and at the memory of ``memory.size``, ``memory.grow``, ``memory.copy``

@@ -1,7 +1,7 @@
-"""A fast way over the instructions that are of no interest.
+"""Skips the instructions that aren't relevant, by a regular expression instead of decoding them.
 
-A module may have tens of megabytes of code. Nearly all of it is stepped over by one regular expression that knows how
-many bytes each ordinary instruction has; Python looks only at the instructions that the expression stops at.
+A module may have tens of megabytes of code. One regular expression, which knows the length of each ordinary
+instruction, skips nearly all of it; Python looks only at the instructions that the expression stops at.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from wasmoci.wasm.instructions import Instruction
     from wasmoci.wasm.reader import Reader
 
-_USUAL_LABELS = 16  # of a br_table
-_USUAL_CLAUSES = 4  # of a try_table
+_USUAL_LABELS = 16  # in a br_table
+_USUAL_CLAUSES = 4  # in a try_table
 
-# Without possessive repeats, which Python has since 3.11 (and right since 3.11.5), the matcher keeps a record of every
-# repetition in case it has to go back, which it never has to: its memory is bounded by matching in steps instead.
+# Without possessive quantifiers (Python 3.11, correct since 3.11.5), the matcher records every repetition for
+# backtracking, which never happens here; matching in steps bounds its memory instead.
 if sys.version_info >= (3, 11, 5):
     _ANY, _STEP = "*+", "*+"
     _UP_TO_4, _UP_TO_9 = "{0,4}+", "{0,9}+"
@@ -38,14 +38,14 @@ _U64 = rf"[\x80-\xff]{_UP_TO_9}[\x00-\x7f]"
 
 @lru_cache(maxsize=64)
 def plain_run(features: frozenset[Feature], stops: frozenset[int] = frozenset()) -> re.Pattern[bytes]:
-    """A pattern that matches as many instructions as it can of those that need only ``features``.
+    """Return a pattern that matches the longest run of instructions that need only the given features.
 
-    It always matches, if only nothing; it ends before the first instruction that needs more, and now and then before
-    one that doesn't, when that is written in an unusual way. Whoever uses it decodes one instruction then and goes on.
+    It always matches, possibly the empty string. It ends before the first instruction that needs more, and occasionally
+    before another one that is encoded in an unusual way. The caller decodes one instruction then, and continues.
 
     Args:
-        features: What the instructions may need.
-        stops: Opcodes without prefix to end before nevertheless.
+        features: The features that the instructions may need.
+        stops: Further opcodes without prefix to end before.
     """
     written = _immediates(features)
     groups: dict[tuple[int, str], list[int]] = {}
@@ -56,7 +56,7 @@ def plain_run(features: frozenset[Feature], stops: frozenset[int] = frozenset())
             and all(letter in written for letter in letters)
         ):
             groups.setdefault((prefix, "".join(written[letter] for letter in letters)), []).append(code)
-    # The bare opcodes follow everything else: a run of them is the cheapest to match.
+    # The opcodes without immediates come last: a run of them is the cheapest to match.
     bare = _byte_class(groups.pop((0, "")))
     choices = [f"{_byte_class(codes)}{rest}" for (prefix, rest), codes in groups.items() if not prefix]
     for prefix in PREFIXES:
@@ -68,10 +68,10 @@ def plain_run(features: frozenset[Feature], stops: frozenset[int] = frozenset())
 
 
 def _immediates(features: frozenset[Feature]) -> dict[str, str]:
-    """The usual ways to write each immediate under some features; those left out are always decoded."""
+    """Return the usual encodings of each immediate with some features; unusual ones are always decoded."""
     heap = [code for code, (_, feature) in HEAP_TYPES.items() if feature in features]
     values = [*NUMBER_TYPES, *heap, *([V128] if Feature.SIMD in features else [])]
-    # A number of 33 bits with a sign: without one, it is a type's.
+    # A signed number of 33 bits: a non-negative one is the index of a type.
     defined = rf"[\x80-\xff]{_UP_TO_4}[\x00-\x3f]"
     blocks = _byte_class([EMPTY_BLOCK, *values])
     if Feature.MULTI_VALUE in features:
@@ -115,7 +115,7 @@ def _byte_class(values: list[int]) -> str:
 
 
 def _number_class(codes: list[int]) -> str:
-    """Numbers as LEB128 of one or two bytes."""
+    """Return a pattern for LEB128 numbers of one or two bytes."""
     choices = []
     if one := [code for code in codes if code < 0x80]:  # noqa: PLR2004
         choices.append(_byte_class(one))
@@ -126,11 +126,11 @@ def _number_class(codes: list[int]) -> str:
 
 
 def stops(reader: Reader, run: re.Pattern[bytes]) -> Iterator[Instruction]:
-    """Step through ``reader`` to its end and yield each instruction that ``run`` stops at.
+    """Advance ``reader`` to its end, and yield each instruction that ``run`` stops at.
 
     Args:
-        reader: At the first instruction of a function; features are noted in it.
-        run: From :func:`plain_run`.
+        reader: Positioned at the first instruction of a function; it records features.
+        run: A pattern from :func:`plain_run`.
     """
     data, end, match = reader.data, reader.end, run.match
     while True:

@@ -1,4 +1,4 @@
-"""The instructions: what follows each opcode, and which feature it needs."""
+"""Decodes instructions by a table of all opcodes, with their immediates and the features that they need."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ INSTRUCTIONS = {
 
 
 class Immediate(NamedTuple):
-    """One immediate, by its letter in the table, and its bytes in the file."""
+    """One immediate: its letter in the table, and its position in the file."""
 
     letter: str
     start: int
@@ -121,7 +121,7 @@ class Immediate(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """An instruction and its bytes in the file; ``prefix`` is 0 for one without."""
+    """An instruction and its position in the file; ``prefix`` is 0 for one without."""
 
     prefix: int
     code: int
@@ -131,7 +131,7 @@ class Instruction(NamedTuple):
 
 
 def decode(reader: Reader) -> Instruction:
-    """Read any instruction, and note the features that it needs.
+    """Decode any instruction, and record the features that it needs.
 
     Raises:
         InvalidModule: It is unknown or incomplete.
@@ -219,7 +219,7 @@ def _block_type(reader: Reader) -> None:
     else:
         start = reader.pos
         if reader.signed(33) < 0:
-            raise reader.fail("a block's type is not one", at=start)
+            raise reader.fail("not the type of a block", at=start)
         reader.features.add(Feature.MULTI_VALUE)
 
 

@@ -1,8 +1,8 @@
-"""A bound on the guest's memory, written into the module, for engines that offer none.
+"""Writes a memory limit into a module, for engines that offer none.
 
-Every ``memory.grow`` becomes a call of a function that is appended to the module. It refuses what would take all the
-memories together past the limit, and counts the refusals in a global, which is exported, or traps. Everything is
-appended at the end of its index space, so that no other number in the module changes.
+Every ``memory.grow`` is replaced by a call of a function that is appended to the module. It refuses growth that would
+take all memories together beyond the limit, and either counts the refusals in an exported global or traps. Everything
+is appended at the end of its index space, so that no other index in the module changes.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _FUNC_TYPE, _MUTABLE, _GLOBAL_KIND = b"\x60", b"\x01", b"\x03"
 
 
 class OnRefusal(enum.Enum):
-    """What a module does when it is refused memory by the limit.
+    """What a module does when the limit refuses memory.
 
-    ``COUNT``: ``memory.grow`` gives -1, and the exported global :data:`REFUSED_EXPORT` counts it; after
-    :data:`MAX_REFUSALS` in a row the guest traps by ``unreachable``. ``TRAP``: it traps at once by a division by zero
-    in a function whose name, :data:`GROW_FUNCTION`, a backtrace shows: for an engine whose exports can't be read.
+    ``COUNT``: ``memory.grow`` returns -1, and the exported global :data:`REFUSED_EXPORT` counts it; after
+    :data:`MAX_REFUSALS` in a row the guest traps by ``unreachable``. ``TRAP``: it traps at once, by a division by zero
+    in a function whose name, :data:`GROW_FUNCTION`, the backtrace shows, for an engine whose exports can't be read.
     """
 
     COUNT = "count"
@@ -52,17 +52,17 @@ class OnRefusal(enum.Enum):
 
 
 class GrowthLimit:
-    """The edits that bound one module's memory.
+    """The edits that limit one module's memory.
 
     Args:
         data: The module.
-        head: What it consists of.
-        max_pages: The bound on all its memories together, in pages of 64 KiB.
-        on_refusal: What to do at the bound.
+        head: The result of reading its sections.
+        max_pages: The limit for all its memories together, in pages of 64 KiB.
+        on_refusal: What to do at the limit.
         source: The module's name, for messages.
 
     Attributes:
-        bound: Whether the bound can be met at all; without, there is nothing to edit.
+        bound: Whether the limit can be reached at all; if not, no edits are needed.
     """
 
     def __init__(self, data: bytes, head: CoreHead, max_pages: int, on_refusal: OnRefusal, source: str) -> None:
@@ -90,8 +90,8 @@ class GrowthLimit:
             raise UnsupportedModule(f"{self.source}: exports the name {REFUSED_EXPORT!r}, which is reserved")
 
     def code_pass(self) -> CodePass:
-        """The pass that puts calls in the place of ``memory.grow``."""
-        # A single memory is nearly always written as a zero byte; then few functions have to be looked at.
+        """Return the pass that replaces ``memory.grow`` by calls."""
+        # The index of a single memory is nearly always a zero byte; then few functions have to be decoded.
         memory = rb"(?:\x00|\x80)" if len(self.head.memories) == 1 else b""
         return CodePass(re.compile(rb"\x40" + memory), frozenset({MEMORY_GROW}), self._call)
 
@@ -104,17 +104,17 @@ class GrowthLimit:
         number = memory.unsigned()
         if number >= len(self.head.memories):
             raise body.fail(f"there is no memory {number}", at=found.start)
-        # The functions are numbered in the order in which they are found to be needed.
+        # The functions are numbered in the order in which they turn out to be needed.
         order = self._grown.setdefault(number, len(self._grown))
         yield Edit(found.start, found.end, bytes([CALL]) + unsigned(self._first + order))
 
     @property
     def _first(self) -> int:
-        """The number of the first function that is appended."""
+        """Return the index of the first appended function."""
         return self.head.imported("func") + self.head.functions
 
     def edits(self) -> tuple[list[Edit], list[bytes]]:
-        """The edits outside of the code section, and the functions to append to it; to be called after the pass."""
+        """Return the edits outside the code section, and the functions to append to it; to be called after the pass."""
         edits = self._clamp()
         if not self._grown:
             return edits, []
@@ -135,12 +135,12 @@ class GrowthLimit:
         return edits, [unsigned(len(function)) + function for function in functions]
 
     def names(self) -> list[Edit]:
-        """The edits that name the functions; they belong behind all others, as the name section does."""
+        """Return the edits that name the functions; they come after all others, as the name section does."""
         numbers = range(self._first, self._first + len(self._grown))
         return name_functions(self.data, [(number, GROW_FUNCTION) for number in numbers]) if numbers else []
 
     def _clamp(self) -> list[Edit]:
-        """Lower the memories' own maximums, so that the engine reserves no more than may be used."""
+        """Lower the memories' own maximums, so that the engine doesn't reserve more than can be used."""
         section = self.head.sections[MEMORY]
         reader = section.reader(self.data, self.source)
         initial = sum(memory.limits.minimum for memory in self.head.memories)
@@ -156,7 +156,7 @@ class GrowthLimit:
         return change_section(self.data, section, edits)
 
     def _function(self, number: int, counters: list[int]) -> bytes:
-        """The function that grows one memory, in the place of ``memory.grow``."""
+        """Return the function that replaces ``memory.grow`` for one memory."""
         memory = self.head.memories[number]
         delta = _LOCAL_GET_0 + (b"" if memory.memory64 else _I64_EXTEND_I32_U)
         room = _I64_CONST + signed(self.max_pages)
@@ -166,7 +166,8 @@ class GrowthLimit:
         return b"".join(
             (
                 b"\x00",  # no local variables
-                # Past the limit it is refused; a guest that would pass its own maximum as well is none of our doing.
+                # Growth beyond the limit is refused; growth beyond the memory's own maximum as well is left to the
+                # engine.
                 delta + room + _I64_GT_U + _IF + _VOID,
                 delta + own_room + _I64_LE_U + _IF + _VOID + _refuse(counters) + _END,
                 (_I64_CONST if memory.memory64 else _I32_CONST) + signed(-1) + _RETURN,
@@ -189,7 +190,7 @@ def _maximum(memory: MemoryType) -> int:
 
 
 def _refuse(counters: list[int]) -> bytes:
-    """Count a refusal in both counters, the one of all and the one of those in a row; or trap."""
+    """Count a refusal in both counters (the total, and the consecutive ones), or trap."""
     if not counters:
         return _I32_CONST + b"\x01" + _I32_CONST + b"\x00" + _I32_DIV_U + _DROP
     count = b""
@@ -200,7 +201,7 @@ def _refuse(counters: list[int]) -> bytes:
 
 
 def _forget(memory: MemoryType, counters: list[int]) -> bytes:
-    """Begin to count those in a row again, unless the guest only asks for its size by growing by nothing."""
+    """Reset the counter of consecutive refusals, unless the guest only queries its size by growing by zero pages."""
     if not counters:
         return b""
     in_a_row = unsigned(counters[1])

@@ -1,4 +1,4 @@
-"""What a module is made of, as far as running one needs to know it."""
+"""Defines the classes that describe a module: kinds, features, types, imports and exports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wasmoci._startup import attrs
 
 
 class ModuleKind(enum.Enum):
-    """The three forms in which WebAssembly comes."""
+    """The three forms of WebAssembly."""
 
     CORE = "core module"
     COMPONENT = "component"
@@ -16,13 +16,13 @@ class ModuleKind(enum.Enum):
 
 
 class Feature(enum.Enum):
-    """What a module may need beyond WebAssembly 1.0; the values are the names that engines' options have."""
+    """What a module may need beyond WebAssembly 1.0; the values are named like the options of engines."""
 
     MUTABLE_GLOBALS = "mutable-globals"
     SIGN_EXTENSION = "sign-extension"
     SATURATING_FLOAT_TO_INT = "saturating-float-to-int"
     MULTI_VALUE = "multi-value"
-    # memory.copy, memory.fill and the data count section, which engines have that lack the rest of bulk-memory.
+    # memory.copy, memory.fill and the data count section, which some engines without the rest of bulk-memory support.
     BULK_MEMORY_OPT = "bulk-memory-opt"
     BULK_MEMORY = "bulk-memory"
     REFERENCE_TYPES = "reference-types"
@@ -41,8 +41,8 @@ class Feature(enum.Enum):
     CUSTOM_PAGE_SIZES = "custom-page-sizes"
     STACK_SWITCHING = "stack-switching"
     SHARED_EVERYTHING_THREADS = "shared-everything-threads"
-    # The table of a call_indirect written in more bytes than it takes, as today's LLVM does. It is part of
-    # reference-types; on its own an engine lacks it only by reading a fixed zero byte there.
+    # The table of a call_indirect encoded with padding, as current LLVM does. It is part of reference-types; an engine
+    # without it reads a fixed zero byte there.
     CALL_INDIRECT_OVERLONG = "call-indirect-overlong"
     COMPONENT_MODEL = "component-model"
 
@@ -60,7 +60,7 @@ WEBASSEMBLY_2 = frozenset(
         Feature.SIMD,
     }
 )
-"""What the second edition of WebAssembly has beyond the first: for the ``features`` of an engine that implements it."""
+"""The features of WebAssembly 2.0 beyond 1.0, for the ``features`` of an engine that implements it."""
 
 
 @attrs.frozen
@@ -90,7 +90,7 @@ class MemoryType:
         limits: In pages of ``page_size`` bytes.
         memory64: Whether its addresses are 64 bits wide.
         shared: Whether threads may share it.
-        page_size: Bytes in a page; 65536 but for a module with custom page sizes.
+        page_size: Bytes in a page; 65536 except for a module with custom page sizes.
     """
 
     limits: Range
@@ -118,7 +118,7 @@ class GlobalType:
 
 @attrs.frozen
 class TagType:
-    """An exception's type; it has parameters only."""
+    """The type of an exception's tag, which has only parameters."""
 
     type: FuncType
 
@@ -131,8 +131,8 @@ class Import:
     """Something that the host has to provide.
 
     Args:
-        module: The first of its two names; empty for a component, whose imports have one.
-        name: The second; for a component the whole of it (``wasi:cli/stdout@0.2.3``).
+        module: The first of its two names; empty for a component, whose imports have one name.
+        name: The second name; for a component the whole name (``wasi:cli/stdout@0.2.3``).
         kind: ``func``, ``table``, ``memory``, ``global`` or ``tag``; for a component also ``instance``, ``component``,
             ``module``, ``type`` or ``value``.
         type: Its type, for a core module.

@@ -1,16 +1,16 @@
-"""What a Wasm file is: a core module, a component or text; its imports and exports; the features it needs.
+"""Reads a Wasm file: its kind (core module, component or text), its imports and exports, and the features it needs.
 
-Everything here is read without an engine.
+No engine is needed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import cached_property
 
-from wasmoci._startup import attrs
+from wasmoci import wasm
+from wasmoci._startup import attrs, sha256
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.core import CoreHead, read_head
@@ -56,16 +56,16 @@ MAX_SIZE = 1 << 30
 
 @attrs.frozen(eq=False, slots=False)
 class Module:
-    """A Wasm file, read; get one by :meth:`read` or :meth:`from_bytes`.
+    """A Wasm file that has been read; created by :meth:`read` or :meth:`from_bytes`.
 
     Args:
         kind: A core module, a component, or text.
-        data: The file's bytes; of a text its source.
+        data: The file's bytes; for a text its source.
         source: The file's name, for messages.
-        imports: What the host has to provide; empty for a text, until an engine has assembled it.
+        imports: What the host has to provide; empty for a text until an engine has assembled it.
         exports: What the module offers; empty for a text.
         memories: Its linear memories, imported ones first; empty for a component, which has none of its own.
-        start: Whether a function runs by itself as soon as the module is instantiated.
+        start: Whether a start function runs as soon as the module is instantiated.
     """
 
     kind: ModuleKind
@@ -83,7 +83,7 @@ class Module:
 
         Args:
             path: A host path, or a file descriptor, which is read from its beginning and stays open.
-            source: How messages name the file; the path by default.
+            source: The file's name in messages; the path by default.
 
         Raises:
             InvalidModule: It can't be read, is not a regular file, is longer than 1 GiB, is not WebAssembly, or is
@@ -94,11 +94,11 @@ class Module:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, source: str = "module") -> Module:
-        """Read a module that is in memory.
+        """Parse a module from bytes.
 
         Args:
             data: The binary or the text format.
-            source: How messages name it.
+            source: Its name in messages.
 
         Raises:
             InvalidModule: It is not WebAssembly, or damaged.
@@ -106,14 +106,10 @@ class Module:
         data = bytes(data)
         kind = kind_of(data, source=source)
         if kind is ModuleKind.TEXT:
-            from wasmoci.wasm.text_format import check_text  # noqa: PLC0415  most modules are binary
-
-            check_text(data, source=source)
+            wasm.check_text(data, source=source)
             return cls(kind, data, source)
         if kind is ModuleKind.COMPONENT:
-            from wasmoci.wasm.component import read_component  # noqa: PLC0415  few modules are components
-
-            imports, exports = read_component(data, source=source)
+            imports, exports = wasm.read_component(data, source=source)
             return cls(kind, data, source, imports, exports)
         head = read_head(data, source=source)
         return cls(
@@ -134,49 +130,47 @@ class Module:
 
     @cached_property
     def features(self) -> frozenset[Feature]:
-        """Exactly the features that the module needs; all of its code is looked at, once.
+        """The features that the module needs, from one pass over all of its code.
 
-        For a component it is only the component model itself, for a text nothing.
+        For a component this is only the component model itself, and for a text nothing.
 
         Raises:
             InvalidModule: The code, the elements or the data are damaged.
         """
         if self._head is not None:
-            from wasmoci.wasm.needed_features import needed_features  # noqa: PLC0415  not every engine has to know
-
-            return needed_features(self.data, self._head, source=self.source)
+            return wasm.features_of(self.data, self._head, source=self.source)
         return frozenset({Feature.COMPONENT_MODEL} if self.kind is ModuleKind.COMPONENT else ())
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        return sha256.hexdigest(self.data)
 
     def export(self, name: str) -> Export | None:
-        """The export of that name, or None."""
+        """Return the export with a name, or None."""
         return self._by_name.get(name)
 
     @cached_property
     def _by_name(self) -> dict[str, Export]:
-        return {export.name: export for export in reversed(self.exports)}  # the first of a name
+        return {export.name: export for export in reversed(self.exports)}  # the first one of each name
 
     def missing_imports(self, provided: Container[tuple[str, str]]) -> tuple[Import, ...]:
-        """The imports that nobody provides.
+        """Return the imports that are not provided.
 
         Args:
-            provided: What is provided, as pairs of a module's and an import's name.
+            provided: What is provided, as pairs of module name and import name.
         """
         return tuple(item for item in self.imports if (item.module, item.name) not in provided)
 
 
 def read_bytes(path: Path | str | int, *, source: str) -> bytes:
-    """The bytes of a file that is to be a module; see :meth:`Module.read`."""
+    """Read the bytes of a file that should be a module; see :meth:`Module.read`."""
     opened: int | None = None
     try:
         if isinstance(path, int):
             descriptor = path
         else:
-            # Not blocking: a FIFO must not hold up its reader before it is found out.
+            # Non-blocking: opening a FIFO must not block before it is recognised.
             descriptor = opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -192,7 +186,7 @@ def read_bytes(path: Path | str | int, *, source: str) -> bytes:
 
 
 def _read_all(descriptor: int, size: int, source: str) -> bytes:
-    # What is not WebAssembly at all is refused by its first bytes, however long it is.
+    # A file that isn't WebAssembly is refused by its first bytes, whatever its size.
     if size > MAX_SIZE:
         kind_of(os.pread(descriptor, 4096, 0), source=source)
         raise InvalidModule(f"the file has {size} bytes; at most {MAX_SIZE} are supported", source=source)

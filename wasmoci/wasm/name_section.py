@@ -1,4 +1,4 @@
-"""Names for functions that are added to a module, so that backtraces show them.
+"""Names the functions that are added to a module, so that backtraces show them.
 
 Follows "Name Section" in the appendix of the WebAssembly core specification.
 """
@@ -18,13 +18,13 @@ _MODULE_NAME, _FUNCTION_NAMES = 0, 1
 
 
 def name_functions(data: bytes, names: Iterable[tuple[int, str]]) -> list[Edit]:
-    """The edits that name functions whose numbers are higher than those of all others.
+    """Return the edits that name functions whose indices are higher than all others.
 
-    Nobody refuses a module for its name section, so one that is damaged is left as it is.
+    Engines accept a module with a damaged name section, so a damaged one is left as it is.
 
     Args:
         data: A core module whose sections have been checked.
-        names: Numbers and names, in the numbers' order.
+        names: Indices and names, in ascending order of the indices.
     """
     entries = [unsigned(number) + _text(name) for number, name in names]
     reader = Reader(data, 8, source=None, where="the module")
@@ -43,7 +43,7 @@ def name_functions(data: bytes, names: Iterable[tuple[int, str]]) -> list[Edit]:
 
 
 def _extend(section: Reader, size_at: int, content: int, entries: list[bytes]) -> list[Edit]:
-    """Add to the function names of a section, or give it some; its size is at ``data[size_at:content]``."""
+    """Add to the function names of a section, or create them; the section's size is at ``data[size_at:content]``."""
     place = section.pos
     edits = []
     while section.left and section.peek() in (_MODULE_NAME, _FUNCTION_NAMES):

@@ -1,4 +1,4 @@
-"""Which features a core module needs, exactly: from its head, its elements, its data and all of its code."""
+"""Determines the features that a core module needs, by reading all of it: sections, elements, data and code."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> frozenset[Feature]:
-    """Read the rest of a module for the features that it needs.
+def features_of(data: bytes, head: CoreHead, *, source: str | None) -> frozenset[Feature]:
+    """Read the rest of a module to determine the features that it needs.
 
     Args:
         data: The module.
-        head: What :func:`wasmoci.wasm.core.read_head` gave for it.
+        head: The result of :func:`wasmoci.wasm.core.read_head` for it.
         source: Its name, for messages.
 
     Raises:
@@ -46,9 +46,9 @@ def needed_features(data: bytes, head: CoreHead, *, source: str | None) -> froze
 
 
 def bodies(reader: Reader) -> Iterator[tuple[int, int]]:
-    """The functions of a code section, each as where its size is written and where its content begins.
+    """Yield the functions of a code section, each as the offset of its size and the offset of its content.
 
-    ``reader`` stands behind a function's content whenever one is yielded.
+    Whenever one is yielded, ``reader`` is positioned after that function.
     """
     for _ in range(reader.count()):
         header = reader.pos
@@ -80,7 +80,7 @@ def _code(reader: Reader, features: set[Feature]) -> None:
 
 
 def skip_locals(body: Reader) -> None:
-    """Step over the declarations of local variables at the beginning of a function."""
+    """Skip the declarations of local variables at the beginning of a function."""
     for _ in range(body.count()):
         body.unsigned()
         value_type(body)

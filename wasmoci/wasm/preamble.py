@@ -1,7 +1,8 @@
-"""What kind of file this is, by its first bytes."""
+"""Determines the kind of a Wasm file by its first bytes."""
 
 from __future__ import annotations
 
+from wasmoci import wasm
 from wasmoci.errors import InvalidModule
 from wasmoci.wasm.model import ModuleKind
 
@@ -12,14 +13,14 @@ _HINT = "expected a WebAssembly module, which begins with the bytes 00 61 73 6d,
 
 
 def kind_of(data: bytes, *, source: str | None) -> ModuleKind:
-    """Tell a core module, a component and the text format apart.
+    """Distinguish core modules, components and the text format.
 
     Args:
         data: The file.
         source: Its name, for messages.
 
     Raises:
-        InvalidModule: It is none of them, or of a version that nobody knows; the message says what it is instead.
+        InvalidModule: It is none of them, or has an unknown version; the message says what it is instead.
     """
     if not data:
         raise InvalidModule("the file is empty", source=source, offset=0, hint=_HINT)
@@ -29,13 +30,9 @@ def kind_of(data: bytes, *, source: str | None) -> ModuleKind:
         raise InvalidModule(
             f"the file ends after {len(data)} bytes, inside the preamble", source=source, offset=len(data)
         )
-    from wasmoci.wasm import text_format  # noqa: PLC0415  most modules are binary
-
-    if text_format.is_text(data):
+    if wasm.is_text(data):
         return ModuleKind.TEXT
-    raise InvalidModule(
-        f"this is {text_format.name_stranger(data)}, not WebAssembly", source=source, offset=0, hint=_HINT
-    )
+    raise InvalidModule(f"this is {wasm.name_stranger(data)}, not WebAssembly", source=source, offset=0, hint=_HINT)
 
 
 def _binary_kind(data: bytes, source: str | None) -> ModuleKind:

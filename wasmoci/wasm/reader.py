@@ -1,4 +1,4 @@
-"""A cursor over bytes that answers damage with ``InvalidModule`` and the place, and nothing else."""
+"""Reads the elements of the binary format, and raises ``InvalidModule`` with the offset of any damage."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from wasmoci.wasm.model import Feature
 
-# What is kept in memory, an object each, and what is only stepped over. No real module comes near the first, and no
-# engine takes more of the second; they bound what a hostile module may cost.
+# The limits of what is kept in memory, one object each, and of what is only skipped. No real module comes near the
+# first, and no engine accepts more of the second; they bound the cost of a hostile module.
 MAX_KEPT = 100_000
 MAX_COUNT = 1_000_000
 
@@ -26,9 +26,9 @@ class Reader:
     Args:
         data: The whole file, so that positions are offsets in it.
         pos: Where to begin.
-        end: Where to stop; what would reach past it is an error.
+        end: Where to stop; reading past it is an error.
         source: The file's name, for messages.
-        where: The part of the file that this is, for messages ("the import section").
+        where: The name of this part of the file, for messages ("the import section").
     """
 
     __slots__ = ("data", "end", "features", "pos", "source", "where")
@@ -42,11 +42,11 @@ class Reader:
         self.features: set[Feature] = set()
 
     def fail(self, message: str, *, at: int | None = None) -> InvalidModule:
-        """The error to raise for what was found at offset ``at``, by default the cursor's."""
+        """Return the error to raise for a problem at an offset, by default the current position."""
         return InvalidModule(f"{self.where}: {message}", source=self.source, offset=self.pos if at is None else at)
 
     def part(self, size: int, where: str) -> Reader:
-        """A reader of the next ``size`` bytes, which this one skips; both note features in one set."""
+        """Return a reader of the next ``size`` bytes, and skip them; both readers record features in the same set."""
         start = self.pos
         self.skip(size)
         part = Reader(self.data, start, self.pos, source=self.source, where=where)
@@ -55,11 +55,11 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """Bytes until the end."""
+        """The number of bytes until the end."""
         return self.end - self.pos
 
     def skip(self, size: int) -> None:
-        """Step over ``size`` bytes."""
+        """Skip ``size`` bytes."""
         if size > self.end - self.pos:
             raise self.fail(f"ends after {self.left} bytes where {size} were expected")
         self.pos += size
@@ -73,13 +73,13 @@ class Reader:
         return value
 
     def peek(self) -> int:
-        """The next byte, which stays."""
+        """Return the next byte without consuming it."""
         if self.pos >= self.end:
             raise self.fail("ends too early")
         return self.data[self.pos]
 
     def unsigned(self, bits: int = 32) -> int:
-        """An unsigned LEB128 number of at most ``bits`` bits."""
+        """Read an unsigned LEB128 number of at most ``bits`` bits."""
         start, value, shift = self.pos, 0, 0
         while True:
             byte = self.byte()
@@ -94,7 +94,7 @@ class Reader:
         return value
 
     def signed(self, bits: int) -> int:
-        """A signed LEB128 number of at most ``bits`` bits."""
+        """Read a signed LEB128 number of at most ``bits`` bits."""
         start, value, shift = self.pos, 0, 0
         while True:
             byte = self.byte()
@@ -111,7 +111,7 @@ class Reader:
         return value
 
     def skip_numbers(self, count: int) -> None:
-        """Step over ``count`` 32-bit LEB128 numbers, fast where they have one byte each."""
+        """Skip ``count`` 32-bit LEB128 numbers, quickly where they have one byte each."""
         if self.data[self.pos : min(self.pos + count, self.end)].isascii():
             self.skip(count)
             return
@@ -125,7 +125,7 @@ class Reader:
         self.pos = pos
 
     def count(self, most: int = MAX_COUNT) -> int:
-        """The length of a vector, which must have room for at least a byte per element, and at most ``most`` of them."""
+        """Read the length of a vector. At most ``most`` elements, of a byte or more, have to fit into the rest."""
         start = self.pos
         count = self.unsigned()
         if count > self.left:
@@ -135,7 +135,7 @@ class Reader:
         return count
 
     def parts(self) -> Iterator[int]:
-        """Count the parts that a file is made of, as long as there is another one, and at most :data:`MAX_KEPT` of them."""
+        """Count the sections of a file until its end, and at most :data:`MAX_KEPT` of them."""
         for number in range(MAX_KEPT):
             if not self.left:
                 return
@@ -144,7 +144,7 @@ class Reader:
             raise self.fail(f"is made of more than {MAX_KEPT} sections")
 
     def name(self) -> str:
-        """A name: its length in bytes, then UTF-8."""
+        """Read a name: its length in bytes, then UTF-8."""
         size = self.unsigned()
         start = self.pos
         self.skip(size)
@@ -154,6 +154,6 @@ class Reader:
             raise self.fail("a name is not UTF-8", at=start + error.start) from None
 
     def finish(self) -> None:
-        """Insist that nothing is left."""
+        """Check that nothing is left."""
         if self.pos != self.end:
             raise self.fail(f"{self.left} bytes are left over after its last entry")

@@ -1,7 +1,7 @@
-"""Core modules changed for engines that need help, in one walk over their code.
+"""Rewrites core modules for engines that need help: memory limits and short indices, in one pass over the code.
 
-Code changes its offsets, so custom sections that speak of them (DWARF, branch hints) are no longer right afterwards;
-names stay right. No engine that needs these passes reads the former.
+Rewriting changes the offsets in the code, so custom sections that refer to them (DWARF, branch hints) are wrong
+afterwards; names stay correct. No engine that needs these passes reads the former.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def shorten_indices(data: bytes, *, source: str = "module") -> bytes:
-    """Write padded indices of tables and memories with the fewest bytes, as wasm3 wants them.
+    """Encode padded indices of tables and memories with the fewest bytes, as wasm3 requires.
 
     Args:
         data: A core module.
@@ -48,24 +48,24 @@ def shorten_indices(data: bytes, *, source: str = "module") -> bytes:
 def limit_memory(
     data: bytes, max_pages: int, *, on_refusal: OnRefusal = OnRefusal.COUNT, source: str = "module"
 ) -> bytes:
-    """Write a bound on its memory into a module.
+    """Write a memory limit into a module.
 
-    The bound holds for all memories of the module together. A module that can't pass it, by its own maximum, is left
-    alone. With :attr:`OnRefusal.COUNT` a module that grows its memory gets an exported, mutable ``i32`` global
-    :data:`REFUSED_EXPORT`: how often it was refused memory because of the bound. A growth that its own maximum refuses
-    is not counted.
+    The limit holds for all memories of the module together. A module that can't exceed it, because of its own maximum,
+    is unchanged. With :attr:`OnRefusal.COUNT`, a module that grows its memory gets an exported, mutable ``i32`` global
+    :data:`REFUSED_EXPORT`, which counts how often the limit refused memory. A growth that is refused by the memory's
+    own maximum is not counted.
 
     Args:
         data: A core module.
-        max_pages: The bound, in pages of 64 KiB.
-        on_refusal: What happens at the bound.
+        max_pages: The limit, in pages of 64 KiB.
+        on_refusal: What happens at the limit.
         source: The module's name, for messages.
 
     Returns:
         The changed module; ``data`` itself when there was nothing to change.
 
     Raises:
-        InitialMemoryTooLarge: It begins with more than the bound.
+        InitialMemoryTooLarge: Its initial memory exceeds the limit.
         InvalidModule: It is damaged.
         UnsupportedModule: It is not a core module, imports its memory, has pages of another size than 64 KiB, or
             exports the reserved name.
@@ -81,13 +81,13 @@ def rewrite(
     on_refusal: OnRefusal = OnRefusal.COUNT,
     source: str = "module",
 ) -> bytes:
-    """Do what :func:`shorten_indices` and :func:`limit_memory` do, either or both, in one walk.
+    """Do the work of :func:`shorten_indices`, :func:`limit_memory` or both, in one pass.
 
     Args:
         data: A core module.
         shorten: Whether to shorten indices.
-        max_pages: The bound on its memory, in pages of 64 KiB; None for none.
-        on_refusal: What happens at the bound.
+        max_pages: The memory limit, in pages of 64 KiB; None for no limit.
+        on_refusal: What happens at the limit.
         source: The module's name, for messages.
 
     Returns:

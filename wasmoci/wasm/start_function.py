@@ -1,4 +1,4 @@
-"""A start function that is called after instantiation, for an engine whose host functions have no memory before."""
+"""Exports a module's start function, for an engine without memory for host functions before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FUNCTION = b"\0"
 
 
 def export_start(data: bytes, *, source: str = "module") -> bytes:
-    """Export a module's start function as :data:`START_EXPORT`, in place of having it run at instantiation.
+    """Export a module's start function as :data:`START_EXPORT`, so that it doesn't run at instantiation.
 
     Args:
         data: A core module.

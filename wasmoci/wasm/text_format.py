@@ -1,4 +1,4 @@
-"""Files that aren't binary modules: the text format, and what ends up in the place of a module by mistake."""
+"""Recognises the text format, and names the kinds of files that are often given by mistake instead of a module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from wasmoci.errors import InvalidModule
 
-# Files that end up in the place of a module by mistake.
+# Files that are often given by mistake.
 _STRANGERS = (
     (b"\x7fELF", "an ELF program"),
     (b"#!", "a script"),
@@ -24,7 +24,7 @@ _STRANGERS = (
 )
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|\?xml)", re.IGNORECASE)
 _TAR_MAGIC = slice(257, 262)
-# The fields that a text may begin with; the text format also allows a module without the word `module`.
+# The fields that a text may begin with; the text format also allows a module without the keyword `module`.
 _TEXT_FIELD = re.compile(
     rb"\(\s*(?:module|component|type|import|func|table|memory|global|export|start|elem|data|tag|rec)(?![\w.\-])"
 )
@@ -34,12 +34,12 @@ _TEXT_BRACKETS = re.compile(rb"\(;|;\)")
 
 
 def is_text(data: bytes) -> bool:
-    """Whether a file begins as a module in the text format does."""
+    """Return whether a file begins like a module in the text format."""
     return _TEXT_FIELD.match(data, _skip_text_space(data)) is not None
 
 
 def name_stranger(data: bytes) -> str:
-    """What a file is that is no WebAssembly."""
+    """Describe what a file is that isn't WebAssembly."""
     for magic, name in _STRANGERS:
         if data.startswith(magic):
             return name
@@ -52,7 +52,7 @@ def name_stranger(data: bytes) -> str:
 
 
 def _skip_text_space(data: bytes) -> int:
-    """The offset of the first token behind white space and comments of the text format."""
+    """Return the offset of the first token after white space and comments of the text format."""
     pos, end = 0, min(len(data), _TEXT_HEAD)
     while pos < end:
         if space := _TEXT_SPACE.match(data, pos, end):
@@ -74,10 +74,10 @@ def _end_of_comment(data: bytes, pos: int, end: int) -> int:
 
 
 def check_text(data: bytes, *, source: str | None) -> None:
-    """Insist that a text is UTF-8, as the text format demands.
+    """Check that a text is UTF-8, as the text format requires.
 
     Raises:
-        InvalidModule: It isn't; the offset is that of the first byte that can't be read.
+        InvalidModule: It isn't; the offset is that of the first invalid byte.
     """
     try:
         data.decode()

@@ -1,4 +1,4 @@
-"""Types as the binary format writes them; each reader notes the features that a type needs."""
+"""Reads types in the binary format, and records the features that they need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PACKED = {0x78: "i8", 0x77: "i16"}
 
 
 def value_type(reader: Reader) -> str:
-    """A value type, as the text format writes it."""
+    """Read a value type, and return it in the notation of the text format."""
     start = reader.pos
     code = reader.byte()
     if code in NUMBER_TYPES:
@@ -55,7 +55,7 @@ def value_type(reader: Reader) -> str:
 
 
 def heap_type(reader: Reader) -> str:
-    """What a reference points to: an abstract type by name or a defined one by number."""
+    """Read the type that a reference points to: an abstract type by name or a defined one by index."""
     start = reader.pos
     if reader.peek() == _SHARED:
         reader.skip(1)
@@ -65,7 +65,7 @@ def heap_type(reader: Reader) -> str:
     if number >= 0:
         reader.features.add(Feature.FUNCTION_REFERENCES)
         return str(number)
-    code = number + 0x80  # as the one byte that it takes
+    code = number + 0x80  # its encoding in one byte
     if code not in HEAP_TYPES:
         raise reader.fail(f"{number} is not a heap type", at=start)
     name, feature = HEAP_TYPES[code]
@@ -74,7 +74,7 @@ def heap_type(reader: Reader) -> str:
 
 
 def table_type(reader: Reader) -> TableType:
-    """A table's type; one of ``funcref`` is as old as WebAssembly."""
+    """Read a table's type; ``funcref`` has been there since WebAssembly 1.0."""
     element = "funcref"
     if reader.peek() == 0x70:  # noqa: PLR2004
         reader.skip(1)
@@ -87,7 +87,7 @@ def table_type(reader: Reader) -> TableType:
 
 
 def memory_type(reader: Reader) -> MemoryType:
-    """A memory's type."""
+    """Read a memory's type."""
     flags, limits = _limits(reader, allowed=0b1111)
     page_size = 65536
     if flags & 0b1000:
@@ -118,7 +118,7 @@ def _limits(reader: Reader, *, allowed: int) -> tuple[int, Range]:
 
 
 def global_type(reader: Reader) -> GlobalType:
-    """A global's type."""
+    """Read a global's type."""
     value = value_type(reader)
     start = reader.pos
     mutable = reader.byte()
@@ -130,12 +130,12 @@ def global_type(reader: Reader) -> GlobalType:
 
 
 _FUNC, _STRUCT, _ARRAY, _CONT = 0x60, 0x5F, 0x5E, 0x5D
-_MAX_VALUES = 1_000  # of a function's parameters, as of its results; what all engines agree on
+_MAX_VALUES = 1_000  # parameters or results of a function; the limit that all engines agree on
 _REC, _SUB, _SUB_FINAL = 0x4E, 0x50, 0x4F
 
 
 def type_section(reader: Reader) -> list[FuncType | None]:
-    """The types by number; None stands for one that is not a function's."""
+    """Read the types, in the order of their indices; None stands for a type that isn't a function's."""
     types: list[FuncType | None] = []
     for _ in range(reader.count(MAX_KEPT)):
         if reader.peek() == _REC:

@@ -155,7 +155,7 @@ def test_time_limit(play: Play) -> None:
 
 
 REFUSED = {
-    "read-only root": (IwasmProgram, {"readonly": True}, "read only"),
+    "read-only root": (IwasmProgram, {"readonly": True}, "read-only"),
     "arguments of a function": (WasmedgeProgram, {"entry": "/app.wasm#other", "args": ["x"]}, "arguments"),
     "results of a function": (WasmedgeProgram, {"entry": "/app.wasm#answer"}, "returns"),
     "too many variables": (IwasmProgram, {"env": [f"V{number}=x" for number in range(9)]}, "8 variables"),

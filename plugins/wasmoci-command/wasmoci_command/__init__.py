@@ -1,4 +1,4 @@
-"""Engines that are programs: :class:`CommandHandler` runs one with a command line, a subclass says which.
+"""Engines that are separate programs: a subclass of :class:`CommandHandler` defines the command line of one.
 
 ::
 
@@ -7,8 +7,8 @@
         program = Program("my-engine", version=re.compile("my-engine ([0-9.]+)"), hint="install it with ...")
         features = frozenset(...)
 
-        def command(self, call): ...     # the arguments for one run
-        def outcome(self, ending): ...   # what its exit status and its words mean
+        def command(self, call): ...     # the command line of a run
+        def outcome(self, ending): ...   # the outcome, from the exit status and the messages
 """
 
 from wasmoci_command.handler import Call, CommandHandler, Ending

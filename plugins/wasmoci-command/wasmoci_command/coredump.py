@@ -1,20 +1,20 @@
-"""What a guest's core dump says: a program that is gone can't be asked for a global.
+"""Reads from a guest's core dump how often it was refused memory, when its engine's process has ended.
 
-A core dump of WebAssembly is a module whose globals begin with the values that they had.
+A core dump of WebAssembly is a module whose globals are initialised with the values that they had.
 """
 
 from __future__ import annotations
 
 _GLOBALS = 6
 _I32, _I32_CONST, _END = 0x7F, 0x41, 0x0B
-_COUNTERS = 2  # that wasmoci.wasm.rewrite appends to a module's globals
+_COUNTERS = 2  # which wasmoci.wasm.rewrite appends to a module's globals
 
 
 def counted(core: bytes) -> int:
-    """How often a guest was refused memory, by the counters in its module: the last of its globals.
+    """Return how often a guest was refused memory, from the counters in its module, which are the last globals.
 
     Args:
-        core: The dump of a guest with such counters.
+        core: The core dump of a guest with such counters.
     """
     position = 8
     while position < len(core):
@@ -27,7 +27,7 @@ def counted(core: bytes) -> int:
 
 
 def _largest(section: bytes) -> int:
-    """The largest value of the globals at the end of a section, each a mutable ``i32`` with a constant."""
+    """Return the largest value of the globals at the end of a section, each a mutable ``i32`` with a constant."""
     values = []
     end = len(section)
     for _ in range(_COUNTERS):

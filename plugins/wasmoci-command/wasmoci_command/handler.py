@@ -1,4 +1,4 @@
-"""The base of all engines that are programs."""
+"""The base class of handlers for engines that are programs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.isolation import descriptor_limit
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 from wasmoci.result import ExitReason
 from wasmoci.wasm.module import FuncType
 from wasmoci_command.output import Report
@@ -43,12 +43,12 @@ _prctl = ctypes.CDLL(None).prctl
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """One run, as a program is told of it.
+    """The arguments of one run.
 
     Args:
         program: The program.
-        module: The host path of the module; it is in the program's own working directory, and no guest can know it.
-        workload: What runs.
+        module: The host path of the module, in the program's own working directory; no guest can know it.
+        workload: The workload.
         directories: The guest path and the host path of each directory that is preopened, in order.
     """
 
@@ -71,14 +71,14 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """How a program ended by itself.
+    """The end of a program that has not been killed.
 
     Args:
         status: Its exit status.
-        words: What it said itself on its standard error; where that can't be told from what its guest said, the end of both.
+        words: Its own messages on the standard error; where they can't be told from the guest's output, the end of both.
         output: The end of its standard output.
         directory: Its working directory, with what it left there.
-        workload: What ran.
+        workload: The workload.
     """
 
     status: int
@@ -89,12 +89,12 @@ class Ending:
 
 
 class CommandHandler(BaseHandler):
-    """Runs core modules with a program, which it ends when time is over.
+    """Runs core modules with a program, which is killed when the time limit is over.
 
     Attributes:
         program: The program.
-        reads_output: Whether :meth:`outcome` needs what came out on the standard output. Where it doesn't, a descriptor of the
-            caller's is the program's own, and its guest is told when nobody reads from it any more.
+        reads_output: Whether :meth:`outcome` needs the standard output. If it doesn't, the program inherits a
+            descriptor of the caller's directly, so that its guest gets an error when nobody reads from it any more.
     """
 
     program: ClassVar[Program]
@@ -115,22 +115,22 @@ class CommandHandler(BaseHandler):
 
     @abstractmethod
     def command(self, call: Call) -> list[str]:
-        """The whole command line of a run, the program included."""
+        """Return the whole command line of a run, including the program."""
 
     @abstractmethod
     def outcome(self, ending: Ending) -> Outcome:
-        """What the program's exit status and its words mean."""
+        """Return the outcome for a program's exit status and its messages."""
 
     def mark(self, call: Call) -> bytes | None:  # noqa: ARG002  for those that have one
-        """How the program's own words on its standard error begin, if that is known; see :class:`Report`."""
+        """Return the beginning of the program's own messages on its standard error, if known; see :class:`Report`."""
         return None
 
     def data(self, workload: Workload) -> bytes:
-        """What is written to the file that the program runs; the module."""
+        """Return the content of the file that the program runs, by default the module."""
         return workload.module.data
 
     def provides(self, module: str, name: str) -> bool:
-        """WASI preview 1, by the program's own."""
+        """Return what the program provides: WASI preview 1."""
         return wasi_host.provides(module, name) and module == "wasi_snapshot_preview1"
 
     def validate(self, module: Module) -> None:
@@ -140,23 +140,23 @@ class CommandHandler(BaseHandler):
         wasi_host.check_memories(module)
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:  # noqa: ARG002  whatever it does
-        """A program can be killed, whatever its guest does."""
+        """Return True: a program can be killed, whatever its guest does."""
         return True
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
-        """See :class:`BaseHandler`; what the command line has no words for is refused as well."""
+        """See :class:`BaseHandler`; refuses as well what the command line can't express."""
         super().check(module, entrypoint, files)
         read_only = [mount.destination for mount in files.mounts if mount.read_only]
         if files.read_only:
             read_only.insert(0, "/")
         if read_only:
             raise UnsupportedWorkload(
-                f"{self.name} can't give a guest a directory to read only, as asked for at {', '.join(read_only)}"
+                f"{self.name} can't give a guest a read-only directory, as requested at {', '.join(read_only)}"
             )
         self._check_named(module, entrypoint)
 
     def _check_named(self, module: Module, entrypoint: Entrypoint) -> None:
-        """Programs take the arguments for those of a function that is named, and print what it returns."""
+        """Refuse a named function with arguments, which programs pass to the function, or with a result, which they print."""
         export = module.export(entrypoint.function or "_start")
         if entrypoint.function in (None, "_start") or export is None:
             return
@@ -168,7 +168,7 @@ class CommandHandler(BaseHandler):
     def run(self, workload: Workload) -> Outcome:
         """See :class:`BaseHandler`."""
         with (
-            scratch_directory("wasmoci-command-") as scratch,
+            guest_temporary_directory("wasmoci-command-") as scratch,
             preopens(workload.files, by_name=True) as opened,
             contextlib.ExitStack() as stack,
         ):
@@ -183,11 +183,11 @@ class CommandHandler(BaseHandler):
         errors = Report(workload.streams.stderr, self.mark(call))
         is_one = workload.streams.stdout is workload.streams.stderr
         output = errors if is_one else Report(workload.streams.stdout, None)
-        with Pump() as pump:
-            # One target for both is one pipe, so that the order of what is written is kept.
-            stderr = pump.output(errors.sink)
+        with OutputCopier() as copier:
+            # One target for both is one pipe, so that the order of the writes is kept.
+            stderr = copier.output(errors.sink)
             read = output.sink if self.reads_output else workload.streams.stdout
-            stdout = stderr if is_one else pump.output(read)
+            stdout = stderr if is_one else copier.output(read)
             process = subprocess.Popen(  # noqa: S603  the engine; the function is one call of the system
                 self.command(call),
                 stdin=workload.streams.stdin,
@@ -200,13 +200,13 @@ class CommandHandler(BaseHandler):
             try:
                 workload.started()
                 began = time.monotonic()
-                pump.release_child_ends()
-                pump.stop_at_end_of(process)
-                in_time = pump.serve(lambda: None if limit is None else began + limit)
+                copier.release_child_ends()
+                copier.stop_at_end_of(process)
+                in_time = copier.serve(lambda: None if limit is None else began + limit)
             finally:
                 process.kill()
                 status = process.wait()
-            pump.drain()
+            copier.drain()
         errors.finish()
         if not in_time:
             return Outcome.timed_out(limit)
@@ -230,7 +230,7 @@ class CommandHandler(BaseHandler):
 
 
 def _on_a_command_line(path: bytes, stack: contextlib.ExitStack) -> str:
-    """A host path for another process, as text; one that isn't UTF-8 by a descriptor, which is open as long as the stack."""
+    """Return a host path for another process; one that isn't UTF-8 by a descriptor, which is open as long as the stack."""
     try:
         text = path.decode()
     except UnicodeDecodeError:
@@ -241,7 +241,7 @@ def _on_a_command_line(path: bytes, stack: contextlib.ExitStack) -> str:
 
 
 def _prepare() -> None:
-    """Have the process end with this one, and no more descriptors than a guest is to have."""
+    """Make the process end with this one, and limit its descriptors to those of a guest."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     descriptor_limit.bound()
 

@@ -1,4 +1,4 @@
-"""The program ``iwasm`` of the WebAssembly Micro Runtime (WAMR), from 2.0 on."""
+"""The handler for the program ``iwasm`` of the WebAssembly Micro Runtime (WAMR), from 2.0 on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
     from wasmoci_command.handler import Call, Ending
 
-_MOST = 8  # directories, and variables, that the program takes
+_MOST = 8  # directories, or variables, that the program accepts
 _EXCEPTION = re.compile(r"^Exception: (.+)$", re.MULTILINE)
 _FAILED = 1
 
@@ -28,10 +28,10 @@ class IwasmProgram(CommandHandler):
     name = "iwasm"
     program = Program(
         "iwasm",
-        # A rewrite of the same name prints a banner for whatever it is asked, and runs nothing.
+        # A reimplementation of the same name prints a banner for any arguments, and runs nothing.
         version=re.compile(r"^iwasm ([2-9]\.\d+\.\d+)"),
         hint="install it from https://github.com/bytecodealliance/wasm-micro-runtime/releases, and put it into PATH; "
-        "the package wamr-bin brings a rewrite that can't run modules as they are",
+        "the package wamr-bin contains a reimplementation that can't run modules as they are",
     )
     features = frozenset(
         {
@@ -45,26 +45,26 @@ class IwasmProgram(CommandHandler):
     )
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
-        """See :class:`CommandHandler`; what the program has no room or no words for is refused as well."""
+        """See :class:`CommandHandler`; refuses as well what exceeds the program's limits."""
         super().check(module, entrypoint, files)
         if len(entrypoint.env) > _MOST:
-            raise UnsupportedWorkload(f"{self.name} takes {_MOST} variables, and not {len(entrypoint.env)}")
+            raise UnsupportedWorkload(f"{self.name} accepts {_MOST} variables, found {len(entrypoint.env)}")
         if any(not name or not value for name, value in entrypoint.env):
-            raise UnsupportedWorkload(f"{self.name} takes no variable without a name or a value")
+            raise UnsupportedWorkload(f"{self.name} accepts no variable without a name or a value")
 
     def command(self, call: Call) -> list[str]:
         """See :class:`CommandHandler`."""
         if len(call.directories) > _MOST:
-            raise UnsupportedWorkload(f"{self.name} takes {_MOST} directories, and not {len(call.directories)}")
+            raise UnsupportedWorkload(f"{self.name} accepts {_MOST} directories, found {len(call.directories)}")
         options = [f"--map-dir={guest}::{source}" for guest, source in call.directories]
         options += [f"--env={variable}" for variable in call.variables]
         if call.function is not None:
             options += ["--function", call.function]
-        # By its name alone, which is what the guest gets as its own.
+        # By its file name alone, which becomes the guest's own name.
         return [*call.program.command, *options, call.module.name, *call.workload.entrypoint.argv[1:]]
 
     def outcome(self, ending: Ending) -> Outcome:
-        """The guest's exit code, unless it printed an exception, and ended with 1."""
+        """Return the guest's exit code, unless it printed an exception and ended with 1."""
         exception = _EXCEPTION.findall(ending.output)
         if ending.status == _FAILED and exception:
             return Outcome.trapped(exception[-1].strip())

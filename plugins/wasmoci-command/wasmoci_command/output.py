@@ -1,19 +1,19 @@
-"""Tells what a program says of itself from what its guest writes to the same stream."""
+"""Separates a program's own messages from its guest's output on the same stream."""
 
 from __future__ import annotations
 
 from wasmoci.stdio import Sink
 
-_LIMIT = 64 << 10  # bytes of its own words that are kept
+_LIMIT = 64 << 10  # bytes of the program's messages that are kept
 
 
 class Report:
-    """Passes a stream on, up to a mark that no guest knows; what comes after it are the program's own words.
+    """Passes a stream on until a mark that no guest knows; after it come the program's own messages.
 
     Args:
-        sink: Where the guest's part goes.
-        mark: How the program's own words begin; None when there is nothing to know them by: then all is passed on, and
-            :attr:`words` is the end of it.
+        sink: Receives the guest's part.
+        mark: The beginning of the program's own messages; None if they can't be recognised: then everything is passed
+            on, and :attr:`words` is the end of it.
     """
 
     def __init__(self, sink: Sink, mark: bytes | None) -> None:
@@ -43,13 +43,13 @@ class Report:
             self._target.write(before)
 
     def finish(self) -> None:
-        """Pass on what was held back: it was the beginning of no mark."""
+        """Pass on what was held back, as it wasn't the beginning of a mark."""
         held, self._held = self._held, b""
         if held:
             self._target.write(held)
 
 
 def _begun(data: bytes, mark: bytes) -> int:
-    """How many bytes at the end of some data are the beginning of a mark."""
+    """Return how many bytes at the end of some data are the beginning of a mark."""
     longest = min(len(mark) - 1, len(data))
     return next((size for size in range(longest, 0, -1) if data.endswith(mark[:size])), 0)

@@ -1,4 +1,4 @@
-"""Finds the program of an engine, and asks it who it is."""
+"""Finds the program of an engine, and checks its version."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
 
-_VERSION_LIMIT = 20  # seconds that a program may take to tell its version
+_VERSION_LIMIT = 20  # seconds that a program may take to print its version
 _ELF = b"\x7fELF"
 
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """A program that is there and works.
+    """A program that exists and works.
 
     Args:
-        command: What it is called by: its path, behind that of the dynamic loader where the file isn't executable.
-        version: What it says of itself.
+        command: The command: its path, after that of the dynamic loader if the file isn't executable.
+        version: The version that it reports.
     """
 
     command: tuple[str, ...]
@@ -36,13 +36,13 @@ class Found:
 
 @attrs.frozen
 class Program:
-    """The program of an engine, wherever it is.
+    """How to find the program of an engine.
 
     Args:
-        name: The name that it has in ``PATH``.
-        version: Matches what it prints for ``--version``; its first group is the version.
-        hint: How to get it.
-        bundled: The module and the file in it, where a distribution brings the program as data.
+        name: Its name in ``PATH``.
+        version: Matches its output for ``--version``; the first group is the version.
+        hint: How to install it.
+        bundled: The module and the file in it, if a distribution contains the program as data.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Program:
     bundled: tuple[str, str] | None = attrs.field(default=None, kw_only=True)
 
     def find(self) -> Found:
-        """The first that is there and is what it is thought to be: in ``PATH``, or brought by a distribution.
+        """Return the first working program, in ``PATH`` or in a distribution.
 
         Raises:
             EngineUnavailable: There is none.
@@ -62,7 +62,7 @@ class Program:
             found = self.version.search(answer)
             if found:
                 return Found(command=command, version=found[1])
-            problems.append(f"{command[-1]} is there, but says {answer.strip()[:200]!r} for its version")
+            problems.append(f"{command[-1]} exists, but its version is {answer.strip()[:200]!r}")
         problem = "; ".join(problems) or f"the program {self.name} is not in PATH"
         raise EngineUnavailable(problem, hint=self.hint)
 
@@ -84,9 +84,9 @@ class Program:
 
 
 def _loader(path: Path) -> tuple[str, ...]:
-    """The dynamic loader that a file names, which runs it without its being executable; none when it names none.
+    """Return the dynamic loader that a file names, which runs a file that isn't executable; None if it names none.
 
-    pip makes a file of a wheel executable only where the wheel's archive says that it is a regular file, too.
+    pip makes a file of a wheel executable only if the wheel's archive marks it as a regular file as well.
     """
     with path.open("rb") as file:
         head = file.read(4096)

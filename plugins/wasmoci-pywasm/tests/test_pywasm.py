@@ -20,9 +20,9 @@ TRAPS = {
     "out of bounds": ("(drop (i32.load (i32.const 65533)))", "out of bounds memory access (i32.load)"),
     "store": ("(i32.store (i32.const -1) (i32.const 0))", "out of bounds memory access (i32.store)"),
     "division by zero": ("(drop (i32.div_u (i32.const 1) (i32.const 0)))", "integer division by zero"),
-    "too large a quotient": ("(drop (i64.div_s (i64.const 0x8000000000000000) (i64.const -1)))", "too large"),
-    "no integer": ("(drop (i32.trunc_f32_s (f32.const nan)))", "a float that no integer is"),
-    "no function": ("(call_indirect (i32.const 0))", "an indirect call of no function"),
+    "too large a quotient": ("(drop (i64.div_s (i64.const 0x8000000000000000) (i64.const -1)))", "overflow"),
+    "no integer": ("(drop (i32.trunc_f32_s (f32.const nan)))", "a float that can't be converted to an integer"),
+    "no function": ("(call_indirect (i32.const 0))", "an indirect call without a function"),
     "endless recursion": ("(call $_start)", "call stack exhausted"),
 }
 

@@ -1,4 +1,4 @@
-"""The handler for pywasm, an interpreter in Python: no native code at all, and a hundredth of the speed of others."""
+"""The handler for pywasm, an interpreter in pure Python, about a hundred times slower than other engines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
     from wasmoci.wasm.module import Module
 
-pywasm: Any = importlib.import_module("pywasm")  # has no types
+pywasm: Any = importlib.import_module("pywasm")  # without types
 
 if sys.flags.optimize:
     # Its bounds checks are assertions.
-    raise ImportError("pywasm holds its guests by assertions, which python -O leaves out")
+    raise ImportError("pywasm checks bounds by assertions, which python -O removes")
 
 
 class PywasmHandler(BaseHandler):

@@ -1,4 +1,4 @@
-"""One guest on pywasm: links the WASI host, calls the functions, reads how it ended."""
+"""Runs one guest on pywasm: links the WASI host, calls the functions, and determines how it ended."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from wasmoci.handlers.base import Outcome, Workload
     from wasmoci.wasi import Function, Wasi
 
-pywasm: Any = importlib.import_module("pywasm")  # has no types
+pywasm: Any = importlib.import_module("pywasm")  # without types
 
-_MOST_FRAMES = 1024  # calls within calls that pywasm allows
+_MOST_FRAMES = 1024  # nested calls that pywasm permits
 _SHOWN_FRAMES = 64
 _OPERATIONS = {
     "unreachable": "unreachable was executed",
-    "call_indirect": "an indirect call of no function, or of one of another type",
-    "div": "integer division by zero, or its result is too large",
+    "call_indirect": "an indirect call without a function, or of a function of another type",
+    "div": "integer division by zero or overflow",
     "rem": "integer division by zero",
-    "trunc": "a float that no integer is",
+    "trunc": "a float that can't be converted to an integer",
     "load": "out of bounds memory access",
     "store": "out of bounds memory access",
     "memory": "out of bounds memory access",
@@ -35,7 +35,7 @@ _OPERATIONS = {
 
 
 class HostError(Exception):
-    """What a function of the host raised; carried through pywasm, so that it isn't taken for a trap.
+    """An exception of a host function; carries it through pywasm, so that it isn't mistaken for a trap.
 
     Args:
         error: The exception.
@@ -47,12 +47,12 @@ class HostError(Exception):
 
 
 class Guest:
-    """A workload, from pywasm's description of its module to its outcome.
+    """A guest, from pywasm's description of its module to its outcome.
 
     Args:
         workload: The workload.
         description: Its module, a ``pywasm.ModuleDesc``.
-        wasi: Its host.
+        wasi: Its WASI host.
     """
 
     def __init__(self, workload: Workload, description: Any, wasi: Wasi) -> None:
@@ -99,7 +99,7 @@ class Guest:
         return count
 
     def _backtrace(self) -> tuple[str, ...]:
-        """The functions that were running, innermost first: by their names, or else by their numbers."""
+        """Return the functions that were running, innermost first, by name or by number."""
         machine = self._runtime.machine
         if not machine.stack.frame:
             return ()
@@ -114,14 +114,14 @@ class Guest:
         return tuple(names.get(number, f"function {number}") for number in found)
 
     def _message(self, error: Exception) -> str:
-        """What went wrong, by the instruction that pywasm was at: its exceptions say nothing."""
+        """Describe a failure by the instruction that pywasm was executing, as its exceptions have no message."""
         stack = self._runtime.machine.stack
         if not stack.label or not stack.label[-1].index:
             return "the module could not be instantiated"
         label = stack.label[-1]
         name: str = pywasm.opcode.name[label.instr[label.index - 1].opcode]
         if name in ("call", "call_indirect") and len(stack.frame) >= _MOST_FRAMES:
-            return f"call stack exhausted: pywasm allows {_MOST_FRAMES} calls within calls"
+            return f"call stack exhausted: pywasm allows {_MOST_FRAMES} nested calls"
         known = next((text for part, text in _OPERATIONS.items() if part in name), None)
         return f"{known} ({name})" if known else f"{name} failed: {type(error).__name__} {error}".rstrip()
 

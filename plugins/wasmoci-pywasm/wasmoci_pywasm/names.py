@@ -1,4 +1,4 @@
-"""The names of a module's functions, as its name section has them; pywasm doesn't keep them.
+"""Reads the names of a module's functions from its name section, which pywasm ignores.
 
 Follows "Name Section" in the appendix of the WebAssembly core specification.
 """
@@ -9,7 +9,7 @@ _CUSTOM, _FUNCTIONS = 0, 1
 
 
 def function_names(data: bytes) -> dict[int, str]:
-    """Numbers and names of functions; empty where there is no name section, or a damaged one.
+    """Return numbers and names of functions; empty if the name section is missing or damaged.
 
     Args:
         data: A core module whose sections have been checked.

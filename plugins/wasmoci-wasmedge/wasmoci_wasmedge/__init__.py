@@ -14,7 +14,7 @@ from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import BaseHandler, Outcome
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.handlers.preopens import preopens
-from wasmoci.host.temporary_directory import scratch_directory
+from wasmoci.host.temporary_directory import guest_temporary_directory
 from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 from wasmoci.wasm.module import WEBASSEMBLY_2
 from wasmoci_wasmedge.process import probe, serve
@@ -41,7 +41,7 @@ _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.S
 
 
 class WasmedgeHandler(BaseHandler):
-    """Runs core modules on WasmEdge, interpreted, in a process of their own."""
+    """Runs core modules on WasmEdge's interpreter, each in a process of its own."""
 
     name = "wasmedge"
     # WasmEdge validates every module, and is maintained.
@@ -67,7 +67,7 @@ class WasmedgeHandler(BaseHandler):
         return f"WasmEdge {self._version}"
 
     def provides(self, module: str, name: str) -> bool:
-        """WASI preview 1, by WasmEdge's own."""
+        """Return what WasmEdge provides: WASI preview 1."""
         return wasi_host.provides(module, name) and module == "wasi_snapshot_preview1"
 
     def validate(self, module: Module) -> None:
@@ -76,22 +76,20 @@ class WasmedgeHandler(BaseHandler):
         wasi_host.check_signatures(module)
         wasi_host.check_memories(module)
         if not self._interprets_all and _NATIVE in module.data:
-            raise UnsupportedModule(f"{module.source}: may bring native code along, which this version would run")
+            raise UnsupportedModule(f"{module.source}: may contain native code, which this version would run")
 
     def interrupts(self, module: Module, stdio: Stdio) -> bool:  # noqa: ARG002  whatever it does
-        """The guest's process can be killed, whatever it does."""
+        """Return True: the guest's process can be killed, whatever it does."""
         return True
 
     def check(self, module: Module, entrypoint: Entrypoint, files: GuestFiles) -> None:
-        """See :class:`BaseHandler`; what WasmEdge's preopens can't be told is refused as well."""
+        """See :class:`BaseHandler`; refuses as well what WasmEdge's preopens can't express."""
         super().check(module, entrypoint, files)
         read_only = ["/"] if files.read_only else []
         read_only += [mount.destination for mount in files.mounts if mount.read_only]
         if read_only:
             places = ", ".join(read_only)
-            raise UnsupportedWorkload(
-                f"{self.name} can't give a guest a directory to read only, as asked for at {places}"
-            )
+            raise UnsupportedWorkload(f"{self.name} can't give a guest a read-only directory, as requested at {places}")
         paths = [str(files.rootfs), *(f"{mount.destination}{mount.source}" for mount in files.mounts)]
         if any(":" in path for path in paths):
             raise UnsupportedWorkload(
@@ -104,7 +102,7 @@ class WasmedgeHandler(BaseHandler):
         smallest = sum(kind.limits.minimum for kind in workload.module.memories) * _PAGE
         if memory is not None and smallest > memory:
             return Outcome.out_of_memory(memory, detail=f"it begins with {smallest} bytes")
-        with scratch_directory("wasmoci-wasmedge-") as scratch, _opened(workload.files) as directories:
+        with guest_temporary_directory("wasmoci-wasmedge-") as scratch, _opened(workload.files) as directories:
             module = scratch / "module.wasm"
             module.write_bytes(workload.module.data)
             request = scratch / "request.json"
@@ -138,7 +136,7 @@ class WasmedgeHandler(BaseHandler):
 
 
 def _find() -> tuple[str, dict[str, Any]]:
-    """The first library that works, and what it says of itself.
+    """Return the first library that works, and its version.
 
     Raises:
         EngineUnavailable: There is none.
@@ -159,7 +157,7 @@ def _find() -> tuple[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def _opened(files: GuestFiles) -> Iterator[list[str]]:
-    """The preopens as WasmEdge takes them, ``guest:host``."""
+    """Return the preopens in WasmEdge's notation, ``guest:host``."""
     ours = f"/proc/{os.getpid()}/"
     with preopens(files, by_name=True) as opened:
         yield [f"{preopen.guest}:{os.fsdecode(preopen.host).replace('/proc/self/', ours, 1)}" for preopen in opened]

@@ -1,8 +1,8 @@
-"""Runs one guest with WasmEdge's C library, as a program of its own: WasmEdge's WASI knows no other streams than a process's.
+"""Runs one guest with WasmEdge's C library, as a separate program: WasmEdge's WASI only knows the process's own streams.
 
-Called as ``python -I library.py LIBRARY version FD`` or ``python -I library.py LIBRARY run FD REQUEST``; it imports nothing but the
-standard library. What it has to say goes to the descriptor ``FD``, a JSON object a line. The names, signatures and structures are
-those of ``wasmedge/wasmedge.h``, from version 0.13 on.
+It is called as ``python -I library.py LIBRARY version FD`` or ``python -I library.py LIBRARY run FD REQUEST``, and
+imports only the standard library. It writes its messages to the descriptor ``FD``, one JSON object per line. The names,
+signatures and structures are those of ``wasmedge/wasmedge.h``, from version 0.13 on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class String(ctypes.Structure):
 
     @classmethod
     def of(cls, text: str) -> String:
-        """A text; valid as long as the string."""
+        """Convert a text; the result is valid as long as the string."""
         data = text.encode()
         return cls(len(data), data)
 
@@ -65,7 +65,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 _OPTIONAL: dict[str, tuple[Any, ...]] = {
     "LogOff": (None,),
-    # With it, native code that a module brings along is not run.
+    # With it, native code in a module is not run.
     "ConfigureSetForceInterpreter": (None, c_void_p, c_bool),
 }
 
@@ -74,10 +74,10 @@ class Library:
     """The C functions, without their prefix: ``library.VMCreate(...)``.
 
     Args:
-        path: The shared object: a path, or a name that the dynamic loader looks for.
+        path: The shared object: a path, or a name that the dynamic loader searches for.
 
     Raises:
-        OSError: It can't be loaded, or is another or an older library.
+        OSError: It can't be loaded, or is another library or too old.
     """
 
     def __init__(self, path: str) -> None:
@@ -105,11 +105,11 @@ class Library:
 
     @property
     def can_force_interpreter(self) -> bool:
-        """Whether native code in a module can be left alone."""
+        """Return whether native code in a module can be ignored."""
         return "ConfigureSetForceInterpreter" in self._functions
 
     def be_quiet(self) -> None:
-        """Keep its log out of the guest's standard error."""
+        """Disable the log, which would be in the guest's standard error."""
         if "LogOff" in self._functions:
             self.LogOff()
         else:
@@ -125,7 +125,7 @@ def run(library: Library, request: dict[str, Any], tell: Any) -> dict[str, Any]:
         tell: Called with a message when the guest begins.
 
     Returns:
-        The last message.
+        The final message.
     """
     library.be_quiet()
     configuration = library.ConfigureCreate()
@@ -161,7 +161,7 @@ def run(library: Library, request: dict[str, Any], tell: Any) -> dict[str, Any]:
 def _called(library: Library, machine: int, wasi: int, functions: list[str]) -> dict[str, Any]:
     result = library.VMInstantiate(machine)  # runs the start function
     for function in functions:
-        # A guest that has exited is no failure, and calls nothing more.
+        # A guest that has exited has not failed, and no more functions are called.
         if not library.ResultOK(result) or library.ResultGetCode(result) != 0:
             break
         result = library.VMExecute(machine, String.of(function), None, 0, None, 0)
@@ -180,7 +180,7 @@ def _strings(texts: list[str]) -> tuple[Any, int]:
 
 
 def main(path: str, task: str, descriptor: str, *request: str) -> None:
-    """Do what the command line says."""
+    """Run the command line."""
 
     def tell(message: dict[str, Any]) -> None:
         os.write(int(descriptor), json.dumps(message).encode() + b"\n")

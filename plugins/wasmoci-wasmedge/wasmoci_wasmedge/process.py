@@ -1,4 +1,4 @@
-"""The process that runs a guest: started, attended to, and ended."""
+"""Starts and supervises the process that runs a guest, and kills it when its time is over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import attrs
 
 from wasmoci.errors import EngineCrashed
 from wasmoci.isolation import descriptor_limit
-from wasmoci.isolation.output_copier import Pump
+from wasmoci.isolation.output_copier import OutputCopier
 
 if TYPE_CHECKING:
     from wasmoci.handlers.base import Workload
@@ -30,12 +30,12 @@ _prctl = ctypes.CDLL(None).prctl
 
 @attrs.frozen
 class Answer:
-    """What came of a process.
+    """The result of a process.
 
     Args:
-        message: Its last message; None when it was ended, or died, without one.
+        message: Its last message; None when it was killed, or died, without one.
         status: Its exit status, as :attr:`subprocess.Popen.returncode` has it.
-        in_time: Whether it ended by itself.
+        in_time: Whether it ended within the time limit.
     """
 
     message: dict[str, Any] | None
@@ -47,7 +47,7 @@ def probe(library: str) -> dict[str, Any]:
     """Ask a library for its version.
 
     Raises:
-        EngineCrashed: It doesn't answer.
+        EngineCrashed: It doesn't respond.
     """
     read, write = os.pipe()
     with os.fdopen(read, "rb") as answers:
@@ -67,21 +67,21 @@ def probe(library: str) -> dict[str, Any]:
 
 
 def serve(library: str, request: Path, workload: Workload) -> Answer:
-    """Run a guest, and see that it ends.
+    """Run a guest, and enforce its time limit.
 
     Args:
         library: WasmEdge's shared object.
-        request: The file with what to run.
+        request: The file with the request.
         workload: Its streams and its time limit.
     """
     messages = _Messages(workload)
     read, write = os.pipe()
-    with Pump() as pump, os.fdopen(read, "rb", buffering=0) as answers:
+    with OutputCopier() as copier, os.fdopen(read, "rb", buffering=0) as answers:
         try:
-            # One target for both is one pipe, so that the order of what is written is kept.
-            stdout = pump.output(workload.streams.stdout)
+            # One target for both is one pipe, so that the order of the writes is kept.
+            stdout = copier.output(workload.streams.stdout)
             is_one = workload.streams.stdout is workload.streams.stderr
-            stderr = stdout if is_one else pump.output(workload.streams.stderr)
+            stderr = stdout if is_one else copier.output(workload.streams.stderr)
             process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-I", str(RUNNER), library, "run", str(write), str(request)],
                 stdin=workload.streams.stdin,
@@ -94,27 +94,27 @@ def serve(library: str, request: Path, workload: Workload) -> Answer:
         finally:
             os.close(write)
         try:
-            pump.release_child_ends()
+            copier.release_child_ends()
 
             def listen() -> None:
                 data = os.read(answers.fileno(), _CHUNK)
                 if data:
                     messages.feed(data)
                 else:
-                    pump.unwatch(answers)
+                    copier.unwatch(answers)
 
-            pump.watch(answers, listen)
-            pump.stop_at_end_of(process)
-            in_time = pump.serve(messages.deadline)
+            copier.watch(answers, listen)
+            copier.stop_at_end_of(process)
+            in_time = copier.serve(messages.deadline)
         finally:
             process.kill()
             status = process.wait()
-        pump.drain()
+        copier.drain()
     return Answer(messages.last, status, in_time)
 
 
 class _Messages:
-    """What the process says."""
+    """Parses the messages of the process."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
@@ -123,12 +123,12 @@ class _Messages:
         self.last: dict[str, Any] | None = None
 
     def deadline(self) -> float | None:
-        """When the guest's time is over: it counts from its beginning."""
+        """The end of the guest's time, which counts from its beginning."""
         limit = self._workload.limits.time
         return None if limit is None or self._began is None else self._began + limit
 
     def feed(self, data: bytes) -> None:
-        """Take what came."""
+        """Parse received bytes."""
         *lines, self._data = (self._data + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
@@ -140,6 +140,6 @@ class _Messages:
 
 
 def _prepare() -> None:
-    """Have the process end with this one, and no more descriptors than a guest is to have."""
+    """Make the process end with this one, and limit its descriptors to those of a guest."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     descriptor_limit.bound()

@@ -172,11 +172,11 @@ def test_initial_table(run: Run) -> None:
 
 def test_memory_given_back(run: Run) -> None:
     """All of a guest's memory is the system's again when it has ended."""
-    from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  needs the engine
+    from wasmoci.handlers._wasmtime import linear_memory  # noqa: PLC0415  needs the engine
 
     for how in ("checked", "retry", "3"):
         run("allocate", how, limits=Limits(memory=8 * MIB))
-    assert memory._memories == {}
+    assert linear_memory._memories == {}
 
 
 def test_files_with_limits(run: Run) -> None:

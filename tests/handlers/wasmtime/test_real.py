@@ -13,6 +13,8 @@ from tests.support.requirements import require
 if TYPE_CHECKING:
     from tests.handlers.wasmtime.conftest import Run
 
+pytestmark = pytest.mark.heavy
+
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60">
   <circle cx="30" cy="30" r="25" fill="#a33"/><path d="M 50 5 L 85 55 L 45 40 z" fill="#36c" opacity="0.7"/></svg>"""
 

@@ -61,7 +61,7 @@ def test_text_is_assembled_once() -> None:
 
 def test_nothing_left(run: Run) -> None:
     """Descriptors, threads, and what is kept for call-backs are as before, and the process as well."""
-    from wasmoci.handlers._wasmtime import memory, outputs  # noqa: PLC0415
+    from wasmoci.handlers._wasmtime import linear_memory, outputs  # noqa: PLC0415
 
     def state() -> tuple[object, ...]:
         gc.collect()
@@ -69,7 +69,7 @@ def test_nothing_left(run: Run) -> None:
             sorted(os.listdir("/proc/self/fd")),  # noqa: PTH208  names are all it takes
             threading.enumerate(),
             len(outputs._loans),
-            len(memory._memories),
+            len(linear_memory._memories),
             Path.cwd(),
             dict(os.environ),
         )

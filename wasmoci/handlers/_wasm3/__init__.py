@@ -1,1 +1,1 @@
-"""wasm3, as the package ``pywasm3`` brings it."""
+"""Implements the handler for wasm3, on the package ``pywasm3``."""

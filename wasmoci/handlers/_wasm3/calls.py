@@ -1,4 +1,4 @@
-"""How wasm3 calls the host: one function for all guests, which finds whose import it is called for.
+"""Dispatches wasm3's calls of host functions: one C callback serves all guests and finds the function that was imported.
 
 A call is answered, or it traps: see :mod:`wasmoci.handlers._callback_entries`.
 """
@@ -31,11 +31,11 @@ HOST_FAILED = ctypes.addressof(_HOST_FAILED)
 
 
 class Abandoned(BaseException):
-    """Nobody waits for the guest any more."""
+    """Raised in a guest's host call when its caller no longer waits for it."""
 
 
 class Calls:
-    """The host's functions for one guest, which its calls find as long as the context lasts.
+    """The host functions of one guest, which are registered for the duration of the context.
 
     Args:
         functions: What it imports, in order.
@@ -68,7 +68,7 @@ class Calls:
 
 
 def _entry(function: Function) -> tuple[Function, struct.Struct, int]:
-    """A host function, its parameters on the stack, and where they are: behind the results."""
+    """A host function, the types of its parameters, and their position on the stack, which is after the results."""
     parameters = struct.Struct("<" + "".join(_SLOTS[kind] for kind in function.params))
     return function, parameters, 8 * len(function.results)
 

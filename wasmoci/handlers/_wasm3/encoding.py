@@ -1,6 +1,6 @@
-"""Modules written so that wasm3 does the right thing with them.
+"""Rewrites modules to work around defects of wasm3.
 
-wasm3 finds a function by the first that has the name, be it as an export or in the name section for debuggers. LLVM names
+wasm3 finds the first function with a name, whether that is its export's name or its name for debuggers. LLVM names
 a program's inner function ``_start`` there and exports a wrapper of it as ``_start``, which also runs the constructors and
 destructors: without this change wasm3 would call the inner one.
 """

@@ -1,4 +1,4 @@
-"""One guest on wasm3: links the WASI host, calls the functions, reads how it ended."""
+"""Runs one guest on wasm3: links the WASI host, calls the functions, and determines how it ended."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Guest:
         self._calls = Calls([functions[item.name] for item in self._imports])
 
     def abandon(self) -> None:
-        """Have the guest end at its next call of the host."""
+        """Make the guest end at its next call of the host."""
         self._calls.abandoned = True
 
     def run(self, stack: int) -> Outcome:
@@ -91,7 +91,7 @@ class Guest:
 
 
 class _Memory:
-    """The guest's memory; wasm3 says at each call of the host where it is."""
+    """The guest's memory, whose address wasm3 passes to each host function."""
 
     def __init__(self, runtime: Runtime, calls: Calls) -> None:
         self._runtime = runtime

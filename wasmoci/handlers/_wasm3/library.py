@@ -1,6 +1,6 @@
-"""The C functions of wasm3, which the extension module of ``pywasm3`` contains.
+"""Declares and wraps the C functions of wasm3 in the extension module of ``pywasm3``.
 
-The module's own Python classes are passed over: nothing that they make is ever freed, they print a backtrace to the
+The module's own Python classes aren't used: they never free anything, they print a backtrace to the
 process's standard error at each trap, and they hold the GIL while a guest runs. The functions here are those of
 ``wasm3.h``, the library's public interface, in the same shared object.
 """
@@ -94,7 +94,7 @@ _library = _load()
 
 
 class Wasm3Error(Exception):
-    """wasm3 refuses, or the guest trapped.
+    """An error of wasm3, or a trap of the guest.
 
     Args:
         message: What wasm3 says; for a trap it begins with ``[trap]``.
@@ -144,7 +144,7 @@ class Runtime:
         self._loaded = True
 
     def close(self) -> None:
-        """Free everything; the guest's memory is gone."""
+        """Free everything, including the guest's memory."""
         runtime, self._runtime = self._runtime, None
         environment, self._environment = self._environment, None
         if not self._loaded:
@@ -157,7 +157,7 @@ class Runtime:
             _library.m3_FreeEnvironment(environment)
 
     def compile(self) -> None:
-        """Compile all functions, which else happens as each is first called.
+        """Compile all functions, which otherwise happens when each is first called.
 
         Raises:
             Wasm3Error: One needs what wasm3 doesn't have.
@@ -179,7 +179,7 @@ class Runtime:
         self._check(_library.m3_LinkRawFunctionEx(self._module, module.encode(), name.encode(), None, function, number))
 
     def start(self) -> None:
-        """Run the module's start function, when it has one.
+        """Run the module's start function, if it has one.
 
         Raises:
             Wasm3Error: It trapped.
@@ -187,7 +187,7 @@ class Runtime:
         self._check(_library.m3_RunStart(self._module))
 
     def call(self, name: str) -> None:
-        """Call a function without parameters; its results are dropped.
+        """Call a function without parameters, and discard its results.
 
         Args:
             name: An export's name after :func:`~wasmoci.handlers._wasm3.encoding.mark_exports`.
@@ -205,7 +205,7 @@ class Runtime:
         return size
 
     def read_global(self, name: str) -> int | None:
-        """The value of an exported integer global, or None when there is no such."""
+        """Return the value of an exported integer global, or None if there is no such global."""
         found = _library.m3_FindGlobal(self._module, name.encode())
         value = _TaggedValue()
         if found is None or _library.m3_GetGlobal(found, value):

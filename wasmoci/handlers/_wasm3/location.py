@@ -1,4 +1,4 @@
-"""Where wasm3 is: in the extension module of ``pywasm3``, which isn't loaded."""
+"""Finds the extension module of ``pywasm3``, which contains wasm3, without importing it."""
 
 from __future__ import annotations
 

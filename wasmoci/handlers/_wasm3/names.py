@@ -1,4 +1,4 @@
-"""The names by which wasm3 finds functions; see :mod:`wasmoci.handlers._wasm3.encoding`."""
+"""Defines the marked names under which wasm3 finds functions; see :mod:`wasmoci.handlers._wasm3.encoding`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ PREFIX = "export "
 
 
 def unmarked(name: str) -> str:
-    """A function's name as the module has it."""
+    """Return a function's original name."""
     return name.removeprefix(PREFIX)

@@ -1,4 +1,4 @@
-"""Modules as wasm3 can read them."""
+"""Prepares modules for wasm3, which reads only a subset of WebAssembly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepare(module: Module, pages: int, *, tried: bool) -> bytes:
-    """A module as wasm3 can read it, with a limit on its memory.
+    """Prepare a module for wasm3, with a memory limit.
 
     Args:
         module: The module.

@@ -1,4 +1,4 @@
-"""The thread that a guest runs on, and how much of wasm3's own stack it has room for."""
+"""Runs a function on a thread with a native stack that is large enough for wasm3's."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ _SMALLEST_STACK = 16 << 20
 
 
 def on_large_stack(function: Callable[[int], Result], abandon: Callable[[], None]) -> Result:
-    """Call a function with the bytes of wasm3's stack that its thread's native stack is large enough for."""
+    """Call a function with the size of wasm3's stack, in bytes, that the thread's native stack permits."""
     return on_stack(lambda size: function(size // _RATIO), _NATIVE_STACK, _SMALLEST_STACK, abandon=abandon)

@@ -1,1 +1,1 @@
-"""The two back ends of the handler for wasmer."""
+"""Contains the two back ends of the handler for wasmer."""

@@ -1,4 +1,4 @@
-"""The functions that :mod:`.tunnel` puts into a module, as WebAssembly code."""
+"""Generates the WebAssembly code of the functions that :mod:`.tunnel` adds to a module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GLOBAL_I64 = b"\x7e\x01\x42\x00\x0b"
 
 
 class Helpers(NamedTuple):
-    """The numbers of the functions that the others call."""
+    """The indices of the helper functions."""
 
     send: int
     receive: int

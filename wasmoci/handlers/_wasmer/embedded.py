@@ -1,4 +1,4 @@
-"""wasmer 1.1, embedded by its Python package, with :mod:`wasmoci.wasi` in the place of its own WASI.
+"""The back end for the package ``wasmer`` 1.1, which runs guests in this process with :mod:`wasmoci.wasi`.
 
 The package has wheels for CPython up to 3.10; for later versions pip installs one that raises ImportError.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
+from wasmoci.handlers._guest_thread import on_stack
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2
 
@@ -41,17 +41,6 @@ _FILES = _file("wasmer"), _file("wasmer_compiler_cranelift")
 _STACK = 16 << 20  # bytes
 _SMALLEST_STACK = 1 << 20
 
-CAPABILITIES = frozenset(
-    {
-        Capability.WASI_PREVIEW1,
-        Capability.LIVE_FILES,
-        Capability.FILE_MOUNTS,
-        Capability.READ_ONLY,
-        Capability.MEMORY_LIMIT,
-        Capability.DETERMINISM,
-        Capability.SANDBOXED,
-    }
-)
 FEATURES = WEBASSEMBLY_2
 
 
@@ -59,7 +48,6 @@ class Embedded:
     """Runs core modules on wasmer 1.1. A guest holds the GIL and can't be interrupted."""
 
     package = "wasmer"
-    capabilities = CAPABILITIES
     features = FEATURES
     starts_processes = False
 
@@ -69,8 +57,7 @@ class Embedded:
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
         try:
-            from wasmoci.handlers._guest_thread import on_stack  # noqa: PLC0415
-            from wasmoci.handlers._wasmer import embedding  # noqa: PLC0415  the engine
+            from wasmoci.handlers._wasmer import embedded_run  # noqa: PLC0415  the engine
         except ImportError as error:
             raise wasi_host.unloadable("wasmer", error) from error
 
@@ -81,13 +68,16 @@ class Embedded:
 
         def run(wasi: Wasi) -> Outcome:
             return on_stack(
-                lambda _: embedding.run(workload, artifact, wasi), _STACK, _SMALLEST_STACK, abandon=_nothing_to_abandon
+                lambda _: embedded_run.run(workload, artifact, wasi),
+                _STACK,
+                _SMALLEST_STACK,
+                abandon=_nothing_to_abandon,
             )
 
         return wasi_host.with_wasi(workload, run)
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`."""
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`."""
         file = self.kept(module, limits)
         if file is None:
             self._fetch(module, wasi_host.max_pages(limits))
@@ -95,13 +85,12 @@ class Embedded:
         return file
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return compiled.locate(_key(module, wasi_host.max_pages(limits)))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers import _guest_thread  # noqa: F401, PLC0415
-        from wasmoci.handlers._wasmer import embedding  # noqa: F401, PLC0415
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
+        from wasmoci.handlers._wasmer import embedded_run  # noqa: F401, PLC0415  the engine
 
         _version()
 
@@ -109,7 +98,7 @@ class Embedded:
         return self._compiled.get((module.digest, pages), len(module.data), lambda: self._fetch(module, pages))
 
     def _fetch(self, module: Module, pages: int | None) -> bytes:
-        from wasmoci.handlers._wasmer.embedding import compile_module, load  # noqa: PLC0415  the engine
+        from wasmoci.handlers._wasmer.embedded_run import compile_module, load  # noqa: PLC0415  the engine
 
         return compiled.fetch(_key(module, pages), make=lambda: compile_module(module, pages), dump=bytes, load=load)
 

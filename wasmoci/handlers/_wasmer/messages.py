@@ -1,4 +1,4 @@
-"""The messages between a module of :mod:`.tunnel` and the host.
+"""Defines the messages between a module of :mod:`.tunnel` and the host.
 
 The guest sends the number of a function and its arguments, then serves what the host asks for until it is told what to return. The
 first :data:`SCRATCH` bytes of its memory carry the messages meanwhile; what was there is sent along, belongs to the host until the

@@ -1,4 +1,4 @@
-"""Which bytes of the guest's memory each function of WASI reads and writes.
+"""Lists the parts of the guest's memory that each function of WASI reads and writes.
 
 The host's functions work on a copy of the memory (:class:`Mirror`); so what they read is fetched before a call, and what they
 wrote is sent back after it, when it succeeded.
@@ -20,7 +20,7 @@ Span: TypeAlias = "tuple[int, int]"
 
 
 class Fixed(NamedTuple):
-    """So many bytes at the address that a parameter gives."""
+    """A number of bytes at the address in a parameter."""
 
     address: int
     size: int
@@ -60,7 +60,7 @@ class Text(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What one function reads and what it writes; the numbers are those of its parameters."""
+    """The memory that one function reads and writes; numbers are the positions of parameters."""
 
     reads: tuple[Counted | Vectors, ...] = ()
     writes: tuple[Fixed | Counted | Used | Vectors | Text, ...] = ()
@@ -109,7 +109,7 @@ def reads_of(name: str) -> tuple[Counted | Vectors, ...]:
 
 
 class Mirror:
-    """A copy of the guest's memory, right where it was fetched for the call that is being served.
+    """A copy of the guest's memory, valid where it was fetched for the current call.
 
     Args:
         arguments: How many bytes each argument takes in the guest's memory.
@@ -121,23 +121,23 @@ class Mirror:
         self._bytes: memoryview = memoryview(b"")
 
     def resize(self, pages: int) -> None:
-        """Give the copy the guest's size; what isn't touched takes no memory."""
+        """Resize the copy to the guest's size; untouched pages take no memory."""
         if pages * _PAGE != len(self._bytes):
             self._bytes = memoryview(mmap.mmap(-1, pages * _PAGE)) if pages else memoryview(b"")
 
     def view(self) -> memoryview:
-        """The whole of it, for the host's functions."""
+        """Return the whole copy, for the host functions."""
         return self._bytes
 
     def read(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
-        """What to fetch first for a call."""
+        """Return the regions to fetch first for a call."""
         spans = []
         for item in reads_of(name):
             spans += self._span(arguments[item.address], item.record * (arguments[item.number] & _U32))
         return spans
 
     def read_next(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
-        """What to fetch then: where the vectors lead that were fetched first."""
+        """Return the regions to fetch next, which the vectors fetched first point to."""
         spans: list[Span] = []
         for item in reads_of(name):
             if isinstance(item, Vectors):
@@ -146,7 +146,7 @@ class Mirror:
         return spans
 
     def written(self, name: str, arguments: tuple[int, ...]) -> list[Span]:
-        """What a call has written that succeeded."""
+        """Return the regions that a successful call has written."""
         spans: list[Span] = []
         for item in ACCESS.get(name, _NOTHING).writes:
             if isinstance(item, Fixed):
@@ -164,7 +164,7 @@ class Mirror:
         return spans
 
     def advance(self, address: int, count: int, written: int) -> bool:
-        """Cut from the beginning of buffers what was written of them; tell whether nothing is left.
+        """Remove written bytes from the beginning of buffers; return whether nothing is left.
 
         Args:
             address: Of the vectors.

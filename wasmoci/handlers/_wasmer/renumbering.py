@@ -1,4 +1,4 @@
-"""What a module says of its functions' numbers, told anew where they have others."""
+"""Rewrites the references to functions in a module whose functions get other indices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PASSIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
 
 
 class Layout(NamedTuple):
-    """Where the functions are in the rewritten module."""
+    """The indices of the functions in the rewritten module."""
 
     imports: int  # that the module had
     shift: int  # how much higher its own functions are numbered
@@ -62,7 +62,7 @@ class Layout(NamedTuple):
 
 
 class References:
-    """The edits of all places in a module that name a function by its number, but for its imports and exports.
+    """The edits of all references to functions by index in a module, except in imports and exports.
 
     Args:
         data: The module.
@@ -78,7 +78,7 @@ class References:
         self._source = source
 
     def in_globals(self, added: list[bytes]) -> list[Edit]:
-        """Those of the section of globals, which gets some more."""
+        """Return the edits of the global section, to which some globals are added."""
         section = self._head.sections.get(GLOBAL)
         if section is None:
             return append_to(self._data, self._head, GLOBAL, added)
@@ -90,7 +90,7 @@ class References:
         return change_section(self._data, section, inner, added)
 
     def in_elements(self) -> list[Edit]:
-        """Those of the tables' elements."""
+        """Return the edits of the element section."""
         section = self._head.sections.get(ELEMENT)
         if section is None:
             return []
@@ -122,7 +122,7 @@ class References:
                 yield from self._index(reader, found.immediates[0].start, found.end)
 
     def in_code(self) -> CodePass:
-        """Those of the functions' bodies."""
+        """Return the edits of the code section."""
         layout = self._layout
         if layout.shift or layout.imports > 0x7F:  # noqa: PLR2004  more than one byte of LEB128
             pattern = rb"[\x10\xd2]"

@@ -1,8 +1,8 @@
-"""wasmer by its SDK, in whose sandboxes a guest calls :mod:`wasmoci.wasi` through a pipe.
+"""The back end for ``wasmer-sdk``, in whose sandboxes a guest calls :mod:`wasmoci.wasi` through a pipe.
 
 The SDK runs a guest on a WASI of its own, with files in memory, and offers no way to give it host functions. So the module
 is rewritten (:mod:`.tunnel`): all that it still asks of the SDK is to read from one pipe and to write to another. The SDK has
-a process of its own for each run (:mod:`.sdk` says why).
+a process of its own for each run (:mod:`.sdk_main` says why).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from wasmoci import compiled
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers.base import Outcome
-from wasmoci.handlers.capabilities import Capability
 from wasmoci.wasm.memory_bound import InitialMemoryTooLarge
 from wasmoci.wasm.module import WEBASSEMBLY_2, Feature
 
@@ -29,17 +28,6 @@ if _found is None:
 _SDK = str(_found.origin)
 _START = "_start"
 
-CAPABILITIES = frozenset(
-    {
-        Capability.WASI_PREVIEW1,
-        Capability.LIVE_FILES,
-        Capability.FILE_MOUNTS,
-        Capability.READ_ONLY,
-        Capability.MEMORY_LIMIT,
-        Capability.DETERMINISM,
-        Capability.SANDBOXED,
-    }
-)
 FEATURES = WEBASSEMBLY_2 | {
     Feature.RELAXED_SIMD,
     Feature.EXTENDED_CONST,
@@ -53,7 +41,6 @@ class Sandboxed:
     """Runs core modules in the sandboxes of the SDK."""
 
     package = "wasmer-sdk"
-    capabilities = CAPABILITIES
     features = FEATURES
     starts_processes = True
 
@@ -62,7 +49,7 @@ class Sandboxed:
 
     def run(self, workload: Workload) -> Outcome:
         """See :meth:`wasmoci.handlers.base.BaseHandler.run`."""
-        from wasmoci.handlers._wasmer.serving import run_in_sandbox  # noqa: PLC0415  it starts processes
+        from wasmoci.handlers._wasmer.sandbox_run import run_in_sandbox  # noqa: PLC0415  14 ms (subprocess): it starts processes
 
         try:
             data = self._rewrite(workload)
@@ -72,7 +59,7 @@ class Sandboxed:
         return wasi_host.with_wasi(workload, lambda wasi: run_in_sandbox(workload, data, wasi))
 
     def precompile(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Precompiling.precompile`.
+        """See :meth:`wasmoci.handlers.contract.Precompiling.precompile`.
 
         The SDK keeps compiled code by itself; kept here is the module as a command is written again for it. That is no file for
         another process, which needs the SDK's cache all the same.
@@ -82,12 +69,12 @@ class Sandboxed:
         return None
 
     def kept(self, module: Module, limits: Limits) -> Path | None:
-        """See :meth:`wasmoci.handlers.base.Keeping.kept`."""
+        """See :meth:`wasmoci.handlers.contract.Keeping.kept`."""
         return compiled.locate(_key(module, wasi_host.max_pages(limits), (_START,)))
 
     def preload(self) -> None:
-        """See :meth:`wasmoci.handlers.base.Preloading.preload`."""
-        from wasmoci.handlers._wasmer import serving  # noqa: F401, PLC0415
+        """See :meth:`wasmoci.handlers.contract.Preloading.preload`."""
+        from wasmoci.handlers._wasmer import sandbox_run  # noqa: F401, PLC0415  see above
 
     def _rewrite(self, workload: Workload) -> bytes:
         module, pages = workload.module, wasi_host.max_pages(workload.limits)
@@ -99,11 +86,9 @@ class Sandboxed:
 
 def _fetch(module: Module, pages: int | None, calls: tuple[str, ...]) -> bytes:
     def make() -> bytes:
-        from wasmoci.handlers._wasmer.tunnel import tunnel  # noqa: PLC0415
-        from wasmoci.wasm.rewrite import limit_memory  # noqa: PLC0415  most modules are known
+        from wasmoci.handlers._wasmer.tunnel import limit_and_tunnel  # noqa: PLC0415  7 ms: most modules are known
 
-        limited = module.data if pages is None else limit_memory(module.data, pages, source=module.source)
-        return tunnel(limited, calls, original=module.data, source=module.source)
+        return limit_and_tunnel(module.data, pages, calls, source=module.source)
 
     return compiled.fetch(_key(module, pages, calls), make=make, dump=bytes, load=lambda path: Path(path).read_bytes())
 

@@ -1,4 +1,4 @@
-"""Modules rewritten to reach their WASI host through a pipe, for an engine that can't call one.
+"""Rewrites modules to call their WASI host through a pipe, for an engine that can't call host functions.
 
 The guest keeps two imports, ``fd_read`` and ``fd_write``, on pipes that lead to us. Each other function of WASI becomes one
 of the module's own, which calls the host by :mod:`.messages`.
@@ -18,6 +18,7 @@ from wasmoci.wasm.core import CODE, EXPORT, FUNCTION, IMPORT, MEMORY, START, TYP
 from wasmoci.wasm.edits import Edit, append_to, apply, change_code, change_section, unsigned
 from wasmoci.wasm.name_section import name_functions
 from wasmoci.wasm.reader import Reader
+from wasmoci.wasm.rewrite import limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,24 @@ _MOST_GATHERED = 1 << 20  # bytes or records that are sent along with a call
 _MOST_POSTED = 1 << 16  # bytes that a guest may be ahead of the host
 _FEWEST_IMPORTS = 2
 _CUSTOM, _FUNCTION_KIND, _MEMORY_KIND = 0, 0, 2
+
+
+def limit_and_tunnel(data: bytes, pages: int | None, calls: tuple[str, ...], *, source: str) -> bytes:
+    """Limit a module's memory, and rewrite it: see :func:`tunnel`.
+
+    Args:
+        data: A core module that imports functions of WASI and nothing else.
+        pages: The limit, in pages of 64 KiB; None for no limit.
+        calls: As for :func:`tunnel`.
+        source: As for :func:`tunnel`.
+
+    Raises:
+        InitialMemoryTooLarge: It begins with more memory.
+        InvalidModule: As by :func:`tunnel`.
+        UnsupportedModule: As by :func:`tunnel`.
+    """
+    limited = data if pages is None else limit_memory(data, pages, source=source)
+    return tunnel(limited, calls, original=data, source=source)
 
 
 def tunnel(data: bytes, calls: tuple[str, ...], *, original: bytes, source: str) -> bytes:

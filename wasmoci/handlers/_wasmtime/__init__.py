@@ -1,1 +1,1 @@
-"""What the handler for wasmtime is made of: wasmtime's C interface, and what is built on it. Private."""
+"""Implements the handler for wasmtime on its C interface. Private."""

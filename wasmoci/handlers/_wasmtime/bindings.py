@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 
 def load(package: Path) -> ModuleType:
-    """The bindings of a package ``wasmtime``, without the rest of it and without a trace in ``sys.modules``.
+    """Load the bindings of a package ``wasmtime``, without the rest of it and without changing ``sys.modules``.
 
     Args:
         package: The package's directory, a host path.
@@ -55,7 +55,7 @@ def load(package: Path) -> ModuleType:
 
 
 def differences(theirs: Any) -> list[str]:
-    """In what the bindings of a package differ from what is declared here; nothing where both agree.
+    """Describe the differences between a package's bindings and the declarations here; nothing when they agree.
 
     Args:
         theirs: What :func:`load` has given.
@@ -105,7 +105,7 @@ def _structure(theirs: Any, name: str) -> Iterator[str]:
 
 
 def _members(kind: Any) -> dict[object, object]:
-    """What has to be the same: the places of a structure's members, or the names and the types of a union's."""
+    """Return what has to agree: the offsets of a structure's members, or the names and types of a union's."""
     if issubclass(kind, ctypes.Union):
         return {name: _told(member) for name, member in kind._fields_ if name not in _INCOMPLETE}
     return {getattr(kind, name).offset: getattr(kind, name).size for name, _ in kind._fields_}

@@ -1,4 +1,4 @@
-"""Calling the guest, and being called by it.
+"""Calls functions of the guest, and defines host functions that the guest calls.
 
 A host function answers, or it ends the guest: see :mod:`wasmoci.handlers._callback_entries`. What it raises belongs to the run, and many run at
 once; a call gives back wasmtime's error as it is.
@@ -25,7 +25,7 @@ from wasmoci.handlers._wasmtime.prototypes import (
     wasmtime_val_t,
     without_result,
 )
-from wasmoci.handlers._wasmtime.run import runs
+from wasmoci.handlers._wasmtime.run_state import runs
 from wasmoci.handlers._wasmtime.traps import HOST_FAILED, summary
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Failure
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.wasi import Signature
 
 _VALUE = 16  # bytes of a wasmtime_val_raw_t
@@ -46,7 +46,7 @@ _MESSAGE = ctypes.create_string_buffer(HOST_FAILED.encode())
 
 
 class Trapped(Exception):
-    """Raised in a host function to end the guest; its argument says why, in the words for the trap."""
+    """Raised in a host function to end the guest; its argument is the message of the trap."""
 
 
 class Exited(Exception):
@@ -54,7 +54,7 @@ class Exited(Exception):
 
 
 def host_functions(functions: Mapping[str, tuple[Signature, Callable[..., int | None]]]) -> dict[str, Any]:
-    """Make host functions, for the rest of the process.
+    """Create host functions, which live as long as the process.
 
     Args:
         functions: By name, the type of each, which has one result at most, and what is called: with the run, the caller (a
@@ -107,7 +107,7 @@ def _called(signature: Signature, function: Callable[..., int | None]) -> Any:
 
 
 def define(linker: Owned, module: str, name: str, signature: Signature, function: Any) -> None:
-    """Define a host function for all the stores of a linker's engine, in the place of one that is there.
+    """Define a host function for all stores of a linker's engine, replacing an existing one.
 
     Args:
         linker: The linker, which allows shadowing.
@@ -154,13 +154,13 @@ def instantiate(program: Owned, context: int) -> tuple[wasmtime_instance_t, Fail
 
 
 def exported_function(context: int, instance: wasmtime_instance_t, name: str) -> wasmtime_func_t:
-    """A function that an instance exports."""
+    """Return a function that an instance exports."""
     function: wasmtime_func_t = _exported(context, instance, name).func
     return function
 
 
 def exported_memory(context: int, instance: wasmtime_instance_t, name: str) -> memoryview:
-    """A memory that an instance exports; see :func:`memory_view`."""
+    """Return a memory that an instance exports; see :func:`memory_view`."""
     return _view(context, _exported(context, instance, name).memory)
 
 
@@ -171,7 +171,7 @@ def _exported(context: int, instance: wasmtime_instance_t, name: str) -> Any:
 
 
 def call(context: int, function: wasmtime_func_t, results: int) -> Failure | None:
-    """Call a function without parameters, and drop its results.
+    """Call a function without parameters, and discard its results.
 
     Args:
         context: A store's context.
@@ -226,7 +226,7 @@ class InnerFunction:
 
 
 def memory_of(run: Run, caller: int, *, required: bool = False) -> memoryview:
-    """The memory that the caller of a host function exports, as writable bytes.
+    """Return the memory that the caller of a host function exports, as writable bytes.
 
     Args:
         run: Whose function it is.

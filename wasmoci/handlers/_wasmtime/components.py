@@ -1,4 +1,4 @@
-"""Running components with WASI 0.2."""
+"""Runs components with WASI 0.2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wasmoci.handlers._wasmtime.prototypes import (
 from wasmoci.handlers._wasmtime.traps import summary
 
 if TYPE_CHECKING:
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.wasm.module import Module
 
 _RUN = "wasi:cli/run@0.2.0"  # stands for every compatible version
@@ -26,14 +26,14 @@ _SHOWN = 8  # names that a message lists
 
 
 def new_linker(engine: Owned) -> Owned:
-    """A linker with WASI 0.2, a ``wasmtime_component_linker_t``."""
+    """Return a linker with WASI 0.2, a ``wasmtime_component_linker_t``."""
     linker = Owned(library.wasmtime_component_linker_new(engine.pointer), library.wasmtime_component_linker_delete)
     check(library.wasmtime_component_linker_add_wasip2(linker.pointer))
     return linker
 
 
 def define_traps(linker: Owned, compiled: Owned) -> None:
-    """Have each function that a component imports, and the linker doesn't have, trap when it is called."""
+    """Define the imports that the linker lacks as functions that trap when they are called."""
     check(library.wasmtime_component_linker_define_unknown_imports_as_traps(linker.pointer, compiled.pointer))
 
 
@@ -67,7 +67,7 @@ def instantiate(context: int, linker: Owned, compiled: Owned, module: Module) ->
 def find_function(
     context: int, instance: wasmtime_component_instance_t, module: Module, wanted: str | None
 ) -> wasmtime_component_func_t:
-    """The function of a component to call.
+    """Return the function of a component to call.
 
     Args:
         context: The store's context.
@@ -96,7 +96,7 @@ def find_function(
 
 
 def call(context: int, function: wasmtime_component_func_t, run: Run) -> Error | None:
-    """Call a function of a component; an error as its result makes the exit code 1.
+    """Call a function of a component; an error as its result is exit code 1.
 
     Returns:
         The error or trap that ended it.

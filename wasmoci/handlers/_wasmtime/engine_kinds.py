@@ -1,4 +1,4 @@
-"""What engines have to be able to do, and what the compile cache knows of the modules that were compiled for them."""
+"""Defines the kinds of engines by their settings, and the cache keys of modules compiled for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Needs:
-    """What an engine has to be able to do.
+    """The required settings of an engine.
 
     Args:
         stoppable: Guests can be stopped while they run.
@@ -31,7 +31,7 @@ class Needs:
 
     @classmethod
     def of(cls, limits: Limits) -> Needs:
-        """What limits take."""
+        """Return the settings that limits require."""
         return cls(
             stoppable=limits.time is not None or limits.memory is not None,
             fuel=limits.fuel is not None,
@@ -40,23 +40,23 @@ class Needs:
 
     @property
     def words(self) -> str:
-        """The same as words, for the compile cache."""
+        """The same as text, for the compile cache."""
         names = {"stoppable": self.stoppable, "fuel": self.fuel, "accounts": self.accounts}
         return " ".join(name for name, needed in names.items() if needed)
 
     def key(self, module: Module) -> compiled.Key:
-        """What the code of a module depends on that is compiled for such an engine."""
+        """Return the cache key of a module that is compiled for such an engine."""
         return compiled.Key(module.digest, "wasmtime", identity.version("wasmtime", str(library_file())), self.words)
 
 
 def assembled_key(module: Module) -> compiled.Key:
-    """What the binary form of a text depends on."""
+    """Return the cache key of the binary form of a text."""
     version = identity.version("wasmtime", str(library_file()))
     return compiled.Key(module.digest, "wasmtime", version, "assembled")
 
 
 def compiled_before(module: Module) -> bool:
-    """Whether wasmtime has accepted a module before."""
+    """Return whether wasmtime has accepted a module before."""
     return compiled.known(needs.key(module) for needs in _ALL)
 
 

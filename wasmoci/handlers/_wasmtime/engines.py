@@ -1,4 +1,4 @@
-"""Engines, and what is compiled for them.
+"""Keeps engines with their linkers and compiled modules for later runs.
 
 A limit costs time in every loop of the guest, so there is an engine with what each kind of run needs. They are made when
 first used and shared by all runs; so are their linkers and the modules they have compiled, which are kept within bounds.
@@ -14,7 +14,16 @@ from wasmoci import compiled
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedModule
-from wasmoci.handlers._wasmtime import code, exits, inner, writes
+from wasmoci.handlers._wasmtime import (
+    compilation,
+    components,
+    inner_module,
+    linear_memory,
+    output_functions,
+    proc_exit,
+    python_host,
+)
+from wasmoci.handlers._wasmtime.interfaces import needs_network
 from wasmoci.handlers._wasmtime.library import Error, Owned, assemble, check, library
 from wasmoci.handlers._wasmtime.linking import Host
 from wasmoci.handlers._wasmtime.traps import summary
@@ -30,7 +39,7 @@ _KEPT_BYTES = 256 << 20  # of the modules' files; compiled they take a few times
 
 @attrs.frozen
 class _Compiled:
-    """A core module, and what it became when linked with each WASI host."""
+    """A compiled core module, and the module linked with each WASI host."""
 
     module: Owned
     linked: dict[Host, Owned] = attrs.field(factory=dict, init=False)
@@ -53,9 +62,7 @@ class Engine:
         library.wasmtime_config_epoch_interruption_set(config, needs.stoppable)
         library.wasmtime_config_consume_fuel_set(config, needs.fuel)
         if needs.accounts:
-            from wasmoci.handlers._wasmtime import memory  # noqa: PLC0415  most runs have no limits
-
-            memory.use_accounts(config)
+            linear_memory.use_accounts(config)
             # An image can't be mapped into memory that isn't wasmtime's own.
             library.wasmtime_config_memory_init_cow_set(config, False)
         self.engine = Owned(library.wasm_engine_new_with_config(config), library.wasm_engine_delete)
@@ -66,16 +73,16 @@ class Engine:
         self._inner: Owned | None = None
 
     def validate(self, module: Module) -> None:
-        """Have wasmtime look at a core module without compiling it.
+        """Validate a core module without compiling it.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        code.validate(module, self.engine)
+        compilation.validate(module, self.engine)
 
     def program(self, module: Module, host: Host) -> Owned:
-        """A core module, compiled and linked: a ``wasmtime_instance_pre_t``.
+        """Return a core module, compiled and linked: a ``wasmtime_instance_pre_t``.
 
         Args:
             module: The module.
@@ -97,14 +104,12 @@ class Engine:
         return program
 
     def component(self, module: Module) -> tuple[Owned, Owned]:
-        """A component, compiled, and the linker that has what it imports.
+        """Return a compiled component, and the linker with its imports.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
-        from wasmoci.handlers._wasmtime.interfaces import needs_network  # noqa: PLC0415
 
         def make() -> tuple[Owned, Owned]:
             made = self.compile(module)
@@ -120,7 +125,7 @@ class Engine:
         return self._kept.get(module.digest, len(module.data), make)
 
     def inner(self) -> Owned:
-        """The module through which host functions call wasmtime's WASI."""
+        """Return the module through which host functions call wasmtime's WASI."""
         with self._lock:
             if self._inner is None:
                 linker = _new_linker(self.engine)
@@ -129,14 +134,14 @@ class Engine:
             return self._inner
 
     def preload(self) -> None:
-        """Make the linker that most modules need, and load what there is already of what may be called through it."""
+        """Create the linker that most modules need, and load what is cached for it."""
         with self._lock:
             self._linker(Host.OWN)
         if compiled.known([self.needs.key(_inner_module())]):
             self.inner()
 
     def recall(self, module: Module) -> None:
-        """Load a module's code, which the compile cache has."""
+        """Load a module's code from the compile cache."""
         if module.kind is ModuleKind.COMPONENT:
             self.component(module)
         else:
@@ -144,13 +149,13 @@ class Engine:
             self.program(module, Host.OWN)
 
     def compile(self, module: Module) -> Owned:
-        """A module's or component's code, from the compile cache if it has it.
+        """Return a module's or component's code, from the compile cache if possible.
 
         Raises:
             InvalidModule: wasmtime finds it damaged.
             UnsupportedModule: It needs what wasmtime lacks.
         """
-        return code.get(module, self.engine, self.needs)
+        return compilation.get(module, self.engine, self.needs)
 
     def _linker(self, host: Host) -> Owned:
         linker = self._linkers.get(host)
@@ -158,14 +163,12 @@ class Engine:
             linker = self._linkers[host] = _new_linker(self.engine)
             library.wasmtime_linker_allow_shadowing(linker.pointer, True)
             if host in (Host.PYTHON, Host.DETERMINISTIC):
-                from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
-
-                hosted.define(linker, host)
+                python_host.define(linker, host)
             else:
                 check(library.wasmtime_linker_define_wasi(linker.pointer))
-                exits.define(linker)
+                proc_exit.define(linker)
                 if host is Host.TAKING:
-                    writes.define(linker)
+                    output_functions.define(linker)
         return linker
 
 
@@ -174,7 +177,7 @@ def _new_linker(engine: Owned) -> Owned:
 
 
 def _link(linker: Owned, module: Owned) -> Owned:
-    """A module with what it imports: a ``wasmtime_instance_pre_t``."""
+    """Link a module with its imports: a ``wasmtime_instance_pre_t``."""
     program = ctypes.c_void_p()
     check(library.wasmtime_linker_instantiate_pre(linker.pointer, module.pointer, ctypes.byref(program)))
     return Owned(program.value or 0, library.wasmtime_instance_pre_delete)
@@ -182,4 +185,4 @@ def _link(linker: Owned, module: Owned) -> Owned:
 
 @functools.cache
 def _inner_module() -> Module:
-    return Module.from_bytes(assemble(inner.MODULE.encode()), source="wasmoci's own module")
+    return Module.from_bytes(assemble(inner_module.MODULE.encode()), source="wasmoci's own module")

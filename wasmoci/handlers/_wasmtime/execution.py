@@ -1,4 +1,4 @@
-"""One run of a guest."""
+"""Runs one guest from its compiled module to its outcome."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import threading
 
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
-from wasmoci.handlers._wasmtime import calls, stdin
-from wasmoci.handlers._wasmtime.context import configure, with_arguments
-from wasmoci.handlers._wasmtime.inner import LinkedInner
+from wasmoci.handlers._guest_thread import off_main_thread
+from wasmoci.handlers._wasmtime import calls, components, interruption, python_host, stdin
+from wasmoci.handlers._wasmtime.inner_module import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
+from wasmoci.handlers._wasmtime.linear_memory import limit_tables
 from wasmoci.handlers._wasmtime.linking import Host, host_for
+from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
+from wasmoci.handlers._wasmtime.native_stack import with_room
+from wasmoci.handlers._wasmtime.output_functions import GuestOutputs
 from wasmoci.handlers._wasmtime.outputs import on_own_thread
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER
-from wasmoci.handlers._wasmtime.run import Run
-from wasmoci.handlers._wasmtime.stack import with_room
+from wasmoci.handlers._wasmtime.run_state import Run
 from wasmoci.handlers._wasmtime.traps import outcome_of
-from wasmoci.handlers._wasmtime.writes import GuestOutputs
+from wasmoci.handlers._wasmtime.wasi_config import configure, with_arguments
 from wasmoci.wasm.module import FuncType, ModuleKind
 
 if TYPE_CHECKING:
@@ -46,8 +49,6 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         _stop(run, engine)
 
     if engine.needs.stoppable:
-        from wasmoci.handlers._guest_thread import off_main_thread  # noqa: PLC0415  most runs have no limits
-
         fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
             lambda: on_own_thread(lambda: _execute(workload, engine, run, stop, fresh=fresh), stop), stop=stop
@@ -72,14 +73,10 @@ def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outco
     limits, kind, context = workload.limits, workload.module.kind, run.context
     with contextlib.ExitStack() as stack:
         if engine.needs.stoppable:
-            from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415  most runs have no limits
-
             interruption.listen(store, context)
         if limits.fuel is not None:
             check(library.wasmtime_context_set_fuel(context, limits.fuel))
         if limits.memory is not None:
-            from wasmoci.handlers._wasmtime.memory import MemoryAccount, limit_tables  # noqa: PLC0415
-
             run.memory = MemoryAccount(limits.memory, engine.engine)
             limit_tables(store, limits.memory)
         call = _call_component if kind is ModuleKind.COMPONENT else _call_core
@@ -101,19 +98,17 @@ def _new_store(engine: Engine) -> Owned:
 def _call_core(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
-    """Run a core module; the error or trap that ended it."""
+    """Run a core module; return the error or trap that ended it."""
     module = workload.module
     host = host_for(workload)
     program = engine.program(module, host)
     if host in (Host.PYTHON, Host.DETERMINISTIC):
-        from wasmoci.handlers._wasmtime import hosted  # noqa: PLC0415  most have wasmtime's own
-
-        stack.enter_context(hosted.host(workload, run))
+        stack.enter_context(python_host.host(workload, run))
         with with_arguments(workload.entrypoint) as config:
             check(library.wasmtime_context_set_wasi(context, config.give()))
     else:
         if host is Host.TAKING:
-            run.outputs = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run))
+            run.host = GuestOutputs(workload.streams, run, LinkedInner(engine.inner, run)).functions()
         _set_wasi(workload, run, context, stack)
     _start(workload, engine, run, stack)
     if run.memory is None:
@@ -131,9 +126,7 @@ def _call_core(
 def _call_component(
     workload: Workload, engine: Engine, run: Run, context: int, stack: contextlib.ExitStack
 ) -> Failure | None:
-    """Run a component; the error or trap that ended it."""
-    from wasmoci.handlers._wasmtime import components  # noqa: PLC0415  most guests are core modules
-
+    """Run a component; return the error or trap that ended it."""
     module = workload.module
     compiled, linker = engine.component(module)
     _set_wasi(workload, run, context, stack)
@@ -147,7 +140,7 @@ def _call_component(
 
 
 def _set_wasi(workload: Workload, run: Run, context: int, stack: contextlib.ExitStack) -> None:
-    """Give a store wasmtime's own WASI."""
+    """Configure a store with wasmtime's own WASI."""
     with configure(workload, run) as config:
         end = stdin.attach(config, workload.streams)
         if end is not None:
@@ -159,8 +152,6 @@ def _start(workload: Workload, engine: Engine, run: Run, stack: contextlib.ExitS
     workload.started()
     limit = workload.limits.time
     if limit is not None:
-        from wasmoci.handlers._wasmtime import interruption  # noqa: PLC0415
-
         stack.enter_context(interruption.time_limit(limit, run, engine.engine))
 
 

@@ -1,4 +1,4 @@
-"""The interfaces that a component may import."""
+"""Lists the interfaces that a component may import, and refuses others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SHOWN = 8  # names that a message lists
 
 
 def check_imports(module: Module) -> None:
-    """Refuse a component that imports what nobody provides.
+    """Refuse a component with an import that isn't provided.
 
     Interfaces of ``wasi:http`` are let through: each of their functions traps when it is called, as there is no network.
 
@@ -54,17 +54,17 @@ def check_imports(module: Module) -> None:
 
 
 def needs_network(module: Module) -> bool:
-    """Whether a component imports ``wasi:http``."""
+    """Return whether a component imports ``wasi:http``."""
     return any(item.name.startswith(_NETWORK) for item in module.imports)
 
 
 def holds_descriptors(module: Module) -> bool:
-    """Whether a component can make the engine hold descriptors of the process."""
+    """Return whether a component can make the engine use descriptors of the process."""
     return any(item.name.startswith(_HOLDING_DESCRIPTORS) for item in module.imports)
 
 
 def holds_memory(module: Module) -> bool:
-    """Whether a component can make the engine hold memory that isn't its own."""
+    """Return whether a component can make the engine use memory outside its linear memory."""
     matches = [re.fullmatch(_INTERFACE, item.name) for item in module.imports]
     return not all(match is not None and match[2] in _HOLDING_NOTHING for match in matches)
 

@@ -1,4 +1,4 @@
-"""Stopping a guest that runs: at its time limit, or when it is refused memory without end.
+"""Stops a running guest at its time limit, or when it requests memory again and again.
 
 wasmtime's code looks at a counter of the engine, the epoch, at each loop and function. Advancing it makes every guest of the
 engine ask its run whether it is to stop; the others go on. So no clock has to tick while nothing is due.
@@ -16,7 +16,7 @@ from wasmoci.handlers._callback_entries import Entry, Marked, addresses
 from wasmoci.handlers._guest_thread import no_thread
 from wasmoci.handlers._wasmtime.library import library
 from wasmoci.handlers._wasmtime.prototypes import NO_FINALIZER, wasmtime_epoch_callback_t, without_result
-from wasmoci.handlers._wasmtime.run import runs
+from wasmoci.handlers._wasmtime.run_state import runs
 from wasmoci.handlers._wasmtime.traps import STOPPED
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasmoci.handlers._wasmtime.library import Owned
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
 _CONTINUE = 0
 _AGAIN = 0.01  # seconds
@@ -45,7 +45,7 @@ _entry = wasmtime_epoch_callback_t(_address)
 
 
 def listen(store: Owned, context: int) -> None:
-    """Have a store's guest ask its run whether to stop, whenever the engine's epoch advances.
+    """Make a store's guest check its run's state whenever the engine's epoch advances.
 
     Args:
         store: The store.
@@ -57,7 +57,7 @@ def listen(store: Owned, context: int) -> None:
 
 @contextlib.contextmanager
 def time_limit(seconds: float, run: Run, engine: Owned) -> Iterator[None]:
-    """Stop a run when its time is over. The thread that waits for it ends with the run.
+    """Stop a run at its time limit, by a thread that ends with the run.
 
     Args:
         seconds: Counted from here.

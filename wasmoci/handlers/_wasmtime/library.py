@@ -1,6 +1,6 @@
-"""wasmtime's library, and the ownership of what it gives.
+"""Loads wasmtime's library, and wraps the objects that its functions return.
 
-The library is opened when the first of its functions is called, and a function is given its prototype when it is first asked for.
+The library is opened when the first of its functions is called, and a function gets its prototype on first use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Library:
-    """wasmtime's functions, each an attribute."""
+    """wasmtime's functions, as attributes."""
 
     def __init__(self) -> None:
         self._opened: Any = None
@@ -58,7 +58,7 @@ library = _Library()
 
 
 class Owned:
-    """Something of wasmtime's that is freed with this object, or before.
+    """An object of wasmtime's, which is freed with this object at the latest.
 
     Args:
         pointer: Its address.
@@ -82,7 +82,7 @@ class Owned:
         self.close()
 
     def give(self) -> int:
-        """Its address, for a function that frees it from now on."""
+        """Return its address, for a function that takes over the ownership."""
         pointer, self.pointer = self.pointer, 0
         return pointer
 
@@ -94,7 +94,7 @@ class Owned:
 
 
 class Failure(Exception):
-    """An error or a trap of wasmtime's, which is rendered when somebody asks, for that takes longer than most runs.
+    """An error or a trap of wasmtime's. Its message is formatted on demand, as that takes longer than most runs.
 
     Args:
         owned: It.
@@ -109,7 +109,7 @@ class Failure(Exception):
 
     @property
     def exit_code(self) -> int | None:
-        """The code that a component has exited with; None when it hasn't."""
+        """The exit code of a component; None if it hasn't exited."""
         if not isinstance(self, Error):
             return None
         code = ctypes.c_int()
@@ -146,7 +146,7 @@ class Trap(Failure):
 
 
 def check(error: int | None) -> None:
-    """Raise what a function has given.
+    """Raise the error that a function has returned.
 
     Raises:
         Error: It is one.
@@ -156,21 +156,21 @@ def check(error: int | None) -> None:
 
 
 def failure_of(error: int | None, trap: ctypes.c_void_p) -> Failure | None:
-    """What a call of a guest has ended with."""
+    """Return the error or trap that a call of a guest has ended with."""
     if error:
         return Error(error)
     return Trap(trap.value) if trap.value else None
 
 
 def take_bytes(vector: wasm_byte_vec_t) -> bytes:
-    """The content of bytes, which are freed."""
+    """Return the content of a byte vector, and free it."""
     content = ctypes.string_at(vector.data, vector.size) if vector.size else b""
     library.wasm_byte_vec_delete(ctypes.byref(vector))
     return content
 
 
 def assemble(text: bytes) -> bytes:
-    """A module or component in the text format as a binary one.
+    """Assemble a module or component in the text format.
 
     Raises:
         Error: It has an error; the message has its place.

@@ -1,8 +1,8 @@
-"""Which functions a core module is linked with.
+"""Chooses the host functions that a core module is linked with.
 
-wasmtime's own WASI opens as much as a guest asks for, whatever it is, and reads a directory whole. So a guest that can open
-anything gets the WASI host in Python, which keeps the guest's account (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's
-file systems. What is left to wasmtime's own is what a guest does with its standard streams, its clock and its arguments.
+wasmtime's own WASI opens any file any number of times, and reads a directory as a whole. So a guest that can open
+anything gets the WASI host in Python, which limits the guest's descriptors (:mod:`wasmoci.wasi.descriptors`) and refuses the kernel's
+file systems. wasmtime's own serves only standard streams, clocks and arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _always: weakref.WeakKeyDictionary[Module, bool] = weakref.WeakKeyDictionary()
 
 
 class Host(enum.Enum):
-    """Whose functions a core module is linked with."""
+    """The provider of the host functions of a core module."""
 
     OWN = "wasmtime's own WASI"
     TAKING = "the same, but what is written to the outputs is taken here"
@@ -37,7 +37,7 @@ class Host(enum.Enum):
 
 
 def host_for(workload: Workload) -> Host:
-    """The WASI that a workload gets: wasmtime's own, where that can serve it."""
+    """Choose a workload's WASI: wasmtime's own if that can serve it."""
     if workload.determinism is not None:
         return Host.DETERMINISTIC
     if _needs_host(workload):
@@ -46,7 +46,7 @@ def host_for(workload: Workload) -> Host:
 
 
 def _needs_host(workload: Workload) -> bool:
-    """Whether wasmtime's own WASI can't serve a workload.
+    """Return whether wasmtime's own WASI can't serve a workload.
 
     That is the older interface, a function that it lacks, or one that takes what the host has, and a tree that isn't one
     directory.
@@ -63,5 +63,5 @@ def _needs_host(workload: Workload) -> bool:
 
 
 def _inherits(streams: Streams) -> bool:
-    """Whether both outputs are this process's own, which wasmtime writes to by itself."""
+    """Return whether both outputs are this process's own, to which wasmtime writes directly."""
     return streams.stdout.descriptor == _STDOUT and streams.stderr.descriptor == _STDERR

@@ -1,4 +1,4 @@
-"""Where wasmtime's library is, and whether its C interface is the one that is declared here.
+"""Finds wasmtime's library, and checks that its C interface is the one declared here.
 
 The library is in the package ``wasmtime``, which is not imported. Its bindings are, in a process that finds a major version newer than
 the tested ones and no answer about it in the compile cache.
@@ -7,13 +7,13 @@ the tested ones and no answer about it in the compile cache.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
 from wasmoci import compiled
+from wasmoci._startup import sha256
 from wasmoci.compiled import identity
 from wasmoci.errors import EngineUnavailable
 
@@ -29,7 +29,7 @@ _SHOWN = 3  # differences that a message lists
 
 @functools.cache
 def library_file() -> Path:
-    """The host path of the library.
+    """Return the host path of the library.
 
     Raises:
         ImportError: The package isn't installed, or has no library for this machine.
@@ -52,7 +52,7 @@ def library_file() -> Path:
 
 
 def major() -> int:
-    """The major version that is installed.
+    """Return the installed major version.
 
     Raises:
         ImportError: See :func:`library_file`.
@@ -71,11 +71,11 @@ def _major(path: Path) -> int:
 
 
 def _require_same_interface(path: Path) -> None:
-    """Refuse a library whose C interface differs; the answer is kept, as to find it takes longer than a start."""
+    """Refuse a library whose C interface differs; the result is cached, as the check takes longer than a start."""
     here = Path(__file__)
     sources = [here.with_name(name + here.suffix).read_bytes() for name in _DECLARING]
     key = compiled.Key(
-        hashlib.sha256(b"\0".join(sources)).hexdigest(),
+        sha256.hexdigest(b"\0".join(sources)),
         "wasmtime",
         identity.version("wasmtime", str(path)),
         "interface",

@@ -1,7 +1,7 @@
-"""A guest's outputs, when they come from within the engine: no exception may pass through it.
+"""Passes a guest's output from the engine to Python, without letting an exception through the engine.
 
-wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It says when it lets
-go of it, and the run waits for that.
+wasmtime takes a component's output on a thread of its own, and may do so still when the component has ended. It reports when it has
+released the output, and the run waits for that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
 
     _T = TypeVar("_T")
 
@@ -29,11 +29,11 @@ _SETTLING = 1.0  # seconds; it takes microseconds
 
 
 class OutputLost(Exception):
-    """The function that takes a guest's output has raised; what, the run knows. No host function takes it for an errno."""
+    """The function that receives a guest's output has raised an exception, which the run keeps; not an errno for the guest."""
 
 
 class _Answer(ctypes.Structure):
-    """What a call-back answers: that it has, and how many bytes it has taken, or a negative errno."""
+    """The answer of a callback: the number of bytes that were written, or a negative errno."""
 
     _fields_ = (("answered", ctypes.c_uint32), ("result", ctypes.c_int64))
 
@@ -67,7 +67,7 @@ class GuardedSink(Sink):
 
 
 class Loan:
-    """An output in wasmtime's hands, to be taken back after the run; the store is closed then.
+    """An output that wasmtime uses during a run; afterwards the store is closed.
 
     A thread that calls Python while the interpreter ends is ended by that, which the engine takes for a panic and aborts the
     process. So nothing of it may be left.
@@ -86,11 +86,11 @@ class Loan:
         _loans[self.key] = self
 
     def pass_to(self, setter: Callable[..., None], config: int) -> None:
-        """Make it an output of a WASI configuration."""
+        """Set it as an output of a WASI configuration."""
         setter(config, _entry, self.key, _release)
 
     def end(self) -> None:
-        """Take it back."""
+        """End wasmtime's use of it."""
         if self.returned.wait(_SETTLING):
             del _loans[self.key]
         else:  # it may still come, and find a place for its answer
@@ -158,7 +158,7 @@ def on_own_thread(function: Callable[[], _T], stop: Callable[[], None]) -> _T:
 
 
 def guarded(streams: Streams, run: Run) -> Streams:
-    """Streams whose outputs are guarded."""
+    """Yield streams with guarded outputs."""
     return streams.with_outputs(GuardedSink(streams.stdout, run), GuardedSink(streams.stderr, run))
 
 

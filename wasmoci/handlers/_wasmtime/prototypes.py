@@ -1,4 +1,4 @@
-"""The part of wasmtime's C interface that is used: its functions, its structures and its call-backs.
+"""Declares the part of wasmtime's C interface that is used: functions, structures and callbacks.
 
 They have the names of wasmtime's headers, and are the same in all major versions that are tested; :mod:`.bindings` compares them with
 the package's. An address is an ``int``, and the null pointer None where a function gives it.
@@ -34,7 +34,7 @@ class wasm_byte_vec_t(Structure):  # noqa: N801  the names of the headers
 
 
 class wasm_valtype_vec_t(Structure):  # noqa: N801
-    """Types of values."""
+    """A vector of value types."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
 
@@ -52,7 +52,7 @@ class wasmtime_func_t(Structure):  # noqa: N801
 
 
 class wasmtime_place_t(Structure):  # noqa: N801  without a name in the headers
-    """What structures of things in a store begin with."""
+    """The common beginning of structures for objects in a store."""
 
     _fields_ = (("store_id", c_uint64), ("private", c_uint32))
 
@@ -64,7 +64,7 @@ class wasmtime_memory_t(Structure):  # noqa: N801
 
 
 class wasmtime_extern_union_t(Union):  # noqa: N801
-    """What is exported: no other kinds are asked for here."""
+    """The union of exports; only the kinds that are used here."""
 
     _fields_ = (("func", wasmtime_func_t), ("memory", wasmtime_memory_t))
 
@@ -143,7 +143,7 @@ wasmtime_new_memory_callback_t = CFUNCTYPE(
 
 
 class wasmtime_memory_creator_t(Structure):  # noqa: N801
-    """What makes such memories."""
+    """A creator of such memories."""
 
     _fields_ = (("env", c_void_p), ("new_memory", wasmtime_new_memory_callback_t), ("finalizer", finalizer_t))
 

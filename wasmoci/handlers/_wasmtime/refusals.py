@@ -1,4 +1,4 @@
-"""What wasmtime says of modules that it doesn't take, as exceptions."""
+"""Converts wasmtime's errors about modules to exceptions."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _TEXT = r"(?s)^(.*?)\n\s*--> <anon>:(\d+):(\d+)\n"
 
 
 def features() -> frozenset[Feature]:
-    """What the installed wasmtime has switched on by itself."""
+    """Return the features that the installed wasmtime enables by default."""
     return FEATURES - {feature for feature, first in _SINCE.items() if major() < first}
 
 
 def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
-    """The exception for a module that wasmtime doesn't compile."""
+    """Return the exception for a module that wasmtime refuses to compile."""
     reason = summary(error)
     missing = module.features - features() if module.kind is ModuleKind.CORE else None
     if missing:
@@ -46,7 +46,7 @@ def refused(module: Module, error: Error) -> InvalidModule | UnsupportedModule:
 
 
 def unreadable(module: Module, error: Error) -> InvalidModule:
-    """The exception for a text that wasmtime can't assemble."""
+    """Return the exception for a text that wasmtime can't assemble."""
     match = re.match(_TEXT, str(error))
     if match is None:
         return InvalidModule(summary(error), source=module.source)

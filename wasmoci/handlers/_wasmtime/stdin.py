@@ -1,4 +1,4 @@
-"""A guest's standard input from any descriptor: wasmtime takes fd 0 of the process, or a path that it opens by itself."""
+"""Connects a guest's standard input to any descriptor, although wasmtime accepts only fd 0 or a path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 def attach(config: Owned, streams: Streams) -> Callable[[], None] | None:
-    """Give the guest its standard input.
+    """Connect the guest's standard input.
 
     The process's own is inherited as long as each run finds it as the last one left it: wasmtime has one reader for fd 0, which
     keeps what it has read and the end that it has seen. Of any other file that isn't long the rest is read beforehand; what can
@@ -59,7 +59,7 @@ def attach(config: Owned, streams: Streams) -> Callable[[], None] | None:
 
 
 class _Own:
-    """The process's own standard input, in the hands of wasmtime's one reader."""
+    """The process's own standard input, as read by wasmtime's single reader."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class _Own:
         self._lost = False  # whether it has been another one since
 
     def begin(self) -> bool:
-        """Use it; False when fd 0 isn't any more what the reader has read from."""
+        """Begin to use it; return False when fd 0 has been replaced since the reader used it."""
         with self._lock:
             state = _state()
             if self._left is not None:
@@ -80,7 +80,7 @@ class _Own:
             return not self._lost
 
     def end(self) -> None:
-        """Use it no longer."""
+        """End using it."""
         with self._lock:
             self._users -= 1
             self._left = _state()
@@ -91,7 +91,7 @@ _IDENTITY = 2  # items of a state
 
 
 def _state() -> tuple[int, ...]:
-    """What fd 0 is; and of a regular file its position and its size."""
+    """Return the identity of fd 0; for a regular file also its position and size."""
     status = os.fstat(0)
     identity = status.st_dev, status.st_ino
     if not stat.S_ISREG(status.st_mode):
@@ -100,7 +100,7 @@ def _state() -> tuple[int, ...]:
 
 
 def _short_content(descriptor: int) -> bytes | None:
-    """The rest of a regular file that isn't long; None for anything else."""
+    """Return the rest of a short regular file; None for anything else."""
     status = os.fstat(descriptor)
     if is_null(status):
         return b""
@@ -133,7 +133,7 @@ def _set_file(config: Owned, path: Path) -> bool:
 
 
 def _pump(config: Owned, source: int) -> Callable[[], None]:
-    """Make a pipe the standard input, and fill it from a descriptor; gives what ends that."""
+    """Use a pipe as the standard input, and fill it from a descriptor; return a function that ends that."""
     with contextlib.ExitStack() as stack:
         target = _connect(config)
         stack.callback(os.close, target)
@@ -147,8 +147,8 @@ def _pump(config: Owned, source: int) -> Callable[[], None]:
 
 
 def _connect(config: Owned) -> int:
-    """Make a pipe the standard input, and give the descriptor to write to it, which doesn't block."""
-    from wasmoci.host.temporary_directory import temporary_directory  # noqa: PLC0415  most guests read from elsewhere
+    """Use a pipe as the standard input, and return its non-blocking write end."""
+    from wasmoci.host.temporary_directory import temporary_directory  # noqa: PLC0415  6 ms (tempfile): few guests need it
 
     with temporary_directory("wasmoci-stdin-") as directory:
         path = directory / "stdin"
@@ -164,7 +164,7 @@ def _connect(config: Owned) -> int:
 
 
 def _move(source: int, target: int, ended: int) -> None:
-    """Move bytes until there are no more, nobody reads them, or the other end of ``ended`` is closed."""
+    """Copy bytes until the end, until the reader is gone, or until the other end of ``ended`` is closed."""
     with contextlib.suppress(BrokenPipeError):
         while _ready(source, select.POLLIN, ended) and (data := os.read(source, _CHUNK)):
             rest = memoryview(data)

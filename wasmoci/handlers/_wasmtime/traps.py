@@ -1,4 +1,4 @@
-"""How a run ended, read from wasmtime's error."""
+"""Determines from wasmtime's error how a run ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wasmoci.result import EXIT_TIMED_OUT, ExitReason
 
 if TYPE_CHECKING:
     from wasmoci.handlers._wasmtime.library import Failure
-    from wasmoci.handlers._wasmtime.run import Run
+    from wasmoci.handlers._wasmtime.run_state import Run
     from wasmoci.limits import Limits
 
 # "    0:     0x41 - app!main"; the place is missing where it isn't known.
@@ -30,7 +30,7 @@ _OUT_OF_FUEL = "all fuel consumed by WebAssembly"
 
 
 def read_report(text: str) -> tuple[str, tuple[str, ...]]:
-    """Take wasmtime's report of an error apart.
+    """Parse wasmtime's report of an error.
 
     Args:
         text: The report: a backtrace, and the causes from the outermost to the innermost.
@@ -55,7 +55,7 @@ def read_report(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def summary(error: Failure) -> str:
-    """An error of the engine in one line."""
+    """Return an error of the engine as one line."""
     return read_report(str(error))[0]
 
 
@@ -74,7 +74,7 @@ def _explained(message: str, run: Run, refused: int) -> str:
 
 
 def outcome_of(error: Failure | None, run: Run, limits: Limits) -> Outcome:
-    """Say how a run ended.
+    """Determine how a run ended.
 
     Args:
         error: The trap or error of wasmtime; None when the function returned.

@@ -1,4 +1,4 @@
-"""Whether a guest can wait for somebody at the other end of its streams."""
+"""Determines whether a guest may block on its streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NULL = (1, 3)  # the number of /dev/null
 
 
 def never_waits(stdio: Stdio) -> bool:
-    """Whether the guest can read and write its streams without ever waiting for somebody at their other end.
+    """Return whether the guest can read and write its streams without ever blocking.
 
     A function that takes output doesn't count: it is the caller's own, and no process could be ended in its place.
     """

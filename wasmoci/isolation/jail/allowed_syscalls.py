@@ -1,6 +1,6 @@
-"""The system calls that are left in the jail: what an engine and the WASI host need over files and descriptors that they have.
+"""Lists the system calls allowed in the jail: those that an engine and the WASI host need on open files and descriptors.
 
-No call is among them that makes a process, a socket, a mount or a namespace, that reaches another process, or that changes the
+None of them creates a process, a socket, a mount or a namespace, accesses another process, or changes the
 owner or the mode of a file by its path.
 """
 
@@ -64,13 +64,13 @@ _SHARED, _ANONYMOUS, _GROWS_DOWN = 0x01, 0x20, 0x100  # MAP_*
 
 
 def architecture() -> str | None:
-    """This machine's architecture, as far as its system calls are known; None for another one."""
+    """Return this machine's architecture; None if its system calls aren't known."""
     machine = platform.machine()
     return machine if machine in COLUMNS else None
 
 
 def policy(*, sees_only_its_own: bool) -> Policy:
-    """What this process may call, whose threads are the only ones that it may signal.
+    """Return the policy for this process, which may signal only its own threads.
 
     Args:
         sees_only_its_own: Whether no file but the guest's can be named. Otherwise no call stays that changes a file's times
@@ -87,7 +87,7 @@ def policy(*, sees_only_its_own: bool) -> Policy:
 
 @functools.cache
 def of_any_process(*, sees_only_its_own: bool) -> Policy:
-    """What is the same in all processes, which takes longer to make than all else of the jail; see :func:`policy`."""
+    """Return the part of the policy that is the same in all processes, which is slow to create; see :func:`policy`."""
     machine = architecture()
     if machine is None:
         raise LookupError(f"the system calls of {platform.machine()} aren't known")

@@ -22,7 +22,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @attrs.frozen
 class Jailed:
-    """What is left.
+    """The state of a process in the jail.
 
     Args:
         places: The guest's root and mounts, under the paths that they have in the jail.
@@ -39,7 +39,7 @@ _anterooms: list[root.Anteroom] = []  # at most one, for a process is in one pla
 
 
 def prepare(meanwhile: Callable[[str], None] = lambda _: None) -> None:
-    """Do what can be done before it is known what the guest has. :func:`enter` does the rest.
+    """Do the part that doesn't depend on the guest's files. :func:`enter` does the rest.
 
     Args:
         meanwhile: Called with the path of an empty directory that no other process sees, where there is nothing else.
@@ -51,7 +51,7 @@ def prepare(meanwhile: Callable[[str], None] = lambda _: None) -> None:
 
 
 def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
-    """Give up everything but some files and descriptors, for good.
+    """Enter the jail: give up everything but some files and descriptors, irreversibly.
 
     All that the process needs of the host's files has to be loaded: nothing can be imported any more.
 
@@ -88,7 +88,7 @@ def enter(places: Sequence[Place], descriptors: set[int]) -> Jailed:
 
 
 def _move(places: Sequence[Place]) -> Jailed | None:
-    """Move to a root of the process's own; None where that can't be had, and Landlock alone closes what is outside."""
+    """Move to a private root; return None where that isn't possible, and only Landlock denies access to other files."""
     try:
         moved = root.move(places, _anterooms.pop() if _anterooms else None)
     except root.NoNamespace:

@@ -1,4 +1,4 @@
-"""A guest's container, as its process in the jail is told of it: nothing of the host's but the places that the guest has."""
+"""Reduces a guest's container to what its process in the jail needs: the guest's own files, and nothing else of the host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from wasmoci._startup import attrs
 from wasmoci.errors import InvalidInput
 from wasmoci.isolation.jail.root import Place
 from wasmoci.oci import working_directory
@@ -16,16 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import attrs
-
     from wasmoci.oci.filesystem import GuestMount
-else:
-    from wasmoci._startup import attrs  # whose objects a spec consists of
 
 
 @contextlib.contextmanager
 def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]]:
-    """What a process in the jail needs of a container, for as long as the context lasts.
+    """Yield the part of a container that a process in the jail needs.
 
     Every tmpfs is a directory of the caller's by then, for the process can make none.
 
@@ -61,7 +58,7 @@ def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]
 
 
 def _beneath(destination: str, mounts: Sequence[GuestMount]) -> tuple[str, ...]:
-    """The destinations of mounts that are beneath that of another one, as paths from there."""
+    """Return the destinations of mounts beneath another mount, relative to it."""
     prefix = destination.rstrip("/") + "/"
     return tuple(mount.destination[len(prefix) :] for mount in mounts if mount.destination.startswith(prefix))
 

@@ -1,4 +1,4 @@
-"""System calls that Python doesn't offer, by number, with the kernel's errors as :class:`OSError`."""
+"""Calls system calls that Python doesn't offer by number, and raises their errors as :class:`OSError`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landlock: the kernel keeps this process to some files, without TCP, and without signals to processes outside.
+"""Restricts this process by Landlock to certain files, without TCP, and without signals to processes outside.
 
 The interface is that of ``landlock(7)``; each version of it (ABI) handles more than the one before.
 """
@@ -39,7 +39,7 @@ _ABI_TRUNCATE = 3
 
 @functools.cache
 def abi() -> int:
-    """The version of Landlock's interface that the kernel has; 0 for none."""
+    """Return the kernel's version of Landlock's interface; 0 for none."""
     try:
         return syscall(_CREATE_RULESET, None, 0, _VERSION)
     except OSError:
@@ -47,12 +47,12 @@ def abi() -> int:
 
 
 def holds_read_only() -> bool:
-    """Whether Landlock by itself keeps a file that may only be read from being cut short, as older versions don't."""
+    """Return whether Landlock denies truncating a read-only file, which older versions permit."""
     return abi() >= _ABI_TRUNCATE
 
 
 def restrict(places: Iterable[tuple[str | int, bool]]) -> None:
-    """Close all files to this thread, for good, but those at and beneath some places. TCP is closed, and the like.
+    """Deny this thread access to all files except those at and beneath some paths, irreversibly, and to TCP and the like.
 
     Nothing may be executed, and no device or socket be made. Requires no-new-privileges, or CAP_SYS_ADMIN.
 

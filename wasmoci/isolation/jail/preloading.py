@@ -1,4 +1,4 @@
-"""Has a process load what a run needs before it is put into the jail, where no file of the host's can be read any more.
+"""Loads what a run needs before the process enters the jail, where no file of the host can be read any more.
 
 Handlers and the parts of this package load much when it is first needed. A handler that is ``Preloading`` loads its own by itself; for any
 other a guest of the package's own, which does nothing, is run by a child of the process, to see what that imports.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from wasmoci import compiled
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
+from wasmoci.isolation.jail import allowed_syscalls, support
 from wasmoci.limits import Limits
 from wasmoci.oci.spec import Process, Root, Spec
 from wasmoci.stdio import Stdio
@@ -35,12 +36,14 @@ _ENTRY = "/program.wasm"
 _PREFIX = "wasmoci-rehearsal-"
 _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
+    *("wasmoci.compiled.code_cache", "wasmoci.oci.json_reader"),
     *(
         "wasmoci.wasm.component",
         "wasmoci.wasm.constant_expressions",
         "wasmoci.wasm.instructions",
         "wasmoci.wasm.needed_features",
     ),
+    "wasmoci._startup.attrs_twin",
     *("wasmoci.isolation.jail.entering", "wasmoci.isolation.jail.guest"),
     *(
         "wasmoci.wasm.rewrite",
@@ -53,7 +56,7 @@ _LATER = (
 
 
 def rehearse(handler: EngineHandler) -> None:
-    """Have a handler load what it needs for a run, in a process with a single thread.
+    """Let a handler load what it needs for a run, in a process with a single thread.
 
     Args:
         handler: The handler. What goes wrong with its guest here goes wrong in the run as well, and is told there.
@@ -77,7 +80,7 @@ def _parts(handler: EngineHandler) -> Iterator[str]:
 
 
 def practise(handler: EngineHandler) -> None:
-    """Have a process do once what each that is forked from it does with a module before that runs, for a module of the package's own.
+    """Prepare a module of this package once, so that processes forked from this one have loaded all that this needs.
 
     What Python does for the first time writes to its memory, and each page that a forked process writes to is copied.
 
@@ -92,7 +95,7 @@ def practise(handler: EngineHandler) -> None:
 
 
 def run_ahead(handler: EngineHandler, directory: str) -> None:
-    """Have a process that waits for its guest do once what a run does, for the package's own guest: see :func:`practise`.
+    """Run this package's own guest once, in a process that waits for its guest; see :func:`practise`.
 
     Args:
         handler: The handler. One that is a sandbox by itself may start threads that stay, and runs nothing.
@@ -103,9 +106,7 @@ def run_ahead(handler: EngineHandler, directory: str) -> None:
 
 
 def _prepare() -> None:
-    """Have at hand what the jail is made of."""
-    from wasmoci.isolation.jail import allowed_syscalls, support  # noqa: PLC0415  of a worker in the jail alone
-
+    """Load the modules of the jail."""
     if not support.support().problem:
         for sees_only_its_own in (True, False):
             allowed_syscalls.of_any_process(sees_only_its_own=sees_only_its_own)
@@ -118,7 +119,7 @@ def _load(names: Iterable[str]) -> None:
 
 
 def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
-    """The modules that a run of a guest imports, in a process of its own: an engine may start threads that stay."""
+    """Return the modules that a run imports, by running a guest in another process, as an engine may start threads."""
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -141,8 +142,9 @@ def _loaded_by_a_guest(handler: EngineHandler) -> list[str]:
 def _run(handler: EngineHandler, directory: str) -> None:
     with contextlib.suppress(Exception), _own(directory):
         spec = Spec(process=Process(args=(_ENTRY,)), root=Root(path=directory, readonly=True))
-        # No file of the host's may be there, not even /dev/null; the guest uses no stream.
-        handler.execute(spec, Path(directory), stdio=Stdio.inherit())
+        # Somebody's handler may write though the guest doesn't, and the process's own streams may be a guest's by now. No file of
+        # the host's may be there, not even /dev/null.
+        handler.execute(spec, Path(directory), stdio=Stdio.capture())
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a process has beside its files: descriptors, capabilities, resources, environment."""
+"""Drops or limits what a process has besides files: descriptors, capabilities, resources, environment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _prctl = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, *[ctypes.c_ulong] * 4, use
 
 
 def has_one_thread(proc: int | None = None) -> bool:
-    """Whether this process has a single thread; one that has just been joined may take a moment to go.
+    """Return whether this process has a single thread; a thread that was just joined may take a moment to end.
 
     Args:
         proc: Its directory of procfs, by a descriptor, where that can't be found.
@@ -59,7 +59,7 @@ def has_one_thread(proc: int | None = None) -> bool:
 
 
 def keep_only(descriptors: set[int]) -> None:
-    """Close every descriptor but some."""
+    """Close all descriptors except some."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in descriptors:
             with contextlib.suppress(OSError):  # the listing's own
@@ -67,7 +67,7 @@ def keep_only(descriptors: set[int]) -> None:
 
 
 def limit_resources() -> None:
-    """Bound what the process may take; a limit that is lower already stays."""
+    """Set the process's resource limits; a limit that is lower already stays."""
     for kind, most in _LIMITS.items():
         _lower(kind, most)
     held = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
@@ -75,12 +75,12 @@ def limit_resources() -> None:
 
 
 def limit_threads() -> None:
-    """Bound the threads of this process, in a user namespace of its own; those of root the kernel doesn't bound."""
+    """Limit the threads of this process, in a user namespace of its own, because the kernel doesn't limit those of root."""
     _lower(resource.RLIMIT_NPROC, THREADS)
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, for good.
+    """Drop all capabilities, irreversibly.
 
     Raises:
         OSError: The kernel refuses it.
@@ -94,12 +94,12 @@ def drop_capabilities() -> None:
 
 
 def hide() -> None:
-    """Have no other process of the user's look into this one, and none of its state in a file."""
+    """Prevent other processes of the user from inspecting this one, and core dumps."""
     call(_prctl, _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def forget_environment() -> None:
-    """Have no variable left."""
+    """Clear the environment."""
     os.environ.clear()
 
 
@@ -110,7 +110,7 @@ def _lower(kind: int, most: int) -> None:
 
 
 def replace_directories(descriptors: set[int], empty: int) -> None:
-    """Put an empty directory in the place of each directory among some descriptors: from one a path leads to all of its files.
+    """Replace each directory among some descriptors by an empty one, as a directory gives access to all files beneath it.
 
     Args:
         descriptors: The descriptors.

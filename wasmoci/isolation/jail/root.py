@@ -1,4 +1,4 @@
-"""A root of the process's own, in which nothing is but the guest's root and mounts.
+"""Moves this process to a root directory that contains only the guest's root and mounts.
 
 It takes a mount namespace, and a user namespace where this process may not mount. In the new root each place is bound
 under a name of the jail's, so that nothing tells where on the host it is. A process that waits for its guest can have the root
@@ -48,7 +48,7 @@ _OPTIONS = b"size=64k,nr_inodes=4096,mode=755"
 
 @attrs.frozen
 class Place:
-    """A file or directory of the guest's.
+    """A file or directory of the guest.
 
     Args:
         path: Where it is, an absolute path of this process's.
@@ -62,12 +62,12 @@ class Place:
 
 
 class NoNamespace(OSError):
-    """This process may not mount, and may not make a user namespace in which it might."""
+    """This process may neither mount nor create a user namespace to do so."""
 
 
 @attrs.frozen
 class Anteroom:
-    """Where a process waits that has a root of its own ready, and still finds the host's files.
+    """The state of a process that has prepared a private root, and still has access to the host's files.
 
     Args:
         host: The mount namespace with the host's files, in which the process is, by a descriptor.
@@ -85,19 +85,19 @@ class Anteroom:
 
     @property
     def descriptors(self) -> set[int]:
-        """What has to stay open while the process waits."""
+        """The descriptors that have to stay open while the process waits."""
         return {self.host, self.above, self.jail, self.proc}
 
 
 def may_mount() -> bool:
-    """Whether this process may mount without a user namespace of its own."""
+    """Return whether this process may mount without a user namespace."""
     status = Path("/proc/self/status").read_bytes()
     effective = next((line for line in status.splitlines() if line.startswith(b"CapEff:")), b": 0")
     return bool(int(effective.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def prepare(meanwhile: Callable[[str], None]) -> Anteroom:
-    """Have a root ready for :func:`move`.
+    """Prepare a root for :func:`move`.
 
     Args:
         meanwhile: Called in the root, with its path. There is no other file.
@@ -135,7 +135,7 @@ def prepare(meanwhile: Callable[[str], None]) -> Anteroom:
 
 
 def move(places: Sequence[Place], anteroom: Anteroom | None = None) -> tuple[Place, ...]:
-    """Move this process to a root with some places alone.
+    """Move this process to a root that contains only some files and directories.
 
     Args:
         places: What is to be there.
@@ -171,7 +171,7 @@ def move(places: Sequence[Place], anteroom: Anteroom | None = None) -> tuple[Pla
 
 
 def _make_root() -> None:
-    """Have a root in the working directory, in which there is nothing of anybody's."""
+    """Mount an empty root on the working directory."""
     call(libc.mount, b"wasmoci-jail", _BASE, b"tmpfs", ctypes.c_ulong(_NO_SETUID), _OPTIONS)
     os.chdir(_BASE)
     os.mkdir(EMPTY, 0o555)
@@ -179,7 +179,7 @@ def _make_root() -> None:
 
 
 def _furnish(places: Sequence[Place], trees: Sequence[int]) -> None:
-    """Put places into the root, which can't be written to afterwards."""
+    """Mount files and directories in the root, and make it read-only."""
     for index, tree in enumerate(trees):
         name = str(index)
         _make(name, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
@@ -191,7 +191,7 @@ def _furnish(places: Sequence[Place], trees: Sequence[int]) -> None:
 
 
 def _separate(proc: int) -> bool:
-    """Enter a mount namespace; a user who may not mount does so in a user namespace. Tells whether that was made."""
+    """Enter a mount namespace, if necessary in a new user namespace; return whether that was created."""
     try:
         try:
             call(libc.unshare, _NEWNS)
@@ -209,7 +209,7 @@ def _separate(proc: int) -> bool:
 
 
 def _enter_user_namespace(proc: int, also: int = 0) -> None:
-    """Enter a user namespace in which this process is who it was, and nobody else is anybody.
+    """Enter a user namespace that maps only this process's own user and group.
 
     Args:
         proc: This process's directory of procfs.
@@ -228,7 +228,7 @@ def _enter_user_namespace(proc: int, also: int = 0) -> None:
 
 @contextlib.contextmanager
 def _clone(place: Place) -> Iterator[int]:
-    """The mounts at and beneath a place, by a descriptor that keeps them, whatever is mounted there.
+    """Return a descriptor of a copy of the mounts at and beneath a path.
 
     What is mounted in the clone is mounted nowhere else, and nothing can be executed there.
     """
@@ -252,7 +252,7 @@ def _make(name: str, *, is_directory: bool) -> None:
 
 
 def _hide(place: str, path: str) -> None:
-    """Mount something empty over what a place has at a path, if it has anything there."""
+    """Cover a path beneath a mount with an empty file or directory, if it exists."""
     how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _BENEATH_WITHOUT_LINKS)  # struct open_how
     root = os.open(place, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -278,7 +278,7 @@ def _set_attributes(directory: int, path: bytes, attributes: int, *, propagation
 
 
 def _become_root() -> None:
-    """Make the working directory the root, and let go of all that was above and beside it."""
+    """Make the working directory the root, and unmount the old one."""
     try:
         _pivot()
     except OSError:

@@ -1,7 +1,7 @@
-"""seccomp: the kernel refuses this process every system call that isn't on a list.
+"""Restricts this process by seccomp to a list of system calls.
 
-The list becomes a filter for classic BPF (``seccomp(2)``). What it refuses fails with ``EPERM``, and a call of another
-architecture's ends the process.
+The list is compiled to a filter for classic BPF (``seccomp(2)``). A refused call fails with ``EPERM``, and a call of another
+architecture kills the process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 @attrs.frozen
 class Argument:
-    """What an argument of a call has to be.
+    """A condition on an argument of a system call.
 
     Args:
         index: Which it is, from 0.
@@ -57,7 +57,7 @@ class Argument:
 
 @attrs.frozen
 class Rule:
-    """A call that is allowed, or answered with an error of its own.
+    """A system call that is allowed, or fails with a certain error.
 
     Args:
         number: The call.
@@ -72,7 +72,7 @@ class Rule:
 
 @attrs.frozen
 class Policy:
-    """The calls that are left.
+    """The allowed system calls.
 
     Args:
         rules: The calls.
@@ -101,18 +101,18 @@ class Policy:
         return cls((), b"".join(head)).with_rules(rules)
 
     def with_rules(self, rules: Iterable[Rule]) -> Policy:
-        """The same with more calls."""
+        """Return the same policy with more rules."""
         more = tuple(rules)
         return Policy(self.rules + more, self.beginning + b"".join(_instructions(more)))
 
     def program(self) -> bytes:
-        """The filter, an array of ``struct sock_filter``."""
+        """Return the filter, an array of ``struct sock_filter``."""
         return self.beginning + _instruction(_RETURN, _REFUSED)
 
 
 @functools.cache
 def available() -> bool:
-    """Whether the kernel has seccomp's filters, and lets this process use them."""
+    """Return whether the kernel supports seccomp filters, and lets this process use them."""
     number = _SYS_SECCOMP.get(platform.machine())
     try:
         return number is not None and syscall(number, _GET_ACTION_AVAIL, 0, struct.pack("=I", _ERRNO)) == 0
@@ -121,7 +121,7 @@ def available() -> bool:
 
 
 def restrict(policy: Policy) -> None:
-    """Leave this process the calls of a policy, and no way to new privileges, for good.
+    """Allow this process only the system calls of a policy, and no new privileges, irreversibly.
 
     Raises:
         OSError: The kernel can't.
@@ -135,7 +135,7 @@ def restrict(policy: Policy) -> None:
 
 
 def forbid_new_privileges() -> None:
-    """Have no program that this process might run give it any right.
+    """Set ``no_new_privs``, so that no program that this process might run gives it privileges.
 
     Raises:
         OSError: The kernel can't.

@@ -1,4 +1,4 @@
-"""Tries the jail: what it is made of on this machine, for somebody who asks."""
+"""Tests whether the jail works on this machine, and what it consists of."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(json.dumps(told))
 
 @attrs.frozen(kw_only=True)
 class Trial:
-    """How it went.
+    """The result of the test.
 
     Args:
         detail: What the jail is made of; empty when there is none.
@@ -42,7 +42,7 @@ class Trial:
 
 
 def attempt() -> Trial:
-    """Put a process into the jail, and tell how that went."""
+    """Put a process into the jail, and return the result."""
     if support().problem:
         return Trial(problem=support().problem)
     command = [sys.executable, *options(), "-c", _TRY, json.dumps(sys.path), sys.prefix, sys.exec_prefix]

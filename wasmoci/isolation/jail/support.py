@@ -1,4 +1,4 @@
-"""Whether this machine has what the jail is made of."""
+"""Detects whether this machine supports the jail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wasmoci.isolation.jail.allowed_syscalls import architecture
 
 @attrs.frozen(kw_only=True)
 class Support:
-    """What this machine has.
+    """What this machine supports.
 
     Args:
         landlock: The version of Landlock's interface; 0 for none.
@@ -32,7 +32,7 @@ class Support:
 
 @functools.cache
 def support() -> Support:
-    """What this machine has; it is looked at once."""
+    """Return what this machine supports; it is checked once."""
     if sys.platform != "linux":
         return Support(landlock=0, seccomp=False, problem=f"{sys.platform} has neither Landlock nor seccomp")
     version, filters = landlock.abi(), seccomp.available()

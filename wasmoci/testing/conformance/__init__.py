@@ -1,4 +1,4 @@
-"""The conformance kit: the whole contract of an engine handler as tests.
+"""The conformance kit: tests of the whole contract of an engine handler.
 
 ::
 
@@ -7,7 +7,8 @@
     class TestMyHandler(HandlerConformance):
         handler = MyHandler
 
-What a handler claims among its capabilities it has to pass; what it doesn't claim is skipped by name. Needs pytest.
+A handler has to pass the tests of the capabilities that it claims; the others are skipped, with their names. Needs
+pytest.
 """
 
 from __future__ import annotations
@@ -61,4 +62,4 @@ class HandlerConformance(
     ProcessSettings,
     Leaks,
 ):
-    """Every test of the contract. Subclass it and set :attr:`handler`, or override the fixture ``subject``."""
+    """All tests of the contract. Subclass it and set :attr:`handler`, or override the fixture ``subject``."""

@@ -1,4 +1,4 @@
-"""What the guest is started with: its arguments, its environment, its entry function."""
+"""Tests the guest's arguments, its environment and its entry function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _strings(output: bytes) -> list[str]:
 
 
 class ArgumentsAndEnvironment(Conformance):
-    """``process.args`` and ``process.env`` arrive as they are."""
+    """The guest gets ``process.args`` and ``process.env`` unchanged."""
 
     @pytest.mark.parametrize(
         "args",
@@ -64,29 +64,29 @@ class ArgumentsAndEnvironment(Conformance):
         ids=["order", "nothing-trimmed", "equals-signs", "empty-values", "duplicates", "unicode", "none"],
     )
     def test_environment_arrives_unchanged(self, run: Runner, env: list[str]) -> None:
-        """The variables of the spec in their order, each split at its first ``=``, nothing trimmed."""
+        """The variables of the spec arrive in order, each split at its first ``=``, without trimming."""
         found = _strings(run.output("environ", env=env))
         assert found == env, f"the environment is {found}; expected process.env as it is: {env}"
 
     def test_environment_of_the_host_is_not_passed_on(self, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A variable of this process isn't the guest's."""
+        """Variables of this process aren't passed to the guest."""
         monkeypatch.setenv("WASMOCI_CONFORMANCE_SECRET", "secret")
         found = _strings(run.output("environ", env=["ONLY=this"]))
         assert found == ["ONLY=this"], f"the environment is {found}; the process's own variables reached the guest"
 
 
 class EntryFunction(Conformance):
-    """The function that is called."""
+    """The right function is called."""
 
     def test_named_function_is_called(self, run: Runner) -> None:
-        """``#leave`` calls that export, and no other, also in a program."""
+        """``#leave`` calls that export and no other, even in a program with ``_start``."""
         result = run("functions", entry="/app.wasm#leave")
         assert result.exit_code == 9, f"'#leave' exits with 9, and {ended(result)}: another function was called"
         output = run.output("start", entry="/app.wasm#other")
         assert output == b"start\nother\n", f"the output is {output!r}; expected the start function, then 'other' alone"
 
     def test_result_of_a_function_is_no_exit_code(self, run: Runner) -> None:
-        """A function that returns 7 has returned: 0. A handler that can't call it refuses it by UnsupportedWorkload."""
+        """A function that returns 7 ends with exit code 0; a handler that can't call it raises UnsupportedWorkload."""
         try:
             result = run("functions", entry="/app.wasm#seven")
         except UnsupportedWorkload as error:
@@ -96,25 +96,25 @@ class EntryFunction(Conformance):
         assert result.stdout == b"", f"stdout is {result.stdout!r}; the function writes nothing"
 
     def test_reactor_is_initialized(self, run: Runner) -> None:
-        """``_initialize`` comes before a function of a library, and once, also where it is that function itself."""
+        """``_initialize`` is called before a function of a library, and only once, even if it is that function itself."""
         output = run.output("functions", entry="/app.wasm#greet")
         assert output == b"initialized\n", f"the output is {output!r}; _initialize has to be called first"
         result = run("functions", entry="/app.wasm#_initialize")
         assert result.ok, f"'#_initialize' gave {ended(result)}: it traps when it is called twice"
 
     def test_start_function_comes_first(self, run: Runner) -> None:
-        """A module's start function runs, and once, before the entry function."""
+        """A module's start function runs once, before the entry function."""
         output = run.output("start")
         assert output == b"start\nentry\n", f"the output is {output!r}; expected the start function, then _start"
 
     @pytest.mark.parametrize("function", ["missing", "memory", "add"])
     def test_wrong_function_is_refused(self, run: Runner, function: str) -> None:
-        """A function that isn't there, isn't one, or takes parameters raises EntrypointError with its name."""
+        """A name that isn't exported, isn't a function, or takes parameters raises EntrypointError with the name."""
         with pytest.raises(EntrypointError, match=function):
             run("functions", entry=f"/app.wasm#{function}")
 
     def test_library_without_a_function_is_refused(self, run: Runner) -> None:
-        """A module without ``_start`` of which no function is named."""
+        """A module without ``_start`` needs the name of a function."""
         with pytest.raises(EntrypointError, match="_start"):
             run("functions")
 

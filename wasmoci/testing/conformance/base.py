@@ -1,4 +1,4 @@
-"""What all parts of the kit share: the handler under test, and one call to run a guest of the kit on it."""
+"""The base class of the conformance kit: the handler under test, and functions to run the kit's guests on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_LIMITS = Limits()
 
 
 def guest_bytes(name: str) -> bytes:
-    """A guest of the kit: ``guests/NAME.wasm``, whose source is beside it."""
+    """Return a guest of the kit: ``guests/NAME.wasm``, whose source is in the same directory."""
     return (GUESTS / f"{name}.wasm").read_bytes()
 
 
@@ -41,7 +41,7 @@ class Runner:
 
     Args:
         handler: The handler.
-        directory: A directory of the test's own.
+        directory: The test's own directory.
         patience: See :class:`Conformance`.
     """
 
@@ -52,18 +52,18 @@ class Runner:
         self._numbers = itertools.count()
 
     def claims(self, *capabilities: Capability) -> None:
-        """Go on when the handler claims all of these, else skip the test and say which it doesn't."""
+        """Skip the test unless the handler claims all of these capabilities."""
         missing = [capability.value for capability in capabilities if capability not in self.handler.capabilities]
         if missing:
             pytest.skip(f"{self.handler.name} doesn't claim {' and '.join(missing)}")
 
     def bundle(self, guest: str | bytes, *args: str, **options: Any) -> Bundle:
-        """A new bundle with a guest, by its name or as bytes; the options are those of :func:`wasmoci.testing.bundle`."""
+        """Create a bundle with a guest, given by name or as bytes; the options are those of :func:`wasmoci.testing.bundle`."""
         wasm = guest_bytes(guest) if isinstance(guest, str) else guest
         return bundle(self.directory / f"bundle{next(self._numbers)}", wasm, args=args, **options)
 
     def execute(self, made: Bundle, *, stdio: Stdio | None = None, limits: Limits = NO_LIMITS) -> ExecutionResult:
-        """Run a bundle on the handler in this process, with captured output where nothing else is said."""
+        """Run a bundle on the handler in this process; output is captured by default."""
         kind = type(self.handler)
         before = None if kind in _first_changes else standing()
         try:
@@ -76,7 +76,7 @@ class Runner:
                 _first_changes.setdefault(kind, changes(before, standing()))
 
     def first_changes(self) -> list[str]:
-        """What was changed of the process by the first run of such a handler in it."""
+        """Return what the first run of such a handler has changed in the process."""
         return _first_changes[type(self.handler)]
 
     def __call__(
@@ -87,11 +87,11 @@ class Runner:
         limits: Limits = NO_LIMITS,
         **options: Any,
     ) -> ExecutionResult:
-        """Write a bundle with a guest and run it; see :meth:`bundle` and :meth:`execute`."""
+        """Create a bundle with a guest and run it; see :meth:`bundle` and :meth:`execute`."""
         return self.execute(self.bundle(guest, *args, **options), stdio=stdio, limits=limits)
 
     def output(self, guest: str | bytes, *args: str, **options: Any) -> bytes:
-        """What a guest writes that has to exit with 0."""
+        """Run a guest that has to exit with 0, and return its output."""
         result = self(guest, *args, **options)
         assert result.ok, f"the guest was expected to exit with 0: {ended(result)}"
         assert result.stdout is not None, "the standard output was to be captured, and the result has None"
@@ -99,14 +99,14 @@ class Runner:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[WaitingGuest]:
-        """A guest in the middle of its run, for as long as the context lasts."""
+        """Run a guest, and yield while it waits in the middle of its run."""
         made = self.bundle("cat")
         with waiting(lambda stdio: self.execute(made, stdio=stdio), self.patience) as guest:
             yield guest
 
     @property
     def apart(self) -> isolation.Isolation:
-        """Where the dispatcher runs guests on the handler that are to have a process of their own."""
+        """Return the isolation with which the dispatcher runs guests of this handler in a process of their own."""
         is_trusted = Capability.SANDBOXED in self.handler.capabilities
         return isolation.Isolation.PROCESS if is_trusted else isolation.Isolation.JAIL
 
@@ -117,7 +117,7 @@ class Runner:
         stdio: Stdio | None = None,
         isolated: isolation.Isolation | None = None,
     ) -> ExecutionResult:
-        """Run a bundle in a worker process, as the dispatcher does where a handler can't hold a limit by itself; or somewhere else."""
+        """Run a bundle in a worker process, as the dispatcher does for limits that a handler can't enforce; or with another isolation."""
         try:
             reference_of(self.handler)
         except EngineError as error:
@@ -133,13 +133,13 @@ class Runner:
 
 
 class Conformance:
-    """The base of the kit's parts.
+    """The base of the kit's classes.
 
     Attributes:
         handler: The class of the handler under test, which is made without arguments; or a handler.
-        patience: Seconds, a whole number, that a guest goes on when its time limit isn't held.
-        gives_backtraces: Whether the engine can tell a guest's frames after a trap.
-        tells_of_refusals: Whether it can tell that a guest was refused memory which then ended by itself.
+        patience: Seconds, a whole number, that a guest continues if its time limit isn't enforced.
+        gives_backtraces: Whether the engine provides a guest's frames after a trap.
+        tells_of_refusals: Whether it reports that a guest which exited was refused memory.
     """
 
     handler: ClassVar[Any]
@@ -149,12 +149,12 @@ class Conformance:
 
     @pytest.fixture
     def subject(self) -> EngineHandler:
-        """The handler under test. Override it where one has to be made in another way."""
+        """The handler under test. Override it if the handler has to be created in another way."""
         return made(type(self).handler)
 
     @pytest.fixture
     def run(self, subject: EngineHandler, tmp_path: Path) -> Runner:
-        """Runs core modules of the kit on the handler under test."""
+        """A runner for core modules of the kit on the handler under test."""
         runner = Runner(subject, tmp_path, self.patience)
         runner.claims(Capability.WASI_PREVIEW1)
         return runner
@@ -165,7 +165,7 @@ _first_changes: dict[type, list[str]] = {}
 
 
 def made(handler: Any) -> EngineHandler:
-    """A handler of a class, the same at each call: it keeps what it has compiled; a handler as it is."""
+    """Return a handler of a class, the same at each call, as it caches compiled modules; or a given handler unchanged."""
     if not isinstance(handler, type):
         return cast("EngineHandler", handler)
     if handler not in _made:
@@ -174,9 +174,9 @@ def made(handler: Any) -> EngineHandler:
 
 
 def parted(found: bytes, expected: bytes) -> str:
-    """Where a long output isn't what was expected, for a message; nothing when it is.
+    """Describe where a long output differs from the expected one; empty when it doesn't.
 
-    pytest shows the whole difference of two values where ``CI`` is set, which takes it minutes for half a MiB.
+    When ``CI`` is set, pytest shows the whole difference of two values, which takes minutes for half a MiB.
     """
     if found == expected:
         return ""
@@ -191,6 +191,6 @@ def parted(found: bytes, expected: bytes) -> str:
 
 
 def ended(result: ExecutionResult) -> str:
-    """How a guest ended, for a message."""
+    """Describe how a guest ended, for a message."""
     shown = f"{result.reason.name} with {result.exit_code}"
     return f"{shown} ({result.message})" if result.message else shown

@@ -1,4 +1,4 @@
-"""What a run does to the process that it runs in: nothing."""
+"""Tests that a run changes nothing in the process that it runs in."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _left: dict[type, dict[str, list[str]]] = {}
 
 
 class TheProcess(Conformance):
-    """It is left as it was, during a run and after it."""
+    """The process is unchanged, during a run and after it."""
 
     def test_working_directory_is_left_alone(self, run: Runner) -> None:
-        """Of the process."""
+        """The working directory of the process stays the same."""
         _expect_the_same(run, os.getcwd, "the working directory of the process was changed")
 
     def test_environment_is_left_alone(self, run: Runner) -> None:
-        """``os.environ`` of the process."""
+        """``os.environ`` of the process stays the same."""
         _expect_the_same(run, lambda: dict(os.environ), "the environment of the process was changed")
 
     def test_streams_are_left_alone(self, run: Runner) -> None:
-        """``sys.stdout`` and its like, and the descriptors 0, 1 and 2."""
+        """``sys.stdout`` and the others stay the same, and so do the descriptors 0, 1 and 2."""
 
         def streams() -> object:
             objects = (id(sys.stdin), id(sys.stdout), id(sys.stderr))
@@ -48,7 +48,7 @@ class TheProcess(Conformance):
         _expect_the_same(run, streams, "sys.stdin, sys.stdout, sys.stderr or the descriptors behind them were patched")
 
     def test_nothing_is_printed(self, run: Runner, capfd: pytest.CaptureFixture[str]) -> None:
-        """What the engine has to say, of a trap for example, is in the result: nothing goes to the process's own streams."""
+        """The engine's messages, such as that of a trap, are in the result; the process's own streams get nothing."""
         for guest in _RUNS:
             run(*guest)
         captured = capfd.readouterr()
@@ -56,14 +56,14 @@ class TheProcess(Conformance):
         assert printed == "", f"a run with captured streams wrote to the process's own: {printed!r}"
 
     def test_signal_handlers_are_left_alone(self, run: Runner) -> None:
-        """Of all signals."""
+        """The handlers of all signals stay the same."""
         numbers = sorted(signal.valid_signals())
         before = [signal.getsignal(number) for number in numbers]
         run("return")  # on this thread: only the main one can set them
         assert [signal.getsignal(number) for number in numbers] == before, "a signal handler was changed by the run"
 
     def test_umask_is_left_alone(self, run: Runner) -> None:
-        """Of the process."""
+        """The umask of the process stays the same."""
 
         def umask() -> str:
             lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -77,7 +77,7 @@ class Leaks(Conformance):
 
     @pytest.fixture
     def left(self, run: Runner) -> dict[str, list[str]]:
-        """What runs have left, by its kind; the same runs for all kinds, and once for all handlers of a class."""
+        """What runs have left, by kind; the runs are done once for all handlers of a class."""
         kind = type(run.handler)
         if kind not in _left:
             found = _left_by_runs(run, {"descriptors": descriptors, "threads": threads, "children": children})
@@ -85,19 +85,19 @@ class Leaks(Conformance):
         return _left[kind]
 
     def test_no_descriptor_is_left_open(self, left: dict[str, list[str]]) -> None:
-        """Of the process."""
+        """No descriptor of the process is left open."""
         assert not left["descriptors"], f"descriptors were left open by runs: {left['descriptors']}"
 
     def test_no_thread_is_left_running(self, left: dict[str, list[str]]) -> None:
-        """No thread of Python's; an engine may keep a pool of its own."""
+        """No thread of Python's is left; an engine may keep its own thread pool."""
         assert not left["threads"], f"threads were left running by runs: {left['threads']}"
 
     def test_no_child_is_left(self, left: dict[str, list[str]]) -> None:
-        """No process, not even a zombie."""
+        """No process is left, not even a zombie."""
         assert not left["children"], f"child processes were left by runs: {left['children']}"
 
     def test_no_temporary_file_is_left(self, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """In the temporary directory, also after a run with a tmpfs."""
+        """The temporary directory is empty, even after a run with a tmpfs."""
         scratch = tmp_path / "tmp"
         scratch.mkdir()
         monkeypatch.setenv("TMPDIR", str(scratch))
@@ -109,10 +109,10 @@ class Leaks(Conformance):
 
 
 class Concurrency(Conformance):
-    """Several guests at once."""
+    """Several guests run at the same time."""
 
     def test_run_within_a_run(self, run: Runner) -> None:
-        """A function that takes a guest's output may run another guest: each has its own end."""
+        """A function that takes a guest's output may run another guest, and each ends by itself."""
         outer, inner = run.bundle("exit", "50"), run.bundle("exit", "20")
         codes: list[int] = []
 
@@ -154,7 +154,7 @@ class Concurrency(Conformance):
 
 
 def _expect_the_same(run: Runner, look: Callable[[], object], message: str) -> None:
-    """Look before a run, while its guest waits, and after it."""
+    """Compare the state before a run, while its guest waits, and after it."""
     before = look()
     with run.waiting() as guest:
         guest.answers()
@@ -165,7 +165,7 @@ def _expect_the_same(run: Runner, look: Callable[[], object], message: str) -> N
 
 
 def _left_by_runs(run: Runner, looks: Mapping[str, Callable[[], set[str]]], **options: Any) -> dict[str, list[str]]:
-    """Run guests once, so that the engine has what it keeps; then nothing more may come of any run."""
+    """Run guests once to load what the engine keeps; further runs must leave nothing behind."""
     made = [run.bundle(*guest, **options) for guest in _RUNS]
     for bundle in made:
         run.execute(bundle)

@@ -1,4 +1,4 @@
-"""Files, pipes and sockets of the caller's as the guest's standard streams."""
+"""Tests files, pipes and sockets of the caller's as the guest's standard streams."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _EPIPE = 64  # WASI's errno "pipe"
 
 
 class FilesAndDescriptors(Conformance):
-    """They are used as they stand."""
+    """Files and descriptors are used unchanged."""
 
     def test_files_take_and_give(self, run: Runner, tmp_path: Path) -> None:
-        """A path is read from, made anew and written to."""
+        """A path for the input is read, a path for an output is created or truncated, and written to."""
         given, taken = tmp_path / "given", tmp_path / "taken"
         given.write_bytes(EVERY_BYTE)
         taken.write_bytes(b"older and longer" * 100)
@@ -35,7 +35,7 @@ class FilesAndDescriptors(Conformance):
         assert taken.read_bytes() == EVERY_BYTE, "the file that was to take the output has something else in it"
 
     def test_descriptors_take_and_give_and_stay_open(self, run: Runner, tmp_path: Path) -> None:
-        """A descriptor of the caller's is used as it is, from where it stands, and stays open."""
+        """A descriptor of the caller's is used from its position, and stays open."""
         given, taken = tmp_path / "given", tmp_path / "taken"
         given.write_bytes(b"skipped" + LARGE)
         taken.write_bytes(b"before|")
@@ -50,7 +50,7 @@ class FilesAndDescriptors(Conformance):
         assert not wrong, f"the descriptor was given {wrong}"
 
     def test_any_descriptor_gives(self, run: Runner) -> None:
-        """A pipe and a socket are read to their end, as a file is."""
+        """A pipe and a socket are read to their end, like a file."""
         reading, writing = os.pipe()
         with open(reading, "rb") as source:  # noqa: PTH123  a descriptor has no path
             os.write(writing, EVERY_BYTE)
@@ -65,7 +65,7 @@ class FilesAndDescriptors(Conformance):
         assert output == EVERY_BYTE, f"a socket held every byte value, and the guest read {output!r}"
 
     def test_input_that_is_not_read_holds_nothing_up(self, run: Runner) -> None:
-        """A guest that reads nothing of an input without end ends, and leaves it as it was; so does the run."""
+        """A guest that doesn't read its endless input ends, and so does the run; the input is unchanged."""
         made = run.bundle("args")
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -77,7 +77,7 @@ class FilesAndDescriptors(Conformance):
 
     @pytest.mark.parametrize("kind", ["path", "descriptor"])
     def test_one_file_takes_both_outputs(self, run: Runner, tmp_path: Path, kind: str) -> None:
-        """A path or descriptor for both is one file, in the order of writing."""
+        """A path or a descriptor for both outputs is one file, in the order of the writes."""
         taken = tmp_path / "taken"
         with taken.open("wb", buffering=0) as file:
             target = taken if kind == "path" else file.fileno()
@@ -86,7 +86,7 @@ class FilesAndDescriptors(Conformance):
         assert output == b"out 1\nerr 1\nout 2\nerr 2\n", f"a file for both outputs was given {output!r}"
 
     def test_reader_that_is_gone_is_the_guests_to_handle(self, run: Runner) -> None:
-        """A write to a pipe that nobody reads from gives an errno, soon enough to end by it; the process isn't harmed."""
+        """A write to a pipe without a reader returns an errno, soon enough to end the guest; the process isn't affected."""
         made = run.bundle("pour")
         reading, writing = os.pipe()
         os.close(reading)

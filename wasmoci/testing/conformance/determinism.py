@@ -1,4 +1,4 @@
-"""Time and random bytes in the place of the host's, by a handler that claims ``determinism``."""
+"""Tests deterministic time and random bytes, for handlers that claim ``determinism``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SLEPT = 200_000_000  # as long as the guest sleeps
 
 
 class TimeAndChance(Conformance):
-    """What :func:`wasmoci.deterministic` promises."""
+    """The promises of :func:`wasmoci.deterministic`."""
 
     @pytest.mark.parametrize("place", ["here", "in a worker"])
     def test_determinism_gives_what_was_chosen(self, run: Runner, place: str) -> None:
-        """The time, random bytes of the seed, and a sleep that takes its time on the guest's clock. Needs ``determinism``."""
+        """The guest gets the chosen time and random bytes, and a sleep advances its clock. Needs ``determinism``."""
         run.claims(Capability.DETERMINISM)
         made = run.bundle("chance")
         with applied(_CHOSEN):
@@ -39,7 +39,7 @@ class TimeAndChance(Conformance):
         assert slept == _SLEPT, f"a sleep took {slept} ns on the guest's clock; expected {_SLEPT}"
 
     def test_determinism_ends_with_its_context(self, run: Runner) -> None:
-        """A run behind one that was deterministic isn't. Needs ``determinism``."""
+        """A run after a deterministic one gets real time and randomness. Needs ``determinism``."""
         run.claims(Capability.DETERMINISM)
         made = run.bundle("chance")
         with applied(_CHOSEN):

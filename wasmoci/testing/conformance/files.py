@@ -1,4 +1,4 @@
-"""What the guest sees of the host's files, and what it doesn't."""
+"""Tests what the guest sees of the host's files, and that it can't access anything else."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
 
 OUTSIDE = "this is outside"
-# What the guest ``files`` exits with: WASI's errno for a refusal, "acces", "perm", "rofs" or "notcapable".
+# The exit codes of the guest ``files`` for a refusal: WASI's errno "acces", "perm", "rofs" or "notcapable".
 _REFUSED = (2, 63, 69, 76)
 
 
 class Files(Conformance):
-    """The root, the working directory and the mounts."""
+    """The root, the working directory and the mounts are as in the spec."""
 
     @pytest.mark.parametrize("cwd", ["/", "/work/inner"])
     def test_preopens_are_those_of_the_spec(self, run: Runner, tmp_path: Path, cwd: str) -> None:
-        """``/``, each mounted directory and, where it isn't ``/``, the working directory as ``.``; nothing else."""
+        """The preopens are ``/``, each mounted directory, and the working directory as ``.`` if it isn't ``/``; nothing else."""
         flags = ["ro"] if Capability.READ_ONLY in run.handler.capabilities else []
         mounts = [(_directory(tmp_path / name), f"/{name}", *options) for name, options in (("a", []), ("b", flags))]
         made = run.bundle("preopens", mounts=mounts, directories=["/a", "/b"], cwd=cwd)
         found = set((run.execute(made).stdout or b"").decode().splitlines())
         expected = {"/", "/a", "/b"} if cwd == "/" else {"/", "/a", "/b", "."}
-        # Beside a "." the directories of the root may have their names, for the C library of WASI.
+        # Besides ".", the directories of the root may be preopened by name, for the C library of WASI.
         allowed = expected if cwd == "/" else expected | {f"/{path.name}" for path in made.rootfs.iterdir()}
         assert expected <= found <= allowed, f"the preopens are {sorted(found)}; expected {sorted(expected)}"
 
     def test_root_is_preopened(self, run: Runner) -> None:
-        """A file of the root file system is read by its absolute path."""
+        """A file of the root file system can be read by its absolute path."""
         output = run.output("files", "read", "/etc/name", files={"/etc/name": "content"})
         assert output == b"content", f"/etc/name reads {output!r}; expected what is in it"
 
@@ -54,7 +54,7 @@ class Files(Conformance):
         assert output == b"in the working directory", f"'name' reads {output!r}; relative paths start in process.cwd"
 
     def test_relative_paths_start_in_the_root_by_default(self, run: Runner) -> None:
-        """With a working directory of ``/`` relative paths start there."""
+        """With the working directory ``/``, relative paths start there."""
         output = run.output("files", "read", "name", files={"/name": "in the root"})
         assert output == b"in the root", f"'name' reads {output!r}; expected the root's file"
 
@@ -66,7 +66,7 @@ class Files(Conformance):
         assert (made.rootfs / "gone").is_dir(), "process.cwd wasn't there, and isn't after the run; it is to be made"
 
     def test_missing_root_is_refused(self, run: Runner) -> None:
-        """A root file system that isn't there is an error that names it, before the guest runs."""
+        """A root file system that doesn't exist is an error that names it, before the guest runs."""
         made = run.bundle("return")
         gone = made.path / "gone"
         with pytest.raises(WasmociError, match=re.escape(str(gone))):
@@ -74,7 +74,7 @@ class Files(Conformance):
 
     @pytest.mark.parametrize("cwd", ["/", "/work"])
     def test_host_path_need_not_be_text(self, run: Runner, tmp_path: Path, cwd: str) -> None:
-        """The root file system may be at a host path that isn't UTF-8."""
+        """The root file system may have a host path that isn't UTF-8."""
         made = run.bundle("files", "read", "/etc/name", files={"/etc/name": "content"}, cwd=cwd)
         odd = tmp_path / os.fsdecode(b"\xff")
         made.path.rename(odd)
@@ -82,7 +82,7 @@ class Files(Conformance):
         assert result.stdout == b"content", f"at a host path that isn't UTF-8, /etc/name reads {result.stdout!r}"
 
     def test_mounts_are_at_their_destinations(self, run: Runner, tmp_path: Path) -> None:
-        """A bind mount hides what the root has at its destination, which needn't be there."""
+        """A bind mount hides what the root has at its destination, which need not exist."""
         volume = _directory(tmp_path / "volume", name="mounted")
         hidden = run.output("files", "read", "/data/name", mounts=[(volume, "/data")], files={"/data/name": "hidden"})
         assert hidden == b"mounted", f"/data/name reads {hidden!r}; expected the mount's, over the root's"
@@ -90,7 +90,7 @@ class Files(Conformance):
         assert absent == b"mounted", f"/not/there/name reads {absent!r}; a destination needn't be in the root"
 
     def test_tmpfs_is_an_empty_directory(self, run: Runner) -> None:
-        """A tmpfs can be written to, hides what the root has there, and nothing of it stays."""
+        """A tmpfs is writable, hides what the root has there, and its content is removed."""
         mounts = [{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}]
         made = run.bundle("files", "write", "/scratch/new", "text", mounts=mounts, files={"/scratch/old": "x"})
         result = run.execute(made)
@@ -99,7 +99,7 @@ class Files(Conformance):
         assert left == ["old"], f"the root's own /scratch has {left} after the run; the tmpfs leaked into it"
 
     def test_written_files_are_seen_on_the_host(self, run: Runner, tmp_path: Path) -> None:
-        """What the guest writes into its root and its mounts is there after the run."""
+        """What the guest writes to its root and its mounts is on the host after the run."""
         run.claims(Capability.LIVE_FILES)
         volume = _directory(tmp_path / "volume")
         made = run.bundle("files", "write", "/out", "to the root")
@@ -109,7 +109,7 @@ class Files(Conformance):
         assert _text(volume / "out") == "to the mount", "what was written to the mount isn't on the host"
 
     def test_single_files_are_mounted_or_refused(self, run: Runner, tmp_path: Path) -> None:
-        """With ``file-mounts`` claimed a mount of a file works; without, UnsupportedWorkload names it."""
+        """With ``file-mounts`` claimed, a mount of a file works; otherwise UnsupportedWorkload names it."""
         single = tmp_path / "single"
         single.write_text("single", encoding="utf-8")
         made = run.bundle("files", "read", "/etc/conf", mounts=[(single, "/etc/conf", "ro")], files={"/etc/other": ""})
@@ -121,24 +121,24 @@ class Files(Conformance):
                 run.execute(made)
 
     def test_absolute_symlinks_lead_within_the_root(self, run: Runner) -> None:
-        """As in any container: ``/link -> /etc/name`` is the root's ``/etc/name``."""
+        """As in any container, ``/link -> /etc/name`` is the root's ``/etc/name``."""
         output = run.output("files", "read", "/link", files={"/etc/name": "here"}, symlinks={"/link": "/etc/name"})
         assert output == b"here", f"/link reads {output!r}; an absolute symlink is resolved inside the root"
 
 
 class ReadOnly(Conformance):
-    """What may only be read stays as it is."""
+    """Read-only files can't be changed."""
 
     @pytest.mark.parametrize("change", ["write", "overwrite", "mkdir", "unlink", "symlink"])
     def test_read_only_root_stays_as_it_is(self, run: Runner, change: str) -> None:
-        """With ``root.readonly`` every change is refused, and nothing is changed on the host."""
+        """With ``root.readonly``, every change is refused, and the host's files are unchanged."""
         run.claims(Capability.READ_ONLY)
         made = run.bundle("files", *_change(change, ""), files={"/old": "old"}, readonly=True)
         _expect_unchanged(made.rootfs, lambda: run.execute(made).exit_code, f"{change} in a read-only root")
 
     @pytest.mark.parametrize("change", ["write", "overwrite", "mkdir", "unlink", "symlink"])
     def test_read_only_mount_stays_as_it_is(self, run: Runner, tmp_path: Path, change: str) -> None:
-        """With the option ``ro`` the same holds for a mount, whatever the root is."""
+        """The same holds for a mount with the option ``ro``, whether the root is read-only or not."""
         run.claims(Capability.READ_ONLY)
         volume = _directory(tmp_path / "volume", old="old")
         mounts = [(volume, "/data", "ro")]
@@ -149,13 +149,13 @@ class ReadOnly(Conformance):
         )
 
     def test_read_only_is_held_or_refused(self, run: Runner) -> None:
-        """Without ``read-only`` claimed, UnsupportedWorkload names the place; the guest isn't run with less."""
+        """Without ``read-only`` claimed, UnsupportedWorkload names the path; the guest isn't run without the restriction."""
         if Capability.READ_ONLY not in run.handler.capabilities:
             with pytest.raises(UnsupportedWorkload, match="/"):
                 run("return", readonly=True)
 
     def test_writable_mount_in_a_read_only_root(self, run: Runner, tmp_path: Path) -> None:
-        """A mount has its own flag."""
+        """A mount has a flag of its own."""
         run.claims(Capability.LIVE_FILES, Capability.READ_ONLY)
         volume = _directory(tmp_path / "volume")
         result = run(
@@ -166,7 +166,7 @@ class ReadOnly(Conformance):
 
 
 class Confinement(Conformance):
-    """Nothing outside of the root and the mounts can be reached, by any name."""
+    """Nothing outside the root and the mounts can be accessed, by any name."""
 
     @pytest.mark.parametrize(
         "path",
@@ -188,7 +188,7 @@ class Confinement(Conformance):
         ],
     )
     def test_paths_do_not_lead_out(self, run: Runner, tmp_path: Path, path: str) -> None:
-        """No ``..`` and no absolute path of the host's, opened beneath any preopened directory."""
+        """Neither ``..`` nor an absolute path of the host leads out of any preopened directory."""
         outside = _outside(tmp_path)
         _expect_confined(run, outside, path.format(outside=outside), directories=["/inner"])
 
@@ -198,13 +198,13 @@ class Confinement(Conformance):
         ids=["absolute", "absolute-directory", "relative", "relative-from-afar"],
     )
     def test_symlinks_do_not_lead_out(self, run: Runner, tmp_path: Path, target: str) -> None:
-        """Neither does a symlink of the image, to a file, to a directory, or by way of another."""
+        """A symlink in the image doesn't lead out, whether to a file, to a directory, or through another link."""
         outside = _outside(tmp_path)
         links = {"/link": target.format(outside=outside), "/chain": "link"}
         _expect_confined(run, outside, "link", "link/secret", "chain", "chain/secret", "link/new", symlinks=links)
 
     def test_symlinks_of_the_guest_do_not_lead_out(self, run: Runner, tmp_path: Path) -> None:
-        """Neither does a symlink that a guest made before, where it may make one."""
+        """A symlink that a guest has created doesn't lead out either."""
         run.claims(Capability.LIVE_FILES)
         outside = _outside(tmp_path)
         first = run.bundle("files", "symlink", "/link", f"{outside}/secret")
@@ -214,7 +214,7 @@ class Confinement(Conformance):
         _expect_confined_to(run, outside, attrs.evolve(second, rootfs=first.rootfs), "link")
 
     def test_mounts_do_not_lead_to_their_parents(self, run: Runner, tmp_path: Path) -> None:
-        """The host directory that a mounted one is in isn't part of it; nor do symlinks in a mount lead out."""
+        """The parent of a mounted host directory isn't accessible, and symlinks in a mount don't lead out."""
         outside = _outside(tmp_path)
         volume = _directory(outside / "volume")
         (volume / "link").symlink_to("../secret")
@@ -223,7 +223,7 @@ class Confinement(Conformance):
         _expect_confined(run, outside, *paths, mounts=[(volume, "/data")], directories=["/data"])
 
     def test_nothing_else_is_preopened(self, run: Runner, tmp_path: Path) -> None:
-        """The directory around the root, the temporary directory and the host's root aren't there under any name."""
+        """The directory around the root, the temporary directory and the host's root aren't accessible by any name."""
         outside = _outside(tmp_path)
         names = run.output("preopens", files={"/etc/name": ""}).decode().splitlines()
         assert names == ["/"], f"the preopened directories are {names}; of a spec without mounts there is '/' alone"
@@ -244,7 +244,7 @@ def _text(path: Path) -> str | None:
 
 
 def _tree(directory: Path) -> dict[str, bytes | str]:
-    """Everything that is in a directory, by its path."""
+    """Return everything in a directory, by path."""
     return {
         str(path.relative_to(directory)): str(path.readlink())
         if path.is_symlink()
@@ -271,13 +271,13 @@ def _expect_unchanged(directory: Path, change: Callable[[], int], what: str) -> 
 
 
 def _outside(tmp_path: Path) -> Path:
-    """A directory beside the bundles, with a secret in it; there is one in the directory around it as well."""
+    """Create a directory next to the bundles with a secret in it; the directory around it contains one as well."""
     (tmp_path / "secret").write_text(OUTSIDE, encoding="utf-8")
     return _directory(tmp_path / "outside", secret=OUTSIDE)
 
 
 def _expect_confined(run: Runner, outside: Path, *paths: str, **options: Any) -> None:
-    """Have the guest try each path beneath each of its directories, in the root and in another directory, and see what it got."""
+    """Have the guest try each path in each of its directories, with two roots, and check the results."""
     for cwd in ("/", "/in/side"):
         _expect_confined_to(run, outside, run.bundle("probe", *paths, cwd=cwd, **options), *paths)
 

@@ -1,4 +1,4 @@
-"""What a run may not change of the process beside its streams, its directory and its environment."""
+"""Tests that a run doesn't change the settings of the process and of its Python interpreter."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 
 class ProcessSettings(Conformance):
-    """The rest of what :class:`TheProcess` has, and what only a handler's first run does."""
+    """The settings of the process stay the same; see also :class:`TheProcess`."""
 
     def test_first_run_leaves_the_process_as_it_was(self, run: Runner) -> None:
-        """Of a handler that loads its engine in its first run, and sets the process up for it, later runs show nothing."""
+        """The first run of a handler, which may load its engine, changes nothing in the process."""
         run("return")
         changed = run.first_changes()
         assert not changed, f"the handler's first run in this process changed {', '.join(changed)}, and left it so"
 
     def test_environment_of_child_processes_is_left_alone(self, run: Runner) -> None:
-        """What ``putenv`` sets, without ``os.environ`` knowing of it."""
+        """``putenv`` isn't used, which sets variables that ``os.environ`` doesn't show."""
         _expect_the_same(run, environment, "the environment that child processes get")
 
     def test_signal_mask_is_left_alone(self, run: Runner) -> None:
-        """Of the thread that the handler was called on."""
+        """The signal mask of the calling thread stays the same."""
         _expect_the_same(run, signal_mask, "the signal mask")
 
     def test_timers_are_left_alone(self, run: Runner) -> None:
-        """There is one of each kind, and the caller may use it."""
+        """The timers stay the same: there is one of each kind, which the caller may use."""
         _expect_the_same(run, timers, "a timer")
 
     def test_resource_limits_are_left_alone(self, run: Runner) -> None:
-        """Of the process, and its priority."""
+        """The resource limits and the priority of the process stay the same."""
         _expect_the_same(run, limits, "the resource limits or the priority")
 
     def test_interpreter_is_left_alone(self, run: Runner) -> None:
-        """Hooks, the locale, ``sys.path``, the garbage collector, the generator of random numbers, and such."""
+        """Hooks, the locale, ``sys.path``, the garbage collector, the random number generator and others stay the same."""
         before = interpreter()
         run("trap", "unreachable")
         changed = changes(before, interpreter())
@@ -49,7 +49,7 @@ class ProcessSettings(Conformance):
 
 
 def _expect_the_same(run: Runner, look: Callable[[], object], what: str) -> None:
-    """Look before a run on this thread, in the middle of it, and after it."""
+    """Compare the state before a run on this thread, during it, and after it."""
     before, during = look(), []
     caller = threading.get_ident()
 

@@ -1,4 +1,4 @@
-"""Runs in the jail, where a process has nothing but what its guest is given."""
+"""Tests runs in the jail, where a process has access only to what its guest is given."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _RUNS = (("args", "x"), ("exit", "3"), ("trap", "unreachable"), ("streams",))
 
 
 class Jail(Conformance):
-    """A handler that isn't ``sandboxed`` runs its guests there; any other where a caller asks for it."""
+    """A handler that isn't ``sandboxed`` runs its guests in the jail; any other does on request."""
 
     @pytest.mark.parametrize("guest", _RUNS, ids=lambda guest: guest[0])
     def test_guest_runs_in_a_jailed_worker(self, run: Runner, guest: tuple[str, ...]) -> None:
-        """As it does elsewhere; an engine that can't, since it starts processes or keeps threads, is refused before."""
+        """A guest runs in the jail as elsewhere; an engine that starts processes or keeps threads is refused beforehand."""
         if support().problem:
             pytest.skip(f"there is no jail: {support().problem}")
         module = Module.from_bytes(guest_bytes(guest[0]))
@@ -31,7 +31,7 @@ class Jail(Conformance):
                 isolation.choose(run.handler, module, Stdio.null(), Limits(), Isolation.JAIL)
             return
         expected = run(*guest)
-        for _ in range(2):  # by a process that was started, and by one that was forked
+        for _ in range(2):  # in a new process, and in a forked one
             try:
                 result = run.in_worker(run.bundle(*guest), Limits(), isolated=Isolation.JAIL)
             except JailUnavailable as error:

@@ -1,4 +1,4 @@
-"""Modules that can't be run, and what ``validate`` says of a module."""
+"""Tests modules that can't be run, components, and ``validate``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _UNDEFINED = b"\0asm\1\0\0\0" + bytes.fromhex(
 
 
 class Contract(Conformance):
-    """What the registry asks of a handler."""
+    """The handler meets the requirements of the registry."""
 
     def test_handler_has_name_and_capabilities(self, subject: EngineHandler) -> None:
-        """A name, and a set of :class:`wasmoci.Capability`."""
+        """It has a name, and a set of :class:`wasmoci.Capability`."""
         assert isinstance(subject.name, str), f"the name is {subject.name!r}; expected a string"
         assert subject.name, "the name is empty"
         others = [item for item in subject.capabilities if not isinstance(item, Capability)]
@@ -37,11 +37,11 @@ class Contract(Conformance):
 
 
 class BadModules(Conformance):
-    """They are refused before anything of the guest runs."""
+    """Invalid modules are refused before anything of the guest runs."""
 
     @pytest.mark.parametrize("what", ["empty", "garbage", "elf", "truncated", "undefined-instruction"])
     def test_damaged_module_is_refused(self, run: Runner, what: str) -> None:
-        """With InvalidModule or UnsupportedModule; the process survives."""
+        """A damaged module raises InvalidModule or UnsupportedModule; the process survives."""
         data = {
             "empty": b"",
             "garbage": b"\xff" * 100,
@@ -53,7 +53,7 @@ class BadModules(Conformance):
             run(data)
 
     def test_text_is_run_or_refused(self, run: Runner) -> None:
-        """With ``text`` claimed a text module runs; without, it is refused."""
+        """With ``text`` claimed, a text module runs; without, it is refused."""
         data = b'(module (func (export "_start")))'
         if Capability.TEXT in run.handler.capabilities:
             result = run(data)
@@ -75,7 +75,7 @@ class BadModules(Conformance):
     def test_import_that_nobody_provides_is_refused_by_name(
         self, run: Runner, tmp_path: Path, guest: str, names: str
     ) -> None:
-        """UnsupportedModule names it, by ``validate`` and by ``execute``, and the guest hasn't begun."""
+        """UnsupportedModule names the import, from ``validate`` and from ``execute``, before the guest runs."""
         with pytest.raises(UnsupportedModule, match=names):
             run.handler.validate(Module.from_bytes(guest_bytes(guest)))
         taken = tmp_path / "taken"
@@ -86,7 +86,7 @@ class BadModules(Conformance):
 
     @pytest.mark.parametrize("guest", FEATURES)
     def test_feature_is_run_or_refused(self, run: Runner, guest: str) -> None:
-        """A module that ``validate`` accepts runs; one that needs what the engine lacks raises UnsupportedModule, by name."""
+        """A module that ``validate`` accepts runs; a feature that the engine lacks raises UnsupportedModule with its name."""
         feature = guest.removeprefix("needs_").replace("_", "-")
         try:
             run.handler.validate(Module.from_bytes(guest_bytes(guest)))
@@ -99,7 +99,7 @@ class BadModules(Conformance):
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 0), f"validated, and then {ended(result)}"
 
     def test_older_interface_is_provided_or_refused(self, run: Runner) -> None:
-        """A module that imports ``wasi_unstable`` runs, or is refused by that name."""
+        """A module that imports ``wasi_unstable`` runs, or is refused with that name."""
         try:
             run.handler.validate(Module.from_bytes(guest_bytes("older")))
         except UnsupportedModule as error:
@@ -109,29 +109,29 @@ class BadModules(Conformance):
         assert (result.reason, result.exit_code) == (ExitReason.EXITED, 8), f"validated, and then {ended(result)}"
 
     def test_validate_accepts_what_runs(self, run: Runner) -> None:
-        """None of the kit's plain guests is refused."""
+        """``validate`` accepts all plain guests of the kit."""
         for guest in ("args", "cat", "files", "spin", "trap"):
             run.handler.validate(Module.from_bytes(guest_bytes(guest)))
 
     def test_validate_runs_nothing(self, run: Runner, capfd: pytest.CaptureFixture[str]) -> None:
-        """No start function, no entry function, no import of theirs."""
+        """``validate`` runs no start function, no entry function and no host function."""
         run.handler.validate(Module.from_bytes(guest_bytes("start")))
         captured = capfd.readouterr()
         assert captured.out + captured.err == "", f"validate ran the guest: it wrote {captured.out + captured.err!r}"
 
 
 class Components(Conformance):
-    """Components of WASI 0.2, by a handler that claims ``wasi-0.2``."""
+    """Components of WASI 0.2 run, with a handler that claims ``wasi-0.2``."""
 
     @pytest.fixture
     def components(self, subject: EngineHandler, tmp_path: Path) -> Runner:
-        """Runs components of the kit on the handler under test."""
+        """A runner for components of the kit on the handler under test."""
         runner = Runner(subject, tmp_path, self.patience)
         runner.claims(Capability.WASI_02)
         return runner
 
     def test_unclaimed_components_are_refused(self, subject: EngineHandler) -> None:
-        """Without ``wasi-0.2`` a component raises UnsupportedModule."""
+        """Without ``wasi-0.2`` claimed, a component raises UnsupportedModule."""
         if Capability.WASI_02 in subject.capabilities:
             pytest.skip(f"{subject.name} claims wasi-0.2")
         with pytest.raises(WasmociError):
@@ -147,11 +147,11 @@ class Components(Conformance):
         ],
     )
     def test_components_run(self, components: Runner, function: str | None, reason: ExitReason, code: int) -> None:
-        """``wasi:cli/run`` or a named function; an error is 1, an exit its code, a trap a trap."""
+        """``wasi:cli/run`` or a named function is called; an error is exit code 1, an exit its code, a trap a trap."""
         result = components("component", entry=f"/app.wasm#{function}" if function else None)
         assert (result.reason, result.exit_code) == (reason, code), f"a component gave {ended(result)}"
 
     def test_import_of_a_component_is_refused_by_name(self, components: Runner) -> None:
-        """UnsupportedModule names it."""
+        """UnsupportedModule names a component's unknown import."""
         with pytest.raises(UnsupportedModule, match="nobody:provides/this"):
             components("foreign_component")

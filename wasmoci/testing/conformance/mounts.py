@@ -1,4 +1,4 @@
-"""Several mounts at once, each with a source and a flag of its own."""
+"""Tests several mounts at once, each with its own source and flag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wasmoci.testing.conformance.base import Runner
 
-# Destinations, and whether they may only be read: one within another, either way around, and the last of several.
+# Destinations and whether they are read-only: nested in either order, and the last of several.
 _FLAGS = {
     "/first": False,
     "/second": True,
@@ -26,23 +26,23 @@ _FLAGS = {
 
 
 class SeveralMounts(Conformance):
-    """None is taken for another one."""
+    """Several mounts aren't confused."""
 
     def test_mounts_are_told_apart(self, run: Runner, tmp_path: Path) -> None:
-        """Each destination has what is in its own source."""
+        """Each destination shows its own source."""
         mounts = [(_volume(tmp_path, place), place) for place in _FLAGS]
         found = {place: run.output("files", "read", f"{place}/name", mounts=mounts).decode() for place in _FLAGS}
         assert found == {place: place for place in _FLAGS}, f"a mount has what is in another one: {found}"
 
     def test_mounts_hide_earlier_ones(self, run: Runner, tmp_path: Path) -> None:
-        """Of two mounts at one destination the later one is seen."""
+        """Of two mounts at one destination, the later one is visible."""
         mounts = [(_volume(tmp_path, "/earlier"), "/data"), (_volume(tmp_path, "/later"), "/data")]
         output = run.output("files", "read", "/data/name", mounts=mounts)
         assert output == b"/later", f"/data/name reads {output!r}; the later of two mounts hides the earlier one"
 
     @pytest.mark.parametrize("readonly", [False, True], ids=["writable-root", "read-only-root"])
     def test_read_only_is_each_mounts_own(self, run: Runner, tmp_path: Path, readonly: bool) -> None:  # noqa: FBT001
-        """Of several mounts, some within others, those with ``ro`` stay as they are, whatever the root's flag is."""
+        """Of several mounts, some of them nested, those with ``ro`` are read-only, whatever the root's flag is."""
         run.claims(Capability.READ_ONLY, Capability.LIVE_FILES)
         volumes = {place: _volume(tmp_path, place) for place in _FLAGS}
         mounts = [(volumes[place], place, *(["ro"] if fixed else [])) for place, fixed in _FLAGS.items()]
@@ -65,7 +65,7 @@ class SeveralMounts(Conformance):
         assert not wrong, f"a mount has the flag of another one: {wrong}"
 
     def test_root_is_not_given_mount_points(self, run: Runner, tmp_path: Path) -> None:
-        """A destination that isn't in the root isn't there after the run either: an image may be used again."""
+        """A destination that isn't in the root isn't created there, as an image may be used again."""
         made = run.bundle("files", "read", "/not/there/name", mounts=[(_volume(tmp_path, "/volume"), "/not/there")])
         before = sorted(made.rootfs.rglob("*"))
         run.execute(made)
@@ -77,7 +77,7 @@ _PLACES = {"/fixed": "", "/open": ""}
 
 
 def _volume(parent: Path, place: str) -> Path:
-    """A host directory for a mount at a place, whose file ``name`` has the place in it."""
+    """Create a host directory for a mount at a path, whose file ``name`` contains the path."""
     volume = parent / f"volume{place.replace('/', '-')}"
     (volume / "inner").mkdir(parents=True)
     (volume / "name").write_text(place, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Functions of the caller's that take a guest's output."""
+"""Tests functions of the caller's that receive a guest's output, and signal handlers that raise during a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _SOON = 0.05  # seconds until the signal
 
-# Among them those that a host function could take for an errno, an engine for a trap, and the WASI host for an exit.
+# Some of these could be mistaken for an errno by a host function, for a trap by an engine, or for an exit by the WASI
+# host.
 _RAISED = (
     KeyError("the caller's own"),
     ValueError("not this"),
@@ -37,10 +38,10 @@ _RAISED = (
 
 
 class FunctionsOfTheCaller(Conformance):
-    """They are called with every chunk, and what they raise is the caller's."""
+    """The caller's functions get every chunk, and their exceptions reach the caller."""
 
     def test_functions_take_the_output(self, run: Runner) -> None:
-        """A function gets every byte in order; one function for both streams gets them in the order of writing."""
+        """A function gets every byte in order; one function for both streams gets them in the order of the writes."""
         chunks: list[bytes] = []
         result = run("streams", stdio=Stdio(stdin=b"", stdout=chunks.append, stderr=chunks.append))
         output = b"".join(chunks)
@@ -52,7 +53,7 @@ class FunctionsOfTheCaller(Conformance):
     def test_error_of_a_function_reaches_the_caller(
         self, run: Runner, capfd: pytest.CaptureFixture[str], error: BaseException, stream: str
     ) -> None:
-        """It ends the run and comes out of it as it was raised: no errno for the guest, no trap, not printed, not called again."""
+        """An exception ends the run and reaches the caller unchanged: not an errno for the guest, not a trap, not printed."""
         cause = Exception("why")
         error = type(error)(*error.args)  # with no traceback yet
         calls = 0
@@ -65,7 +66,7 @@ class FunctionsOfTheCaller(Conformance):
         targets: dict[str, Any] = {"stdout": Stream.NULL, "stderr": Stream.NULL, stream: refuse}
         made = run.bundle("stubborn", "1" if stream == "stdout" else "2")
         with pytest.raises(type(error)) as caught:
-            # Not by the runner, which has its own word for SystemExit.
+            # Not through the runner, which treats SystemExit differently.
             run.handler.execute(made.spec, made.rootfs, stdio=Stdio(stdin=b"", **targets))
         assert caught.value is error, f"the function raised {error!r}, and another came out: {caught.value!r}"
         chained = (error.__cause__, error.__context__)
@@ -77,7 +78,7 @@ class FunctionsOfTheCaller(Conformance):
         assert captured.out + captured.err == "", f"the error was printed: {captured.out + captured.err!r}"
 
 
-# A program of its own, for an engine may crash by it. It says how the run ended, where it did.
+# A separate program, because an engine may crash. It prints how the run ended.
 _PROGRAM = """
 import importlib.util, json, os, signal, sys, threading
 path, reference, file, bundle = json.loads(sys.argv[1])
@@ -114,10 +115,10 @@ os._exit(0)
 
 
 class SignalsOfTheCaller(Conformance):
-    """Their handlers may raise while the guest calls its host: before the first line of a call-back, and in the midst of it."""
+    """The caller's signal handlers may raise while the guest calls its host, before or within a callback."""
 
     def test_signal_in_a_call_ends_no_guest_well(self, run: Runner) -> None:
-        """A guest in whose call a handler raises is ended: by what the handler raised, or by an error, and not with exit code 0."""
+        """A guest is ended if a handler raises during its call: with that exception or another error, not with exit code 0."""
         try:
             reference = reference_of(run.handler)
         except EngineError as error:

@@ -1,4 +1,4 @@
-"""What a process has only one of, and what a handler's runs have changed of it."""
+"""Captures the global state of a process, to detect what a handler's runs change in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
 
 
 def environment() -> object:
-    """The variables that a child process would get; those of ``os.environ`` are Python's copy."""
+    """Return the variables that a child process would get; ``os.environ`` is only Python's copy."""
     environ = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
     variables: list[bytes] = []
     while environ and (variable := environ[len(variables)]) is not None:
@@ -28,40 +28,40 @@ def environment() -> object:
 
 
 def umask() -> str:
-    """Without setting it."""
+    """Return the umask without changing it."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(line for line in lines if line.startswith("Umask:"))
 
 
 def streams() -> object:
-    """Python's, and what the descriptors behind them are."""
+    """Return Python's standard streams, and what their descriptors are open on."""
     objects = (id(sys.stdin), id(sys.stdout), id(sys.stderr))
     return objects, [os.fstat(number)[:3] for number in range(3)]
 
 
 def limits() -> object:
-    """What the kernel allows the process."""
+    """Return the kernel's resource limits of the process."""
     allowed = {name: resource.getrlimit(getattr(resource, name)) for name in _RESOURCES}
     return allowed, os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def timers() -> object:
-    """Which are set; what is left of them passes."""
+    """Return which timers are set; their remaining times differ anyway."""
     return [name for name in _TIMERS if signal.getitimer(getattr(signal, name)) != (0.0, 0.0)]
 
 
 def signal_handlers() -> object:
-    """Of all signals."""
+    """Return the handlers of all signals."""
     return [signal.getsignal(number) for number in sorted(signal.valid_signals())]
 
 
 def signal_mask() -> object:
-    """Of this thread."""
+    """Return the signal mask of this thread."""
     return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def interpreter() -> dict[str, object]:
-    """What else any code in the process relies on."""
+    """Return the other global settings of the interpreter."""
     return {
         "the recursion limit": sys.getrecursionlimit(),
         "the switch interval": sys.getswitchinterval(),
@@ -78,7 +78,7 @@ def interpreter() -> dict[str, object]:
 
 
 def standing() -> dict[str, object]:
-    """All of it, by the words of a message."""
+    """Return the whole state, by names for messages."""
     return {
         "the working directory": os.getcwd(),  # noqa: PTH109  as it was set
         "os.environ": dict(os.environ),
@@ -94,5 +94,5 @@ def standing() -> dict[str, object]:
 
 
 def changes(before: dict[str, object], after: dict[str, object]) -> list[str]:
-    """What isn't as it was."""
+    """Return the names of what has changed."""
     return [what for what, value in before.items() if after[what] != value]

@@ -1,4 +1,4 @@
-"""Runs after one another, and beside one another: none sees another one's."""
+"""Tests that consecutive and concurrent runs don't affect each other."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 _RUNS = 12
-_GROWTH = 48 * MIB  # half of what would stay if each run's memory did
+_GROWTH = 48 * MIB  # half of what would remain if no run's memory were released
 
 
 class Repetition(Conformance):
-    """The same bundle again."""
+    """The same bundle is run repeatedly."""
 
     def test_second_run_begins_anew(self, run: Runner) -> None:
-        """Its globals and its memory are those of the module, and its output is its own."""
+        """A second run starts with the module's initial globals and memory, and has its own output."""
         made = run.bundle("anew")
         outputs = [run.execute(made).stdout for _ in range(3)]
         assert outputs == [b"11"] * 3, (
@@ -30,7 +30,7 @@ class Repetition(Conformance):
         )
 
     def test_changed_program_is_run_as_it_is_now(self, run: Runner) -> None:
-        """A program is known by its content: not by its path, its size or its time."""
+        """A program is identified by its content, not by its path, size or time."""
         programs = [guest_bytes("start"), guest_bytes("args")]
         size = max(map(len, programs)) + 10
         made = run.bundle("start")
@@ -45,7 +45,7 @@ class Repetition(Conformance):
         )
 
     def test_tmpfs_begins_empty_again(self, run: Runner) -> None:
-        """What one run has written into a tmpfs, the next one doesn't find."""
+        """A tmpfs is empty at the start of each run."""
         mounts = [{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}]
         first = run("files", "write", "/scratch/new", "text", mounts=mounts, directories=["/scratch"])
         second = run("files", "read", "/scratch/new", mounts=mounts, directories=["/scratch"])
@@ -53,7 +53,7 @@ class Repetition(Conformance):
         assert not second.ok, f"a run found {second.stdout!r} in its tmpfs, of an earlier run"
 
     def test_no_memory_is_left(self, run: Runner) -> None:
-        """A guest's memory is given back after its run."""
+        """A guest's memory is released after its run."""
         made = run.bundle("anew")
         for _ in range(3):
             run.execute(made)
@@ -64,7 +64,7 @@ class Repetition(Conformance):
         assert grown < _GROWTH, f"{_RUNS} guests with 8 MiB each have left {grown / MIB:.0f} MiB in the process"
 
     def test_guest_that_waits_holds_up_no_other(self, run: Runner) -> None:
-        """While one waits for its input, another one runs, on another thread."""
+        """While one guest waits for its input, another one can run on another thread."""
         made = run.bundle("args", "x")
         with run.waiting() as guest:
             guest.answers()
@@ -75,7 +75,7 @@ class Repetition(Conformance):
 
 
 def _padded(wasm: bytes, size: int) -> bytes:
-    """The same module with a custom section behind it, so that it has so many bytes."""
+    """Return the same module padded to a size by a custom section."""
     rest = size - len(wasm) - 3
     return wasm + bytes([0, rest & 0x7F | 0x80, rest >> 7, 1]) + b"_" * (rest - 1)
 

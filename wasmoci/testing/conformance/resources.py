@@ -1,4 +1,4 @@
-"""What a guest takes of the host: descriptors within bounds, and nothing of the kernel's file systems."""
+"""Tests the limits on what a guest uses of the host: descriptors, and no access to the kernel's file systems."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from wasmoci.wasi.descriptors import MAX_DESCRIPTORS
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
 
-_ENOUGH = (Errno.MFILE, Errno.NFILE, Errno.IO)  # the last is what wasmtime's own WASI makes of it
-_OWN = 8  # descriptors that the caller opens while the guest has all of its own
+_ENOUGH = (Errno.MFILE, Errno.NFILE, Errno.IO)  # the last one is from wasmtime's own WASI
+_OWN = 8  # descriptors that the caller opens while the guest has its maximum
 _PROCFS = Path("/proc")
 _PRIVATE = ("self/environ", "self/mem", "self/maps", "1/environ", "self/cwd/etc/hostname", "version")
 
 
 class HostResources(Conformance):
-    """What a guest may have of its host's."""
+    """The host's resources are limited or inaccessible."""
 
     def test_account_of_descriptors_is_bounded(self, run: Runner) -> None:
-        """A guest that closes nothing is told so at some 1,024 descriptors or before, and its caller can still open files."""
+        """A guest that closes no files gets an errno at 1,024 descriptors or fewer, and its caller can still open files."""
         written = []
 
         def take(data: bytes) -> None:
@@ -48,7 +48,7 @@ class HostResources(Conformance):
     @pytest.mark.skipif(not _PROCFS.joinpath("self/environ").exists(), reason="procfs isn't mounted here")
     @pytest.mark.parametrize("way", ["itself", "beneath another"])
     def test_kernel_files_are_out_of_reach(self, run: Runner, way: str) -> None:
-        """Nothing of procfs opens, where it is bound into the guest and where it lies in what is; or the run is refused."""
+        """No file of procfs can be opened, whether it is mounted itself or within another mount; or the run is refused."""
         mount = ("/proc", "/p") if way == "itself" else ("/", "/host")
         place = "/p" if way == "itself" else "/host/proc"
         for path in _PRIVATE:

@@ -1,4 +1,4 @@
-"""The guest's standard streams."""
+"""Tests the guest's standard streams: exact bytes, end of input, limits of captured output."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ LARGE = EVERY_BYTE * 2048  # half a MiB: more than any pipe holds
 
 
 class StandardStreams(Conformance):
-    """Bytes go in and come out as they are, through whatever the caller gives."""
+    """Bytes pass unchanged, through any kind of stream."""
 
     @pytest.mark.parametrize(
         "data", [b"", EVERY_BYTE, b"no newline at the end", b"\r\n\0\xff\xfe"], ids=["none", "all", "text", "odd"]
     )
     def test_stdin_and_stdout_are_exact(self, run: Runner, data: bytes) -> None:
-        """Every byte value passes, both ways."""
+        """Every byte value passes unchanged, in both directions."""
         output = run.output("cat", stdio=Stdio.capture(data))
         assert output == data, f"the guest was given {data!r} and wrote {output!r}; it copies what it reads"
 
     def test_large_streams_are_whole(self, run: Runner) -> None:
-        """More than a pipe holds, in and out."""
+        """More bytes than fit into a pipe pass in both directions."""
         wrong = parted(run.output("cat", stdio=Stdio.capture(LARGE)), LARGE)
         assert not wrong, f"a guest that copies wrote {wrong}"
 
     def test_large_stderr_is_whole(self, run: Runner) -> None:
-        """More than a pipe holds, on the standard error."""
+        """More bytes than fit into a pipe pass on the standard error."""
         wrong = parted(run("complain").stderr or b"", b"!" * (256 << 10))
         assert not wrong, f"on stderr the guest wrote {wrong}"
 
     @pytest.mark.parametrize("stdin", [b"", Stream.NULL], ids=["no-bytes", "null"])
     def test_stdin_of_the_process_is_not_read(self, run: Runner, stdin: bytes | Stream) -> None:
-        """Where the guest is given nothing, it finds the end at once, and what the process has there stays there."""
+        """Without an input the guest reads the end at once, and the process's own input isn't consumed."""
         source, given = os.pipe()
         os.write(given, b"the caller's own")
         os.close(given)
@@ -57,19 +57,19 @@ class StandardStreams(Conformance):
         assert left == b"the caller's own", "the run has read from the process's own standard input"
 
     def test_stdin_ends(self, run: Runner) -> None:
-        """Behind what it was given the guest finds the end, and doesn't wait for more."""
+        """After its input the guest reads the end, and doesn't wait for more."""
         made = run.bundle("cat")
         guest = Aside(lambda: run.execute(made, stdio=Stdio.capture(b"all there is")))
         assert guest.ended(run.patience), "the guest still waits: behind what it was given its stdin has no end"
 
     def test_stdout_and_stderr_are_apart(self, run: Runner) -> None:
-        """Each in its own, in order."""
+        """The outputs are separate, each in order."""
         result = run("streams")
         assert result.stdout == b"out 1\nout 2\n", f"stdout is {result.stdout!r}; expected what was written to it alone"
         assert result.stderr == b"err 1\nerr 2\n", f"stderr is {result.stderr!r}; expected what was written to it alone"
 
     def test_captures_are_bounded(self, run: Runner) -> None:
-        """What passes the bound is dropped, the result says so, and the guest goes on."""
+        """Output beyond the limit is dropped, the result says so, and the guest continues."""
         result = run("cat", stdio=Stdio.capture(LARGE, limit=1000))
         assert result.ok, f"the guest was held up by a bounded capture: {ended(result)}"
         wrong = parted(result.stdout or b"", LARGE[:1000])
@@ -78,18 +78,18 @@ class StandardStreams(Conformance):
         assert not result.stderr_truncated, "the result says that stderr was cut, which nothing was written to"
 
     def test_null_gives_and_takes_nothing(self, run: Runner) -> None:
-        """Reads find the end at once, writes vanish."""
+        """Reads return the end at once, writes are discarded."""
         result = run("cat", stdio=Stdio.null())
         assert result.ok, f"with NULL for its streams the guest was expected to exit with 0: {ended(result)}"
         assert (result.stdout, result.stderr) == (None, None), "with NULL for its streams nothing is captured"
 
     def test_output_arrives_while_the_guest_runs(self, run: Runner) -> None:
-        """What was written is there before the guest ends: it isn't kept until then."""
+        """Output is available while the guest still runs."""
         with run.waiting() as guest:
             assert guest.answers(), "the guest wrote and went on to wait, and its output didn't arrive"
 
     def test_inherited_streams_are_those_of_the_process(self, run: Runner, tmp_path: Path) -> None:
-        """With INHERIT the guest has the descriptors 0, 1 and 2, and what Python has in their place isn't asked."""
+        """With INHERIT the guest has the descriptors 0, 1 and 2; Python's replacements for them aren't used."""
         made = run.bundle("cat")
         given, taken = tmp_path / "given", tmp_path / "taken"
         given.write_bytes(EVERY_BYTE)
@@ -104,7 +104,7 @@ class StandardStreams(Conformance):
 
 @contextlib.contextmanager
 def _in_place_of(*pairs: tuple[int, int]) -> Iterator[None]:
-    """Put descriptors into the place of standard ones, for as long as the context lasts."""
+    """Replace standard descriptors for the duration of the context."""
     with contextlib.ExitStack() as stack:
         for standard, other in pairs:
             kept = os.dup(standard)

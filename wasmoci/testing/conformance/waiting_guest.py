@@ -1,4 +1,4 @@
-"""A guest that waits in the middle of its run, so that a test can look around."""
+"""Runs a guest that waits in the middle of its run, so that a test can inspect the process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Aside:
-    """A function on a thread of its own, so that a handler that waits for ever doesn't hold up the tests.
+    """Runs a function on a thread of its own, so that a handler that hangs doesn't hang the tests.
 
     Args:
-        function: It is called at once. What it raises is raised again by :meth:`ended`.
+        function: Called at once. Its exception is raised again by :meth:`ended`.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:
@@ -36,7 +36,7 @@ class Aside:
             self._errors.append(error)
 
     def ended(self, timeout: float | None = None) -> bool:
-        """Wait for its end, for so many seconds at most, and say whether it has ended."""
+        """Wait for its end, for at most some seconds, and return whether it has ended."""
         self._thread.join(timeout)
         if self._errors:
             raise self._errors.pop()
@@ -44,13 +44,13 @@ class Aside:
 
 
 class WaitingGuest:
-    """A guest that copies its input, on a thread of its own, and waits for more.
+    """A guest on a thread of its own that copies its input, and waits for more.
 
     Args:
-        given: The writing end of its standard input.
-        taken: The reading end of its standard output.
-        over: The reading end of a pipe that is closed when it has ended.
-        patience: Seconds to wait for a sign of life.
+        given: The write end of its standard input.
+        taken: The read end of its standard output.
+        over: The read end of a pipe that is closed when it has ended.
+        patience: Seconds to wait for a response.
     """
 
     def __init__(self, given: int, taken: int, over: int, patience: float) -> None:
@@ -60,7 +60,7 @@ class WaitingGuest:
         self._patience = patience
 
     def answers(self) -> bool:
-        """Give it a line, and say whether it comes back while the guest still runs."""
+        """Send it a line, and return whether it comes back while the guest still runs."""
         os.write(self._given, b"a line\n")
         poller = select.poll()
         poller.register(self._taken, select.POLLIN)
@@ -71,11 +71,11 @@ class WaitingGuest:
 
 @contextlib.contextmanager
 def waiting(execute: Callable[[Stdio], ExecutionResult], patience: float) -> Iterator[WaitingGuest]:
-    """Start a guest that copies its input, and end it by the end of its input when the context ends.
+    """Start a guest that copies its input, and close its input when the context ends.
 
     Args:
         execute: Runs the guest with streams.
-        patience: Seconds to wait for its answer.
+        patience: Seconds to wait for its response.
     """
     with contextlib.ExitStack() as stack:
         source, given = os.pipe()

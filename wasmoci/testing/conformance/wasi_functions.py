@@ -1,4 +1,4 @@
-"""The functions of WASI preview 1 that a guest calls, each for itself."""
+"""Tests the functions of WASI preview 1 for files, one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wasmoci.testing.conformance.base import Conformance, ended
 if TYPE_CHECKING:
     from wasmoci.testing.conformance.base import Runner
 
-# As the guest ``calls`` notes them; a directory is opened behind a file.
+# In the order in which the guest ``calls`` records them; a directory is opened after a file.
 _CALLS = (
     "clock_res_get",
     "sched_yield",
@@ -43,10 +43,10 @@ _WRONG = 255
 
 
 class Calls(Conformance):
-    """What programs of a C library do with files, beyond reading and writing them."""
+    """The functions behind a C library's file operations, besides reading and writing, work."""
 
     def test_calls_do_what_they_are_asked_to(self, run: Runner) -> None:
-        """A file is sought in, cut, stamped, linked, renamed, listed and removed; one errno names the function that can't."""
+        """A file is sought in, truncated, stamped, linked, renamed, listed and removed; an errno names what fails."""
         result = run("calls")
         assert result.ok, f"a guest that only notes what it is told ended otherwise: {ended(result)}"
         noted = dict(zip(_CALLS, result.stdout or b"", strict=True))

@@ -1,4 +1,4 @@
-"""``args_*`` and ``environ_*``: lists of strings that the guest starts with."""
+"""Implements ``args_*`` and ``environ_*``: the guest's arguments and environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Arguments:
         return self._strings(self._host.args, argv, argv_buf)
 
     def args_sizes_get(self, count: int, size: int) -> int:
-        """Write how many arguments there are, and how many bytes they take."""
+        """Write the number of arguments, and their size in bytes."""
         return self._sizes(self._host.args, count, size)
 
     def environ_get(self, environ: int, environ_buf: int) -> int:
@@ -30,7 +30,7 @@ class Arguments:
         return self._strings(self._host.environ, environ, environ_buf)
 
     def environ_sizes_get(self, count: int, size: int) -> int:
-        """Write how many variables there are, and how many bytes they take."""
+        """Write the number of variables, and their size in bytes."""
         return self._sizes(self._host.environ, count, size)
 
     def _strings(self, strings: list[bytes], pointers: int, buffer: int) -> int:

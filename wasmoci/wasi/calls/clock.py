@@ -1,4 +1,4 @@
-"""``clock_*``: the realtime and the monotonic clock."""
+"""Implements ``clock_*``: the realtime and the monotonic clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from wasmoci.wasi.host import Host
 
-_RESOLUTION = 1  # nanoseconds; what wasmtime reports of both clocks
+_RESOLUTION = 1  # nanoseconds; as wasmtime reports for both clocks
 
 
 class Clock:
@@ -32,7 +32,7 @@ class Clock:
         return Errno.SUCCESS
 
     def clock_time_get(self, clock: int, precision: int, time: int) -> int:  # noqa: ARG002
-        """Write a clock's time in nanoseconds; ``precision`` is how late it may be, and it never is."""
+        """Write a clock's time in nanoseconds; ``precision`` is the permitted lag, which is never used."""
         try:
             TIMESTAMP.pack_into(self._host.view(), time & U32, self._clock(clock)() & U64)
         except FAILURES as failure:
@@ -41,7 +41,7 @@ class Clock:
 
     def _clock(self, clock: int) -> Callable[[], int]:
         now = self._now.get(clock)
-        if now is None:  # BADF for the CPU clocks is what wasmtime says
+        if now is None:  # wasmtime returns BADF for the CPU clocks, too
             cpu = (Clockid.PROCESS_CPUTIME, Clockid.THREAD_CPUTIME)
             raise Refusal(Errno.BADF if clock in cpu else Errno.INVAL)
         return now

@@ -1,4 +1,4 @@
-"""``fd_*``: descriptors, and the state of what they are open on."""
+"""Implements ``fd_*`` without input and output: opening state, flags, rights, metadata and preopens of descriptors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_OFFSET = (1 << 63) - 1
 
 
 class Fd:
-    """Everything about descriptors but their bytes."""
+    """The functions on descriptors that neither read nor write."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -60,13 +60,13 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_allocate(self, fd: int, offset: int, length: int) -> int:
-        """Make room for a part of a file, so that it is at least so long."""
+        """Allocate space for a part of a file, and extend the file to contain it."""
         try:
             entry = self._file(fd, Rights.FD_ALLOCATE)
             offset, length = offset & U64, length & U64
             if not length or offset + length > _MAX_OFFSET:
                 return Errno.INVAL
-            from wasmoci.wasi.syscalls import fallocate  # noqa: PLC0415 - ctypes, which few guests need
+            from wasmoci.wasi.syscalls import fallocate  # noqa: PLC0415  ctypes, which a sub-interpreter may lack
 
             fallocate(entry.fd, offset, length)
         except FAILURES as failure:
@@ -74,7 +74,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_sync(self, fd: int) -> int:
-        """Wait until a file's bytes and metadata are on the disk."""
+        """Write a file's data and metadata to the disk."""
         try:
             os.fsync(self._file(fd, Rights.FD_SYNC).fd)
         except FAILURES as failure:
@@ -82,7 +82,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_datasync(self, fd: int) -> int:
-        """Wait until a file's bytes are on the disk."""
+        """Write a file's data to the disk."""
         try:
             getattr(os, "fdatasync", os.fsync)(self._file(fd, Rights.FD_DATASYNC).fd)
         except FAILURES as failure:
@@ -99,7 +99,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_fdstat_set_flags(self, fd: int, flags: int) -> int:
-        """Set ``APPEND`` and ``NONBLOCK``; the flags that make writes synchronous stay as the file was opened."""
+        """Set ``APPEND`` and ``NONBLOCK``; the flags for synchronous writes can't be changed."""
         try:
             entry = self._get(fd, Rights.FD_FDSTAT_SET_FLAGS)
             if flags & ~Fdflags.ALL or (flags ^ entry.flags) & Fdflags.SYNCHRONOUS:
@@ -117,7 +117,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_fdstat_set_rights(self, fd: int, base: int, inheriting: int) -> int:
-        """Give up rights; ``NOTCAPABLE`` when one is asked for that isn't there."""
+        """Drop rights; ``NOTCAPABLE`` if the descriptor lacks one of the requested rights."""
         try:
             entry = self._get(fd, 0)
             base, inheriting = base & U64, inheriting & U64
@@ -130,7 +130,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_filestat_get(self, fd: int, stat: int) -> int:
-        """Write the metadata of what is open; of a stream or socket nothing but the type is told."""
+        """Write the metadata of an open file; for a stream or socket only its type."""
         try:
             where = region(self._host.view(), stat, FILESTAT.size)
             entry = self._get(fd, Rights.FD_FILESTAT_GET)
@@ -145,7 +145,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_filestat_set_size(self, fd: int, size: int) -> int:
-        """Cut or extend a file."""
+        """Truncate or extend a file."""
         try:
             entry = self._file(fd, Rights.FD_FILESTAT_SET_SIZE)
             size &= U64
@@ -177,7 +177,7 @@ class Fd:
         return Errno.SUCCESS
 
     def fd_prestat_get(self, fd: int, prestat: int) -> int:
-        """Write how long the name of a preopened directory is; ``BADF`` for whatever is none."""
+        """Write the length of a preopened directory's name; ``BADF`` for any other descriptor."""
         try:
             entry = self._get(fd, 0)
             if not isinstance(entry, Directory) or entry.guest_path is None:

@@ -1,4 +1,4 @@
-"""``fd_read``, ``fd_write`` and what else moves bytes or the position."""
+"""Implements ``fd_read``, ``fd_write``, ``fd_seek`` and their relatives: input, output and the file position."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Io:
         self._get = host.table.get
 
     def fd_read(self, fd: int, iovs: int, iovs_len: int, size: int) -> int:
-        """Read into buffers and write how many bytes it was; 0 at the end."""
+        """Read into buffers, and write the number of bytes; 0 at the end of the file."""
         try:
             view = self._host.view()
             size &= U32
@@ -37,7 +37,7 @@ class Io:
         return Errno.SUCCESS
 
     def fd_write(self, fd: int, iovs: int, iovs_len: int, size: int) -> int:
-        """Write buffers and write how many bytes it was."""
+        """Write buffers, and write the number of bytes."""
         try:
             view = self._host.view()
             size &= U32
@@ -50,7 +50,7 @@ class Io:
         return Errno.SUCCESS
 
     def fd_pread(self, fd: int, iovs: int, iovs_len: int, offset: int, size: int) -> int:
-        """Read from a place in a file, and leave its position."""
+        """Read at an offset of a file, without moving its position."""
         try:
             view = self._host.view()
             size &= U32
@@ -64,7 +64,7 @@ class Io:
         return Errno.SUCCESS
 
     def fd_pwrite(self, fd: int, iovs: int, iovs_len: int, offset: int, size: int) -> int:
-        """Write to a place in a file, with ``APPEND`` to its end, and leave its position."""
+        """Write at an offset of a file, or with ``APPEND`` at its end, without moving its position."""
         try:
             view = self._host.view()
             size &= U32
@@ -78,7 +78,7 @@ class Io:
         return Errno.SUCCESS
 
     def fd_seek(self, fd: int, offset: int, whence: int, position: int) -> int:
-        """Move the position and write where it is then."""
+        """Move the position, and write the new one."""
         try:
             view = self._host.view()
             position &= U32
@@ -89,7 +89,7 @@ class Io:
             offset &= U64
             if offset > _MAX_OFFSET:
                 offset -= 1 << 64
-            # To ask where it is, the right to tell is enough.
+            # Querying the position needs only the right to tell.
             asks = whence == Whence.CUR and offset == 0
             entry = self._file(fd, Rights.FD_TELL if asks else Rights.FD_SEEK)
             TIMESTAMP.pack_into(view, position, os.lseek(entry.fd, offset, whence))
@@ -98,7 +98,7 @@ class Io:
         return Errno.SUCCESS
 
     def fd_tell(self, fd: int, position: int) -> int:
-        """Write where the position is."""
+        """Write the position."""
         try:
             entry = self._file(fd, Rights.FD_TELL)
             TIMESTAMP.pack_into(self._host.view(), position & U32, os.lseek(entry.fd, 0, Whence.CUR))
@@ -108,7 +108,7 @@ class Io:
 
     def _file(self, fd: int, right: int) -> File:
         entry = self._get(fd, right)
-        if not isinstance(entry, File):  # no other kind ever has a right to seek
+        if not isinstance(entry, File):  # no other kind ever has the right to seek
             raise Refusal(Errno.SPIPE)
         return entry
 

@@ -1,4 +1,4 @@
-"""``path_open``."""
+"""Implements ``path_open``."""
 
 # ruff: noqa: PLR0917 - the parameters are those of the witx file
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wasmoci.wasi.descriptors import Descriptor
     from wasmoci.wasi.host import Host
 
-#: null, zero, full, random and urandom of Linux, as (major, minor): devices that hold nothing of the host's.
+#: null, zero, full, random and urandom of Linux, as (major, minor): devices that give no access to the host.
 _HARMLESS = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)}
 
 _FDFLAGS = (
@@ -50,16 +50,16 @@ class Open:
         fdflags: int,
         opened: int,
     ) -> int:
-        """Open or create what a path leads to, and write the number of the new descriptor.
+        """Open or create the file at a path, and write the number of the new descriptor.
 
-        Of the rights asked for, the new descriptor gets those that the directory lets it inherit and that apply to what
-        was opened. It has to be a file, a directory, a FIFO or a harmless device: see ``docs/reference/wasi.md``.
+        Of the requested rights, the new descriptor gets those that the directory passes on and that apply to the kind
+        of file. It has to be a file, a directory, a FIFO or a harmless device: see ``docs/reference/wasi.md``.
         """
         try:
             view = self._host.view()
             result = region(view, opened, SIZE.size)
             directory = self._table.get(fd, _needed(oflags))
-            if not isinstance(directory, Directory):  # no other kind ever has a right of a path
+            if not isinstance(directory, Directory):  # no other kind ever has a right for paths
                 return Errno.NOTDIR
             name = memory.path(view, path, path_len)
             if dirflags & ~SYMLINK_FOLLOW or fdflags & ~Fdflags.ALL:
@@ -94,7 +94,7 @@ class Open:
 
 
 def _needed(oflags: int) -> int:
-    """Give the rights on the directory that opening so needs; refuse what no ``$oflags`` can be."""
+    """Return the rights on the directory that this way of opening needs; refuse invalid ``$oflags``."""
     if oflags & ~Oflags.ALL or (oflags & Oflags.DIRECTORY and oflags & ~Oflags.DIRECTORY):
         raise Refusal(Errno.INVAL)
     needed = Rights.PATH_OPEN
@@ -120,15 +120,15 @@ def _host_flags(oflags: int, rights: int, fdflags: int) -> int:
     for wasi, host in _FDFLAGS:
         if fdflags & wasi:
             flags |= host
-    # Never wait for the other end of a FIFO, and never become the session of a terminal.
+    # Never wait for the other end of a FIFO, and never get a controlling terminal.
     return flags | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def _settle(fd: int, status: os.stat_result, fdflags: int) -> None:
-    """Make what was opened wait or not, as asked for, and refuse what would reach the host itself."""
+    """Set whether the open file blocks, as requested, and refuse files that give access to the host itself."""
     if stat.S_ISREG(status.st_mode):
         return
     device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     if stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and device not in _HARMLESS):
-        raise Refusal(Errno.ACCES)  # as from a mount with nodev
+        raise Refusal(Errno.ACCES)  # as with the mount option nodev
     os.set_blocking(fd, not fdflags & Fdflags.NONBLOCK)

@@ -1,4 +1,4 @@
-"""``path_*``: what is done to a path beneath an open directory, but for opening it."""
+"""Implements ``path_*`` except ``path_open``: operations on paths beneath an open directory."""
 
 # ruff: noqa: PLR0917 - the parameters are those of the witx file
 
@@ -14,28 +14,27 @@ from wasmoci.wasi.files import Directory
 from wasmoci.wasi.memory import region
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmoci.wasi.directory import Location
     from wasmoci.wasi.host import Host
 
 
 class Path:
-    """Looking at, making, moving and removing what paths lead to."""
+    """The functions on paths except ``path_open``."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._get = host.table.get
 
     def path_filestat_get(self, fd: int, flags: int, path: int, path_len: int, stat: int) -> int:
-        """Write the metadata of what a path leads to."""
+        """Write the metadata of the file at a path."""
         try:
             view = self._host.view()
             where = region(view, stat, FILESTAT.size)
             directory = self._directory(fd, Rights.PATH_FILESTAT_GET)
-            location = directory.locate(memory.path(view, path, path_len), follow=_follow(flags))
-            try:
+            with directory.locate(memory.path(view, path, path_len), follow=_follow(flags)) as location:
                 where[:] = filestat.pack(location.status())
-            finally:
-                location.close()
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -43,16 +42,13 @@ class Path:
     def path_filestat_set_times(
         self, fd: int, flags: int, path: int, path_len: int, atim: int, mtim: int, fst_flags: int
     ) -> int:
-        """Set the times of access and of modification of what a path leads to."""
+        """Set the times of access and of modification of the file at a path."""
         try:
             filestat.check_flags(fst_flags)
             directory = self._changing(fd, Rights.PATH_FILESTAT_SET_TIMES)
-            location = directory.locate(memory.path(self._host.view(), path, path_len), follow=_follow(flags))
-            try:
+            with directory.locate(memory.path(self._host.view(), path, path_len), follow=_follow(flags)) as location:
                 _refuse_read_only(location)
                 filestat.set_times(location.name, fst_flags, atim, mtim, dir_fd=location.fd)
-            finally:
-                location.close()
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -61,59 +57,31 @@ class Path:
         """Make a directory."""
         try:
             directory = self._changing(fd, Rights.PATH_CREATE_DIRECTORY)
-            location = directory.locate_new(memory.path(self._host.view(), path, path_len))
-            try:
+            with directory.locate_new(memory.path(self._host.view(), path, path_len)) as location:
                 _refuse_read_only(location)
                 if location.layer.name is not None:
                     return Errno.EXIST
                 os.mkdir(location.spelled, dir_fd=location.fd)
-            finally:
-                location.close()
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
 
     def path_remove_directory(self, fd: int, path: int, path_len: int) -> int:
         """Remove an empty directory."""
-        try:
-            directory = self._changing(fd, Rights.PATH_REMOVE_DIRECTORY)
-            location = directory.locate_old(memory.path(self._host.view(), path, path_len))
-            try:
-                _refuse_read_only(location)
-                _refuse_kept(directory, location)
-                os.rmdir(location.spelled, dir_fd=location.fd)
-            finally:
-                location.close()
-        except FAILURES as failure:
-            return errno_of(failure)
-        return Errno.SUCCESS
+        return self._remove(fd, Rights.PATH_REMOVE_DIRECTORY, path, path_len, os.rmdir)
 
     def path_unlink_file(self, fd: int, path: int, path_len: int) -> int:
-        """Remove what isn't a directory."""
-        try:
-            directory = self._changing(fd, Rights.PATH_UNLINK_FILE)
-            location = directory.locate_old(memory.path(self._host.view(), path, path_len))
-            try:
-                _refuse_read_only(location)
-                _refuse_kept(directory, location)
-                os.unlink(location.spelled, dir_fd=location.fd)
-            finally:
-                location.close()
-        except FAILURES as failure:
-            return errno_of(failure)
-        return Errno.SUCCESS
+        """Remove a file that isn't a directory."""
+        return self._remove(fd, Rights.PATH_UNLINK_FILE, path, path_len, os.unlink)
 
     def path_readlink(self, fd: int, path: int, path_len: int, buf: int, buf_len: int, size: int) -> int:
-        """Write what a link holds, cut where the buffer ends, and how many bytes were written."""
+        """Write the target of a symbolic link, truncated to the buffer, and the number of bytes."""
         try:
             view = self._host.view()
             result = region(view, size, SIZE.size)
             where = region(view, buf, buf_len)
-            location = self._directory(fd, Rights.PATH_READLINK).locate(memory.path(view, path, path_len))
-            try:
+            with self._directory(fd, Rights.PATH_READLINK).locate(memory.path(view, path, path_len)) as location:
                 target = os.readlink(location.name, dir_fd=location.fd)
-            finally:
-                location.close()
             memory.check_utf8(target)
             piece = target[: len(where)]
             where[: len(piece)] = piece
@@ -123,20 +91,17 @@ class Path:
         return Errno.SUCCESS
 
     def path_symlink(self, old_path: int, old_path_len: int, fd: int, new_path: int, new_path_len: int) -> int:
-        """Make a symbolic link; ``PERM`` for an absolute target, as it would mean another file to the host."""
+        """Make a symbolic link; ``PERM`` for an absolute target, which would mean another file on the host."""
         try:
             view = self._host.view()
             directory = self._changing(fd, Rights.PATH_SYMLINK)
             target = memory.path(view, old_path, old_path_len)
             if target.startswith(b"/"):
                 return Errno.PERM
-            location = directory.locate_new(memory.path(view, new_path, new_path_len))
-            try:
+            with directory.locate_new(memory.path(view, new_path, new_path_len)) as location:
                 _refuse_read_only(location)
                 location.refuse_new()
                 os.symlink(target, location.spelled, dir_fd=location.fd)
-            finally:
-                location.close()
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -151,25 +116,21 @@ class Path:
         new_path: int,
         new_path_len: int,
     ) -> int:
-        """Make a hard link, to a symbolic link itself when the path leads to one."""
+        """Make a hard link; if the path leads to a symbolic link, to that link itself."""
         try:
             view = self._host.view()
             source = self._changing(old_fd, Rights.PATH_LINK_SOURCE)
             target = self._changing(new_fd, Rights.PATH_LINK_TARGET)
             if old_flags:
                 return Errno.INVAL
-            old = source.locate(memory.path(view, old_path, old_path_len))
-            try:
-                new = target.locate_new(memory.path(view, new_path, new_path_len))
-                try:
-                    _refuse_read_only(old, new)
-                    _refuse_crossing(old, new)
-                    new.refuse_new()
-                    os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
-                finally:
-                    new.close()
-            finally:
-                old.close()
+            with (
+                source.locate(memory.path(view, old_path, old_path_len)) as old,
+                target.locate_new(memory.path(view, new_path, new_path_len)) as new,
+            ):
+                _refuse_read_only(old, new)
+                _refuse_crossing(old, new)
+                new.refuse_new()
+                os.link(old.name, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd, follow_symlinks=False)
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
@@ -177,38 +138,45 @@ class Path:
     def path_rename(
         self, fd: int, old_path: int, old_path_len: int, new_fd: int, new_path: int, new_path_len: int
     ) -> int:
-        """Move a file or directory, replacing what is there."""
+        """Move a file or directory, replacing an existing one."""
         try:
             view = self._host.view()
             source = self._changing(fd, Rights.PATH_RENAME_SOURCE)
             target = self._changing(new_fd, Rights.PATH_RENAME_TARGET)
-            old = source.locate_old(memory.path(view, old_path, old_path_len))
-            try:
-                new = target.locate_new(memory.path(view, new_path, new_path_len))
-                try:
-                    _refuse_read_only(old, new)
-                    _refuse_kept(source, old)
-                    _refuse_kept(target, new)
-                    _refuse_crossing(old, new)
-                    os.rename(old.spelled, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd)
-                finally:
-                    new.close()
-            finally:
-                old.close()
+            with (
+                source.locate_old(memory.path(view, old_path, old_path_len)) as old,
+                target.locate_new(memory.path(view, new_path, new_path_len)) as new,
+            ):
+                _refuse_read_only(old, new)
+                _refuse_kept(source, old)
+                _refuse_kept(target, new)
+                _refuse_crossing(old, new)
+                os.rename(old.spelled, new.spelled, src_dir_fd=old.fd, dst_dir_fd=new.fd)
+        except FAILURES as failure:
+            return errno_of(failure)
+        return Errno.SUCCESS
+
+    def _remove(self, fd: int, right: int, path: int, path_len: int, remove: Callable[..., None]) -> int:
+        try:
+            directory = self._changing(fd, right)
+            with directory.locate_old(memory.path(self._host.view(), path, path_len)) as location:
+                _refuse_read_only(location)
+                _refuse_kept(directory, location)
+                remove(location.spelled, dir_fd=location.fd)
         except FAILURES as failure:
             return errno_of(failure)
         return Errno.SUCCESS
 
     def _directory(self, fd: int, right: int) -> Directory:
         entry = self._get(fd, right)
-        if not isinstance(entry, Directory):  # no other kind ever has a right of a path
+        if not isinstance(entry, Directory):  # no other kind ever has a right for paths
             raise Refusal(Errno.NOTDIR)
         return entry
 
     def _changing(self, fd: int, right: int) -> Directory:
-        """Find a directory for a call that writes, and refuse it at once where nothing can be written."""
+        """Return a directory for a call that writes; refuse it at once if the directory is read-only."""
         directory = self._directory(fd, right)
-        if directory.resolver.namespace.immutable:
+        if directory.resolver.tree.immutable:
             raise Refusal(Errno.PERM)
         return directory
 
@@ -225,12 +193,12 @@ def _refuse_read_only(*locations: Location) -> None:
 
 
 def _refuse_kept(directory: Directory, location: Location) -> None:
-    """Refuse to take away a mount or what leads to one."""
-    if directory.resolver.namespace.is_kept(location.position):
+    """Refuse to remove a mount or a directory that leads to one."""
+    if directory.resolver.tree.is_kept(location.position):
         raise Refusal(Errno.BUSY)
 
 
 def _refuse_crossing(old: Location, new: Location) -> None:
-    """Keep each mount to itself, as Linux does: a hard link would take a file out of a read-only one."""
+    """Refuse to cross mounts, as Linux does: a hard link would take a file out of a read-only mount."""
     if old.layer is not new.layer:
         raise Refusal(Errno.XDEV)

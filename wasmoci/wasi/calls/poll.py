@@ -1,4 +1,4 @@
-"""``poll_oneoff`` and ``sched_yield``: waiting."""
+"""Implements ``poll_oneoff`` and ``sched_yield``: waiting for time and for descriptors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Timer(NamedTuple):
 class _Readiness(NamedTuple):
     userdata: int
     kind: int
-    fd: int | None  # the host's; None is always ready
+    fd: int | None  # a descriptor of the host; None is always ready
 
 
 class Poll:
@@ -58,9 +58,9 @@ class Poll:
         return Errno.SUCCESS
 
     def poll_oneoff(self, subscriptions: int, events: int, count: int, size: int) -> int:
-        """Wait until one of several things happens; write what has happened, and how many events that is.
+        """Wait until at least one event occurs; write the events and their number.
 
-        A subscription that can't be waited for fails the whole call, as in wasmtime, and so does an empty list.
+        A subscription that isn't supported makes the whole call fail, as in wasmtime, and so does an empty list.
         """
         try:
             view = self._host.view()
@@ -120,7 +120,7 @@ class Poll:
         return events
 
     def _ready(self, interest: dict[int, int], timeout: int | None) -> dict[int, int]:
-        """Wait for descriptors of the host, for some nanoseconds or without end; give which are ready, and how."""
+        """Wait for descriptors of the host, for some nanoseconds or without end; return which are ready, and for what."""
         clocks = self._host.clocks
         if not interest:
             if timeout:
@@ -130,7 +130,7 @@ class Poll:
         for fd, mask in interest.items():
             poller.register(fd, mask)
         if timeout is not None and not isinstance(clocks, SystemClocks):
-            # Time that the host doesn't know of passes in the injected sleep alone.
+            # Time of an injected clock passes only in its own sleep.
             ready = poller.poll(0)
             if not ready and timeout:
                 clocks.sleep(timeout)
@@ -149,5 +149,5 @@ class Poll:
 def _event(wait: _Readiness, state: int) -> bytes:
     error = Errno.BADF if state & select.POLLNVAL else Errno.SUCCESS
     flags = EVENT_HANGUP if state & select.POLLHUP else 0
-    # One byte at least, which is as much as wasmtime tells too.
+    # At least one byte, as wasmtime reports, too.
     return EVENT.pack(wait.userdata, error, wait.kind, 0 if error else 1, flags)

@@ -1,4 +1,4 @@
-"""``proc_*``: how a guest ends."""
+"""Implements ``proc_*``: the end of the guest, and signals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Process:
         self._host = host
 
     def proc_exit(self, code: int) -> None:
-        """End the guest, by raising :exc:`ProcExit` through the engine."""
+        """End the guest by raising :exc:`ProcExit` through the engine."""
         raise ProcExit(code & U32)
 
     def proc_raise(self, signal: int) -> int:  # noqa: ARG002
-        """Send a signal to the guest, which WASI has no way to receive: ``NOTSUP``, as in wasmtime."""
+        """Send a signal to the guest: always ``NOTSUP``, as in wasmtime, because WASI can't receive signals."""
         return Errno.NOTSUP

@@ -1,4 +1,4 @@
-"""``random_get``."""
+"""Implements ``random_get``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Random:
         self._host = host
 
     def random_get(self, buf: int, buf_len: int) -> int:
-        """Fill a buffer, by the host's cryptographic generator unless another was injected."""
+        """Fill a buffer from the host's cryptographic generator, or from an injected one."""
         try:
             where = region(self._host.view(), buf, buf_len)
             for start in range(0, len(where), _CHUNK):

@@ -1,4 +1,4 @@
-"""``fd_readdir``: listing a directory, in pieces of the guest's choosing."""
+"""Implements ``fd_readdir``: listing a directory in parts as large as the guest's buffer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.wasi.abi import SIZE, U64, Errno, Rights
 from wasmoci.wasi.errno import FAILURES, errno_of
 from wasmoci.wasi.files import Directory
+from wasmoci.wasi.listing import Listing
 from wasmoci.wasi.memory import region
 
 if TYPE_CHECKING:
     from wasmoci.wasi.host import Host
-    from wasmoci.wasi.listing import Listing
 
-#: How many listings are kept at a piece. Any other is found again by its cookie.
+#: The number of listings whose position is cached. Any other is found again by its cookie.
 _KEPT = 16
 
 
@@ -22,13 +22,13 @@ class Readdir:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._get = host.table.get
-        self._recent: list[Directory] = []  # those with a listing, the last one at the end
+        self._recent: list[Directory] = []  # the directories with a listing, the latest one at the end
 
     def fd_readdir(self, fd: int, buf: int, buf_len: int, cookie: int, size: int) -> int:
-        """Write directory entries, the last one cut where the buffer ends, and how many bytes they take.
+        """Write directory entries, the last one truncated to the buffer, and their size in bytes.
 
-        A cookie is the kernel's position in the directory: entries that come and go don't change what it means, and whether
-        the listing shows them is open.
+        A cookie is the kernel's position in the directory. It stays valid when entries are added or removed; whether
+        the listing shows these is unspecified.
         """
         try:
             view = self._host.view()
@@ -44,9 +44,7 @@ class Readdir:
 
     def _listing(self, directory: Directory) -> Listing:
         if directory.listing is None:
-            from wasmoci.wasi.listing import Listing  # noqa: PLC0415 - few guests list anything
-
-            mounted = directory.resolver.namespace.mounted_in(directory.place.position)
+            mounted = directory.resolver.tree.mounted_in(directory.place.position)
             directory.listing = Listing(directory.place.fd, mounted)
         if not self._recent or self._recent[-1] is not directory:
             if directory in self._recent:

@@ -1,4 +1,4 @@
-"""``sock_*``: over sockets that the host opened for the guest."""
+"""Implements ``sock_*`` on sockets that the host opened for the guest."""
 
 # ruff: noqa: PLR0917 - the parameters are those of the witx file
 
@@ -28,7 +28,7 @@ class Sock:
         self._table = host.table
 
     def sock_accept(self, fd: int, flags: int, connection: int) -> int:
-        """Accept a connection and write its number; ``NONBLOCK`` is the one flag that it can have."""
+        """Accept a connection, and write its number; ``NONBLOCK`` is the only flag supported."""
         try:
             result = region(self._host.view(), connection, SIZE.size)
             entry = self._socket(fd, Rights.SOCK_ACCEPT)
@@ -49,7 +49,7 @@ class Sock:
         return Errno.SUCCESS
 
     def sock_recv(self, fd: int, iovs: int, iovs_len: int, flags: int, size: int, result_flags: int) -> int:
-        """Receive into buffers; write how many bytes it was, and whether a message was cut."""
+        """Receive into buffers; write the number of bytes, and whether a message was truncated."""
         try:
             view = self._host.view()
             size_at = region(view, size, SIZE.size)
@@ -57,7 +57,7 @@ class Sock:
             entry = self._socket(fd, Rights.FD_READ)
             if flags & ~(_PEEK | _WAITALL):
                 return Errno.INVAL
-            import socket  # noqa: PLC0415 - loaded already where there are sockets
+            import socket  # noqa: PLC0415  3 ms of each start; loaded already where there are sockets
 
             host_flags = (socket.MSG_PEEK if flags & _PEEK else 0) | (socket.MSG_WAITALL if flags & _WAITALL else 0)
             done, _, message_flags, _ = entry.sock.recvmsg_into(buffers(view, iovs, iovs_len), 0, host_flags)
@@ -68,7 +68,7 @@ class Sock:
         return Errno.SUCCESS
 
     def sock_send(self, fd: int, iovs: int, iovs_len: int, flags: int, size: int) -> int:
-        """Send buffers and write how many bytes it was; there are no flags."""
+        """Send buffers, and write the number of bytes; no flags are supported."""
         try:
             view = self._host.view()
             size_at = region(view, size, SIZE.size)
@@ -81,7 +81,7 @@ class Sock:
         return Errno.SUCCESS
 
     def sock_shutdown(self, fd: int, how: int) -> int:
-        """End receiving, sending or both."""
+        """Shut down receiving, sending or both."""
         try:
             entry = self._socket(fd, Rights.SOCK_SHUTDOWN)
             if not 0 < how & U32 <= _SHUT_RD | _SHUT_WR:

@@ -1,8 +1,0 @@
-"""What both ends of the SDK's process know of each other."""
-
-from __future__ import annotations
-
-import struct
-
-LENGTH = struct.Struct("<QQ")
-"""Begins a request: bytes of its JSON object, and of the module that follows."""

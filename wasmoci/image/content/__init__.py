@@ -1,0 +1,1 @@
+"""What an image consists of, read from a layout or an archive: references, manifests, configs and blobs."""

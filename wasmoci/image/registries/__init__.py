@@ -1,0 +1,1 @@
+"""Talks to registries: the distribution API, authentication, mirrors and limits on transfers."""

@@ -1,0 +1,323 @@
+"""The local store of images: an OCI layout with all images, and their unpacked root file systems.
+
+::
+
+    STORE/                    $WASMOCI_STORE, else $XDG_DATA_HOME/wasmoci, else ~/.local/share/wasmoci
+      images/                 an OCI image layout, readable by any tool; its index has the names
+      partial/                blobs during a transfer; interrupted transfers are resumed
+      rootfs/DIGEST/          unpacked root file systems, shared by all containers of an image, never written to
+      run/                    private files of running containers
+
+Several processes may use it at once. A blob or a root file system appears atomically, by a rename. Adding to the store
+locks ``images`` shared, garbage collection locks it exclusively; a root file system in use is locked by its users.
+The kernel releases all locks when their process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError, UnsafePlace
+from wasmoci.host import private_paths
+from wasmoci.image.content import media
+from wasmoci.image.content.blobs import read_document
+from wasmoci.image.content.image import Image, load_image
+from wasmoci.image.content.layout import Layout
+from wasmoci.image.content.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
+from wasmoci.image.content.reference import Name, local_name, parse_name
+from wasmoci.image.layers.rootfs_unpacking import unpack_layers
+from wasmoci.image.storage.container_rootfs import release
+from wasmoci.image.storage.layout_writer import LayoutWriter
+from wasmoci.image.storage.overlay import sync_file_system
+from wasmoci.image.storage.staging import hold, locked, staged, sweep
+from wasmoci.image.storage.store_path import default_store
+from wasmoci.image.streams.unpack_limits import DEFAULT_LIMITS, UnpackLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REQUESTED = "dev.wasmoci.requested-digest"
+"""The annotation of an entry that was pulled from an index by its digest: that digest."""
+
+_UNPACKED = "rootfs"
+_PARTS = ("rootfs", "run", "partial", "images", "images/blobs", "images/blobs/sha256")
+_FILES = ("index.json", "oci-layout")  # trusted without a digest
+
+
+@attrs.frozen
+class Stored:
+    """An image in the store.
+
+    Args:
+        name: Its name; empty if another image has taken it.
+        descriptor: The descriptor of its manifest.
+    """
+
+    name: str
+    descriptor: Descriptor
+
+
+@attrs.frozen
+class Pruned:
+    """What was removed: the number of each kind, and the bytes of blobs."""
+
+    images: int = 0
+    blobs: int = 0
+    root_file_systems: int = 0
+    bytes: int = 0
+
+
+class Store:
+    """A store of images; created if it is missing, accessible to its user alone (mode 0700).
+
+    It is used only if no other user could have written to it; see :mod:`wasmoci.host.private_paths`.
+
+    Args:
+        path: Its directory, on the host; None for the user's.
+
+    Raises:
+        StoreError: It can't be created or written to, or another user could have written to it.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        wanted = (default_store() if path is None else path).absolute()
+        try:
+            descriptor, real = private_paths.open_directory(wanted)
+            self.path = Path(real)
+            self._rootfs, self._run = self.path / "rootfs", self.path / "run"
+            self._check_parts(descriptor)
+            self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial")
+        except UnsafePlace as error:
+            raise StoreError(
+                f"the store at {wanted} can't be used: {error.message}",
+                hint=f"{error.hint or 'Remove it'}. Or choose another place with WASMOCI_STORE.",
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{wanted}: the store can't be made: {error.strerror}",
+                hint="Choose another place with WASMOCI_STORE.",
+            ) from error
+
+    def _check_parts(self, store: int) -> None:
+        """Create the parts of the store, and refuse those that another user may have put there before.
+
+        Args:
+            store: The descriptor of its directory, which is closed.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, store)
+            opened = {"": store}
+            for part in _PARTS:
+                above, _, name = part.rpartition("/")
+                opened[part] = private_paths.open_inner(name, opened[above], shown=f"{self.path}/{part}")
+                stack.callback(os.close, opened[part])
+            for name in _FILES:
+                with contextlib.suppress(FileNotFoundError):
+                    os.close(private_paths.open_file(name, opened["images"], shown=f"{self.path}/images/{name}"))
+
+    # Names.
+
+    def images(self) -> tuple[Stored, ...]:
+        """Return the images in the store, by name."""
+        entries = self.writer.blobs.index().manifests
+        found = (Stored(entry.annotations.get(REF_NAME, ""), entry) for entry in entries)
+        return tuple(sorted(found, key=lambda image: (image.name, image.descriptor.digest)))
+
+    def find(self, text: str) -> Stored:
+        """Look up an image.
+
+        Args:
+            text: A name; one without a registry is ``localhost/NAME``. Or a digest, or at least its first 12 digits.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+        """
+        images = self.images()
+        with contextlib.suppress(InvalidReference):  # a digest, or a part of one
+            name = local_name(text)
+            for image in images:
+                if _is(image, name):
+                    return image
+        digits = text.removeprefix("sha256:")
+        if len(digits) >= _SHORT and all(digit in "0123456789abcdef" for digit in digits):
+            found = [image for image in images if image.descriptor.digest.partition(":")[2].startswith(digits)]
+            if len({image.descriptor.digest for image in found}) == 1:
+                return found[0]
+        raise ImageNotFound(
+            f"no image {text!r} in the store at {self.path}",
+            hint="'wasmoci images' lists what is there; 'wasmoci pull' gets one from a registry or an archive.",
+        )
+
+    def open(self, text: str, *, platform: Platform | None = None) -> Image:
+        """Open an image by its name or digest.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+            InvalidImage: What the store has is damaged.
+        """
+        return load_image(Layout(self.writer.path), (self.find(text).descriptor,), platform=platform)
+
+    # Adding.
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[LayoutWriter]:
+        """Prevent garbage collection while blobs arrive that no name refers to yet."""
+        with hold(self.writer.path / "blobs"):
+            yield self.writer
+
+    # Root file systems.
+
+    @contextlib.contextmanager
+    def rootfs(self, image: Image, *, limits: UnpackLimits = DEFAULT_LIMITS) -> Iterator[Path]:
+        """Yield the path of an image's root file system, unpacked if necessary, and keep it from being pruned.
+
+        Args:
+            image: The image, from any source.
+            limits: Limits of the unpacking.
+
+        Yields:
+            Its host path. Nobody may write to it, because others use it, too.
+
+        Raises:
+            InvalidImage: The image is damaged, or an entry leaves the root file system.
+            ImageLimitExceeded: It exceeds the limits.
+        """
+        key = image.digest.replace(":", "-") + ("" if os.geteuid() == 0 else ".user")
+        place = self._rootfs / key
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    if stack.enter_context(hold(place)):
+                        break
+                except FileNotFoundError:
+                    self._unpack(image, place, limits)
+            yield place / _UNPACKED
+
+    def _unpack(self, image: Image, place: Path, limits: UnpackLimits) -> None:
+        try:
+            with locked(self._rootfs / f".{place.name}.lock", remove=True):
+                if place.exists():  # another process was faster
+                    return
+                sweep(self._rootfs, place.name)
+                with staged(self._rootfs, place.name) as directory:
+                    (directory / _UNPACKED).mkdir()
+                    unpack_layers(image, directory / _UNPACKED, limits=limits)
+                    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        sync_file_system(fd)  # otherwise a power failure could leave a root file system of empty files
+                    finally:
+                        os.close(fd)
+                    directory.rename(place)
+        except OSError as error:
+            raise ImageError(f"{place}: can't be made: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Create a private directory for a container, removed at the end; also remove those of killed processes."""
+        sweep(self._run, before=release)
+        with staged(self._run, "container") as directory:
+            yield directory
+
+    # Removal.
+
+    def remove(self, text: str) -> Stored:
+        """Remove a name and, with its last name, the image.
+
+        Raises:
+            ImageNotFound: The store doesn't have it.
+        """
+        found = self.find(text)
+        self.writer.update(lambda entries: tuple(entry for entry in entries if entry != found.descriptor))
+        self._collect(wait=False, only=found.descriptor.digest)
+        return found
+
+    def prune(self, *, everything: bool = False) -> Pruned:
+        """Remove images without a name, blobs and root file systems without an image, and interrupted transfers.
+
+        Args:
+            everything: Also remove all images with a name. Root file systems in use stay in any case.
+        """
+        before = self.images()
+
+        def kept(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+            return () if everything else tuple(entry for entry in entries if REF_NAME in entry.annotations)
+
+        self.writer.update(kept)
+        pruned = self._collect(wait=True)
+        return attrs.evolve(pruned, images=len(before) - len(self.images()))
+
+    def _collect(self, *, wait: bool, only: str | None = None) -> Pruned:
+        with hold(self.writer.path / "blobs", exclusive=True, wait=wait) as held:
+            if not held:
+                return Pruned()  # an image is being added: the next prune will do it
+            live, manifests = self._live()
+            blobs = size = 0
+            for algorithm in (self.writer.path / "blobs").iterdir():
+                for blob in algorithm.iterdir():
+                    if f"{algorithm.name}:{blob.name}" not in live:
+                        size += blob.stat().st_size
+                        blobs += 1
+                        blob.unlink()
+            if only is None:
+                for part in (self.path / "partial").iterdir():
+                    part.unlink()
+                sweep(self._run, before=release)
+                sweep(self._rootfs)
+            return Pruned(blobs=blobs, bytes=size, root_file_systems=self._collect_rootfs(manifests, only))
+
+    def _collect_rootfs(self, manifests: set[str], only: str | None) -> int:
+        removed = 0
+        for place in list(self._rootfs.iterdir()):
+            digest = place.name.partition(".")[0].replace("-", ":", 1)
+            if place.name.startswith(".") or digest in manifests or only not in (None, digest):
+                continue
+            with contextlib.suppress(FileNotFoundError), hold(place, exclusive=True, wait=False) as held:
+                if held:
+                    # Renamed first: under its name it is complete or doesn't exist, even if this is interrupted.
+                    with staged(self._rootfs, "removed") as directory:
+                        place.rename(directory / "it")
+                    removed += 1
+        return removed
+
+    def _live(self) -> tuple[set[str], set[str]]:
+        """Return the digests of all blobs that an entry needs, and those of the manifests among them."""
+        live: set[str] = set()
+        manifests: set[str] = set()
+        pending = list(self.writer.blobs.index().manifests)
+        while pending:
+            descriptor = pending.pop()
+            if descriptor.digest in live:
+                continue
+            live.add(descriptor.digest)
+            try:
+                if descriptor.media_type in media.INDEXES:
+                    pending.extend(read_index(read_document(self.writer.blobs, descriptor)).manifests)
+                elif descriptor.media_type in media.MANIFESTS:
+                    manifests.add(descriptor.digest)
+                    found = read_manifest(read_document(self.writer.blobs, descriptor), descriptor.media_type)
+                    live.update(blob.digest for blob in (found.config, *found.layers))
+            except InvalidImage:
+                continue  # damaged: the rest is removed with its name
+        return live, manifests
+
+
+_SHORT = 12
+
+
+def _is(image: Stored, name: Name) -> bool:
+    if not image.name:
+        return False
+    try:
+        own = parse_name(image.name)
+    except ImageError:
+        return False
+    if (own.registry, own.repository) != (name.registry, name.repository):
+        return False
+    if name.digest:
+        return name.digest in (image.descriptor.digest, image.descriptor.annotations.get(REQUESTED), own.digest)
+    return own.tag == name.tag
