@@ -171,7 +171,7 @@ def test_fuel(guest: Guest, make_bundle: Make) -> None:
         (["--volume", "/nowhere:/x"], 125, "/nowhere doesn't exist on the host"),
         (["--volume", "/data"], 125, "HOST:GUEST"),
         (["--workdir", "relative"], 125, "an absolute guest path was expected"),
-        (["--workdir", "/missing"], 125, "/missing"),
+        (["--workdir", "/app.wasm"], 125, "$.process.cwd"),
         (["--timeout", "0"], 125, "invalid duration '0'"),
         (["--memory", "64m"], 125, "invalid size '64m'"),
         (["--fuel", "-1"], 125, "invalid count '-1'"),

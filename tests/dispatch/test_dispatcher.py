@@ -187,7 +187,7 @@ WRONG: list[tuple[dict[str, Any], type[WasmociError], str]] = [
     ({"wasm": PROGRAM[:8]}, EntrypointError, "/app.wasm: exports no function '_start'"),
     ({"entry": "/app.wasm#run"}, EntrypointError, "/app.wasm: exports no function 'run'"),
     ({"extra": {"process": {"args": ["#main"], "cwd": "/"}}}, InvalidSpec, "$.process.args[0]: found '#main'"),
-    ({"extra": {"process": {"args": ["/app.wasm"], "cwd": "/missing"}}}, InvalidSpec, "$.process.cwd: '/missing'"),
+    ({"extra": {"process": {"args": ["/app.wasm"], "cwd": "/app.wasm"}}}, InvalidSpec, "$.process.cwd: '/app.wasm'"),
     ({"mounts": [("/no/such/source", "/data")]}, InvalidMount, "$.mounts[0].source: /no/such/source doesn't exist"),
     ({"mounts": [("/", "/a/../b")]}, InvalidMount, "$.mounts[0].destination: '/a/../b' has a"),
 ]

@@ -218,7 +218,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ({"entry": "/app.wasm#run"}, "/app.wasm: exports no function 'run'; it exports _start"),
     ({"wasm": b"text"}, "/app.wasm: byte 0x0: "),
     ({"mounts": [("/no/such", "/data")]}, "$.mounts[0].source: /no/such doesn't exist on the host"),
-    ({"extra": {"process": {"args": ["/app.wasm"], "cwd": "/nowhere"}}}, "$.process.cwd: '/nowhere': "),
+    ({"extra": {"process": {"args": ["/app.wasm"], "cwd": "/app.wasm"}}}, "$.process.cwd: '/app.wasm': "),
 ]
 
 

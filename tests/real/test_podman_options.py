@@ -8,6 +8,7 @@ import pytest
 
 from tests.real.images import NATIVE, WASM
 from tests.real.programs import program
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,9 @@ def test_user_namespaces(podman: Podman, container: str, tmp_path: Path, mapping
     # Into a tmpfs Podman copies nothing here, in a native container neither: its own user isn't known there.
     podman("cp", tmp_path / "in", f"{container}:/data/in")
     assert podman("exec", container, "/files.wasm", "read", "/data/in").stdout == "read /data/in: copied\n"
+    # Podman removes such a container, a native one too, now and then before its own shm is unmounted.
+    removal = ("rm", "--force", "--time=0", "--ignore", container)
+    wait_for("its removal", lambda: podman(*removal, check=False).returncode == 0)
 
 
 def test_home(podman: Podman, container: str) -> None:

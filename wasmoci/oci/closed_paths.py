@@ -78,10 +78,10 @@ def _laid(mounts: Sequence[GuestMount], closed: GuestMount, *, keep: bool) -> tu
 
 def _find(files: GuestFiles, path: str, *, masked: bool) -> tuple[str | None, GuestMount | None]:
     """Where a path leads among the guest's files, and the mount that closes it; nothing where it leads nowhere."""
-    with contextlib.suppress(*FAILURES), contextlib.closing(OpenTree(files.tree)) as namespace:
+    with contextlib.suppress(*FAILURES), contextlib.closing(OpenTree(files.tree)) as tree:
         flags = os.O_PATH | os.O_CLOEXEC
         name = path.lstrip("/").encode() or b"."
-        descriptor, position, _ = Resolver(namespace).open(namespace.root, name, flags, follow=True)
+        descriptor, position, _ = Resolver(tree).open(tree.root, name, flags, follow=True)
         try:
             is_file = not stat.S_ISDIR(os.fstat(descriptor).st_mode)
             source = None if masked else Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115

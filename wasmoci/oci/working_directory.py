@@ -29,8 +29,8 @@ def make(files: GuestFiles) -> None:
     """
     if files.cwd == "/":
         return
-    with contextlib.closing(OpenTree(files.tree)) as namespace:
-        resolver = Resolver(namespace)
+    with contextlib.closing(OpenTree(files.tree)) as tree:
+        resolver = Resolver(tree)
         try:
             if _is_there(resolver, files.cwd):
                 return

@@ -49,8 +49,8 @@ def _home(user: str, files: GuestFiles) -> str:
 
 
 def _read(files: GuestFiles) -> bytes:
-    with contextlib.closing(OpenTree(files.tree)) as namespace:
+    with contextlib.closing(OpenTree(files.tree)) as tree:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor, *_ = Resolver(namespace).open(namespace.root, _PASSWD, flags, follow=True)
+        descriptor, *_ = Resolver(tree).open(tree.root, _PASSWD, flags, follow=True)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(_MOST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""

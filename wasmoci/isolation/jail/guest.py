@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wasmoci._startup import attrs
 from wasmoci.errors import InvalidInput
 from wasmoci.isolation.jail.root import Place
+from wasmoci.oci import working_directory
 from wasmoci.oci.filesystem import plan
 from wasmoci.oci.spec import Mount, Root, Spec
 
@@ -34,12 +35,13 @@ def reduced(spec: Spec, rootfs: Path) -> Iterator[tuple[Spec, tuple[Place, ...]]
         paths; and the places that the process is to have: the root, and the mounts' sources in their order.
 
     Raises:
-        InvalidInput: The root isn't a directory.
+        InvalidInput: The root isn't a directory, or the working directory is missing and can't be made.
         InvalidMount: See :func:`wasmoci.oci.filesystem.plan`.
     """
     if not os.path.isdir(rootfs):
         raise InvalidInput(f"{rootfs}: the root of a guest's files has to be a directory")
     with plan(spec, rootfs).materialise() as files:
+        working_directory.make(files)  # where the jailed process may not
         mounts = tuple(
             Mount(destination=mount.destination, source="/", type="bind", options=("ro" if mount.read_only else "rw",))
             for mount in files.mounts

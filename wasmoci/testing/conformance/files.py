@@ -63,7 +63,7 @@ class Files(Conformance):
 
     def test_missing_working_directory_is_made(self, run: Runner) -> None:
         """A ``process.cwd`` that doesn't exist is created, as runc and crun do."""
-        made = run.bundle("return", cwd="/gone")
+        made = run.bundle("files", "read", "/etc/name", files={"/etc/name": "content"}, cwd="/gone")
         (made.rootfs / "gone").rmdir()
         run.execute(made)
         assert (made.rootfs / "gone").is_dir(), "process.cwd wasn't there, and isn't after the run; it is to be made"
