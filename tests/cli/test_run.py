@@ -196,7 +196,8 @@ def test_bad_options(options: list[str], status: int, message: str, guest: Guest
         ("/dir", 126, "/dir"),
         ("/text.txt", 126, "/text.txt"),
         ("/app.wasm#nothing", 126, "'nothing'"),
-        ("/app.wasm#", 125, "$.process.args[0]"),
+        ("/app.wasm#", 126, "no function ''"),
+        ("#main", 125, "$.process.args[0]"),
     ],
 )
 def test_bad_entry(entry: str, status: int, message: str, guest: Guest, make_bundle: Make) -> None:

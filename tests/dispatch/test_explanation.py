@@ -118,7 +118,7 @@ def test_data_of_a_wasm_workload(explain: Callable[..., Explanation]) -> None:
     assert document["guest"] == {
         "argv": ["/app.wasm"],
         "function": "_start",
-        "environment": [],
+        "environment": ["PWD"],
         "cwd": "/srv",
         "directories": [{"path": "/", "source": f"{explained.bundle}/rootfs", "read_only": True}],
         "left_out": [],
