@@ -17,6 +17,7 @@ from wasmoci.runtime import (
     compile_group,
     interpreter,
     leftovers,
+    making,
     module_choice,
     native_exec,
     spec_substitution,
@@ -92,7 +93,7 @@ class _Creation:
     mark: str
 
     def create(self, record: Record) -> int:
-        with record.locked(make=True):
+        with making.settled(record, self.native, make=True):
             self._begin(record)
             status = self.native.wait(self._start(record))
             if status == 0:
@@ -104,32 +105,39 @@ class _Creation:
         return status
 
     def run(self, record: Record) -> int:
-        with record.locked(make=True):
+        with making.settled(record, self.native, make=True):
             self._begin(record)
             child = self._start(record)
-        # Other commands on the container are not to wait until it has ended.
+        # Other commands on the container are not to wait until it has ended; the record, which is held, tells that it is made.
         status = self.native.wait(child)
         with record.locked() as there:
-            if there and (self._is_gone(record, status) or not self.native.knows(record.identifier)):
-                leftovers.discard(record)
-            elif there:
-                record.write(self._document("created"))
+            # Another command may have made another container of that name as soon as this one was gone.
+            if there and record.read().get("mark") == self.mark:
+                self._settle(record, status)
         return status
 
-    def _is_gone(self, record: Record, status: int) -> bool:
+    def _settle(self, record: Record, status: int) -> None:
+        """Have the record tell what ``run`` has left of the container."""
+        found = {} if self._is_gone(status) else self.native.state(record.identifier)
+        if not found:
+            leftovers.discard(record)
+        elif status != 0 and found.get("bundle") != str(self.bundle.path):
+            record.remove()  # It is another container that has the name, and has had it before.
+        else:
+            record.write(self._document("created"))
+
+    def _is_gone(self, status: int) -> bool:
         """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
         if status != 0 or not self.native.name.startswith(_REMOVING):
             return False
-        removes = self.invocation.parsed().values.keys() <= _HARMLESS
-        # Another command may have made another container of that name as soon as this one was gone.
-        return removes and record.read().get("maker") == os.getpid()
+        return self.invocation.parsed().values.keys() <= _HARMLESS
 
     def _begin(self, record: Record) -> None:
         if record.read():
-            if self.native.knows(record.identifier):
+            if record.is_held or self.native.knows(record.identifier):
                 raise NativeRuntimeError(f"container with id exists: {record.identifier}")
             leftovers.end(record, self.native)
-        record.write(self._document("creating"))
+        record.write(self._document("creating"), held=True)
 
     def _start(self, record: Record) -> int:
         return spec_substitution.in_child(
