@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.real.images import NATIVE, WASM
+from tests.real.programs import FORCING
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -62,3 +63,34 @@ def test_build(podman: Podman, tmp_path: Path) -> None:
     podman("build", "--quiet", "--isolation=oci", "--network=none", "-t", "localhost/built:1", tmp_path)
     podman("run", "--rm", "localhost/built:1", "/hello.wasm")
     assert podman("run", "--rm", "localhost/built:1").stdout.startswith("read /made: built")
+
+
+def test_forced_in_a_pod(podman: Podman) -> None:
+    """Under the name that makes every container Wasm, a pod's sandbox is what it is to Podman, and the pod's containers are Wasm."""
+    try:
+        done = podman("run", "--pod", "new:forced", WASM, "/hello.wasm", runtime=FORCING)
+        assert done.stdout == "Hello, World!\n"
+    finally:
+        podman("pod", "rm", "--force", "--time=0", "forced", check=False)
+
+
+def test_side_car_under_compat(podman: Podman, container: str) -> None:
+    """A native one is refused in Podman's own message, which names what would leave it alone."""
+    options = ("--name", container, "--annotation", "module.wasm.image/variant=compat")
+    done = podman("run", *options, NATIVE, "/bin/sh", "-c", "true", check=False)
+    assert done.returncode == 126
+    assert "with module.wasm.image/variant=compat-smart its program decides" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        ("module.wasm.image/variant=compact", "compat or compat-smart was expected"),
+        ("run.oci.handler=wasmtim", "one of wasm, wasm-smart, "),
+    ],
+)
+def test_warnings_in_the_log(podman: Podman, container: str, annotation: str, told: str) -> None:
+    """A value that nobody knows is told in the container's log."""
+    podman("run", "--name", container, "--annotation", annotation, NATIVE, "/bin/sh", "-c", "true")
+    done = podman("logs", container)
+    assert told in done.stdout + done.stderr

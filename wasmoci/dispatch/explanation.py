@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci.dispatch import native_program
 from wasmoci.dispatch.selection import Candidate, explored
 from wasmoci.errors import CompileLimitExceeded, NativeRefused, WasmociError
 from wasmoci.integration import Missing, missing, misspelt
 from wasmoci.native import check_mounts, check_seccomp, find
 from wasmoci.oci.classification import RULES, Classification, Kind
 from wasmoci.oci.entrypoint import Entrypoint
-from wasmoci.oci.program import GuestProgram
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
             return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
         return _explain_native(explanation, bundle, dispatcher, made=made)
     try:
-        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        program = native_program.read(bundle, classification)
     except WasmociError as error:
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
     module, files = program.module, program.files

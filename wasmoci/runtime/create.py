@@ -7,9 +7,10 @@ from pathlib import Path
 
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
+from wasmoci.dispatch import native_program
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.request import Request
-from wasmoci.errors import NativeRuntimeError
+from wasmoci.errors import InvalidModule, NativeRuntimeError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
@@ -24,10 +25,11 @@ from wasmoci.runtime import (
     staging,
     started_processes,
 )
-from wasmoci.runtime.error_report import report
+from wasmoci.runtime.error_report import report, warn
 from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.record import Record
+from wasmoci.text import log
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -52,6 +54,7 @@ def main(invocation: Invocation) -> int:
     Raises:
         WasmociError: It is Wasm, and can't be run.
     """
+    log.listen(lambda text: warn(text, invocation))
     options = invocation.parsed()
     config = options.value("config", "f") or CONFIG
     bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
@@ -59,7 +62,11 @@ def main(invocation: Invocation) -> int:
     classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
         native_exec.replace(invocation)
-    found = module_choice.of_bundle(bundle)
+    try:
+        found = module_choice.of_bundle(bundle)
+    except InvalidModule as error:
+        native_program.explain(error, bundle, classification)
+        raise
     linux = bundle.spec.raw.get("linux") or {}
     with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
         selection = module_choice.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
