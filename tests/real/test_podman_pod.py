@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real import programs
 from tests.real.images import NATIVE, WASM
-from tests.real.programs import FORCING
+from tests.real.programs import FORCING, RUNTIME
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -94,3 +95,24 @@ def test_warnings_in_the_log(podman: Podman, container: str, annotation: str, to
     podman("run", "--name", container, "--annotation", annotation, NATIVE, "/bin/sh", "-c", "true")
     done = podman("logs", container)
     assert told in done.stdout + done.stderr
+
+
+def test_explained_when_it_is_gone(podman: Podman, tmp_path: Path) -> None:
+    """What the runtime decided is told by the id that Podman gave, and the ``config.json`` that it keeps is enough."""
+    options = ("--annotation", "module.wasm.image/variant=compat")
+    podman("run", "--rm", "--cidfile", tmp_path / "id", *options, WASM, "/hello.wasm")
+    identifier = (tmp_path / "id").read_text(encoding="ascii").strip()
+    assert f"container {identifier}: deleted, Wasm on wasmtime" in explained(identifier)
+    podman("run", "--name", "explained", *options, WASM, "/hello.wasm")
+    try:
+        config = podman("inspect", "--format", "{{.OCIConfigPath}}", "explained").stdout.strip()
+        told = explained(config)
+        assert "module.wasm.image/variant=compat asks for Wasm (rule 8)" in told
+        assert "isn't there, so what its program is can't be told" in told
+    finally:
+        podman("rm", "--force", "explained")
+
+
+def explained(name: str) -> str:
+    """What ``wasmoci explain`` prints."""
+    return programs.run(RUNTIME.with_name("wasmoci"), "explain", name).stdout

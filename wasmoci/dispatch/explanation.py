@@ -103,6 +103,12 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
         misspelt=dict(misspelt(bundle.spec)),
         image=None if bundle.image is None else {**attrs.asdict(bundle.image), "left_out": list(bundle.image.left_out)},
     )
+    if not bundle.rootfs.is_dir():
+        return attrs.evolve(
+            explanation,
+            problem=f"its root file system {bundle.rootfs} isn't there, so what its program is can't be told",
+            hint="engines unmount it when a container ends; podman mount, or a start of the container, brings it back",
+        )
     if classification.kind is Kind.NATIVE:
         explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
         try:
@@ -145,6 +151,20 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
         runs_on=selection.handler.name,
         isolation=selection.isolation.value,
         engines=selection.candidates,
+    )
+
+
+def remembered(bundle: str, decision: Mapping[str, Any], problem: str) -> Explanation:
+    """What can be said of a workload of which nothing but the decision is left.
+
+    Args:
+        bundle: The directory in which its bundle was, a host path.
+        decision: As :meth:`Classification.to_dict` has given it.
+        problem: Why there is no more to say, or why it was refused.
+    """
+    classification = Classification(**{**decision, "kind": Kind(decision["kind"])})
+    return Explanation(
+        bundle=bundle, classification=classification, rules=tuple(_rules(classification)), problem=problem
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.dispatch import native_program
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.request import Request
-from wasmoci.errors import InvalidModule, NativeRuntimeError
+from wasmoci.errors import InvalidModule, NativeRuntimeError, WasmociError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
 from wasmoci.runtime import (
     compile_group,
+    decisions,
     interpreter,
     leftovers,
     making,
@@ -24,6 +26,7 @@ from wasmoci.runtime import (
     spec_substitution,
     staging,
     started_processes,
+    state_directories,
 )
 from wasmoci.runtime.error_report import report, warn
 from wasmoci.runtime.guest_plan import Description
@@ -61,7 +64,41 @@ def main(invocation: Invocation) -> int:
     dispatcher = Dispatcher(forced=invocation.forced)
     classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
+        _keep(invocation, bundle, classification, "handed on")
         native_exec.replace(invocation)
+    try:
+        creation = _prepare(invocation, bundle, config, dispatcher, classification)
+    except WasmociError as error:
+        _keep(invocation, bundle, classification, "refused", error.message)
+        raise
+    record = Record.of(invocation)
+    return creation.run(record) if invocation.command == "run" else creation.create(record)
+
+
+def _keep(invocation: Invocation, bundle: Bundle, decision: Classification, status: str, error: str = "") -> None:
+    """Keep what was decided about a container that has no record."""
+    identifier = invocation.container()
+    if identifier is None or not state_directories.is_identifier(identifier):
+        return
+    runtime = ""
+    with contextlib.suppress(WasmociError):
+        runtime = Native(invocation).name
+    what = {
+        "bundle": str(bundle.path),
+        "classification": decision.to_dict(),
+        "process": bundle.spec.raw.get("process"),
+    }
+    decisions.keep(identifier, what, status=status, error=error, runtime=runtime)
+
+
+def _prepare(
+    invocation: Invocation, bundle: Bundle, config: str, dispatcher: Dispatcher, classification: Classification
+) -> _Creation:
+    """Choose the engine for a Wasm container, and have its module compiled.
+
+    Raises:
+        WasmociError: It can't be run.
+    """
     try:
         found = module_choice.of_bundle(bundle)
     except InvalidModule as error:
@@ -70,7 +107,7 @@ def main(invocation: Invocation) -> int:
     linux = bundle.spec.raw.get("linux") or {}
     with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
         selection = module_choice.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
-    creation = _Creation(
+    return _Creation(
         invocation=invocation,
         bundle=bundle,
         config=config,
@@ -81,8 +118,6 @@ def main(invocation: Invocation) -> int:
         native=Native(invocation),
         mark=started_processes.mark(),
     )
-    record = Record.of(invocation)
-    return creation.run(record) if invocation.command == "run" else creation.create(record)
 
 
 @attrs.frozen(kw_only=True)
