@@ -143,7 +143,11 @@ def test_an_index_may_say_that_an_image_is_wasm(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     layout.mkdir()
     image = put_image(
-        layout, [tar(member("hello.wasm", data=b""))], config={"Cmd": ["/hello.wasm"]}, target=("linux", "amd64"), **shown
+        layout,
+        [tar(member("hello.wasm", data=b""))],
+        config={"Cmd": ["/hello.wasm"]},
+        target=("linux", "amd64"),
+        **shown,
     )
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image]}
     finish(layout, put_json(layout, index, OCI_INDEX))

@@ -97,6 +97,40 @@ def test_warnings_in_the_log(podman: Podman, container: str, annotation: str, to
     assert told in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--pids-limit=1", "may have 1 processes and threads"),
+        ("--pids-limit=2", "needs at least 3"),
+        ("--memory=8m", "8 MiB of memory (linux.resources.memory.limit)"),
+    ],
+)
+def test_too_small_a_limit(podman: Podman, container: str, option: str, told: str) -> None:
+    """Podman's own message says which one, and the least that works."""
+    annotation = ("--annotation", "module.wasm.image/variant=compat")
+    done = podman("run", "--name", container, option, *annotation, WASM, "/hello.wasm", check=False)
+    assert done.returncode == 126
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(("check", "status"), [("CMD /hello.wasm", 0), ('["/exit.wasm", "3"]', 1)])
+def test_health_check(podman: Podman, container: str, check: str, status: int) -> None:
+    """A module of the container's own files tells whether it is healthy."""
+    options = ("--annotation", "module.wasm.image/variant=compat", "--health-interval=disable", "--health-cmd", check)
+    podman("run", "--detach", "--name", container, *options, WASM, "/loop.wasm")
+    assert podman("healthcheck", "run", container, check=False).returncode == status
+
+
+def test_step_of_a_wasm_image(podman: Podman, tmp_path: Path) -> None:
+    """A step of a build runs a module of the image, under the name that makes every container Wasm."""
+    (tmp_path / "Containerfile").write_text(
+        f'FROM {WASM}\nWORKDIR /out\nRUN ["/files.wasm", "write", "/out/made", "built"]\n'
+        'CMD ["/files.wasm", "read", "/out/made"]\n'
+    )
+    podman("build", "--quiet", "--isolation=oci", "--network=none", "-t", "localhost/step:1", tmp_path, runtime=FORCING)
+    assert podman("run", "--rm", "localhost/step:1", runtime=FORCING).stdout == "read /out/made: built\n"
+
+
 def test_explained_when_it_is_gone(podman: Podman, tmp_path: Path) -> None:
     """What the runtime decided is told by the id that Podman gave, and the ``config.json`` that it keeps is enough."""
     options = ("--annotation", "module.wasm.image/variant=compat")

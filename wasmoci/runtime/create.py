@@ -19,6 +19,7 @@ from wasmoci.runtime import (
     compile_group,
     decisions,
     interpreter,
+    least_limits,
     leftovers,
     making,
     module_choice,
@@ -105,8 +106,11 @@ def _prepare(
         native_program.explain(error, bundle, classification)
         raise
     linux = bundle.spec.raw.get("linux") or {}
-    with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
+    resources = linux.get("resources") or {}
+    least_limits.check(resources, classification.engine or dispatcher.settings.engine)
+    with compile_group.CompileGroup(linux.get("cgroupsPath"), resources) as group:
         selection = module_choice.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
+    least_limits.check(resources, selection.handler.name)
     return _Creation(
         invocation=invocation,
         bundle=bundle,
@@ -204,6 +208,7 @@ class _Creation:
             rootfs=staging.ROOTFS,
             cwd=process.cwd if process else "/",
             env=process.env if process else (),
+            engine_env=least_limits.SPARING if least_limits.are_few(self._resources) else (),
             compiled=None if compiled is None else (compiled.module, staging.COMPILED),
         )
         python = interpreter.for_handler(self.handler)
@@ -216,6 +221,10 @@ class _Creation:
             keep_annotations=not self.native.has_engines,
         )
         return staging.derive(self.bundle.spec.raw, stage)
+
+    @property
+    def _resources(self) -> dict[str, Any]:
+        return (self.bundle.spec.raw.get("linux") or {}).get("resources") or {}
 
     def _document(self, status: str) -> dict[str, Any]:
         return {
