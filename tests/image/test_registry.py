@@ -13,7 +13,7 @@ import pytest
 
 from tests.image.children import in_child
 from tests.image.fake_registry import FakeRegistry, serve
-from tests.image.making import digest
+from tests.image.making import OCI_INDEX, digest, finish, member, put_image, put_json, tar
 from tests.image.registries import NOISE, get, options
 from wasmoci.errors import ImageError, InvalidImage, RegistryDenied, RegistryError
 from wasmoci.image import Credential, RegistryOptions, Store, as_bundle, open_image, parse_target, pull, push
@@ -135,6 +135,31 @@ def test_platforms_are_chosen_before_anything_is_fetched(tmp_path: Path) -> None
         with as_bundle(f"docker://{registry.host}/me/image@{index}", registry=options()) as bundle:
             assert (bundle.rootfs / "is").read_text() == "wasi/wasm"
         assert registry.seen == []
+
+
+def test_an_index_may_say_that_an_image_is_wasm(tmp_path: Path) -> None:
+    """The index's entry counts where the image's own config was left as the builder's, also when it was pulled."""
+    shown = {"platform": {"os": "wasi", "architecture": "wasm"}}
+    layout = tmp_path / "layout"
+    layout.mkdir()
+    image = put_image(
+        layout,
+        [tar(member("hello.wasm", data=b""))],
+        config={"Cmd": ["/hello.wasm"]},
+        target=("linux", "amd64"),
+        **shown,
+    )
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image]}
+    finish(layout, put_json(layout, index, OCI_INDEX))
+    with as_bundle(f"oci:{layout}") as bundle:
+        assert bundle.spec.annotations["module.wasm.image/variant"] == "compat"
+    with serve(FakeRegistry()) as registry:
+        name = registry.add(layout, "indexed")
+        pull(name, registry=options())
+        (stored,) = Store().images()
+        assert str(stored.descriptor.platform) == "wasi/wasm"
+        with as_bundle(name, registry=options()) as bundle:
+            assert bundle.spec.annotations["module.wasm.image/variant"] == "compat"
 
 
 AUTHS = {

@@ -18,6 +18,7 @@ def test_podman(tmp_path: Path) -> None:
     assert engine["runtimes"] == {"wasmoci": [str(RUNTIME)], "wasmoci-wasm": ["/opt/wasmoci/bin/wasmoci-wasm"]}
     assert {"crun", "runc", "kata", "runsc", "youki", "krun"} < set(engine["runtime_supports_json"])
     assert {"wasmoci", "wasmoci-wasm", "wasmoci-runtime"} < set(engine["runtime_supports_json"])
+    assert {"crun", "wasmoci", "wasmoci-wasm", "wasmoci-runtime"} < set(engine["runtime_supports_nocgroup"])
     assert engine["platform_to_oci_runtime"]["wasi/wasm"] == "wasmoci-wasm"
     assert "runtime" not in engine
 

@@ -169,14 +169,36 @@ def test_unknown_variant_warns(annotations: dict[str, str], caplog: pytest.LogCa
     assert (found.warning, caplog.messages) == (expected, [expected])
 
 
+def test_unknown_handler_warns() -> None:
+    """A handler that nobody has is left to the native runtime, with a word about it; crun's own are meant."""
+    warning = decide({HANDLER: "wasmtim"}).warning
+    assert warning is not None
+    assert warning.startswith(f"the annotation {HANDLER} is 'wasmtim'; one of wasm, wasm-smart, ")
+    assert decide({HANDLER: "krun"}).warning is None
+
+
+def test_variant_of_a_name_needs_one() -> None:
+    """Where the spec has no container's name, an annotation for one says that it can't apply."""
+    found = decide({f"{VARIANT}.web": "compat"})
+    assert (found.kind, found.rule) == (NATIVE, 12)
+    assert f"the annotation {VARIANT}.web can't apply, as the spec has no container's name" in str(found.warning)
+    assert decide({f"{VARIANT}.web": "compat", CRI_NAME: "db"}).warning is None
+
+
 @pytest.mark.parametrize(("row", "annotations", "program", "kind"), ROWS)
 def test_known_rows_warn_of_nothing(
     row: int, annotations: dict[str, str], program: str | None, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only an unknown variant is worth a warning."""
-    is_unknown = row == 10 or (row == 7 and not any(value.startswith("compat") for value in annotations.values()))
+    """Only a value that nobody knows is worth a warning, and a name that nobody has."""
+    is_unknown = {
+        6: annotations.get(HANDLER) != "krun",
+        7: not any(value.startswith("compat") for value in annotations.values()),
+        10: True,
+        12: any(key.startswith(f"{VARIANT}.") for key in annotations)
+        and not (annotations.get(CRI_NAME) or annotations.get(CRIO_NAME)),
+    }
     decide(annotations, program)
-    assert bool(caplog.messages) is is_unknown
+    assert bool(caplog.messages) is is_unknown.get(row, False)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.real.containerd import Containerd
 from tests.real.leftovers import settled
 from tests.real.podman import Podman
 from tests.real.programs import RUNTIME, program
+from tests.support.decisions import forgotten
 from tests.support.requirements import require
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def _can_run() -> None:
     """Containers that have all they ask for need root; the runtime is installed with the project."""
     require(os.geteuid() == 0, "these tests need root")
     require(RUNTIME.exists(), f"{RUNTIME} is missing: pip install -e .")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _decisions() -> Iterator[None]:
+    """Nothing is left of what the runtime keeps of containers that are gone."""
+    with forgotten():
+        yield
 
 
 @pytest.fixture(scope="session")

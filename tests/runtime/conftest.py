@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.runtime.containers import NOTHING, Runtime
+from tests.support.decisions import forgotten
 from tests.support.requirements import require
 from tests.support.waiting import settled
 
@@ -22,7 +23,8 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A compile cache of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WASMOCI_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+        with forgotten():
+            yield
 
 
 @pytest.fixture

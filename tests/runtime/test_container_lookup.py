@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.bundles import write_native_bundle
+from wasmoci.runtime import decisions, state_directories
 
 if TYPE_CHECKING:
     from tests.runtime.containers import Runtime
@@ -77,7 +81,85 @@ def test_no_container(runtime: Runtime) -> None:
 
 def test_an_ambiguous_beginning(runtime: Runtime) -> None:
     """Of several containers all are named."""
+    beginning = f"{NAME}ff"  # by itself no other container's
     for last in "01":
-        runtime.create("sleep", name=NAME + last)
-    done = explain(runtime, NAME)
+        runtime.create("sleep", name=beginning + last)
+    done = explain(runtime, beginning)
     assert (done.returncode, "is the beginning of 2 containers' ids" in done.stderr) == (125, True)
+
+
+def test_a_container_that_is_gone(runtime: Runtime) -> None:
+    """Its decision is told, with every rule, when its record and its bundle are gone; nothing of its environment is kept."""
+    name = f"{NAME}{os.getpid()}a"
+    bundle = runtime.bundle("exit", "0", env=["SECRET=very-secret"])
+    assert runtime.call("run", "--bundle", bundle, name).returncode == 0
+    kept = Path(state_directories.base(), "decisions", f"{name}.json")
+    assert "very-secret" not in kept.read_text(encoding="utf-8")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    shutil.rmtree(bundle)
+    done = explain(runtime, name)
+    expected = f"container {name}: deleted, Wasm on wasmtime, by runc: the annotation run.oci.handler=wasm asks for Wasm (rule 3)"
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, expected)
+    assert "applies         run.oci.handler is wasm" in done.stdout
+    document = json.loads(explain(runtime, name, "--json").stdout)
+    assert (document["container"]["status"], document["classification"]["rule"]) == ("deleted", 3)
+
+
+def test_a_container_that_was_refused(runtime: Runtime, tmp_path: Path) -> None:
+    """The reason is told again."""
+    name = f"{NAME}{os.getpid()}b"
+    (tmp_path / "app.wasm").write_bytes(b"\x7fELF")
+    bundle = runtime.bundle(tmp_path / "app.wasm")
+    assert runtime.call("create", "--bundle", bundle, name).returncode == 126
+    shutil.rmtree(bundle)
+    done = explain(runtime, name)
+    assert done.stdout.startswith(f"container {name}: refused, Wasm, by runc: ")
+    assert "this is an ELF program, not WebAssembly" in done.stdout
+
+
+def test_a_container_that_was_handed_on(runtime: Runtime) -> None:
+    """An annotation that made it native is told."""
+    name = f"{NAME}{os.getpid()}c"
+    bundle = runtime.bundle("hello", annotations={"run.oci.handler": "krun"})
+    runtime.call("run", "--bundle", bundle, name)
+    shutil.rmtree(bundle)
+    done = explain(runtime, name)
+    assert done.stdout.startswith(f"container {name}: handed on, native, by runc: the annotation run.oci.handler=krun ")
+
+
+def test_a_bundle_without_its_root(runtime: Runtime) -> None:
+    """As engines leave one: its config.json is enough to tell the rule, by its directory, by its name and on standard input."""
+    bundle = runtime.bundle("hello", annotations={"module.wasm.image/variant": "compat"})
+    shutil.rmtree(bundle / "rootfs")
+    config = bundle / "config.json"
+    for name in (bundle, config, "-"):
+        command = [sys.executable, "-m", "wasmoci", "explain", str(name)]
+        done = subprocess.run(command, input=config.read_bytes(), capture_output=True, check=False)
+        assert (done.returncode, b": wasm\n" in done.stdout, b"(rule 8)" in done.stdout) == (0, True, True), done
+        assert b"isn't there, so what its program is can't be told" in done.stdout
+
+
+def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their number is bounded, and so is what an image may put into one."""
+    monkeypatch.setattr(state_directories, "base", lambda: str(tmp_path / "wasmoci"))
+    monkeypatch.setattr(decisions, "MOST", 3)
+    what = {"bundle": "/b", "classification": {"kind": "native", "reason": "x" * 1_000_000}}
+    for number in range(5):
+        decisions.keep(f"c{number}", what)
+        place = tmp_path / "wasmoci" / "decisions" / f"c{number}.json"
+        os.utime(place, (number, number))
+    found = dict(decisions.kept())
+    assert sorted(found) == ["c2", "c3", "c4"]
+    assert all(len(document["classification"]["reason"]) <= 2000 for document in found.values())
+
+
+def test_what_nobody_can_keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A place that isn't fit for it is no error of the container's, nor is a file that isn't ours."""
+    monkeypatch.setattr(state_directories, "base", lambda: str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    decisions.keep("c", {"bundle": "/b", "classification": {}})
+    assert not list(decisions.kept())
+    (tmp_path / "file").unlink()
+    decisions.keep("c", {"bundle": "/b", "classification": {}})
+    (tmp_path / "file" / "decisions" / "d.json").write_text("[]")
+    assert [name for name, _ in decisions.kept()] == ["c"]

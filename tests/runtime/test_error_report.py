@@ -92,3 +92,42 @@ def test_a_record_of_somebody_elses(runtime: Runtime, tmp_path: Path) -> None:
     prefix = ["unshare", "--mount", "sh", "-c", f'mount --bind {tmp_path}/run /run; exec "$@"', "sh"]
     done = subprocess.run([*prefix, *command], capture_output=True, check=False)
     assert (done.returncode, b"/run/wasmoci: belongs to the user 12345, not to 0" in done.stderr) == (125, True)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "told"),
+    [
+        ({"module.wasm.image/variant": "compact"}, "module.wasm.image/variant is 'compact'; compat or compat-smart"),
+        ({"run.oci.handler": "wasmtim"}, "run.oci.handler is 'wasmtim'; one of wasm, wasm-smart, "),
+        ({"module.wasm.image/variant.web": "compat"}, "module.wasm.image/variant.web can't apply"),
+    ],
+    ids=["variant", "handler", "name"],
+)
+def test_a_warning(runtime: Runtime, tmp_path: Path, annotations: dict[str, str], told: str) -> None:
+    """It stands in the JSON log and in the standard error, and the container is the native runtime's."""
+    log = tmp_path / "log"
+    bundle = runtime.bundle("hello", annotations=annotations)
+    done = runtime.call("--log", log, "--log-format", "json", "run", "--bundle", bundle, "c")
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert (entries[0]["level"], told in entries[0]["msg"]) == ("warning", True)
+    assert f"wasmoci-runtime: warning: {entries[0]['msg']}\n" in done.stderr.decode()
+    assert b"exec format error" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "smart"),
+    [("module.wasm.image/variant", "compat", "compat-smart"), ("run.oci.handler", "wasm", "wasm-smart")],
+)
+def test_a_native_side_car(runtime: Runtime, tmp_path: Path, key: str, value: str, smart: str) -> None:
+    """What is refused under an annotation for a whole pod names it, and the one that leaves it to the program."""
+    (tmp_path / "app").write_bytes(b"\x7fELF\x02")
+    done = runtime.call("create", "--bundle", runtime.bundle(tmp_path / "app", annotations={key: value}), "c")
+    assert done.returncode == 126
+    line = next(line for line in done.stderr.decode().splitlines() if "ELF" in line)
+    assert f"the annotation {key}={value} has it run as Wasm, and with {key}={smart} its program decides" in line
+
+
+def test_no_cgroups_without_crun(runtime: Runtime) -> None:
+    """Podman's ``--cgroups=disabled`` is crun's to do; with another runtime the reason is told."""
+    done = runtime.call("--cgroup-manager=disabled", "run", "--bundle", runtime.bundle("hello"), "c")
+    assert (done.returncode, b"made by crun alone, and the native runtime is runc" in done.stderr) == (126, True)

@@ -52,6 +52,7 @@ def test_a_module(container: Runtime) -> None:
         "env: A=1",
         "env: B=2",
         "env: HOME=/",
+        "env: PWD=/work",
     ]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.runtime.containers import PROGRAM
 
 if TYPE_CHECKING:
     from tests.runtime.containers import Runtime
@@ -23,9 +26,16 @@ def test_version(runtime: Runtime, option: str) -> None:
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help(runtime: Runtime, option: str) -> None:
-    """The native runtime's options and commands, and our own options."""
+    """What this program does, its own options, and where those of the native runtime are told."""
     text = runtime.ok(option)
-    assert all(word in text for word in ("--systemd-cgroup", "update", "--handler NAME", "--native-runtime NAME"))
+    assert text.startswith("Usage: wasmoci-runtime ")
+    assert all(word in text for word in ("update", "--handler NAME", "--native-runtime NAME", "runc --help"))
+
+
+def test_help_without_a_native_runtime() -> None:
+    """It is needed most where something is missing."""
+    done = subprocess.run([*PROGRAM, "--help"], env={"PATH": "/nowhere"}, capture_output=True, check=False)
+    assert (done.returncode, b"none of which is installed" in done.stdout) == (0, True)
 
 
 def test_features(runtime: Runtime) -> None:

@@ -7,14 +7,14 @@ import contextlib
 from wasmoci import isolation as isolations
 from wasmoci import native as natives
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.dispatch import native_consent, registry
+from wasmoci.dispatch import native_consent, native_program, registry
 from wasmoci.dispatch.request import Request
 from wasmoci.dispatch.selection import Selection, Wasm, select, suggest
 from wasmoci.dispatch.settings import Settings
 from wasmoci.errors import NativeRefused, UnsupportedModule, UnsupportedWorkload
 from wasmoci.limits import NO_LIMITS, Limits
 from wasmoci.oci.classification import Classification, Kind, classify
-from wasmoci.oci.program import GuestProgram, in_hand
+from wasmoci.oci.program import in_hand
 from wasmoci.stdio import INHERIT, Stdio
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wasmoci.isolation.child_process import ChildProcess
     from wasmoci.isolation.warm_servers import OnlyForked, Servers
     from wasmoci.oci.bundle import Bundle
+    from wasmoci.oci.program import GuestProgram
     from wasmoci.result import ExecutionResult
 
 
@@ -136,7 +137,7 @@ class Dispatcher:
             self.check_native(request, classification)
             with _explained(bundle, classification):
                 return natives.run(bundle, runtime=self.settings.native_runtime, stdio=stdio, limits=request.limits)
-        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        program = native_program.read(bundle, classification)
         selection = self.select(request, classification, program, runs=True)
         if ready is not None:
             ready()
@@ -180,7 +181,7 @@ class Dispatcher:
                     )
                 yield container
             return
-        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        program = native_program.read(bundle, classification)
         selection = self.select(request, classification, program, apart=True, runs=True)
         try:
             with isolations.launch(
@@ -221,7 +222,7 @@ class Dispatcher:
         Raises:
             WasmociError: None fits, or the program can't be run on any.
         """
-        program = program or GuestProgram.read(request.bundle.spec, request.bundle.rootfs)
+        program = program or native_program.read(request.bundle, classification)
         workload = self.workload(request, program, apart=apart, runs=runs)
         named = self.named(classification, request.engine)
         order, first = (self.order(), self.first) if named is None else ((), None)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wasmoci.dispatch import native_program
 from wasmoci.dispatch.selection import Candidate, explored
 from wasmoci.errors import CompileLimitExceeded, NativeRefused, WasmociError
 from wasmoci.integration import Missing, missing, misspelt
 from wasmoci.native import check_mounts, check_seccomp, find
 from wasmoci.oci.classification import RULES, Classification, Kind
 from wasmoci.oci.entrypoint import Entrypoint
-from wasmoci.oci.program import GuestProgram
 from wasmoci.text.escape import one_line
 
 if TYPE_CHECKING:
@@ -103,6 +103,12 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
         misspelt=dict(misspelt(bundle.spec)),
         image=None if bundle.image is None else {**attrs.asdict(bundle.image), "left_out": list(bundle.image.left_out)},
     )
+    if not bundle.rootfs.is_dir():
+        return attrs.evolve(
+            explanation,
+            problem=f"its root file system {bundle.rootfs} isn't there, so what its program is can't be told",
+            hint="engines unmount it when a container ends; podman mount, or a start of the container, brings it back",
+        )
     if classification.kind is Kind.NATIVE:
         explanation = attrs.evolve(explanation, missing=missing(bundle, classification))
         try:
@@ -111,7 +117,7 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
             return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
         return _explain_native(explanation, bundle, dispatcher, made=made)
     try:
-        program = GuestProgram.read(bundle.spec, bundle.rootfs)
+        program = native_program.read(bundle, classification)
     except WasmociError as error:
         return attrs.evolve(explanation, problem=error.message, hint=error.hint or "")
     module, files = program.module, program.files
@@ -145,6 +151,20 @@ def explain_bundle(request: Request, dispatcher: Dispatcher, *, made: bool = Fal
         runs_on=selection.handler.name,
         isolation=selection.isolation.value,
         engines=selection.candidates,
+    )
+
+
+def remembered(bundle: str, decision: Mapping[str, Any], problem: str) -> Explanation:
+    """What can be said of a workload of which nothing but the decision is left.
+
+    Args:
+        bundle: The directory in which its bundle was, a host path.
+        decision: As :meth:`Classification.to_dict` has given it.
+        problem: Why there is no more to say, or why it was refused.
+    """
+    classification = Classification(**{**decision, "kind": Kind(decision["kind"])})
+    return Explanation(
+        bundle=bundle, classification=classification, rules=tuple(_rules(classification)), problem=problem
     )
 
 

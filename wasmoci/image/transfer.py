@@ -246,7 +246,7 @@ def _blobs(image: Image) -> list[Descriptor]:
 
 
 def _entry(image: Image) -> Descriptor:
-    platform = image.config.platform
+    platform = image.platform
     return Descriptor(
         image.manifest.media_type,
         image.digest,

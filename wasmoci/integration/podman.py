@@ -12,6 +12,9 @@ _USER = ".config/containers/containers.conf.d/50-wasmoci.conf"
 _SUPPORT_JSON = ("crun", "runc", "kata", "runsc", "youki", "krun", "ocijail")
 """The runtimes that any version of Podman considers able to log as JSON: a list in a drop-in replaces Podman's own."""
 
+_NO_CGROUPS = ("crun", "krun")
+"""Those that Podman calls with ``--cgroups=disabled``; crun does it, which our runtime hands the option to."""
+
 _PLATFORMS = ("wasi/wasm", "wasi/wasm32", "wasi/wasm64")
 """The platforms of Wasm images for which Podman's built-in table has another runtime, crun-wasm."""
 
@@ -20,12 +23,14 @@ def plan(request: Request) -> Plan:
     """Return the drop-in, which is overwritten as a whole."""
     path = request.place(_SYSTEM, _USER)
     # Podman names a runtime that is given as a path by its file name.
-    names = dict.fromkeys((*_SUPPORT_JSON, request.name, request.forced_name, PROGRAM, FORCED_PROGRAM))
+    own = list(dict.fromkeys((request.name, request.forced_name, PROGRAM, FORCED_PROGRAM)))
+    names = [*_SUPPORT_JSON, *own]
     lines = [HEADER.format(target="podman"), header(("engine",))]
     if request.default:
         lines.append(f"runtime = {value(request.name)}")
     lines += [
         f"runtime_supports_json = {value(names)}",
+        f"runtime_supports_nocgroup = {value([*_NO_CGROUPS, *own])}",
         "",
         header(("engine", "runtimes")),
         f"{request.name} = {value([str(request.runtime)])}",

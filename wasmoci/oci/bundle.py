@@ -65,6 +65,24 @@ class Bundle:
         return cls._load(path, lambda directory: Spec.load(directory / config))
 
     @classmethod
+    def described(cls, config: bytes, *, source: str, directory: Path) -> Bundle:
+        """A bundle of which nothing but the ``config.json`` need be there, to be looked at and not to be run.
+
+        Args:
+            config: What is in the ``config.json``.
+            source: What to call it in errors.
+            directory: Where it belongs, a host path; its root file system may be missing there.
+
+        Raises:
+            InvalidBundle: It names no root file system.
+            InvalidSpec: It is malformed.
+        """
+        spec = Spec.from_bytes(config, source=source)
+        if spec.root is None:
+            raise InvalidBundle(f"{source}: $.root: is missing; a root file system is needed")
+        return cls(directory, spec, directory / spec.root.path)
+
+    @classmethod
     def load_shared(cls, path: str | os.PathLike[str]) -> Bundle:
         """Read a bundle like :meth:`load`, for callers that run it and don't modify its spec.
 

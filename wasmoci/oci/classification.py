@@ -13,6 +13,7 @@ from wasmoci.errors import InvalidSpec
 from wasmoci.oci.annotations import HANDLER, NAME_KEYS, SANDBOX_KEYS, VARIANT
 from wasmoci.oci.entrypoint import first_bytes
 from wasmoci.oci.init_program import stepped_over
+from wasmoci.oci.pause_program import is_podmans_pause
 from wasmoci.text.log import warn
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _SUFFIXES = (".wasm", ".wat")
 _WASM = b"\0asm"
 _NATIVE = {b"\x7fELF": "an ELF program", b"#!": "a script"}
+_HANDLERS_OF_CRUN = ("krun", "dotnet")
+"""Those of crun's that are no engines for WebAssembly, so that whoever asks for one means what is said."""
 
 
 class Kind(enum.Enum):
@@ -151,6 +154,8 @@ def _sandbox(question: Question) -> Classification | None:
     for key in SANDBOX_KEYS:
         if question.spec.annotations.get(key) == "sandbox":
             return _by(1, Kind.NATIVE, key, "sandbox", "says that it is a pod's sandbox")
+    if question.forced is not None and is_podmans_pause(question.spec, question.rootfs):
+        return Classification(kind=Kind.NATIVE, rule=1, reason="its program is the pause program of Podman's pods")
     return None
 
 
@@ -196,9 +201,15 @@ def _handler_engine(question: Question) -> Classification | None:
 
 
 def _handler_other(question: Question) -> Classification | None:
-    if question.handler is None:
+    name = question.handler
+    if name is None:
         return None
-    return _by(6, Kind.NATIVE, HANDLER, question.handler, "names none of our engines and is left to the native runtime")
+    decision = _by(6, Kind.NATIVE, HANDLER, name, "names none of our engines and is left to the native runtime")
+    if name in _HANDLERS_OF_CRUN:
+        return decision
+    known = ", ".join(["wasm", "wasm-smart", *sorted(question.handlers())])
+    warning = f"the annotation {HANDLER} is {name!r}; one of {known} was expected; the container is left to the native runtime"
+    return attrs.evolve(decision, warning=warning)
 
 
 def _own_variant(question: Question) -> Classification | None:
@@ -242,8 +253,18 @@ def _detected(question: Question) -> Classification | None:
     return None if kind is None else Classification(kind=kind, rule=11, reason=f"no annotation decides, and {reason}")
 
 
-def _otherwise(_question: Question) -> Classification:
-    return Classification(kind=Kind.NATIVE, rule=12, reason="no annotation makes it Wasm")
+def _otherwise(question: Question) -> Classification:
+    decision = Classification(kind=Kind.NATIVE, rule=12, reason="no annotation makes it Wasm")
+    annotations = question.spec.annotations
+    for_one = next((key for key in sorted(annotations) if key.startswith(f"{VARIANT}.")), None)
+    if for_one is None or any(annotations.get(key) for key in NAME_KEYS):
+        return decision
+    name = for_one if for_one.isprintable() else repr(for_one)
+    warning = (
+        f"the annotation {name} can't apply, as the spec has no container's name ({' or '.join(NAME_KEYS)}), which Podman"
+        f" doesn't set; {VARIANT}=compat-smart does without one; the container runs natively"
+    )
+    return attrs.evolve(decision, warning=warning)
 
 
 @attrs.frozen
@@ -262,7 +283,11 @@ class Rule:
 
 
 RULES = (
-    Rule(1, f"{SANDBOX_KEYS[0]} or {SANDBOX_KEYS[1]} is sandbox", _sandbox),
+    Rule(
+        1,
+        f"{SANDBOX_KEYS[0]} or {SANDBOX_KEYS[1]} is sandbox, or a forced handler meets Podman's pause program",
+        _sandbox,
+    ),
     Rule(2, "the spec has no process, or no arguments", _nothing_to_run),
     Rule(0, "a handler is forced from outside", _forced),
     Rule(3, f"{HANDLER} is wasm", _handler_wasm),
@@ -301,6 +326,11 @@ def _by_program(question: Question) -> tuple[Kind, str]:
     wasm = any(name.lower().endswith(_SUFFIXES) for name in (question.args[0], question.program))
     suffix = f"{question.program!r} {'ends' if wasm else 'does not end'} in .wasm or .wat"
     return Kind.WASM if wasm else Kind.NATIVE, f"{suffix} ({why})" if why else suffix
+
+
+def is_native(spec: Spec, rootfs: Path) -> bool:
+    """Whether a spec's program is there, and certainly no WebAssembly but a native program."""
+    return _by_content(Question(spec=spec, rootfs=rootfs))[0] is Kind.NATIVE
 
 
 def _by_content(question: Question) -> tuple[Kind | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import attrs
 
 from wasmoci.errors import NativeRuntimeError
 from wasmoci.native.runtimes import installed
-from wasmoci.runtime import state_directories
+from wasmoci.runtime import decisions, state_directories
 from wasmoci.runtime.record import Record
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ _ROOTS = (
 )
 """The state directories of container engines, in addition to the defaults of native runtimes."""
 
+_BUNDLES = (
+    "/var/lib/containers/storage/*-containers/*/userdata/config.json",
+    "~/.local/share/containers/storage/*-containers/*/userdata/config.json",
+    "/run/containerd/io.containerd.runtime.v2.task/*/*/config.json",
+)
+"""Where engines keep the bundles of their containers. Podman does so until a container is removed."""
+
 _SHORTEST = 4  # characters of an engine's id that may stand for all of it
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _PATIENCE = 10  # seconds for a native runtime to list its containers
@@ -39,9 +47,10 @@ class Container:
     Args:
         identifier: Its whole id.
         bundle: Its bundle, a host path.
-        status: ``created``, ``running``, ``paused`` or ``stopped``; ``creating`` where the command that made it was killed.
-        runtime: The native runtime that has it.
-        record: What was decided when it was created; empty for a native container.
+        status: ``created``, ``running``, ``paused`` or ``stopped``; ``creating`` where the command that made it was killed. Of one
+            that no native runtime has: ``deleted``, ``refused``, ``handed on`` to the native runtime, or ``not there``.
+        runtime: The native runtime that has it, or had it; empty where that isn't known.
+        record: What was decided when it was created; empty where nothing is kept of that, as of most native containers.
     """
 
     identifier: str
@@ -52,11 +61,15 @@ class Container:
 
     def __str__(self) -> str:
         """A sentence about it."""
+        by = f", by {self.runtime}" if self.runtime else ""
         if not self.record:
-            return f"container {self.identifier}: {self.status}, native, by {self.runtime}"
+            kind = "native" if self.runtime else "nothing is kept of what was decided"
+            return f"container {self.identifier}: {self.status}, {kind}{by}"
         decision = self.record["classification"]
+        engine = f" on {self.record['engine']}" if self.record["engine"] else ""
+        kind = "native" if decision["kind"] == "native" else f"Wasm{engine}"
         why = f"{decision['reason']} (rule {decision['rule']})"
-        return f"container {self.identifier}: {self.status}, Wasm on {self.record['engine']}, by {self.runtime}: {why}"
+        return f"container {self.identifier}: {self.status}, {kind}{by}: {why}"
 
 
 def find(identifier: str, root: str | None = None) -> Container | None:
@@ -71,16 +84,21 @@ def find(identifier: str, root: str | None = None) -> Container | None:
     """
     if not state_directories.is_identifier(identifier):
         return None
-    containers = {container.identifier: container for container in _all(root)}
-    if identifier in containers:
-        return containers[identifier]
+    there = {container.identifier: container for container in _all(root)}
+    gone = {container.identifier: container for container in (*_gone(), *_left())}
+    if identifier in there or identifier in gone:
+        return there.get(identifier) or gone[identifier]
     if len(identifier) < _SHORTEST or not set(identifier) <= _HEXADECIMAL:
         return None  # a name, which might be an image's
-    found = {name: container for name, container in containers.items() if name.startswith(identifier)}
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
-        raise NativeRuntimeError(f"{identifier!r} is the beginning of {len(found)} containers' ids: {names}")
-    return next(iter(found.values()), None)
+    # As long as there is one, the beginning is its, whatever was called alike before.
+    for containers in (there, gone):
+        found = {name: container for name, container in containers.items() if name.startswith(identifier)}
+        if len(found) > 1:
+            names = ", ".join(sorted(found))
+            raise NativeRuntimeError(f"{identifier!r} is the beginning of {len(found)} containers' ids: {names}")
+        if found:
+            return next(iter(found.values()))
+    return None
 
 
 def _all(root: str | None) -> Iterator[Container]:
@@ -99,6 +117,36 @@ def _all(root: str | None) -> Iterator[Container]:
                     status=str(entry.get("status", "unknown")),
                     runtime=runtime.name,
                     record=record.read() if record is not None else {},
+                )
+
+
+def _gone() -> Iterator[Container]:
+    """Those of which there is nothing any more but what was decided."""
+    for identifier, document in decisions.kept():
+        yield Container(
+            identifier=identifier,
+            bundle=Path(document["bundle"]),
+            status=document["status"],
+            runtime=document["runtime"],
+            record=document,
+        )
+
+
+def _left() -> Iterator[Container]:
+    """Those that an engine keeps when no native runtime has them any more, or yet."""
+    known = dict(decisions.kept())
+    for pattern in _BUNDLES:
+        place = Path(os.path.expanduser(pattern))  # noqa: PTH111  a pattern
+        with contextlib.suppress(OSError):
+            for config in Path("/").glob(str(place).lstrip("/")):
+                identifier = config.parent.name if config.parent.name != "userdata" else config.parent.parent.name
+                document = known.get(identifier, {})
+                yield Container(
+                    identifier=identifier,
+                    bundle=config.parent,
+                    status=document.get("status", "not there"),
+                    runtime=document.get("runtime", ""),
+                    record=document,
                 )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
+from wasmoci.dispatch import native_program
 from wasmoci.dispatch.dispatcher import Dispatcher
 from wasmoci.dispatch.request import Request
-from wasmoci.errors import NativeRuntimeError
+from wasmoci.errors import InvalidModule, NativeRuntimeError, WasmociError
 from wasmoci.oci.bundle import Bundle
 from wasmoci.oci.classification import Classification, Kind
 from wasmoci.oci.spec import CONFIG
 from wasmoci.runtime import (
     compile_group,
+    decisions,
     home,
     interpreter,
+    least_limits,
     leftovers,
+    making,
     mapped_root,
     module_choice,
     namespace_root,
@@ -25,8 +30,9 @@ from wasmoci.runtime import (
     spec_substitution,
     staging,
     started_processes,
+    state_directories,
 )
-from wasmoci.runtime.error_report import report
+from wasmoci.runtime.error_report import report, warn
 from wasmoci.runtime.guest_plan import Description
 from wasmoci.runtime.native_calls import Native
 from wasmoci.runtime.pid_file import PidFile
@@ -56,18 +62,60 @@ def main(invocation: Invocation) -> int:
     Raises:
         WasmociError: It is Wasm, and can't be run.
     """
+    log.listen(lambda text: warn(text, invocation))
     options = invocation.parsed()
     config = options.value("config", "f") or CONFIG
     bundle = Bundle.load(options.value("bundle", "b") or os.curdir, config=config)
     dispatcher = Dispatcher(forced=invocation.forced)
     classification = dispatcher.classify(Request(bundle))
     if classification.kind is Kind.NATIVE:
+        _keep(invocation, bundle, classification, "handed on")
         native_exec.replace(invocation)
-    found = module_choice.of_bundle(bundle)
+    try:
+        creation = _prepare(invocation, bundle, config, dispatcher, classification)
+    except WasmociError as error:
+        _keep(invocation, bundle, classification, "refused", error.message)
+        raise
+    record = Record.of(invocation)
+    return creation.run(record) if invocation.command == "run" else creation.create(record)
+
+
+def _keep(invocation: Invocation, bundle: Bundle, decision: Classification, status: str, error: str = "") -> None:
+    """Keep what was decided about a container that has no record."""
+    identifier = invocation.container()
+    if identifier is None or not state_directories.is_identifier(identifier):
+        return
+    runtime = ""
+    with contextlib.suppress(WasmociError):
+        runtime = Native(invocation).name
+    what = {
+        "bundle": str(bundle.path),
+        "classification": decision.to_dict(),
+        "process": bundle.spec.raw.get("process"),
+    }
+    decisions.keep(identifier, what, status=status, error=error, runtime=runtime)
+
+
+def _prepare(
+    invocation: Invocation, bundle: Bundle, config: str, dispatcher: Dispatcher, classification: Classification
+) -> _Creation:
+    """Choose the engine for a Wasm container, and have its module compiled.
+
+    Raises:
+        WasmociError: It can't be run.
+    """
+    try:
+        found = module_choice.of_bundle(bundle)
+    except InvalidModule as error:
+        native_program.explain(error, bundle, classification)
+        raise
     linux = bundle.spec.raw.get("linux") or {}
-    with compile_group.CompileGroup(linux.get("cgroupsPath"), linux.get("resources") or {}) as group:
+    resources = linux.get("resources") or {}
+    least_limits.check(resources, classification.engine or dispatcher.settings.engine)
+    with compile_group.CompileGroup(linux.get("cgroupsPath"), resources) as group:
         selection = module_choice.choose(dispatcher, found, named=classification.engine, group=group, compiles=True)
-    creation = _Creation(
+    least_limits.check(resources, selection.handler.name)
+    return _Creation(
         invocation=invocation,
         bundle=bundle,
         config=config,
@@ -79,8 +127,6 @@ def main(invocation: Invocation) -> int:
         native=Native(invocation),
         mark=started_processes.mark(),
     )
-    record = Record.of(invocation)
-    return creation.run(record) if invocation.command == "run" else creation.create(record)
 
 
 def _variables(bundle: Bundle, program: Program) -> tuple[str, ...]:
@@ -107,7 +153,7 @@ class _Creation:
     mark: str
 
     def create(self, record: Record) -> int:
-        with record.locked(make=True):
+        with making.settled(record, self.native, make=True):
             self._begin(record)
             child, first = self._start(record)
             status = self.native.wait(child)
@@ -121,33 +167,40 @@ class _Creation:
         return status
 
     def run(self, record: Record) -> int:
-        with record.locked(make=True):
+        with making.settled(record, self.native, make=True):
             self._begin(record)
             child, first = self._start(record)
-        # Other commands on the container are not to wait until it has ended.
+        # Other commands on the container are not to wait until it has ended; the record, which is held, tells that it is made.
         self._cover(first.await_beside(child))
         status = self.native.wait(child)
         with record.locked() as there:
-            if there and (self._is_gone(record, status) or not self.native.knows(record.identifier)):
-                leftovers.discard(record)
-            elif there:
-                record.write(self._document("created"))
+            # Another command may have made another container of that name as soon as this one was gone.
+            if there and record.read().get("mark") == self.mark:
+                self._settle(record, status)
         return status
 
-    def _is_gone(self, record: Record, status: int) -> bool:
-        """Return whether the native runtime has certainly removed a container after running it."""
+    def _settle(self, record: Record, status: int) -> None:
+        """Have the record tell what ``run`` has left of the container."""
+        found = {} if self._is_gone(status) else self.native.state(record.identifier)
+        if not found:
+            leftovers.discard(record)
+        elif status != 0 and found.get("bundle") != str(self.bundle.path):
+            record.remove()  # It is another container that has the name, and has had it before.
+        else:
+            record.write(self._document("created"))
+
+    def _is_gone(self, status: int) -> bool:
+        """Whether the native runtime has certainly removed a container that it has run, without its being asked."""
         if status != 0 or not self.native.name.startswith(_REMOVING):
             return False
-        removes = self.invocation.parsed().values.keys() <= _HARMLESS
-        # Another command may have made another container of that name as soon as this one was gone.
-        return removes and record.read().get("maker") == os.getpid()
+        return self.invocation.parsed().values.keys() <= _HARMLESS
 
     def _begin(self, record: Record) -> None:
         if record.read():
-            if self.native.knows(record.identifier):
+            if record.is_held or self.native.knows(record.identifier):
                 raise NativeRuntimeError(f"container with id exists: {record.identifier}")
             leftovers.end(record, self.native)
-        record.write(self._document("creating"))
+        record.write(self._document("creating"), held=True)
 
     def _start(self, record: Record) -> tuple[int, PidFile]:
         first = PidFile.of(self.invocation, record)
@@ -196,6 +249,7 @@ class _Creation:
             rootfs=staging.ROOTFS,
             cwd=process.cwd if process else "/",
             env=self.env,
+            engine_env=least_limits.SPARING if least_limits.are_few(self._resources) else (),
             compiled=None if compiled is None else (compiled.module, staging.COMPILED),
         )
         python = interpreter.for_handler(self.handler)
@@ -208,6 +262,10 @@ class _Creation:
             keep_annotations=not self.native.has_engines,
         )
         return staging.derive(self.bundle.spec.raw, stage)
+
+    @property
+    def _resources(self) -> dict[str, Any]:
+        return (self.bundle.spec.raw.get("linux") or {}).get("resources") or {}
 
     def _document(self, status: str) -> dict[str, Any]:
         return {

@@ -51,6 +51,17 @@ def _podmans_words(error: WasmociError, invocation: Invocation) -> str:
     return _NOT_ALLOWED if invocation.command == "exec" and error.exit_status == _CAN_NOT_RUN else ""
 
 
+def warn(text: str, invocation: Invocation) -> None:
+    """Tell of something that doesn't prevent a container, in the same ways.
+
+    Args:
+        text: What to tell.
+        invocation: The call, with its log and the log's format.
+    """
+    log(text, "warning", invocation)
+    _tell(f"warning: {text}")
+
+
 def log(text: str, level: str, invocation: Invocation) -> None:
     """Add a line to the log file that the caller named, if any.
 

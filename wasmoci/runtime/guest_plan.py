@@ -31,6 +31,7 @@ class Description:
         rootfs: The directory that is its root, a path in the container.
         cwd: Its working directory, a guest path.
         env: Its own variables, as ``NAME=value``.
+        engine_env: Variables for the engine's process itself, as ``NAME=value``.
         compiled: Its module's digest, and the file that an engine has made of it, a path in the container; None where there is none.
     """
 
@@ -38,6 +39,7 @@ class Description:
     rootfs: str
     cwd: str
     env: tuple[str, ...] = ()
+    engine_env: tuple[str, ...] = ()
     compiled: tuple[str, str] | None = None
 
     def variables(self, path: Sequence[str]) -> list[str]:
@@ -48,6 +50,7 @@ class Description:
         """
         return [
             "PATH=/usr/local/bin:/usr/bin:/bin",
+            *self.engine_env,
             f"{_CACHE}=off",  # nothing of the host's is there, nor is anything to be written
             f"{_PATH}={':'.join(path)}",
             f"{_HANDLER}={self.handler}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from wasmoci._startup.typing import TYPE_CHECKING
-from wasmoci.runtime import cgroups, started_processes
+from wasmoci.runtime import cgroups, decisions, started_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +38,11 @@ def discard(record: Record) -> None:
     Args:
         record: The container's, locked; the native runtime has it no more.
     """
-    _sweep(record, record.read())
+    document = record.read()
+    _sweep(record, document)
     record.remove()
+    if document:
+        decisions.keep(record.identifier, document)
 
 
 def _kill_makers(document: dict[str, Any]) -> None:

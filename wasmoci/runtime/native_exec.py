@@ -89,6 +89,12 @@ def _for(program: str, options: list[str]) -> list[str]:
         manager = value if mark else next(remaining, "")
         if manager == "systemd":
             translated.append("--systemd-cgroup")
+        elif manager == "disabled":
+            from wasmoci.errors import UnsupportedWorkload
+
+            raise UnsupportedWorkload(
+                f"containers without cgroups are made by crun alone, and the native runtime is {os.path.basename(program)}"
+            )
         elif manager != "cgroupfs":  # the default of the others
             translated.append(f"--cgroup-manager={manager}")
     return translated

@@ -84,16 +84,9 @@ class Record:
         Raises:
             UnsafePlace: Another user could have written it.
         """
-        try:
-            directory, _ = private_paths.open_directory(self.directory, make=False)
-        except (FileNotFoundError, NotADirectoryError):
+        descriptor = self._open()
+        if descriptor is None:
             return {}
-        try:
-            descriptor = private_paths.open_file(_FILE, directory, shown=str(self.directory / _FILE))
-        except FileNotFoundError:
-            return {}
-        finally:
-            os.close(directory)
         with os.fdopen(descriptor, "rb") as stream:
             content = stream.read(_MOST + 1)
         try:
@@ -103,12 +96,25 @@ class Record:
         found: dict[str, Any] = document if is_valid(document) else {}
         return found
 
-    def write(self, document: dict[str, Any], name: str = _FILE) -> Path:
+    def _open(self) -> int | None:
+        try:
+            directory, _ = private_paths.open_directory(self.directory, make=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return private_paths.open_file(_FILE, directory, shown=str(self.directory / _FILE))
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(directory)
+
+    def write(self, document: dict[str, Any], name: str = _FILE, *, held: bool = False) -> Path:
         """Write a document, atomically. It has a guest's environment in it, which is nobody's but the user's.
 
         Args:
             document: What to write.
             name: The file's name in the directory.
+            held: Whether this process is to hold the file until it ends or executes another program, see :attr:`is_held`.
 
         Returns:
             The file.
@@ -124,10 +130,30 @@ class Record:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(partial, flags, 0o600, dir_fd=directory), "wb") as stream:
                 stream.write(json.dumps(document).encode())
+                if held:
+                    fcntl.flock(os.dup(stream.fileno()), fcntl.LOCK_EX)  # the descriptor stays open with the process
             os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
         finally:
             os.close(directory)
         return self.directory / name
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the command that wrote the document held it, and is still at the making of the container.
+
+        Raises:
+            UnsafePlace: Another user could have written it.
+        """
+        descriptor = self._open()
+        if descriptor is None:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     @contextlib.contextmanager
     def locked(self, *, make: bool = False) -> Iterator[bool]:

@@ -69,11 +69,16 @@ class Image:
         return self.descriptor.digest
 
     @property
+    def platform(self) -> Platform:
+        """What it is for: its config's word, unless the index's entry for it says that it is for a Wasm runtime."""
+        entry = self.descriptor.platform
+        return entry if entry is not None and _is_wasm(entry) else self.config.platform
+
+    @property
     def is_wasm(self) -> bool:
         """Whether its platform or its media types say that it needs a Wasm runtime."""
-        platform = self.config.platform
         return (
-            platform.architecture in ("wasm", "wasm32")
+            _is_wasm(self.platform)
             or self.manifest.config.media_type in media.WASM_CONFIGS
             or any(layer.media_type in media.WASM_LAYERS for layer in self.manifest.layers)
         )
@@ -115,6 +120,10 @@ class Image:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_wasm(platform: Platform) -> bool:
+    return platform.architecture in ("wasm", "wasm32")
 
 
 def load_image(blobs: Blobs, roots: Sequence[Descriptor], *, platform: Platform | None = None) -> Image:

@@ -6,6 +6,8 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
+import attrs
+
 from wasmoci.errors import ImageNotFound, InvalidImage
 from wasmoci.image.content import media
 from wasmoci.image.content.blobs import Blobs, read_document
@@ -103,7 +105,12 @@ def _manifests(blobs: Blobs, roots: Sequence[Descriptor], depth: int, counter: I
         media_type, document = _kind(blobs, descriptor)
         if media_type in media.INDEXES:
             document = document or read_document(blobs, descriptor)
-            yield from _manifests(blobs, read_index(document).manifests, depth + 1, counter)
+            # An index within an index is for what the outer one says, where it says nothing itself.
+            inner = (
+                attrs.evolve(entry, platform=entry.platform or descriptor.platform)
+                for entry in read_index(document).manifests
+            )
+            yield from _manifests(blobs, tuple(inner), depth + 1, counter)
         elif media_type in media.MANIFESTS:
             yield descriptor
         elif len(roots) == 1:
