@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
+from wasmoci._startup import attrs
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import InvalidInput
 from wasmoci.handlers import _interpreter
@@ -54,8 +55,9 @@ def _set(config: Owned, workload: Workload, run: Run) -> None:
         library.wasi_config_inherit_stderr(config.pointer)
     elif component:
         _lend(streams.stderr, run, library.wasi_config_set_stderr_custom, config)
-    # A core module that can open anything has another host.
-    with preopens(workload.files, by_name=component, opens=component) as directories:
+    # A core module that can open anything, or ask for names, has another host. In the jail "." can't be given to any.
+    files = workload.files if component else attrs.evolve(workload.files, cwd="/", mounts=())
+    with preopens(files, by_name=component, opens=component) as directories:
         _preopen(config, directories)
 
 

@@ -20,8 +20,12 @@ _RUNS = (("args", "x"), ("exit", "3"), ("trap", "unreachable"), ("streams",))
 class Jail(Conformance):
     """A handler that isn't ``sandboxed`` runs its guests in the jail; any other does on request."""
 
-    @pytest.mark.parametrize("guest", _RUNS, ids=lambda guest: guest[0])
-    def test_guest_runs_in_a_jailed_worker(self, run: Runner, guest: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        ("guest", "cwd"),
+        [*((guest, "/") for guest in _RUNS), (_RUNS[1], "/work")],
+        ids=["args", "exit", "trap", "streams", "working directory"],
+    )
+    def test_guest_runs_in_a_jailed_worker(self, run: Runner, guest: tuple[str, ...], cwd: str) -> None:
         """A guest runs in the jail as elsewhere; an engine that starts processes or keeps threads is refused beforehand."""
         if support().problem:
             pytest.skip(f"there is no jail: {support().problem}")
@@ -30,10 +34,10 @@ class Jail(Conformance):
             with pytest.raises(UnsupportedWorkload, match="in the jail"):
                 isolation.choose(run.handler, module, Stdio.null(), Limits(), Isolation.JAIL)
             return
-        expected = run(*guest)
+        expected = run(*guest, cwd=cwd)
         for _ in range(2):  # in a new process, and in a forked one
             try:
-                result = run.in_worker(run.bundle(*guest), Limits(), isolated=Isolation.JAIL)
+                result = run.in_worker(run.bundle(*guest, cwd=cwd), Limits(), isolated=Isolation.JAIL)
             except JailUnavailable as error:
                 if Capability.SANDBOXED not in run.handler.capabilities:
                     raise
