@@ -308,3 +308,99 @@ def test_distributions_in_an_archive(site: Site, tmp_path: Path) -> None:
     )
     assert OURS | {"alpha"} <= set(names)
     assert engine == "alpha"
+
+
+_INTERRUPTED = """
+    import json, os, signal, sys
+    from wasmoci.dispatch import registry
+
+    class Left(BaseException): pass
+    def leave(number, frame): raise KINDS[kind]("by the handler")
+    KINDS = {"SystemExit": SystemExit, "TimeoutError": TimeoutError, "Left": Left}
+    name, kind = sys.argv[1:]
+    registry.default().names()
+    signal.signal(signal.SIGUSR1, leave)
+
+    def attack(last):
+        "Interrupt the import at so many imports; gives whether there were that many."
+        count, armed = 0, True
+        def audit(event, _):
+            nonlocal count
+            if event == "import" and armed:
+                count += 1
+                if count == last + 1:
+                    os.kill(os.getpid(), signal.SIGUSR1)
+        sys.addaudithook(audit)
+        try:
+            registry.default().load(name)
+            assert count <= last, (count, last)
+        except KINDS[kind] as error:
+            assert str(error) == "by the handler", error
+        armed = False
+        assert registry.default().load(name).name == name
+        assert registry.default().status(name).available
+        return count > last
+
+    number, more = 0, True
+    while more:
+        process = os.fork()
+        if not process:
+            status = 2
+            try:
+                status = 0 if attack(number) else 1
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert status in (0, 1), (number, status)
+        number, more = number + 1, status == 0
+    print(json.dumps(number))
+"""
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "TimeoutError", "Left"])
+def test_signal_while_an_engine_is_imported(site: Site, kind: str) -> None:
+    """What a signal's handler raises passes through, wherever the import is, and the engine is as good as ever."""
+    needed = "\n".join(f"import {name}" for name in ("bdb", "cmd", "colorsys", "sched"))
+    site.add("alpha", "alpha", f"try:\n    import calendar\nexcept Exception: raise\n{needed}\n{GOOD}")
+    script = f"import sys\nsys.argv[1:] = ['alpha', {kind!r}]\n" + textwrap.dedent(_INTERRUPTED)
+    assert site.run(script) > len(needed.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "leave",
+        "functools.partial(leave)",
+        "Object()",
+        "Object().method",
+        "functools.wraps(leave)(lambda *a: leave(*a))",
+    ],
+)
+def test_kinds_of_handlers(site: Site, handler: str) -> None:
+    """A signal's handler is known whatever kind of callable it is; one that the plug-in itself raises stays a fault of it."""
+    code = f"import os, signal\nif signal.getsignal(10) is not signal.SIG_DFL: os.kill(os.getpid(), 10)\n{GOOD}"
+    site.add("alpha", "alpha", code)
+    site.add(
+        "wraps", "wraps", f"try:\n    import alpha\nexcept BaseException as e: raise ImportError('lost') from e\n{GOOD}"
+    )
+    site.add("leaves", "leaves", "raise SystemExit(5)")
+    found = site.run(f"""
+        import functools, json, signal
+        from wasmoci import EngineUnavailable
+        from wasmoci.dispatch import registry
+        def leave(*_): raise SystemExit(3)
+        class Object:
+            def __call__(self, *_): leave()
+            def method(self, *_): leave()
+        signal.signal(10, {handler})
+        found = []
+        for name in ("alpha", "wraps", "leaves"):
+            try:
+                registry.default().load(name)
+            except (SystemExit, EngineUnavailable) as error:
+                found.append(str(error))
+        signal.signal(10, signal.SIG_DFL)
+        print(json.dumps([found, [registry.default().load(name).name for name in ("alpha", "wraps")]]))
+    """)
+    broken = "the handler of 'leaves' is broken: SystemExit: 5\nit comes from leaves 1.2, at leaves:Handler"
+    assert found == [["3", "3", broken], ["alpha", "wraps"]]

@@ -112,37 +112,43 @@ class Registry:
             UnknownEngine: No handler has the name.
             DuplicateEngine: Two distributions register it.
             EngineUnavailable: It can't be loaded; the message says why.
+            BaseException: What a signal's handler has raised meanwhile. The engine can be asked for again.
         """
         with self._lock:
             known = self._loaded.get(name)
             if known is None:
-                reference = self.reference(name)
-                try:
-                    known = self._load(name, reference)
-                except EngineError as error:
-                    known = error
-                self._loaded[name] = known
+                known = self._load(name, self.reference(name))
         if isinstance(known, EngineError):
             raise known.with_traceback(None)  # else it would hold the frames of everybody who asked
         return known
 
-    def _load(self, name: str, reference: str) -> EngineHandler:
+    def _load(self, name: str, reference: str) -> EngineHandler | EngineError:
+        kept = True
+        found: EngineHandler | EngineError
         try:
             handler: Any = _resolve(reference)()
             problem = _problem(handler, name, reference)
-        except (KeyboardInterrupt, EngineUnavailable):
-            raise  # a handler knows best what is missing, and what to do about it
-        except ImportError as error:
-            reason = str(error.__cause__ or error) or type(error).__name__
-            hint = self._hint(name, reference)
-            raise EngineUnavailable(f"the engine {name!r} can't be loaded: {reason}", hint=hint) from error
+            found = self._broken(name, reference, problem) if problem else handler
         except BaseException as error:  # noqa: BLE001  SystemExit and the panics of Rust are no Exception
-            problem = f"{type(error).__name__}: {error}"
-        if problem:
-            hint = self._hint(name, reference)
-            raise EngineUnavailable(f"the handler of {name!r} is broken: {problem}", hint=hint)
-        loaded: EngineHandler = handler
-        return loaded
+            _pass_on_of_handler(error)
+            found = self._failed(name, reference, error)
+            # Without a cause, which would hold the frames. What is no Exception may be somebody else's doing, and not come again.
+            kept = isinstance(error, Exception)
+        if kept:
+            self._loaded[name] = found
+        return found
+
+    def _failed(self, name: str, reference: str, error: BaseException) -> EngineError:
+        """What it means that a handler can't be made."""
+        if isinstance(error, EngineUnavailable):
+            return error  # a handler knows best what is missing, and what to do about it
+        if isinstance(error, ImportError):
+            reason = str(error.__cause__ or error) or type(error).__name__
+            return EngineUnavailable(f"the engine {name!r} can't be loaded: {reason}", hint=self._hint(name, reference))
+        return self._broken(name, reference, f"{type(error).__name__}: {error}")
+
+    def _broken(self, name: str, reference: str, problem: str) -> EngineUnavailable:
+        return EngineUnavailable(f"the handler of {name!r} is broken: {problem}", hint=self._hint(name, reference))
 
     def _hint(self, name: str, reference: str) -> str:
         distribution = self._known[name][0].distribution
@@ -194,6 +200,17 @@ def _problem(handler: Any, name: str, reference: str) -> str:
     ):
         return f"{reference} has other capabilities than a set of wasmoci.Capability"
     return ""
+
+
+def _pass_on_of_handler(error: BaseException) -> None:
+    """Raise what a signal's handler has raised, where that is what an engine was interrupted by."""
+    from wasmoci.dispatch.signal_handlers import raised_by_handler  # noqa: PLC0415  most engines load
+
+    found = raised_by_handler(error)
+    if found is error:
+        raise error
+    if found is not None:
+        raise found
 
 
 def _resolve(reference: str) -> Any:
