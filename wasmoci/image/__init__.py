@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from wasmoci.image.running.image_bundle import pull as pull
     from wasmoci.image.running.runtime_spec import Volume as Volume
     from wasmoci.image.running.runtime_spec import Wishes as Wishes
+    from wasmoci.image.storage.garbage import Pruned as Pruned
     from wasmoci.image.storage.image_detection import looks_like_image as looks_like_image
-    from wasmoci.image.storage.store import Pruned as Pruned
     from wasmoci.image.storage.store import Store as Store
     from wasmoci.image.storage.store import Stored as Stored
     from wasmoci.image.streams.unpack_limits import UnpackLimits as UnpackLimits
@@ -59,7 +59,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "content.reference": ("Name", "Reference", "parse_name", "parse_reference", "parse_target"),
         "registries.options": ("RegistryOptions",),
         "running.runtime_spec": ("Volume", "Wishes"),
-        "storage.store": ("Pruned", "Store", "Stored"),
+        "storage.garbage": ("Pruned",),
+        "storage.store": ("Store", "Stored"),
         "transfer": ("import_image", "push"),
         "registries.transfer_limits": ("TransferLimits",),
         "streams.unpack_limits": ("UnpackLimits",),

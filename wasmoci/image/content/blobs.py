@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from wasmoci.errors import InvalidImage
+from wasmoci.errors import ImageError, InvalidImage
 from wasmoci.image.content.model import MAX_JSON, Descriptor, Document
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def read_blob(blobs: Blobs, descriptor: Descriptor) -> bytes:
 
     Raises:
         InvalidImage: It is missing, damaged or larger than such documents are.
+        ImageError: The host doesn't let it be read.
     """
     if descriptor.size > MAX_JSON:
         raise InvalidImage(
@@ -43,7 +44,10 @@ def read_blob(blobs: Blobs, descriptor: Descriptor) -> bytes:
             source=f"{blobs.name}: {descriptor.digest}",
         )
     with blobs.open(descriptor) as reader:
-        return reader.read()
+        try:
+            return reader.read()
+        except OSError as error:
+            raise ImageError(f"{blobs.name}: {descriptor.digest}: can't be read: {error.strerror}") from error
 
 
 def read_document(blobs: Blobs, descriptor: Descriptor) -> Document:

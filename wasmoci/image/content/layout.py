@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from typing import TYPE_CHECKING
 
-from wasmoci.errors import ImageNotFound, InvalidImage
+from wasmoci.errors import ImageError, ImageNotFound, InvalidImage
 from wasmoci.host.regular_file import open_regular, read_regular
 from wasmoci.image.content import media
 from wasmoci.image.content.model import MAX_JSON, REF_NAME, Descriptor, Document, Index, read_index
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTAINERD_NAME = "io.containerd.image.name"
+
+_OTHER_FILES = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
+"""What is answered where something else is in the place of a regular file."""
 
 
 class Layout:
@@ -33,6 +37,7 @@ class Layout:
 
         Raises:
             InvalidImage: It is missing, or not a regular file.
+            ImageError: The host doesn't allow it to be read, which says nothing about its content.
         """
         source = f"{self.name}: blob {descriptor.digest}"
         try:
@@ -40,7 +45,7 @@ class Layout:
         except FileNotFoundError:
             raise InvalidImage("is missing", source=source, hint="The image was copied or pulled in part.") from None
         except OSError as error:
-            raise InvalidImage(f"can't be read: {error.strerror}", source=source) from None
+            raise unreadable(source, error) from None
         return VerifiedReader(io.FileIO(fd), descriptor.digest, descriptor.size, source=source)
 
     def index(self) -> Index:
@@ -49,6 +54,7 @@ class Layout:
         Raises:
             ImageNotFound: There is no layout here.
             InvalidImage: It is damaged, or of another version.
+            ImageError: The host doesn't let it be read.
         """
         check_version(self._read("oci-layout"), f"{self.name}/oci-layout")
         return read_index(Document.parse(self._read("index.json"), f"{self.name}/index.json"))
@@ -65,10 +71,17 @@ class Layout:
                 hint="Make one with 'skopeo copy ... oci:DIR' or 'wasmoci build -o oci:DIR'.",
             ) from None
         except OSError as error:
-            raise InvalidImage(f"can't be read: {error.strerror}", source=f"{self.name}/{name}") from None
+            raise unreadable(f"{self.name}/{name}", error) from None
         if len(data) > MAX_JSON:
             raise InvalidImage(f"larger than {MAX_JSON} bytes", source=f"{self.name}/{name}")
         return data
+
+
+def unreadable(source: str, error: OSError) -> ImageError:
+    """What it means that a file of an image can't be read: that it is no such file, or that the host lacks something."""
+    if error.errno in _OTHER_FILES:
+        return InvalidImage(f"can't be read: {error.strerror}", source=source)
+    return ImageError(f"{source}: can't be read: {error.strerror}")
 
 
 def blob_path(layout: Path, digest: str) -> Path:

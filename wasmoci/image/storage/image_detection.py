@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wasmoci.errors import ImageError, InvalidReference, StoreError
+from wasmoci.errors import ImageNotFound, InvalidReference
 from wasmoci.image.content.reference import parse_reference
 from wasmoci.image.storage.store import Store
 from wasmoci.image.storage.store_path import default_store
@@ -18,6 +18,9 @@ def looks_like_image(reference: str) -> bool:
 
     Args:
         reference: A reference, or a host path.
+
+    Raises:
+        ImageError: The local store would have to be asked, and can't be.
     """
     try:
         parsed = parse_reference(reference)
@@ -29,8 +32,6 @@ def looks_like_image(reference: str) -> bool:
         return False
     try:
         Store().find(reference)
-    except StoreError:
-        raise  # the path was probably meant, and can't be trusted
-    except ImageError:
-        return False
+    except ImageNotFound:
+        return False  # of a store that is damaged, or can't be believed, nobody knows
     return True

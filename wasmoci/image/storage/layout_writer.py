@@ -36,13 +36,15 @@ class LayoutWriter:
         path: The directory, on the host. Its parent exists.
         partial: The directory for blobs during a transfer, on the same file system; interrupted transfers are resumed.
         None stores them next to the blobs.
+        damaged: Whether its index may be damaged, which is left to :mod:`wasmoci.image.storage.repair`.
 
     Raises:
         ImageError: It can't be written.
+        InvalidImage: Its index is damaged.
         UnsafePlace: It exists, and another user could redirect what is written.
     """
 
-    def __init__(self, path: Path, *, partial: Path | None = None) -> None:
+    def __init__(self, path: Path, *, partial: Path | None = None, damaged: bool = False) -> None:
         self.path = path
         self._partial = partial or path / "blobs" / "sha256"
         try:
@@ -51,15 +53,16 @@ class LayoutWriter:
             for directory in (path, path / "blobs", path / "blobs" / "sha256", self._partial):
                 directory.mkdir(mode=_MODE, exist_ok=True)
             _check_parts(path)
-            with self._exclusive():
+            with self.exclusive():
                 if not (path / "oci-layout").exists():
-                    write_atomically(path / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+                    self.write_version()
                 if not (path / "index.json").exists():
-                    write_atomically(path / "index.json", _index_bytes(()))
+                    self.write_index(())
         except OSError as error:
             raise ImageError(f"{path}: can't be written: {error.strerror}") from error
         self.blobs = Layout(path)
-        self.blobs.index()
+        if not damaged:
+            self.blobs.index()
 
     def has(self, descriptor: Descriptor) -> bool:
         """Return whether a blob is there completely; its content is verified when it is read."""
@@ -178,14 +181,23 @@ class LayoutWriter:
 
     def update(self, change: Callable[[tuple[Descriptor, ...]], tuple[Descriptor, ...]]) -> None:
         """Update the index's entries, while no other process does."""
-        with self._exclusive():
+        with self.exclusive():
             index: Index = self.blobs.index()
             entries = change(index.manifests)
             if entries != index.manifests:
-                write_atomically(self.path / "index.json", _index_bytes(entries))
+                self.write_index(entries)
+
+    def write_index(self, entries: tuple[Descriptor, ...]) -> None:
+        """Write ``index.json``, within :meth:`exclusive`."""
+        write_atomically(self.path / "index.json", _index_bytes(entries))
+
+    def write_version(self) -> None:
+        """Write ``oci-layout``, within :meth:`exclusive`."""
+        write_atomically(self.path / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
+        """Be the only process that changes the index."""
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)

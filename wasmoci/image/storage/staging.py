@@ -84,6 +84,16 @@ def sweep(parent: Path, label: str | None = None, *, before: Callable[[Path], No
     return removed
 
 
+def remove_held(path: Path) -> None:
+    """Remove a directory that is held exclusively: under its name it is whole or not there, also when this is interrupted.
+
+    Nothing is made for it, for which a full disk would have no room.
+    """
+    hidden = path.with_name(f"{_PREFIX}removed.{secrets.token_hex(6)}")
+    path.rename(hidden)
+    discard(hidden)
+
+
 @contextlib.contextmanager
 def hold(path: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[bool]:
     """Lock an existing directory or file.

@@ -16,6 +16,7 @@ The kernel releases all locks when their process ends.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,22 +25,23 @@ import attrs
 
 from wasmoci.errors import ImageError, ImageNotFound, InvalidImage, InvalidReference, StoreError, UnsafePlace
 from wasmoci.host import private_paths
-from wasmoci.image.content import media
-from wasmoci.image.content.blobs import read_document
 from wasmoci.image.content.image import Image, load_image
 from wasmoci.image.content.layout import Layout
-from wasmoci.image.content.model import REF_NAME, Descriptor, Platform, read_index, read_manifest
+from wasmoci.image.content.model import REF_NAME, Descriptor, Platform
 from wasmoci.image.content.reference import Name, local_name, parse_name
 from wasmoci.image.layers.rootfs_unpacking import unpack_layers
 from wasmoci.image.storage.container_rootfs import release
+from wasmoci.image.storage.garbage import Pruned, collect
 from wasmoci.image.storage.layout_writer import LayoutWriter
 from wasmoci.image.storage.overlay import sync_file_system
+from wasmoci.image.storage.repair import Repaired, repair
 from wasmoci.image.storage.staging import hold, locked, staged, sweep
 from wasmoci.image.storage.store_path import default_store
 from wasmoci.image.streams.unpack_limits import DEFAULT_LIMITS, UnpackLimits
+from wasmoci.text import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REQUESTED = "dev.wasmoci.requested-digest"
 """The annotation of an entry that was pulled from an index by its digest: that digest."""
@@ -47,6 +49,7 @@ REQUESTED = "dev.wasmoci.requested-digest"
 _UNPACKED = "rootfs"
 _PARTS = ("rootfs", "run", "partial", "images", "images/blobs", "images/blobs/sha256")
 _FILES = ("index.json", "oci-layout")  # trusted without a digest
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @attrs.frozen
@@ -62,16 +65,6 @@ class Stored:
     descriptor: Descriptor
 
 
-@attrs.frozen
-class Pruned:
-    """What was removed: the number of each kind, and the bytes of blobs."""
-
-    images: int = 0
-    blobs: int = 0
-    root_file_systems: int = 0
-    bytes: int = 0
-
-
 class Store:
     """A store of images; created if it is missing, accessible to its user alone (mode 0700).
 
@@ -79,24 +72,29 @@ class Store:
 
     Args:
         path: Its directory, on the host; None for the user's.
+        damaged: Whether its index may be damaged, so that all that can be done is :meth:`repair`.
 
     Raises:
+        InvalidImage: Its index is damaged.
         StoreError: It can't be created or written to, or another user could have written to it.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, damaged: bool = False) -> None:
         wanted = (default_store() if path is None else path).absolute()
         try:
             descriptor, real = private_paths.open_directory(wanted)
             self.path = Path(real)
             self._rootfs, self._run = self.path / "rootfs", self.path / "run"
             self._check_parts(descriptor)
-            self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial")
+            self.writer = LayoutWriter(self.path / "images", partial=self.path / "partial", damaged=damaged)
         except UnsafePlace as error:
             raise StoreError(
                 f"the store at {wanted} can't be used: {error.message}",
                 hint=f"{error.hint or 'Remove it'}. Or choose another place with WASMOCI_STORE.",
             ) from None
+        except InvalidImage as error:
+            error.restate(error.message, hint="'wasmoci prune --repair' makes the store's index anew.")
+            raise
         except OSError as error:
             raise StoreError(
                 f"{wanted}: the store can't be made: {error.strerror}",
@@ -230,10 +228,20 @@ class Store:
 
         Raises:
             ImageNotFound: The store doesn't have it.
+            StoreError: It can't be removed.
         """
         found = self.find(text)
-        self.writer.update(lambda entries: tuple(entry for entry in entries if entry != found.descriptor))
-        self._collect(wait=False, only=found.descriptor.digest)
+        with _told(self.path):
+            try:
+                self._forget(
+                    lambda entries: tuple(entry for entry in entries if entry != found.descriptor),
+                    wait=False,
+                    only=found.descriptor.digest,
+                )
+            except StoreError as error:
+                if found.descriptor in self.writer.blobs.index().manifests:
+                    raise
+                log.warn(__name__, f"{found.name or found.descriptor.digest} has no name any more, but {error.message}")
         return found
 
     def prune(self, *, everything: bool = False) -> Pruned:
@@ -241,69 +249,53 @@ class Store:
 
         Args:
             everything: Also remove all images with a name. Root file systems in use stay in any case.
+
+        Raises:
+            StoreError: Something can't be read, so it is unknown what an image needs; or it can't be removed.
         """
-        before = self.images()
 
         def kept(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
             return () if everything else tuple(entry for entry in entries if REF_NAME in entry.annotations)
 
-        self.writer.update(kept)
-        pruned = self._collect(wait=True)
+        before = self.images()
+        with _told(self.path):
+            pruned = self._forget(kept, wait=True)
         return attrs.evolve(pruned, images=len(before) - len(self.images()))
 
-    def _collect(self, *, wait: bool, only: str | None = None) -> Pruned:
-        with hold(self.writer.path / "blobs", exclusive=True, wait=wait) as held:
-            if not held:
-                return Pruned()  # an image is being added: the next prune will do it
-            live, manifests = self._live()
-            blobs = size = 0
-            for algorithm in (self.writer.path / "blobs").iterdir():
-                for blob in algorithm.iterdir():
-                    if f"{algorithm.name}:{blob.name}" not in live:
-                        size += blob.stat().st_size
-                        blobs += 1
-                        blob.unlink()
-            if only is None:
-                for part in (self.path / "partial").iterdir():
-                    part.unlink()
-                sweep(self._run, before=release)
-                sweep(self._rootfs)
-            return Pruned(blobs=blobs, bytes=size, root_file_systems=self._collect_rootfs(manifests, only))
+    def repair(self) -> Repaired:
+        """Remove damaged blobs, and write an index anew that is damaged; for a store that was opened as ``damaged``, or any.
 
-    def _collect_rootfs(self, manifests: set[str], only: str | None) -> int:
-        removed = 0
-        for place in list(self._rootfs.iterdir()):
-            digest = place.name.partition(".")[0].replace("-", ":", 1)
-            if place.name.startswith(".") or digest in manifests or only not in (None, digest):
-                continue
-            with contextlib.suppress(FileNotFoundError), hold(place, exclusive=True, wait=False) as held:
-                if held:
-                    # Renamed first: under its name it is complete or doesn't exist, even if this is interrupted.
-                    with staged(self._rootfs, "removed") as directory:
-                        place.rename(directory / "it")
-                    removed += 1
-        return removed
+        Raises:
+            ImageError: Something can't be read or written.
+        """
+        return repair(self.writer)
 
-    def _live(self) -> tuple[set[str], set[str]]:
-        """Return the digests of all blobs that an entry needs, and those of the manifests among them."""
-        live: set[str] = set()
-        manifests: set[str] = set()
-        pending = list(self.writer.blobs.index().manifests)
-        while pending:
-            descriptor = pending.pop()
-            if descriptor.digest in live:
-                continue
-            live.add(descriptor.digest)
-            try:
-                if descriptor.media_type in media.INDEXES:
-                    pending.extend(read_index(read_document(self.writer.blobs, descriptor)).manifests)
-                elif descriptor.media_type in media.MANIFESTS:
-                    manifests.add(descriptor.digest)
-                    found = read_manifest(read_document(self.writer.blobs, descriptor), descriptor.media_type)
-                    live.update(blob.digest for blob in (found.config, *found.layers))
-            except InvalidImage:
-                continue  # damaged: the rest is removed with its name
-        return live, manifests
+    def _forget(
+        self,
+        change: Callable[[tuple[Descriptor, ...]], tuple[Descriptor, ...]],
+        *,
+        wait: bool,
+        only: str | None = None,
+    ) -> Pruned:
+        """Take entries from the index, and then what they alone need: on a full disk the other way round."""
+        try:
+            self.writer.update(change)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            pruned = collect(self.path, self.writer, change(self.writer.blobs.index().manifests), wait=True, only=only)
+            self.writer.update(change)
+            return pruned
+        return collect(self.path, self.writer, self.writer.blobs.index().manifests, wait=wait, only=only)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise an error of the system as one of the store."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: can't be removed: {error.strerror}") from error
 
 
 _SHORT = 12
