@@ -59,3 +59,13 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+_STOPPABLE = Limits(time=86400.0)
+
+
+def stoppable(limits: Limits) -> Limits:
+    """What code is compiled for that has to be stoppable, whatever the time."""
+    if limits.time is not None:
+        return limits
+    if limits.memory is None and limits.fuel is None:
+        return _STOPPABLE
+    return Limits(time=_STOPPABLE.time, memory=limits.memory, fuel=limits.fuel)

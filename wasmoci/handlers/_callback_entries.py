@@ -76,6 +76,9 @@ class _X86:
         "488b4710 488902 488b07 c3"  # mov rax, [rdi+16]; mov [rdx], rax; mov rax, [rdi]; ret
     )
 
+    # endbr64; mov rax, [state]; cmp dword [rax+24], 0; jne over it; mov byte [rax+rdi+28], 1; mov rdi, [rax]; jmp [rax+8]; jmp [rax+16]
+    record = "f30f1efa 488b0515000000 83781800 750b c644381c01 488b38 ff6008 ff6010 90"
+
     @classmethod
     def entry(cls, marked: Marked, offset: int, result: int | None) -> bytes:
         code = bytearray.fromhex("f30f1efa 53" + cls.load[marked.value])  # endbr64; push rbx; mov rbx, ...
@@ -109,6 +112,13 @@ class _Arm:
     get = (
         "5f2403d5 090440f9 290000f9"  # bti c; ldr x9, [x0, #8]; str x9, [x1]
         "090840f9 490000f9 000040f9 c0035fd6"  # ldr x9, [x0, #16]; str x9, [x2]; ldr x0, [x0]; ret
+    )
+
+    record = (
+        "5f2403d5 69010058 2a1940b9 ea000035"  # bti c; ldr x9, state; ldr w10, [x9, #24]; cbnz w10, over it
+        "2b41208b 2a008052 6a710039"  # add x11, x9, w0, uxtw; mov w10, #1; strb w10, [x11, #28]
+        "200140f9 2a0540f9 40011fd6"  # ldr x0, [x9]; ldr x10, [x9, #8]; br x10
+        "2a0940f9 40011fd6"  # ldr x10, [x9, #16]; br x10
     )
 
     @classmethod
@@ -175,6 +185,20 @@ def reader() -> int:
         ImportError: As :func:`addresses`.
     """
     return _made(bytes.fromhex(_machine().get))
+
+
+def recorder(state: int) -> int:
+    """Make a signal's handler, which neither knows Python nor waits for it.
+
+    Args:
+        state: The address of ``argument``, ``function``, ``other`` (64 bits each), ``passes`` (32 bits) and 65 bytes, one a signal. The
+            handler sets the signal's byte to 1 and calls ``function(argument)``; while ``passes`` isn't 0, it calls ``other`` as
+            a handler in its place.
+
+    Raises:
+        ImportError: As :func:`addresses`.
+    """
+    return _made(bytes.fromhex(_machine().record) + struct.pack("<Q", state))
 
 
 def _made(code: bytes) -> int:

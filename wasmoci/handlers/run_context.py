@@ -20,6 +20,9 @@ compile_limits: contextvars.ContextVar[tuple[float | None, int | None]] = contex
 )
 """Seconds and bytes that an engine may use to compile which does so in a process of its own, at the start of a run."""
 
+inline: contextvars.ContextVar[bool] = contextvars.ContextVar("inline", default=False)
+"""Whether the run is in its caller's process, for which the engine is to be interruptible by the caller's signals."""
+
 _on_start: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar("on_start", default=None)
 _on_load: contextvars.ContextVar[Callable[[Any, Module, Limits], None] | None] = contextvars.ContextVar(
     "on_load", default=None

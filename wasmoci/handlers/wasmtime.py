@@ -13,7 +13,7 @@ from pathlib import Path
 from wasmoci import compiled, determinism
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import UnsupportedWorkload
-from wasmoci.handlers import wasi_host
+from wasmoci.handlers import caller_signals, run_context, wasi_host
 from wasmoci.handlers._wasmtime.engine_kinds import Needs, assembled_key, compiled_before
 from wasmoci.handlers._wasmtime.interfaces import check_imports, holds_descriptors, holds_memory
 from wasmoci.handlers._wasmtime.location import library_file
@@ -22,7 +22,7 @@ from wasmoci.handlers._wasmtime.waiting import never_waits
 from wasmoci.handlers.base import BaseHandler
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.host.file_cache import Cache
-from wasmoci.limits import NO_LIMITS, Limits
+from wasmoci.limits import NO_LIMITS, Limits, stoppable
 from wasmoci.wasm.module import Module, ModuleKind
 
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ class WasmtimeHandler(BaseHandler):
             from wasmoci.handlers._wasmtime.execution import execute  # noqa: PLC0415  the engine
         except ImportError as error:
             raise wasi_host.unloadable(self.name, error) from error
-        return execute(workload, self._engine(workload.limits))
+        limits = workload.limits
+        if limits.time is None and run_context.inline.get() and caller_signals.reach():
+            limits = stoppable(limits)
+        return execute(workload, self._engine(limits))
 
     def _engine(self, limits: Limits) -> Engine:
         needs = Needs.of(limits)

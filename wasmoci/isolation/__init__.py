@@ -11,10 +11,11 @@ from wasmoci import compiled
 from wasmoci._startup import attrs, lazy
 from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.errors import JailUnavailable, UnsupportedWorkload
-from wasmoci.handlers import run_context
+from wasmoci.handlers import caller_signals, run_context
 from wasmoci.handlers.capabilities import Capability
 from wasmoci.isolation.compile_bounds import DEFAULT as DEFAULT_BOUNDS
 from wasmoci.isolation.jail import WAY_OUT
+from wasmoci.limits import stoppable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -147,7 +148,8 @@ def compiled_for(handler: EngineHandler, module: Module, place: Isolation, limit
         limits: What it may use.
     """
     if place is Isolation.INLINE:
-        return limits
+        # As the run asks for it, whose guest is to be stoppable by a signal of its caller's.
+        return stoppable(limits) if limits.time is None and caller_signals.reach() else limits
     if not compiled.is_on():
         return None
     if Capability.SANDBOXED not in handler.capabilities and (place is not Isolation.JAIL or module.size <= _SMALL):
@@ -187,9 +189,11 @@ def execute(
     """
     if isolation is Isolation.INLINE:
         token = run_context.compile_limits.set((preparing.time, preparing.memory))
+        inline = run_context.inline.set(True)
         try:
             return handler.execute(spec, rootfs, stdio=stdio, limits=limits)
         finally:
+            run_context.inline.reset(inline)
             run_context.compile_limits.reset(token)
     with launch(
         handler,

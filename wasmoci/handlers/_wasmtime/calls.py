@@ -91,7 +91,15 @@ def _called(signature: Signature, function: Callable[..., int | None]) -> Any:
             run = runs[context_of(caller)]
             if run.failure is not None:
                 return
-            result = function(run, caller, *layout.unpack(ctypes.string_at(values, size)))
+            signals = run.signals
+            if signals is None:
+                result = function(run, caller, *layout.unpack(ctypes.string_at(values, size)))
+            else:
+                signals.open()
+                try:
+                    result = function(run, caller, *layout.unpack(ctypes.string_at(values, size)))
+                finally:
+                    signals.shut()
             ctypes.memmove(values, _ANSWER.pack((result or 0) & 0xFFFFFFFF, _MARK), 12)
         except BaseException as error:  # noqa: BLE001  nothing may pass through the engine
             # It may have come behind the answer, from a signal's handler.

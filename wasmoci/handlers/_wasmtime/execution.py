@@ -9,6 +9,7 @@ from wasmoci._startup.typing import TYPE_CHECKING
 from wasmoci.handlers import wasi_host
 from wasmoci.handlers._guest_thread import off_main_thread
 from wasmoci.handlers._wasmtime import calls, components, interruption, python_host, stdin
+from wasmoci.handlers._wasmtime.deferred_signals import DeferredSignals
 from wasmoci.handlers._wasmtime.inner_module import LinkedInner
 from wasmoci.handlers._wasmtime.library import Owned, check, library
 from wasmoci.handlers._wasmtime.linear_memory import limit_tables
@@ -44,11 +45,13 @@ def execute(workload: Workload, engine: Engine) -> Outcome:
         BaseException: What a function raised that takes its output.
     """
     run = Run()
+    if engine.needs.stoppable and workload.limits.time is None and workload.limits.memory is None:
+        run.signals = DeferredSignals(engine.engine)
 
     def stop() -> None:
         _stop(run, engine)
 
-    if engine.needs.stoppable:
+    if engine.needs.stoppable and run.signals is None:
         fresh = threading.current_thread() is threading.main_thread()
         return off_main_thread(
             lambda: on_own_thread(lambda: _execute(workload, engine, run, stop, fresh=fresh), stop), stop=stop
@@ -61,6 +64,20 @@ def _execute(workload: Workload, engine: Engine, run: Run, stop: Callable[[], No
 
 
 def _run(workload: Workload, engine: Engine, run: Run) -> Outcome:
+    if threading.current_thread() is not threading.main_thread():
+        run.signals = None  # the main thread waits for this one, and stops the guest
+    if run.signals is None:
+        return _run_here(workload, engine, run)
+    try:
+        run.signals.begin()
+        return _run_here(
+            workload, engine, run
+        )  # what it has made is gone when it returns: of that nothing may be interrupted either
+    finally:
+        run.signals.end()
+
+
+def _run_here(workload: Workload, engine: Engine, run: Run) -> Outcome:
     with run, _new_store(engine) as store:
         run.belong_to(library.wasmtime_store_context(store.pointer))
         try:
@@ -74,6 +91,8 @@ def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outco
     with contextlib.ExitStack() as stack:
         if engine.needs.stoppable:
             interruption.listen(store, context)
+        if run.signals is not None:
+            run.signals.deliver()  # what has come before the store listens, it wouldn't hear of
         if limits.fuel is not None:
             check(library.wasmtime_context_set_fuel(context, limits.fuel))
         if limits.memory is not None:
@@ -81,8 +100,14 @@ def _run_in(store: Owned, workload: Workload, engine: Engine, run: Run) -> Outco
             limit_tables(store, limits.memory)
         call = _call_component if kind is ModuleKind.COMPONENT else _call_core
         error = call(workload, engine, run, context, stack)
-        if run.failure is not None:
-            raise run.failure
+        failure = run.failure
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                # Else the exception would hold this frame, and be held by it, until the garbage collector comes by: whatever a
+                # signal's handler raised then would be lost.
+                del failure, error
         return outcome_of(error, run, limits)
 
 

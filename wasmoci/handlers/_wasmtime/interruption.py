@@ -33,7 +33,13 @@ _TICKS = 1  # until it asks again: the mark that it may go on
 
 @without_result(wasmtime_epoch_callback_t)  # type: ignore[untyped-decorator]
 def _asked(context: int, _data: int | None, delta: Any, kind: Any) -> None:
-    if not runs[context].stopped:
+    run = runs[context]
+    if run.signals is not None:
+        try:
+            run.signals.deliver()
+        except BaseException as error:  # noqa: BLE001  a handler's, raised behind the engine
+            run.fail(error)
+    if not run.stopped:
         kind[0] = _CONTINUE
         delta[0] = _TICKS
 

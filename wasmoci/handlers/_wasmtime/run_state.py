@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from wasmoci.handlers._wasmtime.deferred_signals import DeferredSignals
     from wasmoci.handlers._wasmtime.memory_account import MemoryAccount
 
 
@@ -30,6 +31,7 @@ class Run:
         reason: Why a call-back has ended the guest, in the words for its trap; None until one has.
         failure: The first exception of the host's in a call-back, to be raised after the run. From then on each call ends the guest.
         expired: Whether its time is over.
+        signals: What defers the signals of the main thread; None where the guest runs on another one, or doesn't have to be stoppable.
         memory: The account of its memory; None without a limit.
         host: The functions of WASI that are answered in Python, by name.
         host_memory: The view of the guest's memory that the WASI host in Python has.
@@ -42,6 +44,7 @@ class Run:
         self.reason: str | None = None
         self.failure: BaseException | None = None
         self.expired = False
+        self.signals: DeferredSignals | None = None
         self.memory: MemoryAccount | None = None
         self.host: Mapping[str, Callable[..., int | None]] = {}
         self.host_memory: Any = None
@@ -53,6 +56,7 @@ class Run:
     def __exit__(self, *_: object) -> None:
         for call in self.take_back:
             call()
+        self.failure = None  # whose frames hold this
 
     def belong_to(self, context: int) -> None:
         """Be the run that the call-backs of a store find by its context, until :meth:`leave`, which comes before the store's end."""
