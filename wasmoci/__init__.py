@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wasmoci.api import classify as classify
     from wasmoci.api import engines as engines
     from wasmoci.api import explain as explain
+    from wasmoci.api import preload as preload
     from wasmoci.api import run as run
     from wasmoci.api import run_async as run_async
     from wasmoci.api import start as start
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     {
-        "api": ("classify", "engines", "explain", "run", "run_async", "start"),
+        "api": ("classify", "engines", "explain", "preload", "run", "run_async", "start"),
         "determinism": ("Determinism", "deterministic"),
         "dispatch.dispatcher": ("Dispatcher",),
         "dispatch.explanation": ("Explanation",),
