@@ -38,7 +38,9 @@ _LATER = (
     *("encodings.idna", "hashlib", "random", "socket", "tempfile", "traceback"),
     *("wasmoci.compiled.code_cache", "wasmoci.oci.json_reader"),
     *(
+        "wasmoci.wasm.c_library",
         "wasmoci.wasm.component",
+        "wasmoci.wasm.element_bounds",
         "wasmoci.wasm.constant_expressions",
         "wasmoci.wasm.instructions",
         "wasmoci.wasm.needed_features",
