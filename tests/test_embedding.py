@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import wasmoci
+from tests.conftest import usable
 from tests.support.bundles import write_bundle
 from tests.support.guests import build
 
@@ -118,3 +120,29 @@ def test_preload_of_what_there_is_not() -> None:
     with pytest.raises(wasmoci.UnknownEngine):
         wasmoci.preload(["none"])
     wasmoci.preload()
+
+
+def test_fork_of_a_program_that_has_compiled(tmp_path: Path) -> None:
+    """A child compiles by itself what its parent, whose engine has threads, has not."""
+    usable("wasmtime")
+    code = """
+import os, signal, sys
+from pathlib import Path
+import wasmoci
+from wasmoci.testing import bundle
+
+def made(name, more):
+    body = " ".join(f"(drop (i32.const {number}))" for number in range(more))
+    return bundle(Path(sys.argv[1]) / name, f'(module (memory (export "memory") 1) (func (export "_start") {body}))')
+
+small, another, large = made("small", 1), made("another", 2), made("large", 3000)
+assert wasmoci.run(small, engine="wasmtime").ok
+for program in (another, large):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(wasmoci.run(program, engine="wasmtime").exit_status)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    environment = {**os.environ, "WASMOCI_CACHE": "off"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)

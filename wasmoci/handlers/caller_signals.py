@@ -1,4 +1,9 @@
-"""Whether the signals of a guest's caller reach it here: Python runs their handlers on the main thread alone."""
+"""Decides whether a guest is compiled so that a signal of its caller's can end it: in an interactive session, on the main thread.
+
+Python runs signal handlers on the main thread only, and a guest that only computes never comes back to Python. Code that checks for an
+interruption in each loop takes up to twice the time, which is too much for a program that nobody sits in front of; its guests get that
+with a time limit.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +24,10 @@ def handled() -> list[int]:
 
 
 def reach() -> bool:
-    """Whether a guest that is run here, on this thread, would keep handlers of signals from running."""
+    """Return whether a guest that is run here, on this thread, would keep the handlers of somebody's signals from running."""
     return (
-        sys.platform == "linux"
+        (hasattr(sys, "ps1") or bool(sys.flags.interactive))
+        and sys.platform == "linux"
         and threading.current_thread() is threading.main_thread()
         and any(callable(getsignal(number)) for number in NUMBERS)
     )

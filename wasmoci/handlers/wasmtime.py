@@ -197,13 +197,15 @@ class WasmtimeHandler(BaseHandler):
     def _engine(self, limits: Limits) -> Engine:
         needs = Needs.of(limits)
         engine = self._engines.get(needs)
-        if engine is None:
+        if engine is None or not engine.is_of_this_process:
             try:
                 from wasmoci.handlers._wasmtime.engines import Engine  # noqa: PLC0415  the engine
             except ImportError as error:
                 raise wasi_host.unloadable(self.name, error) from error
             with self._lock:
-                engine = self._engines.get(needs) or self._engines.setdefault(needs, Engine(needs))
+                engine = self._engines.get(needs)
+                if engine is None or not engine.is_of_this_process:
+                    engine = self._engines[needs] = Engine(needs)
         return engine
 
 

@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 _BEGIN = """
 import contextlib, os, pathlib, random, signal, sys, tempfile, threading, time
+sys.ps1 = ">>> "  # as in an interactive session
 import wasmoci
 from tests.support.bundles import write_bundle
 from tests.support.guests import build

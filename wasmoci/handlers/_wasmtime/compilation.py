@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     from wasmoci.wasm.module import Module
 
 
+class _Threads:
+    """Whether wasmtime's own threads compile in this process. A fork takes none along, and would wait for them for ever."""
+
+    started = False
+    lost = 0
+
+    @classmethod
+    def forked(cls) -> None:
+        cls.lost += cls.started
+
+
+os.register_at_fork(after_in_child=_Threads.forked)
+
+
+def threads_lost() -> int:
+    """Return how many times a process whose threads compiled was forked on the way to this one: its engines are of no use here."""
+    return _Threads.lost
+
+
 def get(module: Module, engine: Owned, needs: Needs) -> Owned:
     """Return a module's code: a ``wasmtime_module_t`` or a ``wasmtime_component_t``.
 
@@ -41,6 +60,7 @@ def get(module: Module, engine: Owned, needs: Needs) -> Owned:
         return Owned(made.value or 0, getattr(library, f"{kind}_delete"))
 
     def make() -> Owned:
+        _Threads.started = True
         try:
             return new("new", module.data, len(module.data))
         except Error as error:
@@ -73,6 +93,7 @@ def validate(module: Module, engine: Owned) -> None:
         InvalidModule: wasmtime finds it damaged.
         UnsupportedModule: It needs what wasmtime lacks.
     """
+    _Threads.started = True
     try:
         check(library.wasmtime_module_validate(engine.pointer, module.data, len(module.data)))
     except Error as error:

@@ -58,6 +58,7 @@ class Engine:
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
+        self._threads_lost = compilation.threads_lost()
         config = library.wasm_config_new()
         library.wasmtime_config_epoch_interruption_set(config, needs.stoppable)
         library.wasmtime_config_consume_fuel_set(config, needs.fuel)
@@ -65,12 +66,19 @@ class Engine:
             linear_memory.use_accounts(config)
             # An image can't be mapped into memory that isn't wasmtime's own.
             library.wasmtime_config_memory_init_cow_set(config, False)
+        if self._threads_lost:
+            library.wasmtime_config_parallel_compilation_set(config, False)
         self.engine = Owned(library.wasm_engine_new_with_config(config), library.wasm_engine_delete)
         self._kept = Cache(_KEPT_MODULES, _KEPT_BYTES)
         self._lock = threading.Lock()
         self._linkers: dict[Host, Owned] = {}
         self._components: Owned | None = None
         self._inner: Owned | None = None
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it can compile here, and not only in the process that this one was forked from."""
+        return self._threads_lost == compilation.threads_lost()
 
     def validate(self, module: Module) -> None:
         """Validate a core module without compiling it.

@@ -209,6 +209,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "wasmtime_config_epoch_interruption_set": (None, _config, c_bool),
     "wasmtime_config_consume_fuel_set": (None, _config, c_bool),
     "wasmtime_config_memory_init_cow_set": (None, _config, c_bool),
+    "wasmtime_config_parallel_compilation_set": (None, _config, c_bool),
     "wasmtime_config_host_memory_creator_set": (None, _config, _creator),
     "wasm_engine_new_with_config": (_engine, _config),
     "wasm_engine_delete": (None, _engine),
