@@ -53,8 +53,10 @@ def program(code: str, *arguments: object) -> str:
     """What a program prints, which writes nothing to its standard error."""
     script = Path(str(arguments[0])).parent / "program.py"  # a file, for processes that are spawned
     script.write_text(_BEGIN + code)
+    # Since Python 3.12 a fork beside other threads is warned of, to which wasmtime's belong.
+    quiet = ("-W", "ignore:This process:DeprecationWarning")
     done = subprocess.run(
-        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", script, *map(str, arguments)],
+        [sys.executable, *quiet, "-P" if sys.version_info >= (3, 11) else "-s", script, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=110,
