@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.support.guests import SOURCES, TOOLCHAINS, assembled, compile_c
 from wasmoci.wasm.module import Module
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 RESOLVING = """(func $resolve (result i32)
   {load} {load} i32.add i32.const 47 i32.add i32.const 68 i32.add i32.const 48 i32.add)"""
@@ -76,3 +82,28 @@ def test_components_and_texts() -> None:
     """Neither have they."""
     assert Module.from_bytes(b"(module)").c_library.directory is None
     assert Module.from_bytes(assembled("(component)")).c_library.directory is None
+
+
+def test_many_pointers_cost_no_more_than_one() -> None:
+    """The code of a hostile module is gone through once, not once for each pointer: that would be hours of the caller's time."""
+    pointers, size = 3000, 30_000
+    head = r"/\00\00\00" + r"\00\10\00\00" * pointers
+    body = "(drop (i32.const 0))" * (size // 10)
+    module = Module.from_bytes(
+        assembled(
+            f'(module (memory (export "memory") 2) (data (i32.const 4096) "{head}") (func (export "_start") {body}))'
+        )
+    )
+    steps = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event == "call" and frame.f_code.co_name != "<genexpr>"  # which counts its values
+
+    sys.setprofile(count)
+    try:
+        found = module.c_library
+    finally:
+        sys.setprofile(None)
+    assert found.directory is None
+    assert steps < 1000

@@ -11,7 +11,7 @@ import re
 
 from wasmoci._startup.typing import NamedTuple
 from wasmoci.wasm.core import CODE, DATA, CoreHead
-from wasmoci.wasm.edits import signed, unsigned
+from wasmoci.wasm.edits import signed
 from wasmoci.wasm.needed_features import bodies
 
 _I32_CONST, _END = 0x41, 0x0B
@@ -19,6 +19,8 @@ _PASSIVE, _EXPLICIT = 1, 2
 _ROOT = b"/\0"
 _WORD = 4  # bytes of a pointer
 _ERANGE, _ENOMEM, _SLASH = (bytes([_I32_CONST]) + signed(number) for number in (68, 48, 47))
+_MOST = 4096
+"""How many texts ``/``, and pointers to one, are looked at: of a module with more nothing is told."""
 _FEWEST_LOADS = 2  # of the function that resolves paths; getcwd has one
 
 
@@ -59,11 +61,8 @@ def c_library(data: bytes, head: CoreHead, *, source: str) -> CLibrary:
         return CLibrary()
     begin = min(segment.address for segment in segments)
     end = max(segment.address + len(segment.content) for segment in segments)
-    found = [
-        (address, resolves)
-        for address in _pointers(segments)
-        if (resolves := _resolves(data, head, address, source)) is not None
-    ]
+    pointers = _pointers(segments)
+    found = list(_users(data, head, pointers, source).items()) if pointers else []
     if len(found) != 1:
         return CLibrary(begin=begin, end=end)
     return CLibrary(*found[0], begin, end)
@@ -95,46 +94,70 @@ def _segments(data: bytes, head: CoreHead, source: str) -> list[_Segment]:
     return segments
 
 
-def _pointers(segments: list[_Segment]) -> list[int]:
-    """The addresses of all pointers that lead to the text ``/``."""
+def _pointers(segments: list[_Segment]) -> frozenset[int]:
+    """The addresses of all pointers that lead to the text ``/``; none of a module that has more of them than any library."""
     texts = set()
     for address, content in segments:
         place, raw = -1, bytes(content)
         while (place := raw.find(_ROOT, place + 1)) >= 0:
             texts.add(address + place)
-    found = []
+            if len(texts) > _MOST:
+                return frozenset()
+    found: set[int] = set()
     for address, content in segments:
         skipped = -address % _WORD
         whole = content[skipped : skipped + (len(content) - skipped) // _WORD * _WORD]
         words = memoryview(bytes(whole)).cast("I")
-        found += [address + skipped + _WORD * number for number, word in enumerate(words) if word in texts]
-    return found
+        found.update(address + skipped + _WORD * number for number, word in enumerate(words) if word in texts)
+        if len(found) > _MOST:
+            return frozenset()
+    return frozenset(found)
 
 
-def _resolves(data: bytes, head: CoreHead, address: int, source: str) -> bool | None:
-    """Whether the library resolves paths by a pointer; None when it is none of the library's, as far as can be told."""
-    loads = _loads(address)
+def _users(data: bytes, head: CoreHead, pointers: frozenset[int], source: str) -> dict[int, bool]:
+    """Which pointers functions of the library load, and whether it resolves paths by them.
+
+    The code is gone through once, however many pointers there are: the module is anybody's.
+    """
     code = head.sections[CODE]
-    places = [found.start() for found in loads.finditer(data, code.start, code.end)]
-    if not places:
-        return None
-    by_getcwd = False
-    for _, start in bodies(reader := code.reader(data, source)):
-        count = sum(start <= place < reader.pos for place in places)
-        if not count:
+    loads = [
+        (found.start(), address)
+        for found in _LOAD.finditer(data, code.start, code.end)
+        if (address := _address(found)) in pointers
+    ]
+    users: dict[int, bool] = {}
+    place = 0
+    for _, start in bodies(reader := code.reader(data, source)) if loads else ():
+        counts: dict[int, int] = {}
+        while place < len(loads) and loads[place][0] < reader.pos:
+            where, address = loads[place]
+            if where >= start:
+                counts[address] = counts.get(address, 0) + 1
+            place += 1
+        if not counts:
             continue
         body = data[start : reader.pos]
         if _ERANGE not in body or _ENOMEM not in body:
             continue
-        if count >= _FEWEST_LOADS and _SLASH in body:
-            return True
-        by_getcwd = True
-    return False if by_getcwd else None
+        resolves = _SLASH in body
+        for address, count in counts.items():
+            users[address] = users.get(address, False) or (resolves and count >= _FEWEST_LOADS)
+    return users
 
 
-def _loads(address: int) -> re.Pattern[bytes]:
-    """Matches what loads a word from an address: the address as the offset from 0, or as a constant."""
-    padded = bytes((address >> 7 * place & 0x7F) | (0x80 if place < _WORD else 0) for place in range(_WORD + 1))
-    offsets = b"|".join(re.escape(written) for written in (padded, unsigned(address)))
-    constant = re.escape(b"\x41" + signed(address - (address >> 31 << 32)))
-    return re.compile(rb"\x41\x00\x28[\x00-\x02](?:%b)|%b\x28[\x00-\x02]\x00" % (offsets, constant))
+def _address(found: re.Match[bytes]) -> int:
+    """The address that a word is loaded from: as the offset from 0, or as a constant."""
+    offset, constant = found.groups()
+    number, shift = 0, 0
+    for byte in offset or constant:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+    if offset is None and constant[-1] & 0x40:
+        number -= 1 << shift
+    return number & 0xFFFF_FFFF
+
+
+_LOAD = re.compile(
+    rb"(?=\x41(?:\x00\x28[\x00-\x02]([\x80-\xff]{0,4}[\x00-\x7f])|([\x80-\xff]{0,4}[\x00-\x7f])\x28[\x00-\x02]\x00))"
+)
+"""An ``i32.load`` whose address is known; looked for at each byte, for the one before may be anything."""
