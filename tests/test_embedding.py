@@ -106,9 +106,10 @@ print(threads, sorted(set(sys.modules) - before))
 
 
 def test_fork_beside_a_run(bundle: Path) -> None:
-    """After a preload, processes may be forked while another thread makes its first run."""
+    """After a preload and a first run, processes may be forked while another thread runs a guest."""
     code = """
 wasmoci.preload([engine])
+wasmoci.run(bundle, engine=engine)
 thread = threading.Thread(target=wasmoci.run, args=(bundle,), kwargs={"engine": engine})
 thread.start()
 print({forked() for _ in range(10)})
